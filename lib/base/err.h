@@ -1,0 +1,33 @@
+// What went wrong, for the person who must act. Written once, at the origin; callers may prepend
+// context with err_context; logged once, at the top. A `struct err *` is always the last parameter
+// and may be NULL when the caller does not care. Functions that fail return false or NULL.
+#pragma once
+
+#include <stdbool.h>
+
+enum err_code {
+    ERR_NONE = 0,
+    ERR_INVALID,  // the input is wrong; trying again will not help
+    ERR_NOTFOUND, // the thing named does not exist
+    ERR_LIMIT,    // a stated bound was exceeded
+    ERR_SYSTEM,   // the operating system said no
+    ERR_PEER,     // the other side broke the protocol or left
+    ERR_TIMEOUT,  // a deadline passed
+    ERR_BUSY,     // not now; trying again later may help
+    ERR_DENIED,   // not allowed
+};
+
+struct err {
+    enum err_code code;
+    char text[504];
+};
+
+// Fills err (when not NULL) and returns false, so that `return err_set(...)` reads well.
+bool err_set(struct err *err, enum err_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// The same with ": <strerror(errno)>" appended.
+bool err_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// Prepends "<context>: " to a text already set.
+void err_context(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
