@@ -1,0 +1,36 @@
+// Thin helpers over jansson for small documents that we read or write as trees: bounded parsing,
+// members with defaults, output to a struct buf. Request bodies are looked at by json_peek.h.
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define JSON_DEPTH_DEFAULT 64u
+
+enum json_parse_flags {
+    JSON_PARSE_UNIQUE = 1, // a key that appears twice in one object is an error
+    JSON_PARSE_ANY = 2,    // a document may be a scalar; otherwise it is an object or array
+};
+
+// max_depth 0: JSON_DEPTH_DEFAULT. Checked before jansson recurses. The result is the caller's
+// (json_decref); err names line and column.
+json_t *json_parse(const char *bytes, size_t length, unsigned max_depth, unsigned flags,
+                   struct err *err);
+
+// Members of an object; the fallback when absent, null or of another type. Text is borrowed from
+// the tree and has no NUL inside.
+const char *json_get_text(const json_t *object, const char *key, const char *fallback);
+int64_t json_get_int(const json_t *object, const char *key, int64_t fallback);
+bool json_get_bool(const json_t *object, const char *key, bool fallback);
+
+// Appends the compact text of a tree; false, and nothing appended, when the buf's maximum is hit.
+bool json_write(struct buf *out, const json_t *json);
+
+// Appends bytes as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, so the
+// result is always valid. False, and nothing appended, when the buf's maximum is hit.
+bool json_write_string(struct buf *out, const char *bytes, size_t length);
