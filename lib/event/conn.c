@@ -1,0 +1,363 @@
+#define _GNU_SOURCE
+#include "event/conn.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    LINGER_MS = 3000,             // how long conn_finish waits for the peer to take our last bytes
+    LINGER_DROP_BYTES = 1 << 20,  // and how much it reads and drops meanwhile
+};
+
+struct conn {
+    struct loop *loop;
+    int fd;
+    const struct conn_ops *ops;
+    void *arg;
+    struct event readable, writable;
+    struct buf out;
+    struct span borrowed; // sent after `out`
+    unsigned corks;
+    bool connecting, dead, paused, finishing, write_armed;
+    size_t dropped; // bytes read while finishing
+    int64_t write_timeout_ms, progress_ms;
+    struct timer write_timer;
+    struct deferred failure, reclaim;
+    struct err why;
+};
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+static void on_write_timer(void *arg);
+
+static void free_conn(void *arg) {
+    struct conn *conn = arg;
+    buf_fini(&conn->out);
+    mem_free(conn);
+}
+
+// Unhooks the socket from the loop and closes it; callbacks stop here.
+static void shut(struct conn *conn) {
+    if (conn->fd < 0)
+        return;
+    event_del(&conn->readable);
+    event_del(&conn->writable);
+    timer_stop(&conn->write_timer);
+    close(conn->fd);
+    conn->fd = -1;
+    conn->dead = true;
+}
+
+void conn_destroy(struct conn *conn) {
+    if (!conn)
+        return;
+    shut(conn);
+    loop_undefer(conn->loop, &conn->failure);
+    conn->borrowed = (struct span){0};
+    conn->ops = NULL;
+    loop_defer(conn->loop, &conn->reclaim, free_conn, conn);
+}
+
+static void fail(struct conn *conn) {
+    if (conn->finishing) {
+        conn_destroy(conn);
+        return;
+    }
+    conn->dead = true;
+    event_del(&conn->readable);
+    event_del(&conn->writable);
+    timer_stop(&conn->write_timer);
+    conn->ops->on_close(conn, &conn->why, conn->arg);
+}
+
+static void run_failure(void *arg) { fail(arg); }
+
+// A failure met inside conn_write must not call back into the writer: it is told from the loop.
+static void fail_later(struct conn *conn) {
+    conn->dead = true;
+    event_del(&conn->readable);
+    event_del(&conn->writable);
+    loop_defer(conn->loop, &conn->failure, run_failure, conn);
+}
+
+static struct conn *conn_new(struct loop *loop, int fd, size_t max_queue,
+                             const struct conn_ops *ops, void *arg) {
+    struct conn *conn = mem_alloc(sizeof *conn);
+    conn->loop = loop;
+    conn->fd = fd;
+    conn->ops = ops;
+    conn->arg = arg;
+    buf_init(&conn->out, max_queue);
+    event_assign(&conn->readable, loop_base(loop), fd, EV_READ | EV_PERSIST, on_readable, conn);
+    event_assign(&conn->writable, loop_base(loop), fd, EV_WRITE | EV_PERSIST, on_writable, conn);
+    timer_init(&conn->write_timer, loop, on_write_timer, conn);
+    return conn;
+}
+
+// Small events must leave at once, and a peer whose cable was pulled must be noticed.
+static void tune_tcp(int fd) {
+    int on = 1, idle_s = 30, interval_s = 10, probes = 3;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+#ifdef TCP_KEEPIDLE
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+#endif
+}
+
+struct conn *conn_open(struct loop *loop, int fd, size_t max_queue, const struct conn_ops *ops,
+                       void *arg) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
+        address.ss_family != AF_UNIX)
+        tune_tcp(fd);
+    struct conn *conn = conn_new(loop, fd, max_queue, ops, arg);
+    event_add(&conn->readable, NULL);
+    return conn;
+}
+
+struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t length,
+                          size_t max_queue, const struct conn_ops *ops, void *arg,
+                          struct err *err) {
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        err_errno(err, "cannot open a socket");
+        return NULL;
+    }
+    if (address->sa_family != AF_UNIX)
+        tune_tcp(fd);
+    if (connect(fd, address, length) != 0 && errno != EINPROGRESS) {
+        err_errno(err, "cannot connect");
+        close(fd);
+        return NULL;
+    }
+    struct conn *conn = conn_new(loop, fd, max_queue, ops, arg);
+    conn->connecting = true;
+    conn->write_armed = true;
+    event_add(&conn->writable, NULL);
+    return conn;
+}
+
+static void arm_write(struct conn *conn) {
+    if (conn->write_armed)
+        return;
+    conn->write_armed = true;
+    event_add(&conn->writable, NULL);
+    if (conn->write_timeout_ms > 0) {
+        conn->progress_ms = loop_now_ms();
+        timer_start(&conn->write_timer, conn->write_timeout_ms);
+    }
+}
+
+static void disarm_write(struct conn *conn) {
+    if (!conn->write_armed)
+        return;
+    conn->write_armed = false;
+    event_del(&conn->writable);
+    timer_stop(&conn->write_timer);
+}
+
+// One send of queue and borrowed span together. False when the connection broke.
+static bool push(struct conn *conn) {
+    while (conn->out.length || conn->borrowed.length) {
+        struct iovec parts[2] = {
+            {(char *)buf_bytes(&conn->out), conn->out.length},
+            {(char *)conn->borrowed.data, conn->borrowed.length},
+        };
+        int first = conn->out.length == 0;
+        struct msghdr message = {.msg_iov = parts + first,
+                                 .msg_iovlen = (size_t)(2 - first - (conn->borrowed.length == 0))};
+        ssize_t n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            arm_write(conn);
+            return true;
+        }
+        if (n < 0)
+            return err_errno(&conn->why, "write failed");
+        conn->progress_ms = conn->write_armed ? loop_now_ms() : 0;
+        size_t sent = (size_t)n, queued = sent < conn->out.length ? sent : conn->out.length;
+        if (queued)
+            buf_drain(&conn->out, queued);
+        conn->borrowed.data += sent - queued;
+        conn->borrowed.length -= sent - queued;
+    }
+    disarm_write(conn);
+    return true;
+}
+
+bool conn_write(struct conn *conn, const void *bytes, size_t length) {
+    if (conn->dead || conn->finishing)
+        return false;
+    assert(conn->borrowed.length == 0); // order would be lost
+    if (length > conn->out.max - conn->out.length)
+        return false;
+    if (conn->out.length == 0 && conn->corks == 0 && !conn->connecting) {
+        ssize_t n = send(conn->fd, bytes, length, MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+            err_errno(&conn->why, "write failed");
+            fail_later(conn);
+            return false;
+        }
+        if (n > 0) {
+            bytes = (const char *)bytes + n;
+            length -= (size_t)n;
+        }
+        if (length)
+            arm_write(conn);
+    }
+    return buf_add(&conn->out, bytes, length);
+}
+
+void conn_write_borrowed(struct conn *conn, struct span bytes) {
+    assert(conn->borrowed.length == 0);
+    if (conn->dead)
+        return;
+    conn->borrowed = bytes;
+    if (conn->corks == 0 && !conn->connecting && !push(conn))
+        fail_later(conn);
+}
+
+void conn_disown(struct conn *conn) {
+    if (conn->borrowed.length && !conn->dead)
+        buf_add(&conn->out, conn->borrowed.data, conn->borrowed.length);
+    conn->borrowed = (struct span){0};
+}
+
+size_t conn_backlog(const struct conn *conn) { return conn->out.length + conn->borrowed.length; }
+
+void conn_cork(struct conn *conn) { conn->corks++; }
+
+void conn_uncork(struct conn *conn) {
+    assert(conn->corks > 0);
+    if (--conn->corks > 0 || conn->dead || conn->connecting)
+        return;
+    if (conn->write_armed && !conn->finishing)
+        return; // the kernel is full; on_writable goes on
+    if (!push(conn))
+        fail_later(conn);
+    else if (conn->finishing && conn_backlog(conn) == 0)
+        conn_finish(conn);
+}
+
+void conn_pause(struct conn *conn) {
+    if (conn->paused || conn->dead)
+        return;
+    conn->paused = true;
+    event_del(&conn->readable);
+}
+
+void conn_resume(struct conn *conn) {
+    if (!conn->paused || conn->dead)
+        return;
+    conn->paused = false;
+    if (!conn->connecting)
+        event_add(&conn->readable, NULL);
+}
+
+void conn_set_callbacks(struct conn *conn, const struct conn_ops *ops, void *arg) {
+    conn->ops = ops;
+    conn->arg = arg;
+}
+
+void conn_set_write_timeout(struct conn *conn, int64_t timeout_ms) {
+    conn->write_timeout_ms = timeout_ms;
+}
+
+static void on_write_timer(void *arg) {
+    struct conn *conn = arg;
+    int64_t left = conn->progress_ms + conn->write_timeout_ms - loop_now_ms();
+    if (left > 0) {
+        timer_start(&conn->write_timer, left);
+        return;
+    }
+    err_set(&conn->why, ERR_TIMEOUT, "the peer takes no more bytes");
+    fail(conn);
+}
+
+void conn_finish(struct conn *conn) {
+    if (conn->dead) {
+        conn_destroy(conn);
+        return;
+    }
+    conn->finishing = true;
+    conn->write_timeout_ms = LINGER_MS;
+    if (conn->paused)
+        conn_resume(conn);
+    if (conn_backlog(conn) > 0)
+        arm_write(conn);
+    else
+        shutdown(conn->fd, SHUT_WR);
+    conn->progress_ms = loop_now_ms();
+    timer_start(&conn->write_timer, LINGER_MS);
+}
+
+int conn_fd(const struct conn *conn) { return conn->fd; }
+
+static bool finish_connect(struct conn *conn) {
+    int error = 0;
+    socklen_t length = sizeof error;
+    getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error) {
+        errno = error;
+        return err_errno(&conn->why, "cannot connect");
+    }
+    conn->connecting = false;
+    if (!conn->paused)
+        event_add(&conn->readable, NULL);
+    return true;
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg) {
+    struct conn *conn = arg;
+    bool connected = conn->connecting;
+    if ((connected && !finish_connect(conn)) || !push(conn)) {
+        fail(conn);
+        return;
+    }
+    if (connected && conn->ops->on_connect) {
+        conn->ops->on_connect(conn, conn->arg);
+        if (conn->dead)
+            return;
+    }
+    if (conn_backlog(conn) > 0)
+        return;
+    if (conn->finishing)
+        conn_finish(conn);
+    else if (!connected && conn->ops->on_drain)
+        conn->ops->on_drain(conn, conn->arg);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg) {
+    struct conn *conn = arg;
+    size_t size;
+    char *scratch = loop_scratch(conn->loop, &size);
+    ssize_t n = recv(conn->fd, scratch, size, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    if (n <= 0) {
+        if (n == 0)
+            err_set(&conn->why, ERR_PEER, "the peer closed the connection");
+        else
+            err_errno(&conn->why, "read failed");
+        fail(conn);
+        return;
+    }
+    if (conn->finishing) {
+        conn->dropped += (size_t)n;
+        if (conn->dropped > LINGER_DROP_BYTES)
+            conn_destroy(conn);
+        return;
+    }
+    conn->ops->on_data(conn, scratch, (size_t)n, conn->arg);
+}
