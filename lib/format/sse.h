@@ -20,8 +20,8 @@ struct sse_event {
 
 typedef void sse_event_fn(void *arg, const struct sse_event *event);
 
-// Splits bytes cut anywhere; lines end with LF, CR or CRLF. An event larger than max_event_bytes
-// is passed over and counted, never an error: we only look on. Holds memory only inside an event
+// Splits bytes cut anywhere; lines end with LF, CR or CRLF. An event with a line,
+// or data, larger than max_event_bytes is passed over and counted, no error: we only look on. Holds memory only inside an event
 // that is not complete. Fields are private.
 struct sse {
     sse_event_fn *on_event;
@@ -34,7 +34,7 @@ struct sse {
     size_t raw_bytes;
     char name[SSE_NAME_MAX];
     size_t name_length;
-    bool has_data, after_cr, skipping, begun;
+    bool has_data, cut, after_cr, skipping, begun;
 };
 
 void sse_init(struct sse *sse, size_t max_event_bytes, sse_event_fn *on_event, void *arg);
