@@ -209,10 +209,10 @@ struct ini *ini_parse(const char *bytes, size_t length, ini_problem_fn *on_probl
             return NULL;
         }
     // Only now do the entries stay where they are.
-    struct ini_entry *entry = ini->entries;
-    for (size_t i = 0; i < ini->count; i++) {
-        ini->sections[i].entries = entry;
-        entry += entry ? ini->sections[i].count : 0;
+    size_t first = 0;
+    for (size_t i = 0; i < ini->count && ini->entries; i++) {
+        ini->sections[i].entries = ini->entries + first;
+        first += ini->sections[i].count;
     }
     return ini;
 }

@@ -32,9 +32,9 @@ static void skip_space(struct scan *scan) {
         scan->p++;
 }
 
-// Nonzero when one of 8 bytes is a quote, a backslash or a control character. Each term sets the
-// top bit of bytes that match; one above a match may be wrong, so callers look again bytewise.
-static uint64_t any_special(const unsigned char *p) {
+// Marks, by the top bit of its byte, each of 8 bytes that is a quote, a backslash or a control
+// character. A byte that lies above a marked one (by value of the word) may be marked wrongly.
+static uint64_t special_bytes(const unsigned char *p) {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     uint64_t x, quote, slash;
     memcpy(&x, p, sizeof x);
@@ -43,16 +43,46 @@ static uint64_t any_special(const unsigned char *p) {
     return (((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & tops;
 }
 
-// Images travel as megabytes of base64 in one string: 32 bytes a step.
+// The first special byte, or at most 7 bytes before it or the end.
+static const unsigned char *skip_plain_words(const unsigned char *p, const unsigned char *end,
+                                             size_t words) {
+    for (; words > 0 && end - p >= 8; words--, p += 8) {
+        uint64_t marks = special_bytes(p);
+        if (marks == 0)
+            continue;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        return p + __builtin_ctzll(marks) / 8;
+#else
+        return p;
+#endif
+    }
+    return p;
+}
+
+static bool is_special(unsigned char c) { return c == '"' || c == '\\' || c < 0x20; }
+
+// Text has an escape every line; images travel as megabytes of base64 in one string. So: words
+// for a while, then 32 bytes a step.
 static const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end) {
-    while (end - p >= 32 &&
-           !(any_special(p) | any_special(p + 8) | any_special(p + 16) | any_special(p + 24)))
+    p = skip_plain_words(p, end, 8);
+    if (p < end && is_special(*p))
+        return p;
+    while (end - p >= 32 && !(special_bytes(p) | special_bytes(p + 8) | special_bytes(p + 16) |
+                              special_bytes(p + 24)))
         p += 32;
-    while (end - p >= 8 && !any_special(p))
-        p += 8;
-    while (p < end && *p != '"' && *p != '\\' && *p >= 0x20)
+    p = skip_plain_words(p, end, SIZE_MAX);
+    while (p < end && !is_special(*p))
         p++;
     return p;
+}
+
+static bool is_escape(unsigned char c) {
+    switch (c) {
+    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+        return true;
+    default:
+        return false;
+    }
 }
 
 static int hex_digit(unsigned char c) {
@@ -92,7 +122,7 @@ static bool skip_string(struct scan *scan) {
             return fail(scan, "");
         }
         unsigned char c = scan->p[1];
-        if (c == 'u' ? read_hex4(scan->p + 2, scan->end) < 0 : !c || !strchr("\"\\/bfnrt", c))
+        if (c == 'u' ? read_hex4(scan->p + 2, scan->end) < 0 : !is_escape(c))
             return fail(scan, "bad escape in a string");
         scan->p += c == 'u' ? 6 : 2;
     }
