@@ -1,0 +1,21 @@
+// A system call filter for engines that have no business on the network: whoever talks to them
+// does so over a unix socket, so any other socket they ask for is refused by the kernel.
+//
+// Built once in the parent (libseccomp allocates); applied in the child between fork and exec with
+// two system calls and nothing else. The filter is inherited by everything the engine starts.
+//
+// Refused: socket and socketpair for any family but AF_UNIX (and AF_NETLINK, which getifaddrs and
+// device discovery need); io_uring, which opens sockets past any rule on socket(); the 32-bit and
+// x32 system call tables, which would be a second way in; ptrace, process_vm_* and pidfd_getfd,
+// which borrow another process's sockets. Everything else, GPU drivers' ioctls included, passes.
+#pragma once
+
+#include "base/err.h"
+
+struct sandbox;
+
+struct sandbox *sandbox_no_network(struct err *err);
+void sandbox_destroy(struct sandbox *sandbox); // NULL is fine
+
+// In the child, for good. Async-signal-safe; false leaves the reason in errno.
+bool sandbox_apply(const struct sandbox *sandbox);
