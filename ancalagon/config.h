@@ -42,7 +42,9 @@ struct config {
     char *api_key_file;
     char **allow_hosts;   // NULL-terminated, never NULL: Host values beyond loopback and listen
     char **allow_origins; // the same for Origin
-    char **models_dirs;   // NULL-terminated, in the order they are searched; may not exist
+    // NULL-terminated, in the order they are searched, may not exist: [server] models,
+    // $ANCALAGON_MODELS, ~/models, the cache's models folder.
+    char **models_dirs;
 
     struct preset *presets; // file order, then scanned ones by name
     size_t presets_count;
@@ -50,6 +52,8 @@ struct config {
     struct config_problem *problems; // by line
     size_t problems_count;
     size_t errors_count;
+
+    struct ini *ini; // private: the [*] section, for scanned presets
 };
 
 // For the server: NULL when there is any error; err then says the first and how many more.
@@ -63,8 +67,9 @@ struct config *config_inspect(const char *path, struct err *err);
 // The same on bytes; path is what messages say and relative paths start from. Does not scan.
 struct config *config_parse(const char *bytes, size_t length, const char *path, struct err *err);
 
-// Adds a preset for each GGUF in models_dirs (and one level below) that no preset names. Part of
-// config_load and config_inspect unless `scan = off`. Returns how many were added.
+// Adds a preset for each GGUF that no preset names, in the first of models_dirs and in the cache's,
+// top level and one below. Part of config_load and config_inspect unless `scan = off`. Returns how
+// many were added.
 size_t config_scan_models(struct config *config);
 
 void config_destroy(struct config *config); // NULL is fine

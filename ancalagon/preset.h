@@ -24,9 +24,9 @@ struct preset {
     char *engine_path; // absolute; may not exist (then the config has a warning)
     char *model;       // absolute; may not exist (then the config has a warning)
     bool is_default;
-    bool is_scanned;       // found in a models folder, not written in the file
-    unsigned line;         // of its [section]; 0 when scanned
-    int64_t idle_off_ms;   // 0: never
+    bool is_scanned;     // found in a models folder, not written in the file
+    unsigned line;       // of its [section]; 0 when scanned
+    int64_t idle_off_ms; // 0: never
     int64_t load_timeout_ms;
 
     // All that goes to the engine besides its model and what we set ourselves, in file order.

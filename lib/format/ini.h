@@ -36,8 +36,8 @@ struct ini_section {
 struct ini {
     struct ini_section *sections; // file order
     size_t count;
-    char *text;                 // what names, keys and values point into
-    struct ini_entry *entries;  // of all sections, one after the other
+    char *text;                // what names, keys and values point into
+    struct ini_entry *entries; // of all sections, one after the other
 };
 
 // Called for each line that is wrong; reading goes on with the next line.

@@ -40,7 +40,8 @@ static uint64_t special_bytes(const unsigned char *p) {
     memcpy(&x, p, sizeof x);
     quote = x ^ (ones * '"');
     slash = x ^ (ones * '\\');
-    return (((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & tops;
+    return (((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) &
+           tops;
 }
 
 // The first special byte, or at most 7 bytes before it or the end.
@@ -78,7 +79,14 @@ static const unsigned char *skip_plain(const unsigned char *p, const unsigned ch
 
 static bool is_escape(unsigned char c) {
     switch (c) {
-    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
         return true;
     default:
         return false;
@@ -326,8 +334,17 @@ static bool skip_scalar(struct scan *scan) {
         return skip_word(scan, "false");
     case 'n':
         return skip_word(scan, "null");
-    case '-': case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9':
+    case '-':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9':
         return skip_number(scan);
     default:
         return fail(scan, "expected a value");
@@ -395,7 +412,8 @@ static bool read_close(struct scan *scan, bool opened, bool *more) {
         if (!closes && opened)
             return *more = true; // the first item
         if (!closes && !at(scan, ','))
-            return fail(scan, in_array(scan) ? "expected \",\" or \"]\"" : "expected \",\" or \"}\"");
+            return fail(scan,
+                        in_array(scan) ? "expected \",\" or \"]\"" : "expected \",\" or \"}\"");
         scan->p++;
         if (!closes) {
             skip_space(scan);

@@ -56,10 +56,10 @@ static void on_blank(struct sse *sse) {
         sse->skipped++;
     } else if (sse->has_data) {
         struct sse_event event = {
-            .name = sse->name_length ? (struct span){sse->name, sse->name_length}
-                                     : span_of("message"),
-            .data = sse->near.data ? sse->near
-                                   : (struct span){buf_bytes(&sse->data), sse->data.length},
+            .name =
+                sse->name_length ? (struct span){sse->name, sse->name_length} : span_of("message"),
+            .data =
+                sse->near.data ? sse->near : (struct span){buf_bytes(&sse->data), sse->data.length},
             .raw_bytes = sse->raw_bytes,
         };
         sse->on_event(sse->arg, &event);

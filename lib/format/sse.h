@@ -21,8 +21,8 @@ struct sse_event {
 typedef void sse_event_fn(void *arg, const struct sse_event *event);
 
 // Splits bytes cut anywhere; lines end with LF, CR or CRLF. An event with a line,
-// or data, larger than max_event_bytes is passed over and counted, no error: we only look on. Holds memory only inside an event
-// that is not complete. Fields are private.
+// or data, larger than max_event_bytes is passed over and counted, no error: we only look on. Holds
+// memory only inside an event that is not complete. Fields are private.
 struct sse {
     sse_event_fn *on_event;
     void *arg;
