@@ -1,0 +1,131 @@
+#include "format/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_parse(void **state) {
+    static const struct {
+        const char *text;
+        unsigned depth, flags;
+        enum err_code code; // ERR_NONE: accepted
+    } cases[] = {
+        {"{}", 0, 0, ERR_NONE},
+        {"[1,2]", 0, 0, ERR_NONE},
+        {"3", 0, 0, ERR_INVALID},
+        {"3", 0, JSON_PARSE_ANY, ERR_NONE},
+        {"{\"a\":1,\"a\":2}", 0, 0, ERR_NONE},
+        {"{\"a\":1,\"a\":2}", 0, JSON_PARSE_UNIQUE, ERR_INVALID},
+        {"[[[]]]", 3, 0, ERR_NONE},
+        {"[[[]]]", 2, 0, ERR_LIMIT},
+        {"[[],[],[[]]]", 3, 0, ERR_NONE},
+        {"[\"[[[[\\\"[[[\"]", 1, 0, ERR_NONE},
+        {"{", 0, 0, ERR_INVALID},
+        {"{} x", 0, 0, ERR_INVALID},
+        {"", 0, 0, ERR_INVALID},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err = {0};
+        json_t *json =
+            json_parse(cases[i].text, strlen(cases[i].text), cases[i].depth, cases[i].flags, &err);
+        assert_int_equal(err.code, cases[i].code);
+        assert_true((json != NULL) == (cases[i].code == ERR_NONE));
+        json_decref(json);
+    }
+}
+
+static void test_depth_default(void **state) {
+    char text[2 * JSON_DEPTH_DEFAULT + 3];
+    for (unsigned depth = JSON_DEPTH_DEFAULT; depth <= JSON_DEPTH_DEFAULT + 1; depth++) {
+        struct err err = {0};
+        memset(text, '[', depth);
+        memset(text + depth, ']', depth);
+        json_t *json = json_parse(text, 2 * depth, 0, 0, &err);
+        assert_true((json != NULL) == (depth == JSON_DEPTH_DEFAULT));
+        json_decref(json);
+    }
+}
+
+static void test_members(void **state) {
+    static const char text[] = "{\"s\":\"x\",\"i\":-7,\"b\":true,\"n\":null,\"r\":1.5}";
+    json_t *json = json_parse(text, strlen(text), 0, 0, NULL);
+    assert_non_null(json);
+    assert_string_equal(json_get_text(json, "s", "?"), "x");
+    assert_string_equal(json_get_text(json, "i", "?"), "?");
+    assert_string_equal(json_get_text(json, "none", "?"), "?");
+    assert_int_equal(json_get_int(json, "i", 1), -7);
+    assert_int_equal(json_get_int(json, "r", 1), 1);
+    assert_int_equal(json_get_int(NULL, "i", 1), 1);
+    assert_true(json_get_bool(json, "b", false));
+    assert_true(json_get_bool(json, "n", true));
+    assert_false(json_get_bool(json, "i", false));
+    json_decref(json);
+}
+
+static void test_write(void **state) {
+    struct buf out;
+    json_t *json = json_pack("{s:[i,b],s:s}", "a", 1, 1, "b", "x");
+    buf_init(&out, 25);
+    assert_true(buf_adds(&out, "> "));
+    assert_true(json_write(&out, json));
+    assert_string_equal(buf_text(&out), "> {\"a\":[1,true],\"b\":\"x\"}");
+    assert_false(json_write(&out, json));
+    assert_string_equal(buf_text(&out), "> {\"a\":[1,true],\"b\":\"x\"}");
+    json_decref(json);
+    buf_fini(&out);
+}
+
+static void test_write_string(void **state) {
+    static const struct {
+        const char *bytes, *expected;
+    } cases[] = {
+        {"", "\"\""},
+        {"plain / text", "\"plain / text\""},
+        {"a\"b\\c", "\"a\\\"b\\\\c\""},
+        {"\b\f\n\r\t\x01\x1f", "\"\\b\\f\\n\\r\\t\\u0001\\u001f\""},
+        {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
+        {"\xff", "\"\xef\xbf\xbd\""},
+        {"a\xc3", "\"a\xef\xbf\xbd\""},
+        {"\xc0\xaf", "\"\xef\xbf\xbd\xef\xbf\xbd\""},
+        {"\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+        {"\xe2\x82z", "\"\xef\xbf\xbd\xef\xbf\xbdz\""},
+        {"\xf4\x90\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf out;
+        buf_init(&out, 100);
+        assert_true(json_write_string(&out, cases[i].bytes, strlen(cases[i].bytes)));
+        assert_string_equal(buf_text(&out), cases[i].expected);
+        // What we write, jansson reads.
+        json_t *json = json_parse(buf_bytes(&out), out.length, 0, JSON_PARSE_ANY, NULL);
+        assert_non_null(json);
+        json_decref(json);
+        buf_fini(&out);
+    }
+    struct buf small;
+    buf_init(&small, 6);
+    assert_false(json_write_string(&small, "12345", 5));
+    assert_int_equal(small.length, 0);
+    assert_true(json_write_string(&small,
+                                  "1\0"
+                                  "23",
+                                  1));
+    assert_false(json_write_string(&small, "\0", 1));
+    assert_string_equal(buf_text(&small), "\"1\"");
+    buf_fini(&small);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parse),        cmocka_unit_test(test_depth_default),
+        cmocka_unit_test(test_members),      cmocka_unit_test(test_write),
+        cmocka_unit_test(test_write_string),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
