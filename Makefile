@@ -1,0 +1,57 @@
+# The habits; meson does the work. `make help` lists them.
+PREFIX ?= /usr/local
+BUILD ?= build
+FUZZ_SECONDS ?= 10
+NINJA = ninja -C $(BUILD) $(if $(JOBS),-j $(JOBS))
+
+.PHONY: all run test quick check style lint layers fuzz bench install clean help
+
+all: $(BUILD)/build.ninja
+	@$(NINJA)
+
+# Says what is missing in the words of this system before meson says it in its own.
+$(BUILD)/build.ninja:
+	@missing=$$(tools/install-deps --list build) && [ -z "$$missing" ] || \
+	    { echo "The build needs: $$missing"; echo "Install them with: tools/install-deps"; exit 1; }
+	@meson setup $(BUILD)
+
+run:            ## build, get engine and model, serve, and ask a first question
+	@tools/run $(ARGS)
+
+test:           ## unit, scenario and real-engine tests, and a sanitizer build of them
+	@tools/install-deps build test
+	@tools/test --build $(BUILD)
+
+quick:          ## the tests that need no real engine and no second build
+	@tools/test --build $(BUILD) --quick
+
+check: style lint test fuzz ## what a change must pass: style, lint, layers, tests, a short fuzz
+
+style:          ## clang-format and stray blanks
+	@tools/check-style
+
+lint: all       ## clang-tidy
+	@BUILD=$(BUILD) tools/lint
+
+layers:         ## includes follow the arrows
+	@tools/check-layers
+
+fuzz:           ## every fuzz target for FUZZ_SECONDS
+	@fuzz/run $(FUZZ_SECONDS)
+
+bench: all      ## the gateway against its rivals: one table
+	@bench/gateway
+
+install: all    ## PREFIX=/usr/local; then `ancalagon setup` writes the systemd user units
+	@current=$$(meson introspect $(BUILD) --buildoptions | \
+	    python3 -c 'import json, sys; print([o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"][0])') && \
+	    [ "$$current" = "$(abspath $(PREFIX))" ] || meson configure $(BUILD) --prefix "$(abspath $(PREFIX))"
+	@meson install -C $(BUILD)
+
+clean:          ## removes the build folders; engine and models stay in the cache
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
+
+help:
+	@echo "make                build $(BUILD)/ancalagon and $(BUILD)/lmswitch"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
+	@echo; echo "JOBS=N uses N cores. make run ARGS='--listen 127.0.0.1:8080' passes arguments to the server."
