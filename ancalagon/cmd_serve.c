@@ -1,0 +1,270 @@
+// ancalagon serve: the server in the foreground, under a terminal, systemd, or anything else.
+#define _GNU_SOURCE
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "commands.h"
+#include "notify.h"
+#include "runtime.h"
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+struct serve {
+    const char *config_path, *listen;
+    struct loop *loop;
+    struct server *server;
+    struct signal_watch terminate, interrupt, hangup;
+    struct timer watchdog;
+    int64_t watchdog_ms;
+    int lock_fd;
+    char *runtime_dir;
+};
+
+static const char help[] =
+    "usage: ancalagon serve [--config FILE] [--listen ADDR:PORT] [--debug]\n\n"
+    "Serves the presets of FILE on ADDR:PORT (default 127.0.0.1:1234) until Ctrl-C. Any address\n"
+    "beyond loopback demands an API key, made at the first start (see [server] api-key-file).\n"
+    "SIGHUP or `ancalagon reload` reads FILE again without touching engines that did not change.\n\n"
+    "  --config FILE        presets (default ~/.config/ancalagon/presets.ini)\n"
+    "  --listen ADDR:PORT   overrides [server] listen\n"
+    "  --debug              log more\n";
+
+static bool parse_args(int argc, char **argv, struct serve *serve, int *code) {
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"listen", required_argument, NULL, 'l'},
+                                            {"debug", no_argument, NULL, 'd'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    int option;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == 'c')
+            serve->config_path = optarg;
+        else if (option == 'l')
+            serve->listen = optarg;
+        else if (option == 'd')
+            log_set_level(LOG_LEVEL_DEBUG);
+        else {
+            fputs(help, option == 'h' ? stdout : stderr);
+            *code = option == 'h' ? 0 : 2;
+            return false;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "ancalagon serve: what is \"%s\"?\n%s", argv[optind], help);
+        *code = 2;
+        return false;
+    }
+    return true;
+}
+
+// --- Signals and systemd
+
+static void on_terminate(int signal, void *arg) {
+    struct serve *serve = arg;
+    notify_send("STOPPING=1");
+    server_stop(serve->server);
+}
+
+static void on_hangup(int signal, void *arg) {
+    struct serve *serve = arg;
+    struct err err;
+    notify_reloading();
+    if (!server_reload(serve->server, &err))
+        log_error("server.reload error=\"%s\"", err.text);
+    notify_send("READY=1");
+}
+
+static void on_watchdog(void *arg) {
+    struct serve *serve = arg;
+    notify_send("WATCHDOG=1");
+    timer_start(&serve->watchdog, serve->watchdog_ms / 2);
+}
+
+// --- Sockets
+
+static bool is_loopback(const struct sockaddr *address) {
+    if (address->sa_family == AF_INET)
+        return (ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >>
+                24) == 127;
+    if (address->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(
+            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+    return address->sa_family == AF_UNIX;
+}
+
+// Public sockets: systemd's when it passed some, else our own. Returns how many, 0 = failed.
+static int open_sockets(struct config *config, int fds[], int max, bool *exposed,
+                        struct err *err) {
+    int count = notify_listen_fds(fds, max);
+    if (count == 0) {
+        fds[0] = http_listen_tcp(config->listen_host, config->listen_port, err);
+        count = fds[0] >= 0;
+    }
+    *exposed = false;
+    for (int i = 0; i < count; i++) {
+        struct sockaddr_storage address;
+        socklen_t length = sizeof address;
+        if (getsockname(fds[i], (struct sockaddr *)&address, &length) != 0 ||
+            !is_loopback((struct sockaddr *)&address))
+            *exposed = true;
+    }
+    return count;
+}
+
+// The address as clients would write it; the port may have been 0.
+static void describe_listen(struct server *server, int fd) {
+    const struct config *config = server->config;
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    unsigned port = config->listen_port;
+    if (getsockname(fd, (struct sockaddr *)&address, &length) == 0) {
+        if (address.ss_family == AF_INET)
+            port = ntohs(((struct sockaddr_in *)&address)->sin_port);
+        else if (address.ss_family == AF_INET6)
+            port = ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+    }
+    bool v6 = strchr(config->listen_host, ':') != NULL;
+    snprintf(server->listen, sizeof server->listen, "%s%s%s:%u", v6 ? "[" : "",
+             config->listen_host, v6 ? "]" : "", port);
+}
+
+// One server a config: the lock is held as long as we live.
+static bool take_lock(struct serve *serve, struct err *err) {
+    char *path = path_join(serve->runtime_dir, "lock");
+    serve->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool ok = serve->lock_fd >= 0 && flock(serve->lock_fd, LOCK_EX | LOCK_NB) == 0;
+    if (!ok && errno == EWOULDBLOCK)
+        err_set(err, ERR_BUSY,
+                "a server is already running for this config; see: ancalagon status");
+    else if (!ok)
+        err_errno(err, "cannot lock %s", path);
+    mem_free(path);
+    return ok;
+}
+
+// Large bodies must go back to the system, not stay in malloc's heaps.
+static void tune_memory(void) {
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+    mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
+static bool start(struct serve *serve, struct config *config, struct err *err) {
+    int fds[8];
+    bool exposed;
+    int count = open_sockets(config, fds, 8, &exposed, err);
+    if (count == 0) {
+        config_destroy(config);
+        return false;
+    }
+    serve->server = server_create(serve->loop, config, serve->runtime_dir, exposed, err);
+    if (!serve->server)
+        return false;
+    describe_listen(serve->server, fds[0]);
+    for (int i = 0; i < count; i++)
+        if (!http_server_listen(serve->server->front, fds[i], err))
+            return false;
+    char *control = path_join(serve->runtime_dir, "control.sock");
+    int fd = http_listen_unix(control, err);
+    mem_free(control);
+    return fd >= 0 && http_server_listen(serve->server->control, fd, err);
+}
+
+static void watch_outside(struct serve *serve) {
+    signal_watch_start(&serve->terminate, serve->loop, SIGTERM, on_terminate, serve);
+    signal_watch_start(&serve->interrupt, serve->loop, SIGINT, on_terminate, serve);
+    signal_watch_start(&serve->hangup, serve->loop, SIGHUP, on_hangup, serve);
+    timer_init(&serve->watchdog, serve->loop, on_watchdog, serve);
+    serve->watchdog_ms = notify_watchdog_ms();
+    if (serve->watchdog_ms > 0)
+        on_watchdog(serve);
+}
+
+static void unwatch_outside(struct serve *serve) {
+    signal_watch_stop(&serve->terminate);
+    signal_watch_stop(&serve->interrupt);
+    signal_watch_stop(&serve->hangup);
+    timer_stop(&serve->watchdog);
+}
+
+static void remove_runtime(const struct serve *serve) {
+    char *control = path_join(serve->runtime_dir, "control.sock");
+    unlink(control);
+    mem_free(control);
+    char *lock = path_join(serve->runtime_dir, "lock");
+    unlink(lock);
+    mem_free(lock);
+    rmdir(serve->runtime_dir); // stays when an engine's socket is left: the next start cleans up
+}
+
+static int run(struct serve *serve) {
+    struct err err = {0};
+    struct config *config = config_load(serve->config_path, &err);
+    if (!config) {
+        fprintf(stderr, "ancalagon: %s\n", err.text);
+        return 3;
+    }
+    if (serve->listen) {
+        mem_free(config->listen_host);
+        config->listen_host = NULL;
+        if (!config_parse_listen(serve->listen, &config->listen_host, &config->listen_port,
+                                 &err)) {
+            fprintf(stderr, "ancalagon: --listen: %s\n", err.text);
+            config_destroy(config);
+            return 2;
+        }
+    }
+    serve->runtime_dir = runtime_dir_for(config->path);
+    if (!path_make_private(serve->runtime_dir, &err) || !take_lock(serve, &err)) {
+        fprintf(stderr, "ancalagon: %s\n", err.text);
+        config_destroy(config);
+        return 1;
+    }
+    serve->loop = loop_create(&err);
+    bool ok = serve->loop && start(serve, config, &err);
+    if (ok) {
+        watch_outside(serve);
+        log_info("server.ready listen=%s presets=%zu pid=%d", serve->server->listen,
+                 config->presets_count, (int)getpid());
+        notify_send("READY=1");
+        loop_run(serve->loop);
+        unwatch_outside(serve);
+        log_info("server.end");
+    } else {
+        fprintf(stderr, "ancalagon: %s\n", err.text);
+    }
+    server_destroy(serve->server);
+    loop_destroy(serve->loop);
+    remove_runtime(serve);
+    return ok ? 0 : 1;
+}
+
+int cmd_serve(int argc, char **argv) {
+    struct serve serve = {.lock_fd = -1};
+    int code = 0;
+    if (!parse_args(argc, argv, &serve, &code))
+        return code;
+    tune_memory();
+    signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_CHILD_SUBREAPER, 1); // what an engine forks away comes back to us
+    code = run(&serve);
+    mem_free(serve.runtime_dir);
+    if (serve.lock_fd >= 0)
+        close(serve.lock_fd);
+    return code;
+}

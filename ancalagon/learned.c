@@ -1,0 +1,44 @@
+#include "learned.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "format/json.h"
+#include "server.h"
+
+enum { MAX_FILE = 1 << 20 };
+
+void learned_load(struct server *server) {
+    char *path = path_state("learned.json");
+    size_t length;
+    char *text = path_read_file(path, MAX_FILE, &length, NULL);
+    json_t *root = text ? json_parse(text, length, 0, 0, NULL) : NULL;
+    const json_t *loads = json_object_get(root, "load_ms");
+    struct service *service;
+    TAILQ_FOREACH(service, &server->services, link)
+    service->expected_load_ms = json_get_int(loads, service->preset->name, 0);
+    json_decref(root);
+    mem_free(text);
+    mem_free(path);
+}
+
+void learned_save(struct server *server) {
+    json_t *loads = json_object(), *root = json_pack("{s:o}", "load_ms", loads);
+    struct service *service;
+    TAILQ_FOREACH(service, &server->services, link)
+    if (service->expected_load_ms > 0)
+        json_object_set_new(loads, service->preset->name, json_integer(service->expected_load_ms));
+    struct buf text;
+    struct err err;
+    buf_init(&text, MAX_FILE);
+    char *folder = path_state(NULL), *path = path_state("learned.json");
+    if (json_object_size(loads) > 0 && json_write(&text, root) &&
+        !(path_make_private(folder, &err) &&
+          path_write_file(path, buf_bytes(&text), text.length, 0600, &err)))
+        log_warn("learned.save error=\"%s\"", err.text);
+    json_decref(root);
+    buf_fini(&text);
+    mem_free(folder);
+    mem_free(path);
+}

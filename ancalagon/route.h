@@ -1,0 +1,30 @@
+// Which paths there are, and whose protocol each speaks. An allow-list: what is not here is 404,
+// whatever the engine may offer (slots, tools, file access and property writes never pass).
+#pragma once
+
+#include "base/str.h"
+#include "protocol.h"
+
+#include <stdbool.h>
+
+enum route_kind {
+    ROUTE_GENERATE, // takes a slot of the engine
+    ROUTE_LIGHT,    // passes to the engine beside the slots
+    ROUTE_PEEK,     // GET, passes only to an engine that is up
+    ROUTE_MODELS,   // answered here
+    ROUTE_HEALTH,
+    ROUTE_METRICS,
+    ROUTE_HOME,
+};
+
+struct route {
+    const char *path;
+    const char *method; // HEAD goes where GET goes
+    enum route_kind kind;
+    enum protocol protocol;
+};
+
+// NULL when there is none; *wrong_method (may be NULL) names the method that would do.
+const struct route *route_find(struct span method, struct span path, const char **wrong_method);
+// The protocol an error on an unknown path is told in.
+enum protocol route_guess_protocol(struct span path);

@@ -1,0 +1,111 @@
+// What the parts of the running server share. One thread, one loop; everything here belongs to it.
+//
+//   server   the whole: config, groups, both HTTP fronts
+//   service  one preset at run time: its lane in the scheduler, its engine when loaded, its log,
+//            its counters. A service outlives engines and config reloads.
+//   request  one proxied call (proxy.c), from its body's last byte to its reply's
+#pragma once
+
+#include "config.h"
+#include "event/loop.h"
+#include "guard.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "log_ring.h"
+#include "metrics.h"
+#include "scheduler.h"
+#include "watchdog.h"
+
+#include <sys/queue.h>
+
+struct engine;
+struct launch_context;
+struct request;
+struct waiter;
+
+TAILQ_HEAD(request_list, request);
+
+struct service {
+    TAILQ_ENTRY(service) link;
+    struct server *server;
+    const struct preset *preset; // in server->config; replaced on reload
+    struct lane *lane;
+    struct engine *engine;       // NULL when off
+    struct log_ring *log;
+    struct metrics metrics;
+    struct watchdog watchdog;
+    struct timer watch;          // runs while requests are at the engine
+    struct request_list requests; // waiting and running
+    int64_t expected_load_ms;    // learned; 0 = never loaded yet
+    int64_t average_ms;          // of a whole request, for estimates; 0 = none yet
+    unsigned watched;            // control clients that follow its log
+    bool leaving;                // gone from the config: destroyed once off
+};
+
+TAILQ_HEAD(service_list, service);
+
+struct server {
+    struct loop *loop;
+    struct config *config;
+    struct config **retired; // older configs that leaving services still point into
+    size_t retired_count;
+    char *config_path;
+    char *runtime_dir;
+    struct guard *guard;
+    struct http_server *front;   // the public port
+    struct http_server *control; // the unix socket
+    struct launch_context *launch;
+    struct service_list services;
+    struct scheduler **groups;
+    size_t group_count;
+    struct timer group_timer;
+    struct deferred announce;    // tells watchers of /events, once a turn of the loop
+    TAILQ_HEAD(, waiter) waiters; // control clients: /switch and /events
+    char listen[128];            // as shown: "127.0.0.1:1234"
+    uint64_t next_id, requests;
+    int64_t started_ms;
+    bool stopping;
+};
+
+// server.c. Takes the config over. `exposed`: the port is reachable from other machines.
+struct server *server_create(struct loop *loop, struct config *config, const char *runtime_dir,
+                             bool exposed, struct err *err);
+void server_destroy(struct server *server);
+struct service *server_find(struct server *server, const char *name_or_alias);
+// For a request that names no preset: the one loaded in the default's group, else the default.
+struct service *server_default(struct server *server);
+void server_changed(struct server *server); // status differs: tell who watches
+void server_tick(struct server *server);    // let every group look at the clock
+bool server_reload(struct server *server, struct err *err);
+// Refuses what waits, cuts what runs, ends the engines, then leaves the loop. Twice: at once.
+void server_stop(struct server *server);
+const char *service_state(const struct service *service);
+
+// service.c
+struct service *service_create(struct server *server, const struct preset *preset,
+                               struct scheduler *group);
+void service_destroy(struct service *service); // off and without requests
+void service_start(struct service *service);   // effects of the scheduler
+void service_stop(struct service *service);
+void service_kill(struct service *service, const struct err *why);
+struct http_peer *service_peer(struct service *service); // NULL unless loaded
+int service_pid(const struct service *service);           // 0 when off
+const char *service_auth(struct service *service);       // header line for the engine, or ""
+void service_progress(struct service *service);            // the engine moved
+
+// proxy.c
+extern const struct http_handler proxy_handler; // arg = struct server
+void proxy_admit(struct ticket *ticket, void *arg);
+void proxy_refuse(struct ticket *ticket, const struct err *why, int64_t retry_ms, void *arg);
+void proxy_fail_running(struct service *service, const struct err *why);
+void proxy_cancel_all(struct service *service, const struct err *why);
+bool proxy_waits_for_engine(const struct service *service); // some admitted request is not paused
+const char *request_client(const struct request *request);
+uint64_t request_id(const struct request *request);
+struct ticket *request_ticket(struct request *request);
+struct request *request_after(const struct service *service, const struct request *request);
+
+// admin.c
+extern const struct http_handler admin_handler; // arg = struct server
+void admin_announce(struct server *server);
+void admin_detach_all(struct server *server);

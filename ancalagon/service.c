@@ -1,0 +1,199 @@
+// A preset at run time: carries the scheduler's decisions out on the engine and tells it what
+// became of them; keeps the watchdog on an engine that owes answers.
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine.h"
+#include "server.h"
+
+#include <string.h>
+
+enum {
+    LOG_LINES = 2000,
+    LOG_BYTES = 512 * 1024,
+    WATCH_EVERY_MS = 250,
+};
+
+static void on_watch(void *arg);
+
+struct service *service_create(struct server *server, const struct preset *preset,
+                               struct scheduler *group) {
+    struct service *service = mem_alloc(sizeof *service);
+    service->server = server;
+    service->preset = preset;
+    service->log = log_ring_create(LOG_LINES, LOG_BYTES);
+    service->lane = lane_create(group, preset->name, service);
+    lane_set_idle_off(service->lane, preset->idle_off_ms);
+    timer_init(&service->watch, server->loop, on_watch, service);
+    TAILQ_INIT(&service->requests);
+    TAILQ_INSERT_TAIL(&server->services, service, link);
+    return service;
+}
+
+void service_destroy(struct service *service) {
+    timer_stop(&service->watch);
+    engine_destroy(service->engine);
+    lane_destroy(service->lane);
+    log_ring_destroy(service->log);
+    TAILQ_REMOVE(&service->server->services, service, link);
+    mem_free(service);
+}
+
+const char *service_state(const struct service *service) {
+    switch (lane_state(service->lane)) {
+    case LANE_LOADING: return "loading";
+    case LANE_READY: return "ready";
+    case LANE_STOPPING: return "stopping";
+    default: return lane_error(service->lane)->code != ERR_NONE ? "failed" : "off";
+    }
+}
+
+struct http_peer *service_peer(struct service *service) {
+    return service->engine ? engine_peer(service->engine) : NULL;
+}
+
+int service_pid(const struct service *service) {
+    return service->engine ? (int)engine_pid(service->engine) : 0;
+}
+
+const char *service_auth(struct service *service) {
+    return service->engine ? engine_auth(service->engine) : "";
+}
+
+// --- The engine's life
+
+static void on_ready(struct engine *engine, unsigned slots, void *arg) {
+    struct service *service = arg;
+    int64_t now = loop_now_ms(), took = now - lane_state_since_ms(service->lane);
+    if (lane_state(service->lane) != LANE_LOADING)
+        return; // it is being stopped already
+    histogram_add(&service->metrics.load, took);
+    service->metrics.loads++;
+    service->expected_load_ms = took;
+    log_info("engine.ready preset=%s pid=%d ms=%lld slots=%u", service->preset->name,
+             service_pid(service), (long long)took, slots);
+    watchdog_reset(&service->watchdog, now);
+    timer_start(&service->watch, WATCH_EVERY_MS);
+    scheduler_ready(service->lane, slots, now);
+    server_tick(service->server);
+}
+
+static void on_exit(struct engine *engine, const struct err *why, void *arg) {
+    struct service *service = arg;
+    struct err text = *why;
+    enum lane_state state = lane_state(service->lane);
+    timer_stop(&service->watch);
+    if (state == LANE_READY) {
+        service->metrics.restarts++;
+        err_context(&text, "the engine of preset %s ended unexpectedly", service->preset->name);
+    } else if (state == LANE_LOADING) {
+        service->metrics.load_failures++;
+        err_context(&text, "preset %s could not start", service->preset->name);
+    }
+    if (state != LANE_STOPPING)
+        log_warn("engine.end preset=%s why=\"%s\"", service->preset->name, text.text);
+    proxy_fail_running(service, &text);
+    service->engine = NULL;
+    engine_destroy(engine);
+    int64_t now = loop_now_ms();
+    if (state == LANE_READY)
+        scheduler_died(service->lane, &text, now);
+    else if (state == LANE_LOADING)
+        scheduler_failed(service->lane, &text, now);
+    else
+        scheduler_stopped(service->lane, now);
+    server_tick(service->server);
+}
+
+static void on_line(const char *line, void *arg) {
+    struct service *service = arg;
+    log_ring_add(service->log, line);
+    // llama-server reports each batch of a prompt: the only sign of life of a long prefill.
+    if (strstr(line, "prompt processing"))
+        service_progress(service);
+}
+
+static void on_probe(struct engine *engine, bool moved, void *arg) {
+    struct service *service = arg;
+    if (moved)
+        service_progress(service);
+    else
+        watchdog_probe_answered(&service->watchdog);
+}
+
+static const struct engine_ops engine_ops = {on_ready, on_exit, on_line, on_probe};
+
+void service_start(struct service *service) {
+    struct server *server = service->server;
+    struct err err;
+    service->engine = engine_start(server->launch, service->preset,
+                                   server->config->stop_grace_ms, &engine_ops, service, &err);
+    if (service->engine) {
+        log_info("engine.start preset=%s pid=%d", service->preset->name, service_pid(service));
+        return;
+    }
+    service->metrics.load_failures++;
+    err_context(&err, "preset %s could not start", service->preset->name);
+    log_warn("engine.start preset=%s why=\"%s\"", service->preset->name, err.text);
+    scheduler_failed(service->lane, &err, loop_now_ms());
+}
+
+void service_stop(struct service *service) {
+    log_info("engine.stop preset=%s pid=%d", service->preset->name, service_pid(service));
+    timer_stop(&service->watch);
+    engine_stop(service->engine);
+}
+
+void service_kill(struct service *service, const struct err *why) {
+    if (service->engine)
+        engine_kill(service->engine, why);
+}
+
+// --- The watchdog
+
+void service_progress(struct service *service) {
+    watchdog_progress(&service->watchdog, loop_now_ms());
+}
+
+static bool in_prefill(const struct service *service) {
+    struct request *request = NULL;
+    while ((request = request_after(service, request))) {
+        const struct ticket *ticket = request_ticket(request);
+        if (ticket->admitted && !ticket->answering)
+            return true;
+    }
+    return false;
+}
+
+static void on_watch(void *arg) {
+    struct service *service = arg;
+    int64_t now = loop_now_ms();
+    timer_start(&service->watch, WATCH_EVERY_MS);
+    if (!proxy_waits_for_engine(service)) {
+        watchdog_reset(&service->watchdog, now); // it owes nothing: silence is fine
+        return;
+    }
+    struct watchdog_view view = {
+        .now_ms = now,
+        .floor_ms = service->server->config->stall_timeout_ms,
+        .cpu_ms = engine_cpu_ms(service->engine),
+        .prefill = in_prefill(service),
+    };
+    struct err why;
+    switch (watchdog_check(&service->watchdog, &view)) {
+    case WATCHDOG_FINE:
+        return;
+    case WATCHDOG_PROBE:
+        watchdog_probe_sent(&service->watchdog, now);
+        engine_probe(service->engine);
+        return;
+    case WATCHDOG_FROZEN:
+        err_set(&why, ERR_TIMEOUT, "it stopped answering and uses no CPU (frozen)");
+        break;
+    case WATCHDOG_HUNG:
+        err_set(&why, ERR_TIMEOUT, "no token and no prompt progress for %lld s",
+                (long long)(now - service->watchdog.last_ms) / 1000);
+        break;
+    }
+    service->metrics.stalls++;
+    service_kill(service, &why);
+}
