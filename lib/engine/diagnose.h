@@ -1,0 +1,44 @@
+// Why an engine did not start, or ended: from the last lines it printed and the way it ended, to
+// one sentence about the cause and one about what to do.
+#pragma once
+
+#include "event/child.h"
+
+#include <stddef.h>
+
+enum cause {
+    CAUSE_UNKNOWN,
+    CAUSE_STOPPED, // we asked for it
+    CAUSE_OUT_OF_MEMORY,
+    CAUSE_UNKNOWN_FLAG,
+    CAUSE_REMOVED_FLAG,
+    CAUSE_BAD_VALUE,
+    CAUSE_MISSING_FILE,
+    CAUSE_BAD_FILE,
+    CAUSE_UNKNOWN_ARCHITECTURE,
+    CAUSE_UNKNOWN_TENSOR_TYPE,
+    CAUSE_CANNOT_BIND,
+    CAUSE_MISSING_LIBRARY,
+    CAUSE_CANNOT_FIT,
+    CAUSE_CANNOT_EXECUTE,
+    CAUSE_WRONG_CPU,
+    CAUSE_GPU, // driver or device trouble
+    CAUSE_TEMPLATE,
+    CAUSE_CRASHED,
+    CAUSE_KILLED,
+};
+
+struct diagnosis {
+    enum cause cause;
+    char text[640]; // what happened, with the engine's own words
+    char fix[320];  // what to do; "" when there is nothing to say
+};
+
+// `lines` oldest first; `status` NULL when the process has not ended (yet).
+void diagnose(const char *const *lines, size_t count, const struct child_exit *status,
+              struct diagnosis *out);
+
+// For a process that never came to be: what spawn said.
+void diagnose_start(const struct err *err, struct diagnosis *out);
+
+const char *cause_name(enum cause cause); // "out-of-memory", for logs and metrics
