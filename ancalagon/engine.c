@@ -123,7 +123,7 @@ static void on_child_exit(struct child *child, struct child_exit status, void *a
     child_reap_orphans(false);
     if (why.code == ERR_NONE) {
         struct diagnosis diagnosis;
-        diagnose(buf_text(&engine->tail), status.code, status.signal, &diagnosis);
+        diagnose(buf_text(&engine->tail), &status, &diagnosis);
         err_set(&why, ERR_PEER, "%s%s%s", diagnosis.text, diagnosis.fix[0] ? "; " : "",
                 diagnosis.fix);
     }

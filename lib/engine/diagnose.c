@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "engine/diagnose.h"
 
-#include "base/str.h"
+#include "base/mem.h"
 
 #include <ctype.h>
 #include <signal.h>
@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { LOG_MAX = 128 * 1024, LINES_MAX = 400 };
 
 struct pattern {
     enum cause cause;
@@ -274,15 +276,10 @@ static const char *last_words(const char *const *lines, size_t count)
     return NULL;
 }
 
-void diagnose(const char *const *lines, size_t count, const struct child_exit *status,
-              struct diagnosis *out)
+static void diagnose_end(const char *const *lines, size_t count, const struct child_exit *status,
+                         struct diagnosis *out)
 {
-    memset(out, 0, sizeof(*out));
     const char *last = last_words(lines, count);
-    if (status && status->asked) {
-        describe(out, CAUSE_STOPPED, "", "the engine was stopped", NULL);
-        return;
-    }
     // A signal we did not send says more than old lines, but a crash often explains itself.
     bool silent = status && (status->signal == SIGKILL || status->signal == SIGILL);
     if (!silent && diagnose_lines(lines, count, out))
@@ -297,6 +294,34 @@ void diagnose(const char *const *lines, size_t count, const struct child_exit *s
     else
         snprintf(what, sizeof(what), "the engine did not become ready");
     describe(out, CAUSE_UNKNOWN, "see its log (ancalagon logs)", what, last);
+}
+
+void diagnose(const char *log, const struct child_exit *status, struct diagnosis *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (status && status->asked) {
+        describe(out, CAUSE_STOPPED, "", "the engine was stopped", NULL);
+        return;
+    }
+    size_t length = strlen(log);
+    const char *from = log + (length > LOG_MAX ? length - LOG_MAX : 0);
+    char *text = mem_strdup(from);
+    const char **lines = mem_alloc(LINES_MAX * sizeof(*lines));
+    size_t count = 0;
+    // From the end, so that the latest lines are the ones kept.
+    size_t first = LINES_MAX;
+    for (char *end = text + strlen(text); end >= text && count < LINES_MAX;) {
+        *end = '\0';
+        char *newline = memrchr(text, '\n', (size_t)(end - text));
+        lines[--first] = newline ? newline + 1 : text;
+        count++;
+        if (!newline)
+            break;
+        end = newline;
+    }
+    diagnose_end(lines + first, count, status, out);
+    mem_free(lines);
+    mem_free(text);
 }
 
 void diagnose_start(const struct err *err, struct diagnosis *out)

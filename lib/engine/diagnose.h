@@ -4,8 +4,6 @@
 
 #include "event/child.h"
 
-#include <stddef.h>
-
 enum cause {
     CAUSE_UNKNOWN,
     CAUSE_STOPPED, // we asked for it
@@ -34,9 +32,9 @@ struct diagnosis {
     char fix[320];  // what to do; "" when there is nothing to say
 };
 
-// `lines` oldest first; `status` NULL when the process has not ended (yet).
-void diagnose(const char *const *lines, size_t count, const struct child_exit *status,
-              struct diagnosis *out);
+// `log`: its last lines, oldest first, separated by newlines (of a long text the last few hundred
+// count); `status` NULL when the process has not ended.
+void diagnose(const char *log, const struct child_exit *status, struct diagnosis *out);
 
 // For a process that never came to be: what spawn said.
 void diagnose_start(const struct err *err, struct diagnosis *out);
