@@ -16,10 +16,11 @@
 
 void config_problem(struct config *config, enum config_severity severity, unsigned line,
                     const char *format, ...) {
-    va_list args;
     char text[600];
+    va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    // The analyzer loses sight of va_start where it inlines this function.
+    vsnprintf(text, sizeof text, format, args); // NOLINT(clang-analyzer-valist.Uninitialized)
     va_end(args);
     for (size_t i = 0; i < config->problems_count; i++)
         if (config->problems[i].line == line && strcmp(config->problems[i].text, text) == 0)

@@ -9,7 +9,7 @@
 
 #define KEY_MAX 100u
 #define LOAD_TIMEOUT_MS (10 * 60 * 1000)
-#define DURATION_MAX_MS (30ll * 24 * 3600 * 1000)
+#define DURATION_MAX_MS (30LL * 24 * 3600 * 1000)
 
 struct merge {
     struct config *config;

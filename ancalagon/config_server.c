@@ -9,7 +9,7 @@
 
 #define LISTEN_HOST "127.0.0.1"
 #define LISTEN_PORT 1234
-#define MINUTE_MS (60ll * 1000)
+#define MINUTE_MS (60LL * 1000)
 #define DAY_MS (24 * 60 * MINUTE_MS)
 
 static bool is_address(const char *host) {
@@ -65,8 +65,8 @@ static const struct server_key {
     {"stop-grace", KEY_MS, offsetof(struct config, stop_grace_ms), "10s", 0, 10 * MINUTE_MS},
     {"ping-after", KEY_MS, offsetof(struct config, ping_after_ms), "2s", 0, DAY_MS},
     {"ping-every", KEY_MS, offsetof(struct config, ping_every_ms), "10s", 100, DAY_MS},
-    {"max-body", KEY_BYTES, offsetof(struct config, max_body_bytes), "64M", 1024, 4ll << 30},
-    {"max-held", KEY_BYTES, offsetof(struct config, max_held_bytes), "1G", 1024, 1ll << 40},
+    {"max-body", KEY_BYTES, offsetof(struct config, max_body_bytes), "64M", 1024, 4LL << 30},
+    {"max-held", KEY_BYTES, offsetof(struct config, max_held_bytes), "1G", 1024, 1LL << 40},
     {"max-queue", KEY_COUNT, offsetof(struct config, max_queue), "1024", 1, 1000000},
     {"max-connections", KEY_COUNT, offsetof(struct config, max_connections), "4096", 1, 1000000},
     {"on-demand", KEY_BOOL, offsetof(struct config, on_demand), "on", 0, 0},
@@ -133,7 +133,7 @@ static void say_range(struct config *config, const struct server_key *key,
 
 static void apply_listen(struct config *config, const struct ini_entry *entry) {
     struct err err;
-    char *host;
+    char *host = NULL;
     if (!config_parse_listen(entry->value, &host, &config->listen_port, &err)) {
         config_problem(config, CONFIG_ERROR, entry->line, "listen: %s", err.text);
         return;

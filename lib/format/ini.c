@@ -50,8 +50,8 @@ static char *skip_blanks(char *p) {
     return p;
 }
 
-// Cuts blanks at the end of [text, end).
-static void trim_end(char *text, char *end) {
+// Ends the text at `end`, less the blanks before it.
+static void trim_end(const char *text, char *end) {
     while (end > text && is_blank(end[-1]))
         end--;
     *end = '\0';

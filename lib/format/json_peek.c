@@ -428,6 +428,7 @@ bool json_peek(const char *bytes, size_t length, unsigned max_depth, struct json
                struct err *err) {
     struct scan scan;
     memset(out, 0, sizeof *out);
+    memset(scan.arrays, 0, sizeof scan.arrays);
     scan.begin = scan.p = (const unsigned char *)(bytes ? bytes : "");
     scan.end = scan.begin + length;
     scan.depth = 0;
