@@ -89,6 +89,7 @@ static void test_refuses(void **state) {
         {"{/**/}", "expected a key"},
         {"{\"model\":\"a\",\"model\":\"b\"}", "a second \"model\" with another value at byte 21"},
         {"{\"model\":\"a\",\"mode\\u006c\":\"ab\"}", "a second \"model\""},
+        {"{\"model\":\"ab\",\"model\":\"a\"}", "a second \"model\""},
         {"{\"model\":null,\"model\":\"b\"}", "a second \"model\""},
         {"{\"model\":\"\",\"model\":null}", "a second \"model\""},
         {"{\"model\":1}", "\"model\" is not a string at byte 9"},
