@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Runs the scenarios: run.py [--build DIR] [-k PATTERN] [--timeout SECONDS] [--list]"""
+import argparse
+import faulthandler
+import fnmatch
+import os
+import signal
+import sys
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class TooLong(Exception):
+    pass
+
+
+def on_alarm(_number, _frame):
+    faulthandler.dump_traceback(all_threads=True)
+    raise TooLong("the test took too long; its stacks are above")
+
+
+def flatten(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from flatten(item)
+        else:
+            yield item
+
+
+class Progress(unittest.TestResult):
+    """One line a test; failures in full at once, so that a log shows them where they happened."""
+
+    def __init__(self, total):
+        super().__init__()
+        self.total, self.bad, self.good = total, [], 0
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.began = time.monotonic()
+        self.broken = None
+        self.was_skipped = None
+
+    def addError(self, test, err):
+        self.note(test, err)
+
+    def addFailure(self, test, err):
+        self.note(test, err)
+
+    def addSubTest(self, test, subtest, err):
+        if err:
+            self.note(subtest, err)
+
+    def addSkip(self, test, reason):
+        self.was_skipped = reason
+        super().addSkip(test, reason)
+
+    def note(self, test, err):
+        self.broken = (self.broken or "") + f"--- {test}\n{self._exc_info_to_string(err, test)}"
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        took = time.monotonic() - self.began
+        word = "FAIL" if self.broken else "skip" if self.was_skipped else "ok"
+        note = f"  ({self.was_skipped})" if self.was_skipped and not self.broken else ""
+        print(f"[{self.testsRun}/{self.total}] {word:4} {name_of(test)}  {took:.1f} s{note}",
+              flush=True)
+        if self.broken:
+            self.bad.append(name_of(test))
+            print(self.broken, flush=True)
+        elif not self.was_skipped:
+            self.good += 1
+
+
+def name_of(test):
+    return test.id()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default=os.path.join(HERE, "..", "..", "build"))
+    parser.add_argument("-k", dest="pattern", action="append", default=[])
+    parser.add_argument("--timeout", type=float, default=120)
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    os.environ["ANCALAGON_BUILD"] = os.path.abspath(options.build)
+    scale = float(os.environ.get("ANCALAGON_TEST_SCALE", "1"))
+    sys.path.insert(0, HERE)
+    faulthandler.enable()
+    loader = unittest.TestLoader()
+    tests = list(flatten(loader.discover(HERE, "test_*.py", HERE)))
+    if options.pattern:
+        tests = [test for test in tests if any(
+            fnmatch.fnmatch(name_of(test), p) or p in name_of(test) for p in options.pattern)]
+    if options.list:
+        print("\n".join(name_of(test) for test in tests))
+        return 0
+    if not tests:
+        print("no test matches", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGALRM, on_alarm)
+    result = Progress(len(tests))
+    for test in tests:
+        limit = getattr(getattr(test, test._testMethodName, None), "seconds", options.timeout)
+        signal.setitimer(signal.ITIMER_REAL, limit * scale)
+        try:
+            test.run(result)
+        except TooLong as error:
+            print(f"--- {name_of(test)}: {error}", flush=True)
+            result.bad.append(name_of(test))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    for name in result.bad:
+        print(f"failed: {name}")
+    print(f"{result.good} passed, {len(result.bad)} failed, {len(result.skipped)} skipped")
+    return 1 if result.bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
