@@ -160,10 +160,8 @@ static void on_log_line(const char *line, void *arg) {
     struct waiter *waiter = arg;
     if (http_reply_backlog(waiter->exchange) > MAX_LAG)
         return;
-    http_reply_cork(waiter->exchange);
     http_reply_body(waiter->exchange, line, strlen(line));
     http_reply_body(waiter->exchange, "\n", 1);
-    http_reply_uncork(waiter->exchange);
 }
 
 // Named in the query or body; without a name the loaded one, else the default.

@@ -26,8 +26,8 @@ struct serve {
     struct loop *loop;
     struct server *server;
     struct signal_watch terminate, interrupt, hangup;
+    struct notify notify; // systemd, when it started us
     struct timer watchdog;
-    int64_t watchdog_ms;
     int lock_fd;
     char *runtime_dir;
 };
@@ -58,13 +58,13 @@ static bool parse_args(int argc, char **argv, struct serve *serve, int *code) {
             log_set_level(LOG_LEVEL_DEBUG);
         else {
             fputs(help, option == 'h' ? stdout : stderr);
-            *code = option == 'h' ? 0 : 2;
+            *code = option == 'h' ? EXIT_DONE : EXIT_USAGE;
             return false;
         }
     }
     if (optind < argc) {
         fprintf(stderr, "ancalagon serve: what is \"%s\"?\n%s", argv[optind], help);
-        *code = 2;
+        *code = EXIT_USAGE;
         return false;
     }
     return true;
@@ -74,23 +74,23 @@ static bool parse_args(int argc, char **argv, struct serve *serve, int *code) {
 
 static void on_terminate(int signal, void *arg) {
     struct serve *serve = arg;
-    notify_send("STOPPING=1");
+    notify_stopping(&serve->notify);
     server_stop(serve->server);
 }
 
 static void on_hangup(int signal, void *arg) {
     struct serve *serve = arg;
     struct err err;
-    notify_reloading();
+    notify_reloading(&serve->notify);
     if (!server_reload(serve->server, &err))
         log_error("server.reload error=\"%s\"", err.text);
-    notify_send("READY=1");
+    notify_ready(&serve->notify);
 }
 
 static void on_watchdog(void *arg) {
     struct serve *serve = arg;
-    notify_send("WATCHDOG=1");
-    timer_start(&serve->watchdog, serve->watchdog_ms / 2);
+    notify_watchdog(&serve->notify);
+    timer_start(&serve->watchdog, serve->notify.watchdog_ms / 2);
 }
 
 // --- Sockets
@@ -106,9 +106,13 @@ static bool is_loopback(const struct sockaddr *address) {
 }
 
 // Public sockets: systemd's when it passed some, else our own. Returns how many, 0 = failed.
-static int open_sockets(struct config *config, int fds[], int max, bool *exposed,
-                        struct err *err) {
-    int count = notify_listen_fds(fds, max);
+static int open_sockets(struct notify *notify, const struct config *config, int fds[], int max,
+                        bool *exposed, struct err *err) {
+    int count = 0;
+    for (size_t i = 0; i < notify->fds_count && count < max; i++) {
+        fds[count++] = notify->fds[i].fd;
+        notify->fds[i].fd = -1; // taken
+    }
     if (count == 0) {
         fds[0] = http_listen_tcp(config->listen_host, config->listen_port, err);
         count = fds[0] >= 0;
@@ -167,7 +171,7 @@ static void tune_memory(void) {
 static bool start(struct serve *serve, struct config *config, struct err *err) {
     int fds[8];
     bool exposed;
-    int count = open_sockets(config, fds, 8, &exposed, err);
+    int count = open_sockets(&serve->notify, config, fds, 8, &exposed, err);
     if (count == 0) {
         config_destroy(config);
         return false;
@@ -190,8 +194,7 @@ static void watch_outside(struct serve *serve) {
     signal_watch_start(&serve->interrupt, serve->loop, SIGINT, on_terminate, serve);
     signal_watch_start(&serve->hangup, serve->loop, SIGHUP, on_hangup, serve);
     timer_init(&serve->watchdog, serve->loop, on_watchdog, serve);
-    serve->watchdog_ms = notify_watchdog_ms();
-    if (serve->watchdog_ms > 0)
+    if (serve->notify.watchdog_ms > 0)
         on_watchdog(serve);
 }
 
@@ -217,7 +220,7 @@ static int run(struct serve *serve) {
     struct config *config = config_load(serve->config_path, &err);
     if (!config) {
         fprintf(stderr, "ancalagon: %s\n", err.text);
-        return 3;
+        return EXIT_CONFIG;
     }
     if (serve->listen) {
         mem_free(config->listen_host);
@@ -226,14 +229,14 @@ static int run(struct serve *serve) {
                                  &err)) {
             fprintf(stderr, "ancalagon: --listen: %s\n", err.text);
             config_destroy(config);
-            return 2;
+            return EXIT_USAGE;
         }
     }
     serve->runtime_dir = runtime_dir_for(config->path);
     if (!path_make_private(serve->runtime_dir, &err) || !take_lock(serve, &err)) {
         fprintf(stderr, "ancalagon: %s\n", err.text);
         config_destroy(config);
-        return 1;
+        return EXIT_FAILED;
     }
     serve->loop = loop_create(&err);
     bool ok = serve->loop && start(serve, config, &err);
@@ -241,7 +244,7 @@ static int run(struct serve *serve) {
         watch_outside(serve);
         log_info("server.ready listen=%s presets=%zu pid=%d", serve->server->listen,
                  config->presets_count, (int)getpid());
-        notify_send("READY=1");
+        notify_ready(&serve->notify);
         loop_run(serve->loop);
         unwatch_outside(serve);
         log_info("server.end");
@@ -251,7 +254,7 @@ static int run(struct serve *serve) {
     server_destroy(serve->server);
     loop_destroy(serve->loop);
     remove_runtime(serve);
-    return ok ? 0 : 1;
+    return ok ? EXIT_DONE : EXIT_FAILED;
 }
 
 int cmd_serve(int argc, char **argv) {
@@ -262,7 +265,11 @@ int cmd_serve(int argc, char **argv) {
     tune_memory();
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_CHILD_SUBREAPER, 1); // what an engine forks away comes back to us
+    struct err err;
+    if (!notify_init(&serve.notify, &err))
+        log_warn("serve.notify why=\"%s\"", err.text);
     code = run(&serve);
+    notify_fini(&serve.notify);
     mem_free(serve.runtime_dir);
     if (serve.lock_fd >= 0)
         close(serve.lock_fd);

@@ -20,6 +20,7 @@ enum {
     MAX_ERROR_BODY = 64 * 1024,    // of an engine's error that is translated
     MAX_FIELDS = 48 * 1024,
     ADMITTED_GRACE_MS = 1000,      // an engine refuses a bad request within this time
+    AUTOPSY_MS = 100,              // how long a broken request waits for the engine's own reason
 };
 
 struct request {
@@ -36,7 +37,7 @@ struct request {
     bool sse;        // the engine answers with events
     bool translate;  // its error is collected in `partial`, to be told in the client's protocol
     bool paused;
-    bool answered;   // its head came
+    bool lost;       // its engine's connection broke; waiting to hear why
     unsigned status;
     struct buf partial; // of an event, or an engine's error
     struct timer timer; // commit, then pings
@@ -163,7 +164,8 @@ static void on_drain(struct http_exchange *exchange, void *arg) {
     if (request && request->paused) {
         request->paused = false;
         service_progress(request->service); // the silence was the client's
-        http_call_resume(request->call);
+        if (request->call)
+            http_call_resume(request->call);
     }
 }
 
@@ -239,7 +241,15 @@ static void ping(struct request *request) {
 static void on_timer(void *arg) {
     struct request *request = arg;
     const struct config *config = request->service->server->config;
-    int64_t now = loop_now_ms(), due;
+    int64_t now = loop_now_ms(), due = now;
+    if (request->lost) {
+        struct err why;
+        err_set(&why, ERR_PEER, "the engine of preset %s broke the connection while answering",
+                lane_name(request->service->lane));
+        request->service->metrics.broken++;
+        request_fail(request, 502, &why, 0);
+        return;
+    }
     if (!http_reply_begun(request->exchange)) {
         due = request->arrived_ms + config->ping_after_ms;
         if (request->admitted_ms && request->admitted_ms + ADMITTED_GRACE_MS > due)
@@ -330,7 +340,6 @@ static void on_answer_head(struct http_call *call, const struct http_head *head,
     struct service *service = request->service;
     struct span type = http_head_value(head, "content-type");
     int64_t now = loop_now_ms();
-    request->answered = true;
     request->status = head->status;
     request->sse = head->status < 300 && type.length >= 17 &&
                    span_is_nocase((struct span){type.data, 17}, "text/event-stream");
@@ -407,14 +416,13 @@ static void on_answer_end(struct http_call *call, void *arg) {
     request_end(request);
 }
 
+// Mostly this is the first sign that the engine died. Its exit, a moment later, tells why, and
+// proxy_fail_running passes that on; without an exit the timer gives up.
 static void on_answer_fail(struct http_call *call, const struct err *why, void *arg) {
     struct request *request = arg;
-    struct err text;
     request->call = NULL;
-    request->service->metrics.broken++;
-    err_set(&text, ERR_PEER, "the engine of preset %s failed while answering: %s",
-            lane_name(request->service->lane), why->text);
-    request_fail(request, 502, &text, 0);
+    request->lost = true;
+    timer_start(&request->timer, AUTOPSY_MS);
 }
 
 static const struct http_call_ops call_ops = {on_answer_head, on_answer_body, on_answer_end,

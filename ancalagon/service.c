@@ -144,8 +144,12 @@ void service_stop(struct service *service) {
 }
 
 void service_kill(struct service *service, const struct err *why) {
-    if (service->engine)
-        engine_kill(service->engine, why);
+    if (!service->engine)
+        return;
+    struct err text = *why;
+    err_context(&text, "the engine of preset %s was ended", service->preset->name);
+    proxy_fail_running(service, &text);
+    engine_kill(service->engine, why);
 }
 
 // --- The watchdog

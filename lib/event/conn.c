@@ -24,12 +24,11 @@ struct conn {
     struct event readable, writable;
     struct buf out;
     struct span borrowed; // sent after `out`
-    unsigned corks;
     bool connecting, dead, paused, finishing, write_armed;
     size_t dropped; // bytes read while finishing
     int64_t write_timeout_ms, progress_ms;
     struct timer write_timer;
-    struct deferred failure, reclaim;
+    struct deferred flush, reclaim;
     struct err why;
 };
 
@@ -59,7 +58,7 @@ void conn_destroy(struct conn *conn) {
     if (!conn)
         return;
     shut(conn);
-    loop_undefer(conn->loop, &conn->failure);
+    loop_undefer(conn->loop, &conn->flush);
     conn->borrowed = (struct span){0};
     conn->ops = NULL;
     loop_defer(conn->loop, &conn->reclaim, free_conn, conn);
@@ -75,16 +74,6 @@ static void fail(struct conn *conn) {
     event_del(&conn->writable);
     timer_stop(&conn->write_timer);
     conn->ops->on_close(conn, &conn->why, conn->arg);
-}
-
-static void run_failure(void *arg) { fail(arg); }
-
-// A failure met inside conn_write must not call back into the writer: it is told from the loop.
-static void fail_later(struct conn *conn) {
-    conn->dead = true;
-    event_del(&conn->readable);
-    event_del(&conn->writable);
-    loop_defer(conn->loop, &conn->failure, run_failure, conn);
 }
 
 static struct conn *conn_new(struct loop *loop, int fd, size_t max_queue,
@@ -196,36 +185,32 @@ static bool push(struct conn *conn) {
     return true;
 }
 
+// What a callback wrote goes out as one when it has returned. A conn that is connecting, or whose
+// kernel queue is full, goes on from on_writable instead.
+static void flush(void *arg) {
+    struct conn *conn = arg;
+    if (conn->dead || conn->connecting || (conn->write_armed && !conn->finishing))
+        return;
+    if (!push(conn))
+        fail(conn);
+    else if (conn->finishing && conn_backlog(conn) == 0)
+        conn_finish(conn);
+}
+
 bool conn_write(struct conn *conn, const void *bytes, size_t length) {
     if (conn->dead || conn->finishing)
         return false;
     assert(conn->borrowed.length == 0); // order would be lost
-    if (length > conn->out.max - conn->out.length)
-        return false;
-    if (conn->out.length == 0 && conn->corks == 0 && !conn->connecting) {
-        ssize_t n = send(conn->fd, bytes, length, MSG_NOSIGNAL);
-        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-            err_errno(&conn->why, "write failed");
-            fail_later(conn);
-            return false;
-        }
-        if (n > 0) {
-            bytes = (const char *)bytes + n;
-            length -= (size_t)n;
-        }
-        if (length)
-            arm_write(conn);
-    }
+    loop_defer(conn->loop, &conn->flush, flush, conn);
     return buf_add(&conn->out, bytes, length);
 }
 
 void conn_write_borrowed(struct conn *conn, struct span bytes) {
     assert(conn->borrowed.length == 0);
-    if (conn->dead)
+    if (conn->dead || conn->finishing)
         return;
     conn->borrowed = bytes;
-    if (conn->corks == 0 && !conn->connecting && !push(conn))
-        fail_later(conn);
+    loop_defer(conn->loop, &conn->flush, flush, conn);
 }
 
 void conn_disown(struct conn *conn) {
@@ -235,20 +220,6 @@ void conn_disown(struct conn *conn) {
 }
 
 size_t conn_backlog(const struct conn *conn) { return conn->out.length + conn->borrowed.length; }
-
-void conn_cork(struct conn *conn) { conn->corks++; }
-
-void conn_uncork(struct conn *conn) {
-    assert(conn->corks > 0);
-    if (--conn->corks > 0 || conn->dead || conn->connecting)
-        return;
-    if (conn->write_armed && !conn->finishing)
-        return; // the kernel is full; on_writable goes on
-    if (!push(conn))
-        fail_later(conn);
-    else if (conn->finishing && conn_backlog(conn) == 0)
-        conn_finish(conn);
-}
 
 void conn_pause(struct conn *conn) {
     if (conn->paused || conn->dead)
@@ -359,5 +330,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
             conn_destroy(conn);
         return;
     }
+    struct loop *loop = conn->loop;
     conn->ops->on_data(conn, scratch, (size_t)n, conn->arg);
+    loop_run_deferred(loop); // send now what that has led to
 }

@@ -1,8 +1,9 @@
 // A non-blocking stream socket (TCP or unix) on the loop.
 //
-// Reading stays on from open to close unless paused, so a peer that leaves is seen at once. Writes
-// go to the kernel immediately; what it does not take is queued, up to a maximum. Not bufferevents:
-// one recv and one send an event, no epoll_ctl, is what makes relaying cheap (bench/gateway).
+// Reading stays on from open to close unless paused, so a peer that leaves is seen at once. All that
+// one callback writes goes to the kernel as one send when it has returned; what the kernel does not
+// take is queued, up to a maximum. Not bufferevents: one recv and one send an event, no epoll_ctl,
+// is what makes relaying cheap (bench/gateway).
 //
 // A conn may be destroyed from inside any of its callbacks: the socket closes at once, the memory
 // goes when the loop has unwound. No callback comes after conn_destroy.
@@ -35,17 +36,13 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
                           struct err *err);
 void conn_destroy(struct conn *conn); // NULL is fine
 
-// Queues or sends. False when the queue would pass its maximum, or the conn is dead.
+// False when the queue would pass its maximum, or the conn is dead.
 bool conn_write(struct conn *conn, const void *bytes, size_t length);
 // Sends bytes that stay the caller's, after what is queued now; at most one such span at a time.
 // They must outlive the sending: until on_drain, conn_destroy or conn_disown.
 void conn_write_borrowed(struct conn *conn, struct span bytes);
 void conn_disown(struct conn *conn); // copies what is left of the borrowed span
 size_t conn_backlog(const struct conn *conn); // bytes not yet taken by the kernel
-
-// Between cork and uncork writes are only queued; uncork sends them as one. Nests.
-void conn_cork(struct conn *conn);
-void conn_uncork(struct conn *conn);
 
 void conn_pause(struct conn *conn);  // stop reading: the peer will block
 void conn_resume(struct conn *conn);

@@ -15,7 +15,7 @@ struct loop {
     char scratch[SCRATCH_BYTES];
 };
 
-static void run_deferred(struct loop *loop) {
+void loop_run_deferred(struct loop *loop) {
     struct deferred *deferred;
     while ((deferred = TAILQ_FIRST(&loop->deferred))) {
         TAILQ_REMOVE(&loop->deferred, deferred, link);
@@ -24,7 +24,7 @@ static void run_deferred(struct loop *loop) {
     }
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *arg) { run_deferred(arg); }
+static void on_wake(evutil_socket_t fd, short what, void *arg) { loop_run_deferred(arg); }
 
 struct loop *loop_create(struct err *err) {
     struct event_config *config = event_config_new();
@@ -49,7 +49,7 @@ struct loop *loop_create(struct err *err) {
 void loop_destroy(struct loop *loop) {
     if (!loop)
         return;
-    run_deferred(loop);
+    loop_run_deferred(loop);
     event_del(&loop->wake);
     event_base_free(loop->base);
     mem_free(loop);

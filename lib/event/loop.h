@@ -30,6 +30,7 @@ struct deferred {
     bool queued;
 };
 void loop_defer(struct loop *loop, struct deferred *deferred, void (*run)(void *arg), void *arg);
+void loop_run_deferred(struct loop *loop); // now; for a callback that has nothing left to do
 void loop_undefer(struct loop *loop, struct deferred *deferred);
 
 // A 64 KiB area for one recv at a time; its content is good until the callback returns.

@@ -121,10 +121,8 @@ static struct conn *dial(struct http_call *call, struct err *err) {
 }
 
 static void send_request(struct http_call *call) {
-    conn_cork(call->conn);
     conn_write(call->conn, call->head_out, call->head_length);
     conn_write_borrowed(call->conn, call->body);
-    conn_uncork(call->conn);
 }
 
 static char *write_head(struct http_peer *peer, const char *method, struct span target,

@@ -386,13 +386,6 @@ size_t http_reply_backlog(const struct http_exchange *exchange) {
     return exchange->gone ? 0 : conn_backlog(exchange->conn);
 }
 
-void http_reply_cork(struct http_exchange *exchange) { conn_cork(exchange->conn); }
-
-void http_reply_uncork(struct http_exchange *exchange) {
-    if (!exchange->gone)
-        conn_uncork(exchange->conn);
-}
-
 void http_reply_begin(struct http_exchange *exchange, unsigned status, const char *fields,
                       int64_t length) {
     assert(exchange->phase == HANDLING && !exchange->begun && !exchange->gone);
@@ -414,12 +407,10 @@ void http_reply_begin(struct http_exchange *exchange, unsigned status, const cha
         n += snprintf(head + n, sizeof head - (size_t)n, "Connection: close\r\n");
     else if (request->minor == 0)
         n += snprintf(head + n, sizeof head - (size_t)n, "Connection: keep-alive\r\n");
-    conn_cork(exchange->conn);
     conn_write(exchange->conn, head, (size_t)n);
     if (fields)
         conn_write(exchange->conn, fields, strlen(fields));
     conn_write(exchange->conn, "\r\n", 2);
-    conn_uncork(exchange->conn);
 }
 
 static bool write_chunk(struct conn *conn, const void *bytes, size_t length) {
@@ -439,11 +430,8 @@ bool http_reply_body(struct http_exchange *exchange, const void *bytes, size_t l
     }
     if (exchange->no_body)
         return true;
-    conn_cork(exchange->conn);
-    bool ok = exchange->chunked ? write_chunk(exchange->conn, bytes, length)
-                                : conn_write(exchange->conn, bytes, length);
-    conn_uncork(exchange->conn);
-    return ok;
+    return exchange->chunked ? write_chunk(exchange->conn, bytes, length)
+                             : conn_write(exchange->conn, bytes, length);
 }
 
 // The next request on the connection, if its bytes are here already.
@@ -495,10 +483,7 @@ void http_reply(struct http_exchange *exchange, unsigned status, const char *typ
     char lines[512];
     snprintf(lines, sizeof lines, "%s%s%s%s", type ? "Content-Type: " : "", type ? type : "",
              type ? "\r\n" : "", fields ? fields : "");
-    struct conn *conn = exchange->conn;
-    conn_cork(conn);
     http_reply_begin(exchange, status, lines, (int64_t)length);
     http_reply_body(exchange, body, length);
     http_reply_end(exchange);
-    conn_uncork(conn);
 }

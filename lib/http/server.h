@@ -79,5 +79,3 @@ void http_reply_end(struct http_exchange *exchange);
 void http_reply_abort(struct http_exchange *exchange);
 bool http_reply_begun(const struct http_exchange *exchange);
 size_t http_reply_backlog(const struct http_exchange *exchange); // unsent bytes
-void http_reply_cork(struct http_exchange *exchange);   // gather writes until uncork
-void http_reply_uncork(struct http_exchange *exchange);
