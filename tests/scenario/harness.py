@@ -346,7 +346,8 @@ class World:
             "listen": self.listen, "models": self.path("models"),
             "stall-timeout": "1s", "max-hold": "1s", "stop-grace": "1s", "drain-timeout": "5s",
             "ping-after": "200ms", "ping-every": "300ms", **(server or {})}
-        self.defaults = {"engine": self.engine, "load-timeout": "5s", **(defaults or {})}
+        self.defaults = {"engine": self.engine, "load-timeout": "5s", "parallel": "8",
+                         **(defaults or {})}
         if presets is None:
             presets = {"a": {"aliases": "alpha", "default": "true"}, "b": {}, "c": {}}
         self.presets = {name: {"model": f"{name}.gguf", **keys} for name, keys in presets.items()}

@@ -1,0 +1,143 @@
+"""Switching: one engine at a time, nothing lost, nobody answered by the wrong preset."""
+import random
+import threading
+import unittest
+
+from harness import (ANTHROPIC, OPENAI, Sampler, Scenario, assert_error_body, eventually,
+                     in_threads)
+
+
+class Switching(Scenario):
+    def test_50_random_switches_under_load(self):
+        """Four clients ask random presets, a fifth switches by hand; all answers are accounted."""
+        seed = random.randrange(1 << 30)
+        done = threading.Event()
+        answers = []
+
+        def client(i):
+            luck = random.Random(seed + i)
+            count = 0
+            while not done.is_set() or count < 8:
+                preset = luck.choice("abc")
+                tag = f"{i}-{count}"
+                path = luck.choice((OPENAI, ANTHROPIC))
+                if luck.random() < 0.5:
+                    body = self.chat_ok(preset, path, fake={"tag": tag}, timeout=60)
+                    got = body["fake"]
+                else:
+                    stream = self.open_stream(preset, path, fake={"tag": tag}, timeout=60)
+                    self.assertEqual(stream.status, 200)
+                    events = list(stream.events())
+                    stream.close()
+                    got = next(e.json()["fake"] for e in events if '"fake"' in e.data)
+                    self.assertTrue(stream.complete)
+                answers.append((preset, got["model"], tag, got["tag"]))
+                count += 1
+
+        def switcher(_):
+            luck = random.Random(seed)
+            try:
+                for _ in range(50):
+                    preset = luck.choice("abc")
+                    reply = self.world.control("POST", "/switch", {"preset": preset}, 60)
+                    self.assertEqual(reply.status, 200, reply)
+                    self.assertEqual(reply.json()["preset"], preset)
+            finally:
+                done.set()
+
+        with Sampler(self.world) as sampler:
+            in_threads(5, lambda i: switcher(i) if i == 4 else client(i), 110)
+        self.assertLessEqual(sampler.most, 1, f"seed {seed}: {sampler.witness}")
+        self.assertGreater(sampler.samples, 50)
+        self.assertEqual(self.world.overlaps(), [])
+        for asked, model, tag, got in answers:
+            self.assertEqual((f"{asked}.gguf", tag), (model, got), f"seed {seed}")
+
+    def test_failed_start_brings_the_previous_back(self):
+        self.chat_ok("a")
+        self.world.fake("b", exit_at_start=1, cause="oom")
+        reply = self.world.control("POST", "/switch", {"preset": "b"})
+        self.assertGreaterEqual(reply.status, 400)
+        self.assertIn("memory", reply.json()["error"]["message"].lower())
+        self.wait_state("ready", "a")
+        for path in (OPENAI, ANTHROPIC):
+            text = assert_error_body(self, path, self.chat("b", path))
+            self.assertTrue(text)
+            self.assertEqual(self.chat_ok("a", path)["fake"]["model"], "a.gguf")
+
+    def test_joiners_share_one_switch(self):
+        self.chat_ok("a")
+        self.world.fake("b", load_ms=600)
+        bodies = in_threads(12, lambda i: self.chat_ok("b", fake={"tag": str(i)}))
+        self.assertEqual([body["fake"]["tag"] for body in bodies], [str(i) for i in range(12)])
+        self.assertEqual(len({body["fake"]["pid"] for body in bodies}), 1)
+        starts = [log for log in self.world.engine_logs() if any("b.gguf" in arg
+                                                                 for arg in log["argv"])]
+        self.assertEqual(len(starts), 1)
+
+    def test_drains_before_it_stops(self):
+        stream = self.open_stream("a", fake={"tokens": 10, "interval_ms": 100})
+        self.wait_active(1)
+        self.assertEqual(self.chat_ok("b")["fake"]["model"], "b.gguf")
+        events = list(stream.events())
+        self.assertEqual(events[-1].data, "[DONE]")
+
+    def test_switch_to_the_loaded_one_is_nothing(self):
+        pid = self.chat_ok("a")["fake"]["pid"]
+        self.assertEqual(self.world.control("POST", "/switch", {"preset": "a"}).status, 200)
+        self.assertEqual(self.chat_ok("a")["fake"]["pid"], pid)
+
+    def test_switch_to_an_unknown_one(self):
+        self.chat_ok("a")
+        reply = self.world.control("POST", "/switch", {"preset": "nobody"})
+        self.assertEqual(reply.status, 404, reply)
+        self.assertIn("nobody", reply.json()["error"]["message"])
+        self.wait_state("ready", "a")
+
+    def test_bad_switch_requests(self):
+        for body in (b"", b"{", b"[]", b"{}", b'{"preset":7}', b'{"preset":""}'):
+            with self.subTest(body=body):
+                reply = self.world.control("POST", "/switch", body)
+                self.assertIn(reply.status, range(400, 500), reply)
+                self.assertTrue(reply.json()["error"]["message"])
+
+    def test_off_while_loading(self):
+        self.world.fake("a", load_ms=60000)
+        self.raw_ask("a")
+        self.wait_state("loading", "a")
+        self.assertLess(self.world.control("POST", "/off", {}).status, 400)
+        eventually(lambda: not self.world.engine_pids(), "the loading engine is gone")
+
+    def test_another_switch_while_loading(self):
+        self.world.fake("a", load_ms=3000)
+        threading.Thread(target=self.world.control, daemon=True,
+                         args=("POST", "/switch", {"preset": "a"})).start()
+        self.wait_state("loading", "a")
+        self.assertEqual(self.chat_ok("b", timeout=30)["fake"]["model"], "b.gguf")
+
+
+class Groups(Scenario):
+    presets = {"a": {"group": "one"}, "b": {"group": "two"}, "c": {"group": "one"}}
+
+    def setUp(self):
+        super().setUp()
+        for name in "abc":
+            self.world.fake(name, exclusive=self.world.path(
+                "log", "alive-" + self.presets[name]["group"]))
+
+    def test_groups_live_side_by_side(self):
+        first = self.chat_ok("a")["fake"]["pid"]
+        self.chat_ok("b")
+        self.assertEqual(self.chat_ok("a")["fake"]["pid"], first, "b pushed a out")
+        self.chat_ok("c")
+        models = {log["argv"][log["argv"].index(flag) + 1].rsplit("/", 1)[-1]
+                  for log in self.world.engines() for flag in ("-m", "--model")
+                  if flag in log["argv"]}
+        self.assertEqual(models, {"b.gguf", "c.gguf"})
+        for group in ("one", "two"):
+            import os
+            self.assertFalse(os.path.exists(self.world.path("log", f"alive-{group}.overlap")))
+
+
+if __name__ == "__main__":
+    unittest.main()
