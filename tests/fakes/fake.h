@@ -80,7 +80,7 @@ struct knobs {
 struct fake_args {
     const char *model, *host, *port, *api_key, *alias;
     long parallel; /* -1 not given */
-    bool metrics, help, version, embeddings;
+    bool metrics, help, version, list_devices, embeddings;
 };
 void flags_help(enum fake_dialect dialect);
 /* Parses argv as that dialect would; on a bad flag prints its words to stderr and returns false. */

@@ -343,6 +343,8 @@ static void keep(struct fake_args *args, const struct flag *flag, const char *va
         args->help = true;
     else if (list_has(names, ", ", "--version"))
         args->version = true;
+    else if (list_has(names, ", ", "--list-devices"))
+        args->list_devices = true;
 }
 
 bool flags_parse(int argc, char **argv, enum fake_dialect dialect, struct fake_args *args) {

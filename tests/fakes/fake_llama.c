@@ -251,6 +251,10 @@ int main(int argc, char **argv) {
         flags_help(knobs.dialect);
         return 0;
     }
+    if (args.list_devices) {
+        printf("Available devices:\n");
+        return 0;
+    }
     if (args.version) {
         fprintf(stderr, "version: 11434 (fake)\nbuilt with a C compiler for the tests\n");
         return 0;
