@@ -14,10 +14,10 @@ enum { LOG_MAX = 128 * 1024, LINES_MAX = 400 };
 
 struct pattern {
     enum cause cause;
-    const char *needle;  // in a line, any case
-    const char *also;    // in the same line, or NULL
-    bool about_file;     // the text goes on after "the model file"
-    const char *text;    // followed by the line itself
+    const char *needle; // in a line, any case
+    const char *also;   // in the same line, or NULL
+    bool about_file;    // the text goes on after "the model file"
+    const char *text;   // followed by the line itself
     const char *fix;
 };
 
@@ -75,7 +75,8 @@ static const struct pattern patterns[] = {
     {CAUSE_BAD_FILE, "failed to read magic", NULL, true, "is empty", FIX_DAMAGED},
     {CAUSE_BAD_FILE, "corrupted or incomplete", NULL, true, "is cut short or damaged", FIX_DAMAGED},
     {CAUSE_BAD_FILE, "corrupted model", NULL, true, "is damaged", FIX_DAMAGED},
-    {CAUSE_BAD_FILE, "invalid split", NULL, true, "is one part of several, and the others do not fit",
+    {CAUSE_BAD_FILE, "invalid split", NULL, true,
+     "is one part of several, and the others do not fit",
      "put all parts in one folder and give the first"},
     {CAUSE_BAD_FILE, "failed to load GGUF split", NULL, true, "is one part of several",
      "put all parts in one folder and give the first"},
@@ -112,8 +113,8 @@ static const struct pattern patterns[] = {
      "remove the stale socket file, or free the port"},
     {CAUSE_CANNOT_BIND, "address already in use", NULL, false, "the engine cannot listen",
      "another process holds its port"},
-    {CAUSE_TEMPLATE, "chat template", "not supported", true, "has a chat template the engine refuses",
-     "set jinja = on, or give a chat-template-file"},
+    {CAUSE_TEMPLATE, "chat template", "not supported", true,
+     "has a chat template the engine refuses", "set jinja = on, or give a chat-template-file"},
     {CAUSE_TEMPLATE, "custom template is not supported", NULL, true,
      "has a chat template the engine refuses", "set jinja = on, or give a chat-template-file"},
     {CAUSE_TEMPLATE, "chat template parsing error", NULL, true,
@@ -132,16 +133,15 @@ static const struct pattern patterns[] = {
      "it does not fit into the free memory", FIX_MEMORY},
     {CAUSE_CRASHED, "GGML_ASSERT", NULL, false, "the engine met a bug of its own",
      "update the engine, or report this line to its project"},
-    {CAUSE_CANNOT_FIT, "failed to fit params", NULL, false,
-     "the engine could not plan its memory", FIX_MEMORY},
+    {CAUSE_CANNOT_FIT, "failed to fit params", NULL, false, "the engine could not plan its memory",
+     FIX_MEMORY},
     {CAUSE_BAD_FILE, "error loading model", NULL, true, "cannot be loaded", ""},
     {CAUSE_BAD_FILE, "failed to load model", NULL, true, "cannot be loaded", ""},
 };
 
 // Lines begin "0.00.012.580 E srv    load_model: " or "I llama_model_loader: "; people need neither
 // the clock nor the level.
-static const char *without_clock(const char *line)
-{
+static const char *without_clock(const char *line) {
     const char *at = line + strspn(line, "0123456789.");
     if (at - line > 8 && at[0] == ' ' && isupper((unsigned char)at[1]) && at[2] == ' ')
         return at + 3;
@@ -149,8 +149,7 @@ static const char *without_clock(const char *line)
 }
 
 // Which of the files given to the engine a complaint is about: it says so only afterwards.
-static const char *guilty_file(const char *const *lines, size_t count)
-{
+static const char *guilty_file(const char *const *lines, size_t count) {
     static const struct {
         const char *needle;
         const char *file;
@@ -171,8 +170,7 @@ static const char *guilty_file(const char *const *lines, size_t count)
 }
 
 static void describe(struct diagnosis *out, enum cause cause, const char *fix, const char *what,
-                     const char *line)
-{
+                     const char *line) {
     out->cause = cause;
     if (line)
         snprintf(out->text, sizeof(out->text), "%s: %.400s", what, without_clock(line));
@@ -183,8 +181,7 @@ static void describe(struct diagnosis *out, enum cause cause, const char *fix, c
 
 // "tensor 'x' has invalid ggml type 144. should be in [0, 43)". Forks number their types apart from
 // llama.cpp: ik_llama.cpp from 97 up (IQ2_K is 137, repacked ones 202 to 399), tq3 has 44 and 46.
-static bool diagnose_tensor_type(const char *line, const char *file, struct diagnosis *out)
-{
+static bool diagnose_tensor_type(const char *line, const char *file, struct diagnosis *out) {
     const char *at = strcasestr(line, "invalid ggml type ");
     if (!at)
         return false;
@@ -207,13 +204,11 @@ static bool diagnose_tensor_type(const char *line, const char *file, struct diag
 }
 
 // Complaints after which llama.cpp carries on with something lesser.
-static bool is_harmless(const char *line)
-{
+static bool is_harmless(const char *line) {
     return strcasestr(line, "failed to mlock") || strcasestr(line, "pinned memory");
 }
 
-static bool diagnose_lines(const char *const *lines, size_t count, struct diagnosis *out)
-{
+static bool diagnose_lines(const char *const *lines, size_t count, struct diagnosis *out) {
     const char *file = guilty_file(lines, count);
     for (size_t i = 0; i < count; i++) {
         if (diagnose_tensor_type(lines[i], file, out))
@@ -235,8 +230,7 @@ static bool diagnose_lines(const char *const *lines, size_t count, struct diagno
     return false;
 }
 
-static void diagnose_signal(int number, const char *last, struct diagnosis *out)
-{
+static void diagnose_signal(int number, const char *last, struct diagnosis *out) {
     switch (number) {
     case SIGKILL:
         describe(out, CAUSE_OUT_OF_MEMORY,
@@ -266,8 +260,7 @@ static void diagnose_signal(int number, const char *last, struct diagnosis *out)
 }
 
 // The last line with something in it.
-static const char *last_words(const char *const *lines, size_t count)
-{
+static const char *last_words(const char *const *lines, size_t count) {
     while (count > 0) {
         const char *line = lines[--count];
         if (line[strspn(line, " \t")])
@@ -277,8 +270,7 @@ static const char *last_words(const char *const *lines, size_t count)
 }
 
 static void diagnose_end(const char *const *lines, size_t count, const struct child_exit *status,
-                         struct diagnosis *out)
-{
+                         struct diagnosis *out) {
     const char *last = last_words(lines, count);
     // A signal we did not send says more than old lines, but a crash often explains itself.
     bool silent = status && (status->signal == SIGKILL || status->signal == SIGILL);
@@ -296,8 +288,7 @@ static void diagnose_end(const char *const *lines, size_t count, const struct ch
     describe(out, CAUSE_UNKNOWN, "see its log (ancalagon logs)", what, last);
 }
 
-void diagnose(const char *log, const struct child_exit *status, struct diagnosis *out)
-{
+void diagnose(const char *log, const struct child_exit *status, struct diagnosis *out) {
     memset(out, 0, sizeof(*out));
     if (status && status->asked) {
         describe(out, CAUSE_STOPPED, "", "the engine was stopped", NULL);
@@ -324,8 +315,7 @@ void diagnose(const char *log, const struct child_exit *status, struct diagnosis
     mem_free(text);
 }
 
-void diagnose_start(const struct err *err, struct diagnosis *out)
-{
+void diagnose_start(const struct err *err, struct diagnosis *out) {
     memset(out, 0, sizeof(*out));
     describe(out, CAUSE_CANNOT_EXECUTE,
              err->code == ERR_NOTFOUND ? "check engine = in the preset, or ANCALAGON_ENGINE"
@@ -333,8 +323,7 @@ void diagnose_start(const struct err *err, struct diagnosis *out)
              err->text, NULL);
 }
 
-const char *cause_name(enum cause cause)
-{
+const char *cause_name(enum cause cause) {
     static const char *const names[] = {
         [CAUSE_UNKNOWN] = "unknown",
         [CAUSE_STOPPED] = "stopped",

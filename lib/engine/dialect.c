@@ -48,8 +48,7 @@ static const char minimal_help[] = "-m,    --model FNAME          model path\n"
                                    "--jinja                       templates\n";
 
 // "version: 0.6.0-dev (build 11434, commit 0123abc)" or, older, "version: 4567 (0123abc)".
-static void read_version(struct dialect *dialect, const char *text)
-{
+static void read_version(struct dialect *dialect, const char *text) {
     const char *at = text ? strstr(text, "version: ") : NULL;
     if (!at) {
         dialect->version = mem_strdup("");
@@ -64,8 +63,7 @@ static void read_version(struct dialect *dialect, const char *text)
 }
 
 // "  CUDA0: NVIDIA GeForce RTX 4070 Ti SUPER (16063 MiB, 15652 MiB free)"
-static bool read_device(const char *line, size_t length, struct dialect_device *device)
-{
+static bool read_device(const char *line, size_t length, struct dialect_device *device) {
     char text[512];
     if (length >= sizeof(text) || length < 4 || line[0] != ' ')
         return false;
@@ -81,8 +79,7 @@ static bool read_device(const char *line, size_t length, struct dialect_device *
         return false;
     const char *comma = strchr(rest, ',');
     const char *name = text + strspn(text, " ");
-    struct span description = span_trim(
-        (struct span){colon + 2, (size_t)(open - (colon + 2))});
+    struct span description = span_trim((struct span){colon + 2, (size_t)(open - (colon + 2))});
     *device = (struct dialect_device){
         .name = mem_strndup(name, (size_t)(colon - name)),
         .description = mem_strndup(description.data, description.length),
@@ -92,8 +89,7 @@ static bool read_device(const char *line, size_t length, struct dialect_device *
     return true;
 }
 
-static void read_devices(struct dialect *dialect, const char *text)
-{
+static void read_devices(struct dialect *dialect, const char *text) {
     const char *at = text ? strstr(text, "Available devices:") : NULL;
     if (!at)
         return;
@@ -106,8 +102,7 @@ static void read_devices(struct dialect *dialect, const char *text)
     }
 }
 
-static bool mentions(const struct help_flag *flag, const char *word)
-{
+static bool mentions(const struct help_flag *flag, const char *word) {
     if (!flag)
         return false;
     for (size_t i = 0; i < flag->values.count; i++) {
@@ -117,22 +112,20 @@ static bool mentions(const struct help_flag *flag, const char *word)
     return strstr(flag->text, word) != NULL;
 }
 
-static enum dialect_family guess_family(const struct dialect *dialect)
-{
+static enum dialect_family guess_family(const struct dialect *dialect) {
     if (dialect->guessed)
         return DIALECT_UNKNOWN;
     if (dialect_flag(dialect, "--run-time-repack") || dialect_flag(dialect, "--mla-use"))
         return DIALECT_IK;
     const struct help_flag *type = dialect_flag(dialect, "--cache-type-k");
-    if (mentions(type, "turbo") || mentions(type, "tq3") ||
-        strstr(dialect->version, "tq3") || (dialect->path && strstr(dialect->path, "tq3")))
+    if (mentions(type, "turbo") || mentions(type, "tq3") || strstr(dialect->version, "tq3") ||
+        (dialect->path && strstr(dialect->path, "tq3")))
         return DIALECT_TQ3;
     return dialect_flag(dialect, "--load-mode") ? DIALECT_MAINLINE : DIALECT_OLD;
 }
 
 struct dialect *dialect_create(const char *path, const char *help, const char *version,
-                               const char *devices)
-{
+                               const char *devices) {
     struct dialect *dialect = mem_alloc(sizeof(*dialect));
     dialect->path = mem_strdup(path);
     read_version(dialect, version);
@@ -149,8 +142,7 @@ struct dialect *dialect_create(const char *path, const char *help, const char *v
     return dialect;
 }
 
-void dialect_destroy(struct dialect *dialect)
-{
+void dialect_destroy(struct dialect *dialect) {
     if (!dialect)
         return;
     for (size_t i = 0; i < dialect->device_count; i++) {
@@ -164,8 +156,7 @@ void dialect_destroy(struct dialect *dialect)
     mem_free(dialect);
 }
 
-const char *dialect_family_name(enum dialect_family family)
-{
+const char *dialect_family_name(enum dialect_family family) {
     switch (family) {
     case DIALECT_MAINLINE:
         return "llama.cpp";
@@ -181,16 +172,14 @@ const char *dialect_family_name(enum dialect_family family)
     return "unknown";
 }
 
-const struct help_flag *dialect_flag(const struct dialect *dialect, const char *name)
-{
+const struct help_flag *dialect_flag(const struct dialect *dialect, const char *name) {
     const struct help_flag *flag = help_find(&dialect->help, name);
     return flag && !flag->removed ? flag : NULL;
 }
 
 // Probing -----------------------------------------------------------------------------------------
 
-static bool ask(const char *path, const char *flag, struct buf *out, struct err *err)
-{
+static bool ask(const char *path, const char *flag, struct buf *out, struct err *err) {
     extern char **environ;
     struct args argv;
     struct args envp;
@@ -215,8 +204,7 @@ static bool ask(const char *path, const char *flag, struct buf *out, struct err 
     return ok;
 }
 
-static struct dialect *run_probe(const char *path, struct err *err)
-{
+static struct dialect *run_probe(const char *path, struct err *err) {
     struct buf help = {0};
     struct buf version = {0};
     struct buf devices = {0};
@@ -245,8 +233,7 @@ out:
     return dialect;
 }
 
-const struct dialect *dialect_probe(const char *path, struct err *err)
-{
+const struct dialect *dialect_probe(const char *path, struct err *err) {
     struct stat info;
     if (stat(path, &info) < 0) {
         err_errno(err, "cannot find the engine %s", path);
@@ -259,8 +246,7 @@ const struct dialect *dialect_probe(const char *path, struct err *err)
         return NULL;
     }
     struct cached *entry;
-    SLIST_FOREACH(entry, &cache, link)
-    {
+    SLIST_FOREACH(entry, &cache, link) {
         if (entry->inode == info.st_ino && entry->device == info.st_dev &&
             entry->size == info.st_size && entry->changed.tv_sec == info.st_mtim.tv_sec &&
             entry->changed.tv_nsec == info.st_mtim.tv_nsec &&
@@ -280,8 +266,7 @@ const struct dialect *dialect_probe(const char *path, struct err *err)
     return dialect;
 }
 
-void dialect_forget(void)
-{
+void dialect_forget(void) {
     while (!SLIST_EMPTY(&cache)) {
         struct cached *entry = SLIST_FIRST(&cache);
         SLIST_REMOVE_HEAD(&cache, link);

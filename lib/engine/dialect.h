@@ -31,8 +31,8 @@ struct dialect {
     int64_t build; // 0 when unknown
     enum dialect_family family;
     struct help help;
-    bool guessed;      // the help had no flags in it: a minimal table stands in
-    bool unix_socket;  // --host takes a path that ends in .sock
+    bool guessed;       // the help had no flags in it: a minimal table stands in
+    bool unix_socket;   // --host takes a path that ends in .sock
     bool devices_known; // --list-devices exists and answered
     struct dialect_device *devices;
     size_t device_count;

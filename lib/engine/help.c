@@ -12,13 +12,11 @@ enum {
     TEXT_MAX = 8 * 1024,
 };
 
-static bool is_name_char(char c)
-{
+static bool is_name_char(char c) {
     return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.' || c == '+';
 }
 
-static bool starts_flag(const char *at, const char *end)
-{
+static bool starts_flag(const char *at, const char *end) {
     size_t dashes = 0;
     while (at < end && *at == '-' && dashes < 3) {
         dashes++;
@@ -28,8 +26,7 @@ static bool starts_flag(const char *at, const char *end)
 }
 
 // Names and placeholders up to the text, whose beginning is returned.
-static const char *read_names(struct help_flag *flag, const char *at, const char *end)
-{
+static const char *read_names(struct help_flag *flag, const char *at, const char *end) {
     for (;;) {
         const char *name = at;
         while (at < end && is_name_char(*at))
@@ -53,8 +50,7 @@ static const char *read_names(struct help_flag *flag, const char *at, const char
     }
 }
 
-static void add_text(struct buf *text, const char *at, const char *end)
-{
+static void add_text(struct buf *text, const char *at, const char *end) {
     while (at < end && (*at == ' ' || *at == '\t'))
         at++;
     while (end > at && isspace((unsigned char)end[-1]))
@@ -67,13 +63,15 @@ static void add_text(struct buf *text, const char *at, const char *end)
 }
 
 // "(default: 8192, -1 - no limit)" -> "8192"; "default: 'on')" -> "on".
-static char *find_initial(const char *text)
-{
+static char *find_initial(const char *text) {
     const char *at = strstr(text, "default: ");
     if (!at)
         return NULL;
     at += strlen("default: ");
     size_t length = strcspn(at, ",);");
+    const char *aside = strstr(at, " (");
+    if (aside && (size_t)(aside - at) < length)
+        length = (size_t)(aside - at);
     while (length > 0 && (*at == '\'' || *at == '"')) {
         at++;
         length--;
@@ -83,8 +81,7 @@ static char *find_initial(const char *text)
     return mem_strndup(at, length);
 }
 
-static char *find_environment(const char *text)
-{
+static char *find_environment(const char *text) {
     const char *at = strstr(text, "(env: ");
     if (!at)
         return NULL;
@@ -92,8 +89,8 @@ static char *find_environment(const char *text)
     return mem_strndup(at, strcspn(at, ",) "));
 }
 
-static void split_values(struct args *values, const char *text, size_t length, const char *between)
-{
+static void split_values(struct args *values, const char *text, size_t length,
+                         const char *between) {
     const char *end = text + length;
     while (text < end) {
         size_t item = strcspn(text, between);
@@ -106,8 +103,7 @@ static void split_values(struct args *values, const char *text, size_t length, c
 }
 
 // "{none,linear}" "[on|off]" "<0|1>" "(auto|on|off)" and the bare "none,draft-simple,...".
-static void values_of_placeholder(struct help_flag *flag)
-{
+static void values_of_placeholder(struct help_flag *flag) {
     const char *text = flag->placeholder;
     size_t length = strlen(text);
     if (length < 3 || strstr(text, ".."))
@@ -123,8 +119,7 @@ static void values_of_placeholder(struct help_flag *flag)
 }
 
 // "allowed values: f32, f16, q8_0 (default: f16)"
-static void values_of_text(struct help_flag *flag)
-{
+static void values_of_text(struct help_flag *flag) {
     const char *at = strstr(flag->text, "allowed values: ");
     if (!at)
         return;
@@ -143,8 +138,7 @@ static void values_of_text(struct help_flag *flag)
     }
 }
 
-static void finish_flag(struct help_flag *flag, struct buf *text)
-{
+static void finish_flag(struct help_flag *flag, struct buf *text) {
     if (!flag)
         return;
     flag->text = mem_strdup(buf_text(text));
@@ -158,8 +152,7 @@ static void finish_flag(struct help_flag *flag, struct buf *text)
     buf_clear(text);
 }
 
-static struct help_flag *add_flag(struct help *help)
-{
+static struct help_flag *add_flag(struct help *help) {
     if (help->count == FLAGS_MAX)
         return NULL;
     if (help->count == help->capacity) {
@@ -173,8 +166,7 @@ static struct help_flag *add_flag(struct help *help)
     return flag;
 }
 
-void help_parse(struct help *help, const char *text, size_t length)
-{
+void help_parse(struct help *help, const char *text, size_t length) {
     memset(help, 0, sizeof(*help));
     struct buf words;
     buf_init(&words, TEXT_MAX);
@@ -205,8 +197,7 @@ void help_parse(struct help *help, const char *text, size_t length)
     buf_fini(&words);
 }
 
-void help_fini(struct help *help)
-{
+void help_fini(struct help *help) {
     for (size_t i = 0; i < help->count; i++) {
         struct help_flag *flag = &help->flags[i];
         args_fini(&flag->names);
@@ -220,8 +211,7 @@ void help_fini(struct help *help)
     memset(help, 0, sizeof(*help));
 }
 
-const struct help_flag *help_find(const struct help *help, const char *name)
-{
+const struct help_flag *help_find(const struct help *help, const char *name) {
     for (size_t i = 0; i < help->count; i++) {
         if (args_has(&help->flags[i].names, name))
             return &help->flags[i];
@@ -229,19 +219,24 @@ const struct help_flag *help_find(const struct help *help, const char *name)
     return NULL;
 }
 
-static bool is_negative(const char *name)
-{
+static bool is_negative(const char *name) {
     return str_starts(name, "--no-") || str_starts(name, "-no-");
 }
 
 // The last long name, else the last of all: rows go from short to long, and where there are two
 // long names the later one is the older, more widely known one.
-static const char *pick(const struct help_flag *flag, bool negative)
-{
+static const char *pick(const struct help_flag *flag, bool negative) {
     const char *found = NULL;
+    bool has_long = false;
+    bool only_negative = true; // of the long names; then "-nkvo" is one of them
     for (size_t i = 0; i < flag->names.count; i++) {
         const char *name = flag->names.items[i];
-        if (is_negative(name) != negative)
+        has_long |= str_starts(name, "--");
+        only_negative &= !str_starts(name, "--") || is_negative(name);
+    }
+    for (size_t i = 0; i < flag->names.count; i++) {
+        const char *name = flag->names.items[i];
+        if ((is_negative(name) || (has_long && only_negative)) != negative)
             continue;
         if (!found || str_starts(name, "--") || !str_starts(found, "--"))
             found = name;
@@ -249,12 +244,6 @@ static const char *pick(const struct help_flag *flag, bool negative)
     return found;
 }
 
-const char *help_positive(const struct help_flag *flag)
-{
-    return pick(flag, false);
-}
+const char *help_positive(const struct help_flag *flag) { return pick(flag, false); }
 
-const char *help_negative(const struct help_flag *flag)
-{
-    return pick(flag, true);
-}
+const char *help_negative(const struct help_flag *flag) { return pick(flag, true); }

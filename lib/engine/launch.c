@@ -42,8 +42,7 @@ static const struct {
     {"log-disable", "ancalagon reads the engine's log to tell why a start failed"},
 };
 
-static const char *reason_refused(const char *name)
-{
+static const char *reason_refused(const char *name) {
     for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++) {
         size_t length = strlen(owned[i].name);
         if (owned[i].name[length - 1] == '*' ? strncmp(name, owned[i].name, length - 1) == 0
@@ -53,14 +52,12 @@ static const char *reason_refused(const char *name)
     return NULL;
 }
 
-static void add_setting(struct setting *list, size_t *count, const char *name, const char *value)
-{
+static void add_setting(struct setting *list, size_t *count, const char *name, const char *value) {
     list[(*count)++] = (struct setting){name, value};
 }
 
 static const char *find_setting(const struct launch_spec *spec, char *const *names,
-                                const char *wanted)
-{
+                                const char *wanted) {
     const char *value = NULL;
     for (size_t i = 0; i < spec->setting_count; i++) {
         if (strcmp(names[i], wanted) == 0)
@@ -72,8 +69,7 @@ static const char *find_setting(const struct launch_spec *spec, char *const *nam
 // The engine's own fit pass costs as much as the load itself and quietly overrides, or is aborted
 // by, an explicit placement: so it runs only where it has something left to decide.
 static const char *wanted_fit(const struct launch_spec *spec, char *const *names,
-                              struct problems *problems)
-{
+                              struct problems *problems) {
     static const char *const placements[] = {"gpu-layers", "n-cpu-moe", "cpu-moe",
                                              "override-tensor", "tensor-split"};
     const char *placed = NULL;
@@ -98,22 +94,19 @@ static const char *wanted_fit(const struct launch_spec *spec, char *const *names
     return NULL;
 }
 
-static bool is_off_by_default(const struct dialect *dialect, const char *flag_name)
-{
+static bool is_off_by_default(const struct dialect *dialect, const char *flag_name) {
     const struct help_flag *flag = dialect_flag(dialect, flag_name);
     return flag && flag->initial &&
            (strcmp(flag->initial, "disabled") == 0 || strcmp(flag->initial, "false") == 0);
 }
 
-static bool has_either(const struct dialect *dialect, const char *one, const char *other)
-{
+static bool has_either(const struct dialect *dialect, const char *one, const char *other) {
     return dialect_flag(dialect, one) || dialect_flag(dialect, other);
 }
 
 // What goes along unasked, each only where the build knows it and the preset does not say.
 static void add_own_settings(const struct launch_spec *spec, char *const *names,
-                             struct setting *list, size_t *count, struct problems *problems)
-{
+                             struct setting *list, size_t *count, struct problems *problems) {
     const struct dialect *dialect = spec->dialect;
     const char *fit = wanted_fit(spec, names, problems);
     if (fit)
@@ -135,8 +128,7 @@ static void add_own_settings(const struct launch_spec *spec, char *const *names,
         add_setting(list, count, "metrics", "on");
 }
 
-static void add_listen(const struct launch_spec *spec, struct launch *launch)
-{
+static void add_listen(const struct launch_spec *spec, struct launch *launch) {
     if (spec->socket) {
         if (!spec->dialect->unix_socket)
             problems_add(&launch->problems, true, "host",
@@ -162,8 +154,7 @@ static void add_listen(const struct launch_spec *spec, struct launch *launch)
 }
 
 // The setting's name without a "no-": which question it answers, whatever the answer.
-static char *question(const struct dialect *dialect, const char *name)
-{
+static char *question(const struct dialect *dialect, const char *name) {
     char *canonical = setting_canonical(dialect, name);
     if (!str_starts(canonical, "no-"))
         return canonical;
@@ -172,8 +163,7 @@ static char *question(const struct dialect *dialect, const char *name)
     return plain;
 }
 
-bool launch_build(const struct launch_spec *spec, struct launch *launch)
-{
+bool launch_build(const struct launch_spec *spec, struct launch *launch) {
     memset(launch, 0, sizeof(*launch));
     args_init(&launch->argv);
     args_init(&launch->envp);
@@ -210,15 +200,13 @@ bool launch_build(const struct launch_spec *spec, struct launch *launch)
     return launch->problems.errors == 0;
 }
 
-void launch_fini(struct launch *launch)
-{
+void launch_fini(struct launch *launch) {
     args_fini(&launch->argv);
     args_fini(&launch->envp);
     problems_fini(&launch->problems);
 }
 
-static bool is_secret(const char *flag)
-{
+static bool is_secret(const char *flag) {
     static const char *const secrets[] = {"--api-key", "--hf-token", "-hft"};
     for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
         if (strcmp(flag, secrets[i]) == 0)
@@ -227,8 +215,7 @@ static bool is_secret(const char *flag)
     return false;
 }
 
-char *launch_describe(const struct launch *launch)
-{
+char *launch_describe(const struct launch *launch) {
     struct buf line;
     buf_init(&line, 64 * 1024);
     for (size_t i = 0; i < launch->argv.count; i++) {

@@ -59,25 +59,39 @@ static const struct setting_rule rules[] = {
 
 // A trailing "*" stands for any rest.
 static const char *const comforts[] = {
-    "alias",        "cache-idle-slots",
-    "cache-ram",    "cache-reuse",
-    "cache-prompt", "checkpoint-min-step",
-    "cpu-mask*",    "cpu-range*",
-    "cpu-strict*",  "cont-batching",
-    "ctx-checkpoints", "ctx-size-draft",
-    "log-*",        "metrics",
-    "numa",         "offline",
-    "perf",         "poll*",
-    "prio*",        "props",
-    "slots",        "slot-prompt-similarity",
-    "sse-ping-interval", "tags",
-    "threads-http", "timeout",
-    "ui",           "verbose",
-    "verbosity",    "warmup",
+    "alias",
+    "cache-idle-slots",
+    "cache-ram",
+    "cache-reuse",
+    "cache-prompt",
+    "checkpoint-min-step",
+    "cpu-mask*",
+    "cpu-range*",
+    "cpu-strict*",
+    "cont-batching",
+    "ctx-checkpoints",
+    "ctx-size-draft",
+    "log-*",
+    "metrics",
+    "numa",
+    "offline",
+    "perf",
+    "poll*",
+    "prio*",
+    "props",
+    "slots",
+    "slot-prompt-similarity",
+    "sse-ping-interval",
+    "tags",
+    "threads-http",
+    "timeout",
+    "ui",
+    "verbose",
+    "verbosity",
+    "warmup",
 };
 
-const struct setting_rule *setting_rule_find(const char *name)
-{
+const struct setting_rule *setting_rule_find(const char *name) {
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         if (strcmp(rules[i].name, name) == 0)
             return &rules[i];
@@ -90,13 +104,11 @@ const struct setting_rule *setting_rule_find(const char *name)
     return NULL;
 }
 
-const struct setting_rule *setting_rule_at(size_t index)
-{
+const struct setting_rule *setting_rule_at(size_t index) {
     return index < sizeof(rules) / sizeof(rules[0]) ? &rules[index] : NULL;
 }
 
-bool setting_is_comfort(const char *name)
-{
+bool setting_is_comfort(const char *name) {
     for (size_t i = 0; i < sizeof(comforts) / sizeof(comforts[0]); i++) {
         size_t length = strlen(comforts[i]);
         if (comforts[i][length - 1] == '*' ? strncmp(name, comforts[i], length - 1) == 0

@@ -26,8 +26,7 @@ struct speller {
     const char *spec_type;
 };
 
-void problems_fini(struct problems *problems)
-{
+void problems_fini(struct problems *problems) {
     for (size_t i = 0; i < problems->count; i++) {
         mem_free(problems->items[i].setting);
         mem_free(problems->items[i].text);
@@ -37,15 +36,13 @@ void problems_fini(struct problems *problems)
 }
 
 void problems_add(struct problems *problems, bool is_error, const char *setting, const char *format,
-                  ...)
-{
+                  ...) {
     char text[1024];
     va_list list;
     va_start(list, format);
     vsnprintf(text, sizeof(text), format, list);
     va_end(list);
-    problems->items =
-        mem_resize(problems->items, (problems->count + 1) * sizeof(*problems->items));
+    problems->items = mem_resize(problems->items, (problems->count + 1) * sizeof(*problems->items));
     problems->items[problems->count++] = (struct problem){
         .is_error = is_error, .setting = mem_strdup(setting), .text = mem_strdup(text)};
     problems->errors += is_error;
@@ -57,8 +54,7 @@ void problems_add(struct problems *problems, bool is_error, const char *setting,
 // Names -------------------------------------------------------------------------------------------
 
 // The flag of this build for one of our names, by the spellings of its rule, else by the name.
-static const struct help_flag *find_flag(const struct dialect *dialect, const char *name)
-{
+static const struct help_flag *find_flag(const struct dialect *dialect, const char *name) {
     const struct setting_rule *rule = setting_rule_find(name);
     for (size_t i = 0; rule && i < SETTING_FLAGS_MAX && rule->flags[i]; i++) {
         const struct help_flag *flag = dialect_flag(dialect, rule->flags[i]);
@@ -75,8 +71,13 @@ static const struct help_flag *find_flag(const struct dialect *dialect, const ch
     return NULL;
 }
 
-char *setting_canonical(const struct dialect *dialect, const char *name)
-{
+static bool has_long_name(const struct help_flag *flag, const char *name) {
+    char dashed[128];
+    snprintf(dashed, sizeof(dashed), "--%s", name);
+    return args_has(&flag->names, dashed);
+}
+
+char *setting_canonical(const struct dialect *dialect, const char *name) {
     char *clean = mem_strdup(name + strspn(name, "-"));
     for (char *at = clean; *at; at++) {
         if (*at == '_')
@@ -85,18 +86,20 @@ char *setting_canonical(const struct dialect *dialect, const char *name)
     const struct setting_rule *rule = setting_rule_find(clean);
     const struct help_flag *flag = rule || !dialect ? NULL : find_flag(dialect, clean);
     const char *full = rule ? rule->name : flag ? help_positive(flag) : NULL;
-    // "no-mmap" alone in a row has no positive form; it stays what it is.
-    if (!full || str_starts(clean, "no-"))
+    if (flag && !full)
+        full = help_negative(flag);
+    // "no-x" in a row that has "x" too stays what it is.
+    if (!full || (str_starts(clean, "no-") && !str_starts(full, "--no-")))
         return clean;
     // Short names of the negative end of a row: -nkvo, -nr, -nocb.
-    bool negative = flag && clean[0] == 'n' && help_negative(flag) && !str_starts(full, "--n");
+    bool negative = flag && clean[0] == 'n' && help_negative(flag) && !str_starts(full, "--n") &&
+                    !has_long_name(flag, clean);
     char *canonical = mem_printf("%s%s", negative ? "no-" : "", full + strspn(full, "-"));
     mem_free(clean);
     return canonical;
 }
 
-static size_t distance(const char *a, const char *b)
-{
+static size_t distance(const char *a, const char *b) {
     size_t row[64];
     size_t width = strlen(b);
     if (width >= 64)
@@ -116,8 +119,7 @@ static size_t distance(const char *a, const char *b)
     return row[width];
 }
 
-static void closer(const char *wanted, const char *candidate, const char **best, size_t *nearest)
-{
+static void closer(const char *wanted, const char *candidate, const char **best, size_t *nearest) {
     candidate += strspn(candidate, "-");
     size_t away = distance(wanted, candidate);
     if (away < *nearest) {
@@ -126,8 +128,7 @@ static void closer(const char *wanted, const char *candidate, const char **best,
     }
 }
 
-static const char *suggest(const struct dialect *dialect, const char *wanted)
-{
+static const char *suggest(const struct dialect *dialect, const char *wanted) {
     const char *best = NULL;
     size_t length = strlen(wanted);
     size_t nearest = (length < 6 ? 2 : length / 3) + 1;
@@ -141,8 +142,7 @@ static const char *suggest(const struct dialect *dialect, const char *wanted)
     return best;
 }
 
-static void report_absent(struct speller *speller, const char *name)
-{
+static void report_absent(struct speller *speller, const char *name) {
     bool comfort = setting_is_comfort(name);
     char flag_name[128];
     snprintf(flag_name, sizeof(flag_name), "--%s", name);
@@ -167,20 +167,17 @@ static void report_absent(struct speller *speller, const char *name)
 
 // Values ------------------------------------------------------------------------------------------
 
-static bool is_on(const char *value)
-{
+static bool is_on(const char *value) {
     bool on = false;
     return !value || !*value || (str_to_bool(value, &on) && on);
 }
 
-static bool is_off(const char *value)
-{
+static bool is_off(const char *value) {
     bool on = true;
     return value && str_to_bool(value, &on) && !on;
 }
 
-static const char *best_name(const struct help_flag *flag, const char *name)
-{
+static const char *best_name(const struct help_flag *flag, const char *name) {
     const struct setting_rule *rule = setting_rule_find(name);
     for (size_t i = 0; rule && i < SETTING_FLAGS_MAX && rule->flags[i]; i++) {
         if (args_has(&flag->names, rule->flags[i]))
@@ -190,15 +187,13 @@ static const char *best_name(const struct help_flag *flag, const char *name)
     return positive ? positive : flag->names.items[0];
 }
 
-static void emit(struct speller *speller, const char *flag, const char *value)
-{
+static void emit(struct speller *speller, const char *flag, const char *value) {
     args_add(speller->out, flag);
     if (value)
         args_add(speller->out, value);
 }
 
-static const char *allowed_word(const struct help_flag *flag, const char *value)
-{
+static const char *allowed_word(const struct help_flag *flag, const char *value) {
     static const char *const on_words[] = {"on", "1", "true", "enabled"};
     static const char *const off_words[] = {"off", "0", "false", "none", "disabled"};
     if (args_has(&flag->values, value))
@@ -207,7 +202,8 @@ static const char *allowed_word(const struct help_flag *flag, const char *value)
     if (!on && !is_off(value))
         return NULL;
     const char *const *words = on ? on_words : off_words;
-    size_t count = on ? sizeof(on_words) / sizeof(*on_words) : sizeof(off_words) / sizeof(*off_words);
+    size_t count =
+        on ? sizeof(on_words) / sizeof(*on_words) : sizeof(off_words) / sizeof(*off_words);
     for (size_t i = 0; i < count; i++) {
         if (args_has(&flag->values, words[i]))
             return words[i];
@@ -215,8 +211,7 @@ static const char *allowed_word(const struct help_flag *flag, const char *value)
     return NULL;
 }
 
-static bool each_allowed(const struct help_flag *flag, const char *list)
-{
+static bool each_allowed(const struct help_flag *flag, const char *list) {
     while (*list) {
         size_t length = strcspn(list, ",");
         char word[64];
@@ -229,8 +224,7 @@ static bool each_allowed(const struct help_flag *flag, const char *list)
 }
 
 static void refuse_value(struct speller *speller, const char *name, const struct help_flag *flag,
-                         const char *value)
-{
+                         const char *value) {
     struct buf list;
     buf_init(&list, 400);
     for (size_t i = 0; i < flag->values.count; i++) {
@@ -248,8 +242,7 @@ static void refuse_value(struct speller *speller, const char *name, const struct
 }
 
 static void spell_valued(struct speller *speller, const char *name, const struct help_flag *flag,
-                         const char *value)
-{
+                         const char *value) {
     const char *spelling = best_name(flag, name);
     if (!value || !*value) {
         refuse(speller, name, "--%s needs a value (%s)", name, flag->placeholder);
@@ -278,8 +271,7 @@ static void spell_valued(struct speller *speller, const char *name, const struct
 }
 
 // ik_llama.cpp's help does not show that these take a value.
-static bool takes_hidden_value(const struct dialect *dialect, const char *name)
-{
+static bool takes_hidden_value(const struct dialect *dialect, const char *name) {
     static const char *const names[] = {
         "mla-use",           "attention-max-batch",  "smart-expert-reduction", "dsa-top-k",
         "graph-reduce-type", "graph-attn-precision", "scheduler-async",
@@ -291,15 +283,13 @@ static bool takes_hidden_value(const struct dialect *dialect, const char *name)
     return false;
 }
 
-static bool is_on_by_default(const struct help_flag *flag)
-{
+static bool is_on_by_default(const struct help_flag *flag) {
     return flag->initial &&
            (strcmp(flag->initial, "enabled") == 0 || strcmp(flag->initial, "true") == 0);
 }
 
 static void spell_switch(struct speller *speller, const char *name, const struct help_flag *flag,
-                         const char *value)
-{
+                         const char *value) {
     const char *positive = help_positive(flag);
     const char *negative = help_negative(flag);
     if (is_on(value)) {
@@ -317,8 +307,7 @@ static void spell_switch(struct speller *speller, const char *name, const struct
 }
 
 // A row that has only "--no-x", asked for as x: off is the flag, on is its absence.
-static bool spell_by_negation(struct speller *speller, const char *name, const char *value)
-{
+static bool spell_by_negation(struct speller *speller, const char *name, const char *value) {
     char dashed[128];
     snprintf(dashed, sizeof(dashed), "--no-%s", name);
     const struct help_flag *flag = dialect_flag(speller->dialect, dashed);
@@ -331,8 +320,7 @@ static bool spell_by_negation(struct speller *speller, const char *name, const c
     return true;
 }
 
-static void spell_generic(struct speller *speller, const char *name, const char *value)
-{
+static void spell_generic(struct speller *speller, const char *name, const char *value) {
     const struct help_flag *flag = find_flag(speller->dialect, name);
     if (flag && flag->placeholder)
         spell_valued(speller, name, flag, value);
@@ -347,8 +335,7 @@ static void spell_generic(struct speller *speller, const char *name, const char 
 
 // Settings with a meaning of their own ------------------------------------------------------------
 
-static void spell_gpu_layers(struct speller *speller, const char *name, const char *value)
-{
+static void spell_gpu_layers(struct speller *speller, const char *name, const char *value) {
     const struct help_flag *flag = find_flag(speller->dialect, name);
     int64_t count = -1;
     bool is_number = value && str_to_int(value, 0, 100000, &count);
@@ -358,8 +345,8 @@ static void spell_gpu_layers(struct speller *speller, const char *name, const ch
                value ? value : "");
     } else if (!flag) {
         if (count != 0)
-            refuse(speller, name, "this build (%s) has no GPU support, so no --%s",
-                   speller->build, name);
+            refuse(speller, name, "this build (%s) has no GPU support, so no --%s", speller->build,
+                   name);
     } else if (is_number || strstr(flag->text, "'all'")) {
         emit(speller, best_name(flag, name), value);
     } else if (strcmp(value, "all") == 0) {
@@ -370,8 +357,7 @@ static void spell_gpu_layers(struct speller *speller, const char *name, const ch
     }
 }
 
-static void spell_flash_attn(struct speller *speller, const char *name, const char *value)
-{
+static void spell_flash_attn(struct speller *speller, const char *name, const char *value) {
     const struct help_flag *flag = find_flag(speller->dialect, name);
     const char *word = is_on(value) ? "on" : is_off(value) ? "off" : value;
     if (strcmp(word, "on") != 0 && strcmp(word, "off") != 0 && strcmp(word, "auto") != 0) {
@@ -388,8 +374,7 @@ static void spell_flash_attn(struct speller *speller, const char *name, const ch
     }
 }
 
-static void spell_fit(struct speller *speller, const char *name, const char *value)
-{
+static void spell_fit(struct speller *speller, const char *name, const char *value) {
     const struct help_flag *flag = find_flag(speller->dialect, name);
     if (!is_on(value) && !is_off(value))
         refuse(speller, name, "fit takes on or off, not \"%s\"", value);
@@ -401,8 +386,7 @@ static void spell_fit(struct speller *speller, const char *name, const char *val
         spell_switch(speller, name, flag, value);
 }
 
-static void spell_ui(struct speller *speller, const char *name, const char *value)
-{
+static void spell_ui(struct speller *speller, const char *name, const char *value) {
     const struct help_flag *flag = find_flag(speller->dialect, name);
     bool off = is_off(value) || (value && strcmp(value, "none") == 0);
     if (flag && flag->placeholder) { // ik_llama.cpp: --webui NAME
@@ -410,13 +394,12 @@ static void spell_ui(struct speller *speller, const char *name, const char *valu
             emit(speller, best_name(flag, name), "none");
         else if (!is_on(value))
             emit(speller, best_name(flag, name), value);
-    } else {
+    } else if (flag || !spell_by_negation(speller, "webui", off ? "off" : "on")) {
         spell_generic(speller, name, off ? "off" : value);
     }
 }
 
-static void spell_alias(struct speller *speller, const char *name, const char *value)
-{
+static void spell_alias(struct speller *speller, const char *name, const char *value) {
     const struct help_flag *flag = find_flag(speller->dialect, name);
     const char *comma = value ? strchr(value, ',') : NULL;
     if (!flag || !comma || strstr(flag->text, "comma-separated")) {
@@ -432,8 +415,7 @@ static void spell_alias(struct speller *speller, const char *name, const char *v
 
 // How the model is read: one --load-mode in new builds, several switches in old ones. In the old
 // ones mmap is on unless refused, and mlock comes on top of it.
-static const char *wanted_load_mode(const struct speller *speller)
-{
+static const char *wanted_load_mode(const struct speller *speller) {
     if (speller->load_mode)
         return speller->load_mode;
     if (speller->direct_io && is_on(speller->direct_io))
@@ -446,16 +428,14 @@ static const char *wanted_load_mode(const struct speller *speller)
     return speller->mmap && is_on(speller->mmap) ? "mmap" : NULL;
 }
 
-static void emit_if_known(struct speller *speller, const char *name, const char *value)
-{
+static void emit_if_known(struct speller *speller, const char *name, const char *value) {
     if (find_flag(speller->dialect, name))
         spell_generic(speller, name, value);
     else if (!spell_by_negation(speller, name, value) && is_on(value))
         report_absent(speller, name);
 }
 
-static void spell_load_mode(struct speller *speller)
-{
+static void spell_load_mode(struct speller *speller) {
     const char *mode = wanted_load_mode(speller);
     static const char *const modes[] = {"auto", "none", "mmap", "mlock", "mmap+mlock", "dio"};
     bool known = false;
@@ -480,13 +460,12 @@ static void spell_load_mode(struct speller *speller)
 }
 
 // Mainline names speculation types "draft-mtp", ik "mtp"; people write either.
-static char *spec_type_word(const struct help_flag *flag, const char *word, bool ik)
-{
+static char *spec_type_word(const struct help_flag *flag, const char *word, bool ik) {
     if (ik && str_starts(word, "draft-"))
         return mem_strdup(strcmp(word, "draft-simple") == 0 ? "draft" : word + strlen("draft-"));
     if (!ik && flag->values.count > 0 && !args_has(&flag->values, word)) {
-        char *longer = strcmp(word, "draft") == 0 ? mem_strdup("draft-simple")
-                                                  : mem_printf("draft-%s", word);
+        char *longer =
+            strcmp(word, "draft") == 0 ? mem_strdup("draft-simple") : mem_printf("draft-%s", word);
         if (args_has(&flag->values, longer))
             return longer;
         mem_free(longer);
@@ -495,8 +474,7 @@ static char *spec_type_word(const struct help_flag *flag, const char *word, bool
 }
 
 // ik: --spec-type draft:n_max=8,n_min=1,p_min=0.5
-static void spell_staged_drafts(struct speller *speller, const struct help_flag *flag)
-{
+static void spell_staged_drafts(struct speller *speller, const struct help_flag *flag) {
     struct buf stage;
     buf_init(&stage, 1024);
     char *type = spec_type_word(flag, speller->spec_type ? speller->spec_type : "draft", true);
@@ -517,8 +495,7 @@ static void spell_staged_drafts(struct speller *speller, const struct help_flag 
     buf_fini(&stage);
 }
 
-static void spell_speculation(struct speller *speller)
-{
+static void spell_speculation(struct speller *speller) {
     bool any = speller->draft_max || speller->draft_min || speller->draft_p_min;
     if (!any && !speller->spec_type)
         return;
@@ -544,16 +521,19 @@ static void spell_speculation(struct speller *speller)
 
 // -------------------------------------------------------------------------------------------------
 
-static bool keep_for_later(struct speller *speller, const char *name, const char *value)
-{
+static bool keep_for_later(struct speller *speller, const char *name, const char *value) {
     const struct {
         const char *name;
         const char **slot;
     } slots[] = {
-        {"load-mode", &speller->load_mode},     {"mmap", &speller->mmap},
-        {"mlock", &speller->mlock},             {"direct-io", &speller->direct_io},
-        {"draft-max", &speller->draft_max},     {"draft-min", &speller->draft_min},
-        {"draft-p-min", &speller->draft_p_min}, {"spec-type", &speller->spec_type},
+        {"load-mode", &speller->load_mode},
+        {"mmap", &speller->mmap},
+        {"mlock", &speller->mlock},
+        {"direct-io", &speller->direct_io},
+        {"draft-max", &speller->draft_max},
+        {"draft-min", &speller->draft_min},
+        {"draft-p-min", &speller->draft_p_min},
+        {"spec-type", &speller->spec_type},
     };
     for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++) {
         if (strcmp(name, slots[i].name) == 0) {
@@ -564,15 +544,17 @@ static bool keep_for_later(struct speller *speller, const char *name, const char
     return false;
 }
 
-static void spell_one(struct speller *speller, const char *name, const char *value)
-{
+static void spell_one(struct speller *speller, const char *name, const char *value) {
     static const struct {
         const char *name;
         void (*spell)(struct speller *, const char *, const char *);
     } own[] = {
-        {"gpu-layers", spell_gpu_layers}, {"gpu-layers-draft", spell_gpu_layers},
-        {"flash-attn", spell_flash_attn}, {"fit", spell_fit},
-        {"ui", spell_ui},                 {"alias", spell_alias},
+        {"gpu-layers", spell_gpu_layers},
+        {"gpu-layers-draft", spell_gpu_layers},
+        {"flash-attn", spell_flash_attn},
+        {"fit", spell_fit},
+        {"ui", spell_ui},
+        {"alias", spell_alias},
     };
     if (keep_for_later(speller, name, value))
         return;
@@ -586,8 +568,7 @@ static void spell_one(struct speller *speller, const char *name, const char *val
 }
 
 // "no-perf = on" is "perf = off", and so on.
-static void spell_setting(struct speller *speller, const struct setting *setting)
-{
+static void spell_setting(struct speller *speller, const struct setting *setting) {
     char *name = setting_canonical(speller->dialect, setting->name);
     const char *value = setting->value;
     const char *positive = str_starts(name, "no-") ? name + strlen("no-") : NULL;
@@ -611,8 +592,7 @@ static void spell_setting(struct speller *speller, const struct setting *setting
 }
 
 bool dialect_spell(const struct dialect *dialect, const struct setting *settings, size_t count,
-                   struct args *out, struct problems *problems)
-{
+                   struct args *out, struct problems *problems) {
     size_t errors = problems->errors;
     char build[128];
     if (dialect->build > 0)
@@ -620,8 +600,7 @@ bool dialect_spell(const struct dialect *dialect, const struct setting *settings
                  (long long)dialect->build);
     else
         snprintf(build, sizeof(build), "%s", dialect_family_name(dialect->family));
-    struct speller speller = {
-        .dialect = dialect, .build = build, .out = out, .problems = problems};
+    struct speller speller = {.dialect = dialect, .build = build, .out = out, .problems = problems};
     for (size_t i = 0; i < count; i++)
         spell_setting(&speller, &settings[i]);
     spell_load_mode(&speller);

@@ -54,29 +54,25 @@ struct child {
 // The children nobody else may wait for.
 static LIST_HEAD(, child) living = LIST_HEAD_INITIALIZER(living);
 
-static int64_t now_ms(void)
-{
+static int64_t now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static struct timeval interval(int64_t ms)
-{
+static struct timeval interval(int64_t ms) {
     if (ms < 0)
         ms = 0;
     return (struct timeval){.tv_sec = (time_t)(ms / 1000),
                             .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 }
 
-static void signal_group(const struct child *child, int signal)
-{
+static void signal_group(const struct child *child, int signal) {
     if (!child->reaped)
         kill(-child->pid, signal);
 }
 
-static void release(struct child *child)
-{
+static void release(struct child *child) {
     struct event *events[] = {child->output_event, child->exit_event, child->grace_timer,
                               child->drain_timer};
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
@@ -96,8 +92,7 @@ static void release(struct child *child)
 // Output ------------------------------------------------------------------------------------------
 
 // Returns false when the callback destroyed the child.
-static bool deliver_line(struct child *child)
-{
+static bool deliver_line(struct child *child) {
     size_t length = child->line_length;
     child->line_length = 0;
     if (!child->on_line || child->destroyed)
@@ -111,8 +106,7 @@ static bool deliver_line(struct child *child)
     return !child->destroyed;
 }
 
-static bool take_output(struct child *child, const char *bytes, size_t length)
-{
+static bool take_output(struct child *child, const char *bytes, size_t length) {
     if (!child->line)
         child->line = mem_alloc(CHILD_LINE_MAX + 1);
     while (length > 0) {
@@ -137,8 +131,7 @@ static bool take_output(struct child *child, const char *bytes, size_t length)
 
 enum reading { READING_MORE, READING_EMPTY, READING_END, READING_DESTROYED };
 
-static enum reading read_output(struct child *child)
-{
+static enum reading read_output(struct child *child) {
     char bytes[16 * 1024];
     for (size_t total = 0; total < READ_PER_TURN;) {
         ssize_t got = read(child->output, bytes, sizeof(bytes));
@@ -159,8 +152,7 @@ static enum reading read_output(struct child *child)
 
 // The end -----------------------------------------------------------------------------------------
 
-static void finish(struct child *child)
-{
+static void finish(struct child *child) {
     event_del(child->drain_timer);
     event_del(child->output_event);
     if (child->output >= 0)
@@ -179,8 +171,7 @@ static void finish(struct child *child)
         release(child);
 }
 
-static void on_output(evutil_socket_t fd, short what, void *arg)
-{
+static void on_output(evutil_socket_t fd, short what, void *arg) {
     struct child *child = arg;
     switch (read_output(child)) {
     case READING_DESTROYED:
@@ -199,8 +190,7 @@ static void on_output(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-static void on_drained(evutil_socket_t fd, short what, void *arg)
-{
+static void on_drained(evutil_socket_t fd, short what, void *arg) {
     struct child *child = arg;
     // The loop may have been too busy to read what was there all the time.
     switch (read_output(child)) {
@@ -216,8 +206,7 @@ static void on_drained(evutil_socket_t fd, short what, void *arg)
 
 // True when the leader is dead. It stays a zombie, which keeps its group's number from being used
 // again, until the rest of the group has been killed.
-static bool reap(struct child *child)
-{
+static bool reap(struct child *child) {
     siginfo_t info;
     memset(&info, 0, sizeof(info));
     int rc = waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT);
@@ -242,8 +231,7 @@ static bool reap(struct child *child)
     return true;
 }
 
-static void on_pidfd(evutil_socket_t fd, short what, void *arg)
-{
+static void on_pidfd(evutil_socket_t fd, short what, void *arg) {
     struct child *child = arg;
     if (!reap(child))
         return;
@@ -258,15 +246,11 @@ static void on_pidfd(evutil_socket_t fd, short what, void *arg)
     event_add(child->drain_timer, &wait);
 }
 
-static void on_grace_over(evutil_socket_t fd, short what, void *arg)
-{
-    child_kill(arg);
-}
+static void on_grace_over(evutil_socket_t fd, short what, void *arg) { child_kill(arg); }
 
 // Public ------------------------------------------------------------------------------------------
 
-static bool watch(struct child *child, struct event_base *base)
-{
+static bool watch(struct child *child, struct event_base *base) {
     bool by_pidfd = child->pidfd >= 0;
     child->output_event = event_new(base, child->output, EV_READ | EV_PERSIST, on_output, child);
     child->exit_event = event_new(base, child->pidfd, by_pidfd ? EV_READ | EV_PERSIST : EV_PERSIST,
@@ -279,8 +263,7 @@ static bool watch(struct child *child, struct event_base *base)
            event_add(child->exit_event, by_pidfd ? NULL : &poll_every) == 0;
 }
 
-struct child *child_start(struct event_base *base, const struct child_spec *spec, struct err *err)
-{
+struct child *child_start(struct event_base *base, const struct child_spec *spec, struct err *err) {
     struct spawned spawned;
     if (!spawn_process(&spec->spawn, &spawned, err))
         return NULL;
@@ -300,8 +283,7 @@ struct child *child_start(struct event_base *base, const struct child_spec *spec
     return child;
 }
 
-void child_stop(struct child *child, int grace_ms)
-{
+void child_stop(struct child *child, int grace_ms) {
     if (child->reaped)
         return;
     child->asked = true;
@@ -318,20 +300,15 @@ void child_stop(struct child *child, int grace_ms)
     event_add(child->grace_timer, &wait);
 }
 
-void child_kill(struct child *child)
-{
+void child_kill(struct child *child) {
     child->asked = true;
     signal_group(child, SIGKILL);
 }
 
-pid_t child_pid(const struct child *child)
-{
-    return child->reaped ? 0 : child->pid;
-}
+pid_t child_pid(const struct child *child) { return child->reaped ? 0 : child->pid; }
 
 // Bounded: what cannot be reaped in time is left to child_reap_orphans.
-static void reap_within(struct child *child, int limit_ms)
-{
+static void reap_within(struct child *child, int limit_ms) {
     int64_t deadline = now_ms() + limit_ms;
     while (!reap(child) && now_ms() < deadline) {
         struct pollfd wait = {.fd = child->pidfd, .events = POLLIN};
@@ -339,8 +316,7 @@ static void reap_within(struct child *child, int limit_ms)
     }
 }
 
-void child_destroy(struct child *child)
-{
+void child_destroy(struct child *child) {
     if (!child || child->destroyed)
         return;
     if (!child->reaped) {
@@ -354,19 +330,16 @@ void child_destroy(struct child *child)
 
 // Orphans -----------------------------------------------------------------------------------------
 
-static bool is_ours(pid_t pid)
-{
+static bool is_ours(pid_t pid) {
     struct child *child;
-    LIST_FOREACH(child, &living, link)
-    {
+    LIST_FOREACH(child, &living, link) {
         if (child->pid == pid)
             return true;
     }
     return false;
 }
 
-int child_reap_orphans(bool kill_living)
-{
+int child_reap_orphans(bool kill_living) {
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
     FILE *list = fopen(path, "re");
@@ -401,8 +374,7 @@ int child_reap_orphans(bool kill_living)
 
 enum capturing { CAPTURE_WAIT, CAPTURE_END, CAPTURE_FULL };
 
-static enum capturing capture_read(int fd, struct buf *out, size_t *room)
-{
+static enum capturing capture_read(int fd, struct buf *out, size_t *room) {
     char bytes[16 * 1024];
     for (;;) {
         ssize_t got = read(fd, bytes, sizeof(bytes));
@@ -420,16 +392,14 @@ static enum capturing capture_read(int fd, struct buf *out, size_t *room)
     }
 }
 
-static bool has_ended(pid_t pid)
-{
+static bool has_ended(pid_t pid) {
     siginfo_t info;
     memset(&info, 0, sizeof(info));
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != 0;
 }
 
 bool child_capture(const struct spawn_spec *spec, int timeout_ms, size_t max_bytes, struct buf *out,
-                   int *status, struct err *err)
-{
+                   int *status, struct err *err) {
     struct spawned spawned;
     if (!spawn_process(spec, &spawned, err))
         return false;

@@ -25,8 +25,7 @@ struct sandbox {
 // libseccomp takes one comparison per argument and rule, so "neither unix nor netlink" is spelt as
 // the list of families below the last allowed one, and everything above it. The comparison is on
 // 64 bits, of which the kernel uses 32: a family with high bits set falls in the last rule.
-static int refuse_families(scmp_filter_ctx filter, int call, unsigned last_allowed)
-{
+static int refuse_families(scmp_filter_ctx filter, int call, unsigned last_allowed) {
     int rc = 0;
     for (unsigned family = 0; family < last_allowed && rc == 0; family++) {
         if (family != AF_UNIX)
@@ -39,8 +38,7 @@ static int refuse_families(scmp_filter_ctx filter, int call, unsigned last_allow
     return rc;
 }
 
-static int add_rules(scmp_filter_ctx filter)
-{
+static int add_rules(scmp_filter_ctx filter) {
     // Calls through another table: int $0x80, x32.
     int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
     if (rc == 0)
@@ -52,8 +50,8 @@ static int add_rules(scmp_filter_ctx filter)
         const char *name;
         int error;
     } refused[] = {
-        {"io_uring_setup", ENOSYS},   {"io_uring_enter", ENOSYS},   {"io_uring_register", ENOSYS},
-        {"pidfd_getfd", EPERM},       {"ptrace", EPERM},            {"process_vm_readv", EPERM},
+        {"io_uring_setup", ENOSYS},   {"io_uring_enter", ENOSYS}, {"io_uring_register", ENOSYS},
+        {"pidfd_getfd", EPERM},       {"ptrace", EPERM},          {"process_vm_readv", EPERM},
         {"process_vm_writev", EPERM},
     };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]) && rc == 0; i++) {
@@ -66,8 +64,7 @@ static int add_rules(scmp_filter_ctx filter)
 }
 
 // libseccomp writes programs to descriptors only.
-static bool export_program(scmp_filter_ctx filter, struct sock_fprog *program, struct err *err)
-{
+static bool export_program(scmp_filter_ctx filter, struct sock_fprog *program, struct err *err) {
     bool ok = false;
     int fd = memfd_create("filter", MFD_CLOEXEC);
     if (fd < 0)
@@ -98,8 +95,7 @@ out:
     return ok;
 }
 
-struct sandbox *sandbox_no_network(struct err *err)
-{
+struct sandbox *sandbox_no_network(struct err *err) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter) {
         err_set(err, ERR_SYSTEM, "cannot start a sandbox filter (libseccomp)");
@@ -119,16 +115,14 @@ struct sandbox *sandbox_no_network(struct err *err)
     return sandbox;
 }
 
-void sandbox_destroy(struct sandbox *sandbox)
-{
+void sandbox_destroy(struct sandbox *sandbox) {
     if (!sandbox)
         return;
     mem_free(sandbox->program.filter);
     mem_free(sandbox);
 }
 
-bool sandbox_apply(const struct sandbox *sandbox)
-{
+bool sandbox_apply(const struct sandbox *sandbox) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return false;
     // Before Linux 5.16 a filter also switched speculation barriers on, which costs an engine

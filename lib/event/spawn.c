@@ -40,8 +40,7 @@ struct plan {
 };
 
 // Our descriptors may be 0-2 when we were started without them; dup2 below would then run over one.
-static int move_up(int fd)
-{
+static int move_up(int fd) {
     if (fd < 0 || fd > 2)
         return fd;
     int high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -51,8 +50,7 @@ static int move_up(int fd)
     return high;
 }
 
-static bool open_pipe(int ends[2])
-{
+static bool open_pipe(int ends[2]) {
     if (pipe2(ends, O_CLOEXEC) < 0)
         return false;
     ends[0] = move_up(ends[0]);
@@ -60,14 +58,12 @@ static bool open_pipe(int ends[2])
     return ends[0] >= 0 && ends[1] >= 0;
 }
 
-static void close_fd(int fd)
-{
+static void close_fd(int fd) {
     if (fd >= 0)
         close(fd);
 }
 
-static void default_signals(void)
-{
+static void default_signals(void) {
     struct sigaction action;
     memset(&action, 0, sizeof(action));
     action.sa_handler = SIG_DFL;
@@ -78,16 +74,14 @@ static void default_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void close_others_on_exec(int max_fd)
-{
+static void close_others_on_exec(int max_fd) {
     if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
         return;
     for (int fd = 3; fd < max_fd; fd++)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-static void raise_oom_score(const struct plan *plan)
-{
+static void raise_oom_score(const struct plan *plan) {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return; // a courtesy to the rest of the machine; not worth failing for
@@ -96,16 +90,14 @@ static void raise_oom_score(const struct plan *plan)
     close(fd);
 }
 
-static void fail(const struct plan *plan, enum step step)
-{
+static void fail(const struct plan *plan, enum step step) {
     struct failure failure = {.step = (int)step, .error = errno};
     ssize_t ignored = write(plan->status, &failure, sizeof(failure));
     (void)ignored;
     _exit(127);
 }
 
-static void become(const struct plan *plan)
-{
+static void become(const struct plan *plan) {
     setpgid(0, 0);
     // The parent may have died before the request was in place: then nobody will tell us.
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -126,8 +118,7 @@ static void become(const struct plan *plan)
 }
 
 // EOF means that exec closed the pipe: the program runs.
-static bool await_exec(int status, struct failure *failure)
-{
+static bool await_exec(int status, struct failure *failure) {
     ssize_t got;
     do
         got = read(status, failure, sizeof(*failure));
@@ -139,8 +130,8 @@ static bool await_exec(int status, struct failure *failure)
     return false;
 }
 
-static bool describe(const struct spawn_spec *spec, const struct failure *failure, struct err *err)
-{
+static bool describe(const struct spawn_spec *spec, const struct failure *failure,
+                     struct err *err) {
     errno = failure->error;
     switch ((enum step)failure->step) {
     case STEP_CWD:
@@ -158,8 +149,7 @@ static bool describe(const struct spawn_spec *spec, const struct failure *failur
     return false;
 }
 
-static pid_t fork_into(struct plan *plan)
-{
+static pid_t fork_into(struct plan *plan) {
     // No handler of ours may run in the child, so signals wait until it has reset them.
     sigset_t all;
     sigset_t before;
@@ -175,8 +165,7 @@ static pid_t fork_into(struct plan *plan)
     return pid;
 }
 
-bool spawn_process(const struct spawn_spec *spec, struct spawned *out, struct err *err)
-{
+bool spawn_process(const struct spawn_spec *spec, struct spawned *out, struct err *err) {
     bool ok = false;
     int output[2] = {-1, -1};
     int status[2] = {-1, -1};

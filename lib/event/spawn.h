@@ -20,7 +20,7 @@ struct spawn_spec {
 };
 
 struct spawned {
-    pid_t pid; // also its process group
+    pid_t pid;  // also its process group
     int output; // read end, non-blocking
     int pidfd;  // -1 where the kernel has none
 };

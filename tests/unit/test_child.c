@@ -33,8 +33,7 @@ struct seen {
     int grace_ms;
 };
 
-static void on_line(struct child *child, const char *line, size_t length, void *arg)
-{
+static void on_line(struct child *child, const char *line, size_t length, void *arg) {
     struct seen *seen = arg;
     assert_int_equal(strlen(line), length);
     seen->count++;
@@ -52,8 +51,7 @@ static void on_line(struct child *child, const char *line, size_t length, void *
     }
 }
 
-static void on_exit_seen(struct child *child, struct child_exit status, void *arg)
-{
+static void on_exit_seen(struct child *child, struct child_exit status, void *arg) {
     struct seen *seen = arg;
     seen->exits++;
     seen->status = status;
@@ -63,8 +61,7 @@ static void on_exit_seen(struct child *child, struct child_exit status, void *ar
 
 static char *const plain_env[] = {"PATH=/usr/bin:/bin", "MARK=set", NULL};
 
-static struct child *start_shell(const char *script, struct seen *seen)
-{
+static struct child *start_shell(const char *script, struct seen *seen) {
     char *argv[] = {"sh", "-c", (char *)(uintptr_t)script, NULL};
     struct child_spec spec = {
         .spawn = {.path = "/bin/sh", .argv = argv, .envp = plain_env, .cwd = "/"},
@@ -79,16 +76,14 @@ static struct child *start_shell(const char *script, struct seen *seen)
     return child;
 }
 
-static void run_shell(const char *script, struct seen *seen)
-{
+static void run_shell(const char *script, struct seen *seen) {
     struct child *child = start_shell(script, seen);
     event_base_dispatch(base);
     assert_int_equal(seen->exits, 1);
     child_destroy(child);
 }
 
-static bool is_gone(pid_t pid)
-{
+static bool is_gone(pid_t pid) {
     // A killed process may need a moment; only its survival is a failure.
     for (int i = 0; i < 2000; i++) {
         if (kill(pid, 0) < 0)
@@ -109,16 +104,14 @@ static bool is_gone(pid_t pid)
     return false;
 }
 
-static int count_fds(void)
-{
+static int count_fds(void) {
     int count = 0;
     for (int fd = 0; fd < 1024; fd++)
         count += fcntl(fd, F_GETFD) >= 0;
     return count;
 }
 
-static void test_lines_and_exit(void **state)
-{
+static void test_lines_and_exit(void **state) {
     static const struct {
         const char *script;
         const char *lines;
@@ -145,8 +138,7 @@ static void test_lines_and_exit(void **state)
     }
 }
 
-static void test_all_output_arrives_before_exit(void **state)
-{
+static void test_all_output_arrives_before_exit(void **state) {
     struct seen seen = {0};
     buf_init(&seen.lines, 1);
     run_shell("i=0; while [ $i -lt 5000 ]; do echo line $i of a long log; i=$((i+1)); done", &seen);
@@ -154,8 +146,7 @@ static void test_all_output_arrives_before_exit(void **state)
     buf_fini(&seen.lines);
 }
 
-static void test_long_line_is_cut(void **state)
-{
+static void test_long_line_is_cut(void **state) {
     struct seen seen = {0};
     buf_init(&seen.lines, 1);
     run_shell("head -c 300000 /dev/zero | tr '\\0' x; echo; echo after", &seen);
@@ -164,8 +155,7 @@ static void test_long_line_is_cut(void **state)
     buf_fini(&seen.lines);
 }
 
-static void test_surroundings(void **state)
-{
+static void test_surroundings(void **state) {
     // A descriptor that is not close-on-exec, an ignored and a blocked signal: none goes along.
     int leak = dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), 77);
     assert_int_equal(leak, 77);
@@ -191,8 +181,7 @@ static void test_surroundings(void **state)
     buf_fini(&seen.lines);
 }
 
-static void test_cannot_start(void **state)
-{
+static void test_cannot_start(void **state) {
     static const struct {
         const char *path;
         const char *cwd;
@@ -209,8 +198,7 @@ static void test_cannot_start(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *argv[] = {"x", NULL};
         struct child_spec spec = {
-            .spawn = {
-                .path = cases[i].path, .argv = argv, .envp = plain_env, .cwd = cases[i].cwd}};
+            .spawn = {.path = cases[i].path, .argv = argv, .envp = plain_env, .cwd = cases[i].cwd}};
         struct err err = {0};
         assert_null(child_start(base, &spec, &err));
         assert_int_equal(err.code, cases[i].code);
@@ -220,8 +208,7 @@ static void test_cannot_start(void **state)
     assert_int_equal(count_fds(), before);
 }
 
-static void test_stop(void **state)
-{
+static void test_stop(void **state) {
     static const struct {
         const char *script;
         int grace_ms;
@@ -245,8 +232,7 @@ static void test_stop(void **state)
     }
 }
 
-static void test_group_goes_too(void **state)
-{
+static void test_group_goes_too(void **state) {
     static const char *const scripts[] = {
         // The leader ends by itself; its background process holds the pipe and must not survive.
         "sleep 600 & echo pid $!; exit 0",
@@ -263,8 +249,7 @@ static void test_group_goes_too(void **state)
     }
 }
 
-static void test_escaped_process_does_not_delay_exit(void **state)
-{
+static void test_escaped_process_does_not_delay_exit(void **state) {
     // Out of the group and with our pipe in hand. on_exit comes all the same (or this test hangs),
     // and as subreaper we can end and collect it.
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
@@ -286,8 +271,7 @@ static void test_escaped_process_does_not_delay_exit(void **state)
     buf_fini(&other.lines);
 }
 
-static void test_destroy(void **state)
-{
+static void test_destroy(void **state) {
     int before = count_fds();
     struct seen seen = {0};
     buf_init(&seen.lines, 4096);
@@ -307,16 +291,14 @@ static void test_destroy(void **state)
     buf_fini(&seen.lines);
 }
 
-static void test_dies_with_us(void **state)
-{
+static void test_dies_with_us(void **state) {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     pid_t middle = fork();
     if (middle == 0) {
         struct event_base *own = event_base_new();
         char *argv[] = {"sleep", "600", NULL};
-        struct child_spec spec = {
-            .spawn = {.path = "/bin/sleep", .argv = argv, .envp = plain_env}};
+        struct child_spec spec = {.spawn = {.path = "/bin/sleep", .argv = argv, .envp = plain_env}};
         struct child *child = child_start(own, &spec, NULL);
         pid_t pid = child ? child_pid(child) : 0;
         ssize_t ignored = write(ends[1], &pid, sizeof(pid));
@@ -335,8 +317,7 @@ static void test_dies_with_us(void **state)
     close(ends[1]);
 }
 
-static void test_capture(void **state)
-{
+static void test_capture(void **state) {
     static const struct {
         const char *script;
         int timeout_ms;
@@ -374,8 +355,7 @@ static void test_capture(void **state)
     assert_int_equal(count_fds(), before);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_and_exit),
         cmocka_unit_test(test_all_output_arrives_before_exit),

@@ -26,10 +26,7 @@
 #include <cmocka.h>
 
 // Each returns 0 when the attempt succeeds, else the error number.
-static int result(long rc)
-{
-    return rc < 0 ? errno : 0;
-}
+static int result(long rc) { return rc < 0 ? errno : 0; }
 
 static int try_inet(void) { return result(socket(AF_INET, SOCK_STREAM, 0)); }
 static int try_inet_udp(void) { return result(socket(AF_INET, SOCK_DGRAM, 0)); }
@@ -38,20 +35,17 @@ static int try_packet(void) { return result(socket(AF_PACKET, SOCK_RAW, 0)); }
 static int try_vsock(void) { return result(socket(AF_VSOCK, SOCK_STREAM, 0)); }
 
 // The kernel looks at 32 bits of the family.
-static int try_inet_high_bits(void)
-{
+static int try_inet_high_bits(void) {
     return result(syscall(SYS_socket, (1UL << 32) | AF_INET, SOCK_STREAM, 0));
 }
 
-static int try_io_uring(void)
-{
+static int try_io_uring(void) {
     struct io_uring_params params;
     memset(&params, 0, sizeof(params));
     return result(syscall(SYS_io_uring_setup, 4, &params));
 }
 
-static int try_process_vm(void)
-{
+static int try_process_vm(void) {
     char from = 'x';
     char to = 0;
     struct iovec local = {&to, 1};
@@ -61,28 +55,24 @@ static int try_process_vm(void)
 
 static int try_ptrace(void) { return result(ptrace(PTRACE_TRACEME, 0, NULL, NULL)); }
 
-static int try_pidfd_getfd(void)
-{
+static int try_pidfd_getfd(void) {
     int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
     return pidfd < 0 ? 0 : result(syscall(SYS_pidfd_getfd, pidfd, 0, 0));
 }
 
 static int try_unix(void) { return result(socket(AF_UNIX, SOCK_STREAM, 0)); }
 
-static int try_unix_pair(void)
-{
+static int try_unix_pair(void) {
     int ends[2];
     return result(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
 }
 
-static int try_netlink(void)
-{
+static int try_netlink(void) {
     return result(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
 }
 
 // What GPU drivers live on.
-static int try_mmap_ioctl(void)
-{
+static int try_mmap_ioctl(void) {
     void *area = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (area == MAP_FAILED)
         return errno;
@@ -95,8 +85,7 @@ static int try_mmap_ioctl(void)
 
 // The filter must outlive exec, or it protects nothing: a shell that opens a socket through bash's
 // /dev/tcp fails differently (refused by policy, not by the peer), so look at the mode instead.
-static int try_exec_keeps_filter(void)
-{
+static int try_exec_keeps_filter(void) {
     pid_t pid = fork();
     if (pid == 0) {
         execl("/bin/grep", "grep", "-q", "Seccomp:.*2", "/proc/self/status", (char *)NULL);
@@ -109,10 +98,9 @@ static int try_exec_keeps_filter(void)
 
 #ifdef __x86_64__
 // The 32-bit gate: socketcall(SYS_SOCKET, {AF_INET, SOCK_STREAM, 0}); pointers must be low.
-static int try_int80(void)
-{
-    unsigned *args = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+static int try_int80(void) {
+    unsigned *args =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     if (args == MAP_FAILED)
         return ENOMEM;
     args[0] = AF_INET;
@@ -136,14 +124,12 @@ static int try_int80_direct(void) // 359 is i386's own socket()
     return (int)rc < 0 ? -(int)rc : 0;
 }
 
-static int try_x32(void)
-{
+static int try_x32(void) {
     return result(syscall(0x40000000 | SYS_socket, AF_INET, SOCK_STREAM, 0));
 }
 #endif
 
-static int attempt_in_child(int (*attempt)(void), const struct sandbox *sandbox)
-{
+static int attempt_in_child(int (*attempt)(void), const struct sandbox *sandbox) {
     pid_t pid = fork();
     if (pid == 0) {
         if (sandbox && !sandbox_apply(sandbox))
@@ -157,12 +143,11 @@ static int attempt_in_child(int (*attempt)(void), const struct sandbox *sandbox)
     return WEXITSTATUS(status);
 }
 
-static void test_rules(void **state)
-{
+static void test_rules(void **state) {
     static const struct {
         const char *name;
         int (*attempt)(void);
-        int inside; // error number in the sandbox
+        int inside;          // error number in the sandbox
         bool must_work_bare; // not so: depends on the kernel and on who we are
     } cases[] = {
         {"AF_INET", try_inet, EACCES, true},
@@ -202,8 +187,7 @@ static void test_rules(void **state)
     sandbox_destroy(sandbox);
 }
 
-int main(void)
-{
+int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
