@@ -416,6 +416,7 @@ bool child_capture(const struct spawn_spec *spec, int timeout_ms, size_t max_byt
             kill(-spawned.pid, SIGKILL);
             if (deadline > now_ms() + DRAIN_MS)
                 deadline = now_ms() + DRAIN_MS;
+            continue;
         }
         int64_t left = deadline - now_ms();
         if (left <= 0) {
