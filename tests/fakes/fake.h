@@ -44,6 +44,7 @@ struct request_knobs {
     bool close_after_headers;
     bool early_headers;  /* stream: headers at once, not with the first token */
     bool prefill_stuck;  /* no prompt progress in /slots while first_ms passes */
+    bool stamp;          /* each token is the monotonic clock in ns: bench/load reads it */
     enum fake_then then;
     enum fake_framing framing;
     char tag[128];

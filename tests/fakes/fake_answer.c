@@ -88,7 +88,10 @@ enum fake_api answer_api(struct slice path) {
 /* Words of more than one byte a letter, so that careless cutting shows. */
 void answer_token_text(long index, char out[32]) {
     static const char *const words[] = {"Hello", " w\u00f6rld", " \u6f22\u5b57", " \U0001f999"};
-    snprintf(out, 32, "%s", words[index & 3]);
+    if (index < 0) /* a stamp */
+        snprintf(out, 32, "%ld", -index);
+    else
+        snprintf(out, 32, "%s", words[index & 3]);
 }
 
 static void add_timings(struct text *out, const struct answer *a) {

@@ -383,7 +383,8 @@ void job_step(struct conn *conn) {
         }
         if (job->stream) {
             struct text event = {0};
-            answer_token(&event, &job->answer, job->said, job->knobs.token_bytes);
+            answer_token(&event, &job->answer, job->knobs.stamp ? -(long)now_ns() : job->said,
+                         job->knobs.token_bytes);
             say(conn, &event);
             free(event.at);
             if (conn->broken)

@@ -51,6 +51,7 @@ bool request_knobs_set(struct request_knobs *knobs, const char *key, const char 
         {"close_after_headers", NULL, &knobs->close_after_headers},
         {"early_headers", NULL, &knobs->early_headers},
         {"prefill_stuck", NULL, &knobs->prefill_stuck},
+        {"stamp", NULL, &knobs->stamp},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (strcmp(table[i].key, key) != 0)
