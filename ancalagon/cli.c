@@ -1,0 +1,108 @@
+#define _GNU_SOURCE
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct known {
+    unsigned bit; // 0: every command takes it
+    struct option option;
+} known[] = {
+    {0, {"config", required_argument, NULL, 'c'}},
+    {0, {"help", no_argument, NULL, 'h'}},
+    {CLI_JSON, {"json", no_argument, NULL, 'j'}},
+    {CLI_HOST, {"host", required_argument, NULL, 'H'}},
+    {CLI_FOLLOW, {"follow", no_argument, NULL, 'f'}},
+    {CLI_NO_START, {"no-start", no_argument, NULL, 'n'}},
+    {CLI_SHELL, {"shell", required_argument, NULL, 's'}},
+    {CLI_FOR, {"for", required_argument, NULL, 'F'}},
+    {CLI_YES, {"yes", no_argument, NULL, 'y'}},
+    {CLI_UNINSTALL, {"uninstall", no_argument, NULL, 'u'}},
+    {CLI_DRY_RUN, {"dry-run", no_argument, NULL, 'd'}},
+};
+
+enum { KNOWN = sizeof known / sizeof *known };
+
+static void apply(struct cli *cli, int letter) {
+    switch (letter) {
+    case 'c': cli->config = optarg; break;
+    case 'j': cli->json = true; break;
+    case 'H': cli->host = optarg; break;
+    case 'f': cli->follow = true; break;
+    case 'n': cli->no_start = true; break;
+    case 's': cli->shell = optarg; break;
+    case 'F': cli->for_host = optarg; break;
+    case 'y': cli->yes = true; break;
+    case 'u': cli->uninstall = true; break;
+    case 'd': cli->dry_run = true; break;
+    default: break;
+    }
+}
+
+int cli_parse(struct cli *cli, int argc, char **argv, unsigned options, int min_args, int max_args,
+              const char *help) {
+    *cli = (struct cli){.command = argv[0]};
+    struct option table[KNOWN + 1] = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < KNOWN; i++)
+        if (!known[i].bit || (options & known[i].bit))
+            table[count++] = known[i].option;
+    char letters[8];
+    snprintf(letters, sizeof letters, ":h%s%s", options & CLI_FOLLOW ? "f" : "",
+             options & CLI_YES ? "y" : "");
+    opterr = 0;
+    optind = 0; // glibc: start afresh
+    int letter;
+    while ((letter = getopt_long(argc, argv, letters, table, NULL)) != -1) {
+        if (letter == 'h') {
+            fputs(help, stdout);
+            return EXIT_DONE;
+        }
+        if (letter == ':')
+            return cli_fail(EXIT_USAGE, "%s needs a value; see %s --help", argv[optind - 1],
+                            cli->command);
+        if (letter == '?')
+            return cli_fail(EXIT_USAGE, "%s does not know %s; see %s --help", cli->command,
+                            argv[optind - 1], cli->command);
+        apply(cli, letter);
+    }
+    cli->args = argv + optind;
+    cli->arg_count = argc - optind;
+    if (cli->arg_count < min_args) {
+        fprintf(stderr, "ancalagon: %s needs %s\n\n%s", cli->command,
+                min_args == 1 ? "one more word" : "more words", help);
+        return EXIT_USAGE;
+    }
+    if (cli->arg_count > max_args)
+        return cli_fail(EXIT_USAGE, "%s does not expect \"%s\"; see %s --help", cli->command,
+                        cli->args[max_args], cli->command);
+    return -1;
+}
+
+int cli_fail(int status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "%s: ", cli_program());
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return status;
+}
+
+int cli_fail_control(const struct err *err) {
+    return cli_fail(err->code == ERR_NOTFOUND ? EXIT_NO_SERVER : EXIT_UNREACHABLE, "%s", err->text);
+}
+
+const char *cli_program(void) {
+    return strcmp(program_invocation_short_name, "lmswitch") == 0 ? "lmswitch" : "ancalagon";
+}
+
+void cli_print_body(const struct buf *body) {
+    size_t length = body->length;
+    while (length && (buf_bytes(body)[length - 1] == '\n' || buf_bytes(body)[length - 1] == '\r'))
+        length--;
+    printf("%.*s\n", (int)length, buf_bytes(body));
+}
