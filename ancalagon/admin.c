@@ -25,7 +25,7 @@ struct waiter {
     struct http_exchange *exchange;
     enum wait_kind kind;
     struct service *service; // switch, off, logs
-    uint64_t attempts;       // loads and failures of the service when the switch was asked for
+    uint64_t loads, failures; // of the service when the switch was asked for
     int64_t since_ms;
     struct log_watch watch;
 };
@@ -42,6 +42,12 @@ static void reply_json(struct http_exchange *exchange, unsigned status, json_t *
 
 static void reply_error(struct http_exchange *exchange, unsigned status, const char *text) {
     reply_json(exchange, status, json_pack("{s:{s:s}}", "error", "message", text));
+}
+
+static void reply_unknown(struct http_exchange *exchange, const char *name) {
+    struct err err;
+    err_set(&err, ERR_NOTFOUND, "there is no preset \"%.80s\"; see: ancalagon list", name);
+    reply_error(exchange, 404, err.text);
 }
 
 static void waiter_end(struct waiter *waiter) {
@@ -62,7 +68,8 @@ static struct waiter *waiter_begin(struct server *server, struct http_exchange *
     waiter->service = service;
     waiter->since_ms = loop_now_ms();
     if (service) {
-        waiter->attempts = service->metrics.load_failures;
+        waiter->loads = service->metrics.loads;
+        waiter->failures = service->metrics.load_failures;
         service->watched++;
     }
     http_exchange_set_data(exchange, waiter);
@@ -75,14 +82,15 @@ static struct waiter *waiter_begin(struct server *server, struct http_exchange *
 // True when the switch has ended, one way or the other, and was answered.
 static bool settle_switch(struct waiter *waiter) {
     struct lane *lane = waiter->service->lane;
-    if (lane_state(lane) == LANE_READY) {
+    // It may have been ready and made room again already for requests that waited longer.
+    if (lane_state(lane) == LANE_READY || waiter->service->metrics.loads > waiter->loads) {
         reply_json(waiter->exchange, 200,
                    json_pack("{s:s, s:s, s:I, s:I}", "preset", lane_name(lane), "state", "ready",
                              "ms", (json_int_t)(loop_now_ms() - waiter->since_ms), "engine_pid",
                              (json_int_t)service_pid(waiter->service)));
         return true;
     }
-    if (waiter->service->metrics.load_failures > waiter->attempts) {
+    if (waiter->service->metrics.load_failures > waiter->failures) {
         reply_error(waiter->exchange, 502, lane_error(lane)->text);
         return true;
     }
@@ -176,7 +184,7 @@ static void get_logs(struct server *server, struct http_exchange *exchange) {
     http_head_query(head, "follow", follow, sizeof follow);
     struct service *service = named_service(server, name);
     if (!service) {
-        reply_error(exchange, 404, "there is no such preset");
+        reply_unknown(exchange, name);
         return;
     }
     struct buf tail;
@@ -207,7 +215,7 @@ static void post_switch(struct server *server, struct http_exchange *exchange) {
     if (!name[0])
         reply_error(exchange, 400, "say which: {\"preset\": \"NAME\"}");
     else if (!service)
-        reply_error(exchange, 404, "there is no such preset; see: ancalagon list");
+        reply_unknown(exchange, name);
     json_decref(body);
     if (!service)
         return;
@@ -224,11 +232,11 @@ static void post_off(struct server *server, struct http_exchange *exchange) {
     const char *only = json_get_text(body, "only", "");
     struct service *service = only[0] ? server_find(server, only) : NULL;
     bool now = json_get_bool(body, "now", false), known = !only[0] || service;
+    if (!known)
+        reply_unknown(exchange, only);
     json_decref(body);
-    if (!known) {
-        reply_error(exchange, 404, "there is no such preset; see: ancalagon list");
+    if (!known)
         return;
-    }
     log_info("control.off only=%s", service ? service->preset->name : "");
     struct err why;
     err_set(&why, ERR_BUSY, "switched off by the operator");

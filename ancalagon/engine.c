@@ -78,6 +78,12 @@ struct launch_context *launch_context_create(struct loop *loop, const char *runt
     return context;
 }
 
+void launch_context_probe(struct launch_context *context, const char *engine_path) {
+    struct err err;
+    if (!dialect_probe(engine_path, &err)) // told again, to whom it concerns, at the start
+        log_warn("engine.probe path=%s why=\"%s\"", engine_path, err.text);
+}
+
 void launch_context_destroy(struct launch_context *context) {
     if (!context)
         return;

@@ -17,6 +17,7 @@
 enum {
     HIGH_WATER = 256 * 1024,       // a client this far behind pauses its engine
     MAX_PARTIAL_EVENT = 1 << 20,   // a longer event is passed on in pieces
+    MAX_HELD_ANSWER = 256 * 1024,  // a longer answer that is no stream, too
     MAX_ERROR_BODY = 64 * 1024,    // of an engine's error that is translated
     MAX_FIELDS = 48 * 1024,
     ADMITTED_GRACE_MS = 1000,      // an engine refuses a bad request within this time
@@ -35,11 +36,16 @@ struct request {
     bool stream;     // the client asked for server-sent events
     bool committed;  // we sent the stream's head before the engine answered
     bool sse;        // the engine answers with events
+    bool unframed;   // its answer ends where the connection does
+    bool held;       // it answers whole: kept in `partial` until it is, so that a cut can be told
     bool translate;  // its error is collected in `partial`, to be told in the client's protocol
     bool paused;
+    bool empty;      // no byte of it came
     bool lost;       // its engine's connection broke; waiting to hear why
     unsigned status;
-    struct buf partial; // of an event, or an engine's error
+    int64_t length;     // Content-Length of the engine's answer, -1 = unknown
+    struct buf fields;  // of an answer that is held
+    struct buf partial; // of an event, an answer, or an engine's error
     struct timer timer; // commit, then pings
     int64_t arrived_ms, admitted_ms, sent_ms;
 };
@@ -56,6 +62,7 @@ static void request_end(struct request *request) {
     request->call = NULL;
     timer_stop(&request->timer);
     buf_fini(&request->partial);
+    buf_fini(&request->fields);
     TAILQ_REMOVE(&service->requests, request, link);
     scheduler_leave(&request->ticket, loop_now_ms());
     server_changed(service->server);
@@ -318,21 +325,23 @@ static bool drops_response_field(struct span name) {
     return span_is_nocase(head, "access-control-");
 }
 
-static void begin_reply(struct request *request, const struct http_head *head) {
-    struct buf fields;
-    buf_init(&fields, MAX_FIELDS);
+static void collect_fields(struct request *request, const struct http_head *head) {
+    struct buf *fields = &request->fields;
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http_field *field = &head->fields[i];
         if (!drops_response_field(field->name))
-            buf_printf(&fields, "%.*s: %.*s\r\n", (int)field->name.length, field->name.data,
+            buf_printf(fields, "%.*s: %.*s\r\n", (int)field->name.length, field->name.data,
                        (int)field->value.length, field->value.data);
     }
     if (request->sse)
-        buf_adds(&fields, "X-Accel-Buffering: no\r\n");
-    fields_with_cors(request->service->server, request->exchange, NULL, &fields);
-    http_reply_begin(request->exchange, head->status, buf_text(&fields),
-                     request->sse ? -1 : head->content_length);
-    buf_fini(&fields);
+        buf_adds(fields, "X-Accel-Buffering: no\r\n");
+    fields_with_cors(request->service->server, request->exchange, NULL, fields);
+}
+
+static void begin_reply(struct request *request, int64_t length) {
+    http_reply_begin(request->exchange, request->status, buf_text(&request->fields), length);
+    buf_fini(&request->fields);
+    request->held = false;
 }
 
 static void on_answer_head(struct http_call *call, const struct http_head *head, void *arg) {
@@ -341,6 +350,7 @@ static void on_answer_head(struct http_call *call, const struct http_head *head,
     struct span type = http_head_value(head, "content-type");
     int64_t now = loop_now_ms();
     request->status = head->status;
+    request->empty = true;
     request->sse = head->status < 300 && type.length >= 17 &&
                    span_is_nocase((struct span){type.data, 17}, "text/event-stream");
     http_exchange_drop_body(request->exchange);
@@ -351,9 +361,16 @@ static void on_answer_head(struct http_call *call, const struct http_head *head,
     request->translate =
         request->committed ? !request->sse
                            : head->status >= 400 && request->route->protocol != PROTOCOL_OPENAI;
-    request->partial.max = request->translate ? MAX_ERROR_BODY : MAX_PARTIAL_EVENT;
+    request->held = !request->sse && !request->translate;
+    request->partial.max = request->translate ? MAX_ERROR_BODY
+                           : request->held    ? MAX_HELD_ANSWER
+                                              : MAX_PARTIAL_EVENT;
+    request->length = head->content_length;
+    request->unframed = head->content_length < 0 && !head->chunked;
     if (!request->committed && !request->translate)
-        begin_reply(request, head);
+        collect_fields(request, head);
+    if (request->sse && !request->committed)
+        begin_reply(request, -1);
     if (request->sse) {
         request->sent_ms = now;
         timer_start(&request->timer, service->server->config->ping_every_ms);
@@ -365,15 +382,24 @@ static void on_answer_head(struct http_call *call, const struct http_head *head,
 static void on_answer_body(struct http_call *call, const char *bytes, size_t length, void *arg) {
     struct request *request = arg;
     service_progress(request->service);
+    request->empty = false;
     if (request->translate) {
         buf_add(&request->partial, bytes, length); // what does not fit is not needed
         return;
     }
     learn_speed(request->service, bytes, length);
-    if (request->sse)
+    if (request->sse) {
         relay_events(request, bytes, length);
-    else
-        send_bytes(request, bytes, length);
+        return;
+    }
+    if (request->held && buf_add(&request->partial, bytes, length))
+        return;
+    if (request->held) {
+        begin_reply(request, request->length);
+        send_bytes(request, buf_bytes(&request->partial), request->partial.length);
+        buf_fini(&request->partial);
+    }
+    send_bytes(request, bytes, length);
 }
 
 // An error that the engine told as a body becomes one in the caller's protocol.
@@ -395,15 +421,31 @@ static void finish_translated(struct request *request) {
     buf_fini(&out);
 }
 
+// Mostly this is the first sign that the engine died. Its exit, a moment later, tells why, and
+// proxy_fail_running passes that on; without an exit the timer gives up.
+static void on_answer_fail(struct http_call *call, const struct err *why, void *arg) {
+    struct request *request = arg;
+    request->call = NULL;
+    request->lost = true;
+    timer_start(&request->timer, AUTOPSY_MS);
+}
+
 static void on_answer_end(struct http_call *call, void *arg) {
     struct request *request = arg;
     struct service *service = request->service;
     int64_t took = loop_now_ms() - request->admitted_ms;
     request->call = NULL;
     service_progress(service);
+    if (request->unframed && request->empty && request->status == 200) {
+        on_answer_fail(call, NULL, request); // nothing at all came before the end: it was cut
+        return;
+    }
     if (request->translate) {
         finish_translated(request);
     } else {
+        if (request->held) // the length of an answer to HEAD is not that of its body
+            begin_reply(request, request->partial.length ? (int64_t)request->partial.length
+                                                         : request->length > 0 ? request->length : 0);
         if (request->partial.length)
             http_reply_body(request->exchange, buf_bytes(&request->partial),
                             request->partial.length);
@@ -414,15 +456,6 @@ static void on_answer_end(struct http_call *call, void *arg) {
     if (request->status < 500)
         lane_succeeded(service->lane);
     request_end(request);
-}
-
-// Mostly this is the first sign that the engine died. Its exit, a moment later, tells why, and
-// proxy_fail_running passes that on; without an exit the timer gives up.
-static void on_answer_fail(struct http_call *call, const struct err *why, void *arg) {
-    struct request *request = arg;
-    request->call = NULL;
-    request->lost = true;
-    timer_start(&request->timer, AUTOPSY_MS);
 }
 
 static const struct http_call_ops call_ops = {on_answer_head, on_answer_body, on_answer_end,
@@ -552,6 +585,7 @@ static void open_request(struct service *service, struct http_exchange *exchange
     request->stream = stream;
     request->arrived_ms = request->sent_ms = loop_now_ms();
     buf_init(&request->partial, MAX_PARTIAL_EVENT);
+    buf_init(&request->fields, MAX_FIELDS);
     timer_init(&request->timer, server->loop, on_timer, request);
     name_peer(http_exchange_peer(exchange), request->client, sizeof request->client);
     request->ticket.owner = request;

@@ -20,7 +20,7 @@ struct lane {
     unsigned heavy;     // running tickets that take a slot
     unsigned answering; // of those, how many have had their first byte
     unsigned slots;     // what the engine says it serves at a time; 0 = it does not say
-    unsigned peak;      // most that answered at once
+    unsigned limit;     // what the preset says; 0 = nothing
     int64_t idle_off_ms, idle_since_ms;
     // Failures:
     unsigned failures;
@@ -109,6 +109,7 @@ void lane_destroy(struct lane *lane) {
 }
 
 void lane_set_idle_off(struct lane *lane, int64_t idle_off_ms) { lane->idle_off_ms = idle_off_ms; }
+void lane_set_limit(struct lane *lane, unsigned limit) { lane->limit = limit; }
 const char *lane_name(const struct lane *lane) { return lane->name; }
 void *lane_owner(const struct lane *lane) { return lane->owner; }
 struct scheduler *lane_scheduler(const struct lane *lane) { return lane->scheduler; }
@@ -220,9 +221,7 @@ void scheduler_answering(struct ticket *ticket, int64_t now) {
     if (!lane || !ticket->admitted || ticket->answering || ticket->light)
         return;
     ticket->answering = true;
-    if (++lane->answering <= lane->peak)
-        return;
-    lane->peak = lane->answering;
+    lane->answering++;
     if (lane->waiting_count)
         step(lane->scheduler, now);
 }
@@ -241,12 +240,13 @@ void lane_succeeded(struct lane *lane) { lane->failures = 0; }
 
 // --- Choosing
 
-// How many heavy tickets the engine gets. One more than it serves keeps its slots busy without
-// giving its own (unfair) queue a say.
-static unsigned capacity(const struct lane *lane) {
-    if (lane->slots == 0)
-        return ~0u;
-    return (lane->peak > lane->slots ? lane->peak : lane->slots) + 1;
+// Would another heavy ticket only wait inside the engine, whose own queue is not fair? What the
+// preset says is final. What the engine says is not: while all that it has are being answered, it
+// may be able to answer one more.
+static bool is_full(const struct lane *lane) {
+    if (lane->limit)
+        return lane->heavy >= lane->limit;
+    return lane->slots && lane->heavy >= lane->slots && lane->answering < lane->heavy;
 }
 
 static unsigned running_of(const struct lane *lane, uint64_t client) {
@@ -261,8 +261,8 @@ static unsigned running_of(const struct lane *lane, uint64_t client) {
 static struct ticket *pick(struct lane *lane) {
     struct ticket *best = NULL, *ticket;
     unsigned best_running = 0;
-    bool full = lane->heavy >= capacity(lane);
-    if (!full && lane->slots == 0)
+    bool full = is_full(lane);
+    if (!full && !lane->slots && !lane->limit)
         return TAILQ_FIRST(&lane->waiting); // nobody is held back: plain FIFO
     TAILQ_FOREACH(ticket, &lane->waiting, link) {
         if (ticket->light)
@@ -323,7 +323,7 @@ static void begin_start(struct scheduler *s, struct lane *lane, int64_t now) {
     struct lane *each;
     TAILQ_FOREACH(each, &s->lanes, link) // one is up at a time: older wishes are void
     each->revive = each->stale = false;
-    lane->peak = lane->slots = 0;
+    lane->slots = 0;
     set_state(lane, LANE_LOADING, now);
     s->effects->start(lane, s->arg);
 }

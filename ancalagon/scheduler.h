@@ -7,9 +7,9 @@
 // - Tickets of the loaded preset are admitted at once. When another preset's oldest ticket has
 //   waited max_hold_ms (counted from when the loaded one got ready at the earliest), admission
 //   stops, what runs is drained, and the presets change places.
-// - An engine that says how many requests it serves at a time gets one more than that; the others
-//   wait here, where a client with less running goes first. An engine that turns out to answer
-//   more at once is given more.
+// - The engine gets as many requests as it serves at a time (the preset's word, else its own); the
+//   others wait here, where a client with less running goes first. An engine that turns out to
+//   answer more at once than it said is given more.
 // - A start that fails refuses the tickets that waited for it and brings the previous preset back.
 //   An engine that dies is started again, later after each failure; too many in a row open a
 //   breaker: its tickets are refused at once until a pause has passed.
@@ -68,6 +68,7 @@ const char *scheduler_group(const struct scheduler *scheduler);
 struct lane *lane_create(struct scheduler *scheduler, const char *name, void *owner);
 void lane_destroy(struct lane *lane); // off and without tickets
 void lane_set_idle_off(struct lane *lane, int64_t idle_off_ms); // 0 = never
+void lane_set_limit(struct lane *lane, unsigned limit); // requests at the engine; 0 = it tells
 const char *lane_name(const struct lane *lane);
 void *lane_owner(const struct lane *lane);
 struct scheduler *lane_scheduler(const struct lane *lane);

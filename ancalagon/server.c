@@ -153,13 +153,13 @@ static void apply_presets(struct server *server) {
             continue;
         }
         bool same = preset_same_engine(service->preset, preset);
-        service->preset = preset;
-        lane_set_idle_off(service->lane, preset->idle_off_ms);
+        service_configure(service, preset);
         if (!same)
             scheduler_restart(service->lane, now);
     }
     for (size_t i = 0; i < server->config->presets_count; i++) {
         const struct preset *preset = &server->config->presets[i];
+        launch_context_probe(server->launch, preset->engine_path); // once a build: it is cached
         if (!find_by_name(server, preset->name))
             service_create(server, preset, find_group(server, preset->group));
     }

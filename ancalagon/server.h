@@ -84,6 +84,7 @@ const char *service_state(const struct service *service);
 // service.c
 struct service *service_create(struct server *server, const struct preset *preset,
                                struct scheduler *group);
+void service_configure(struct service *service, const struct preset *preset); // after a reload
 void service_destroy(struct service *service); // off and without requests
 void service_start(struct service *service);   // effects of the scheduler
 void service_stop(struct service *service);

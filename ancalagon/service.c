@@ -15,14 +15,19 @@ enum {
 
 static void on_watch(void *arg);
 
+void service_configure(struct service *service, const struct preset *preset) {
+    service->preset = preset;
+    lane_set_idle_off(service->lane, preset->idle_off_ms);
+    lane_set_limit(service->lane, preset->parallel > 0 ? (unsigned)preset->parallel : 0);
+}
+
 struct service *service_create(struct server *server, const struct preset *preset,
                                struct scheduler *group) {
     struct service *service = mem_alloc(sizeof *service);
     service->server = server;
-    service->preset = preset;
     service->log = log_ring_create(LOG_LINES, LOG_BYTES);
     service->lane = lane_create(group, preset->name, service);
-    lane_set_idle_off(service->lane, preset->idle_off_ms);
+    service_configure(service, preset);
     timer_init(&service->watch, server->loop, on_watch, service);
     TAILQ_INIT(&service->requests);
     TAILQ_INSERT_TAIL(&server->services, service, link);

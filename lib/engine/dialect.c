@@ -15,6 +15,7 @@
 
 enum {
     PROBE_TIMEOUT_MS = 10 * 1000,
+    PROBE_NO_GPU_TIMEOUT_MS = 1000,
     PROBE_MAX_BYTES = 1024 * 1024,
     DEVICES_MAX = 64,
 };
@@ -179,7 +180,18 @@ const struct help_flag *dialect_flag(const struct dialect *dialect, const char *
 
 // Probing -----------------------------------------------------------------------------------------
 
-static bool ask(const char *path, const char *flag, struct buf *out, struct err *err) {
+// Waking a GPU driver can take seconds; without one, a build that does not answer at once will not.
+static int devices_timeout_ms(void) {
+    static const char *const nodes[] = {"/dev/nvidiactl", "/dev/kfd", "/dev/dri/renderD128",
+                                        "/dev/dxg"};
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(*nodes); i++)
+        if (access(nodes[i], F_OK) == 0)
+            return PROBE_TIMEOUT_MS;
+    return PROBE_NO_GPU_TIMEOUT_MS;
+}
+
+static bool ask(const char *path, const char *flag, int timeout_ms, struct buf *out,
+                struct err *err) {
     extern char **environ;
     struct args argv;
     struct args envp;
@@ -192,7 +204,7 @@ static bool ask(const char *path, const char *flag, struct buf *out, struct err 
     buf_init(out, PROBE_MAX_BYTES + 1);
     // The exit status is no guide: some builds print their help and end with 1.
     int status = 0;
-    bool ok = child_capture(&spec, PROBE_TIMEOUT_MS, PROBE_MAX_BYTES, out, &status, err);
+    bool ok = child_capture(&spec, timeout_ms, PROBE_MAX_BYTES, out, &status, err);
     // 127 and 126 are a shell's, and the dynamic loader's, way to say that nothing ran.
     if (ok && (status >= 126 || (status != 0 && out->length == 0))) {
         const char *text = buf_text(out);
@@ -210,13 +222,14 @@ static struct dialect *run_probe(const char *path, struct err *err) {
     struct buf devices = {0};
     struct dialect *dialect = NULL;
     bool asked_devices = false;
-    if (!ask(path, "--help", &help, err))
+    if (!ask(path, "--help", PROBE_TIMEOUT_MS, &help, err))
         goto out;
     const char *help_text = buf_text(&help);
     struct err ignored = {0};
-    ask(path, "--version", &version, &ignored);
+    ask(path, "--version", devices_timeout_ms(), &version, &ignored);
     if (strstr(help_text, "--list-devices")) {
-        asked_devices = ask(path, "--list-devices", &devices, &ignored);
+        asked_devices =
+            ask(path, "--list-devices", devices_timeout_ms(), &devices, &ignored);
         if (!asked_devices)
             log_warn("engine.devices path=%s why=\"%s\"", path, ignored.text);
     }

@@ -33,6 +33,8 @@ struct loop *loop_create(struct err *err) {
         return NULL;
     }
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    // A timer counts from when it is started, also when the callback before it took its time.
+    event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     if (!base) {
