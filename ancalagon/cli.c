@@ -44,7 +44,10 @@ static void apply(struct cli *cli, int letter) {
 
 int cli_parse(struct cli *cli, int argc, char **argv, unsigned options, int min_args, int max_args,
               const char *help) {
-    *cli = (struct cli){.command = argv[0]};
+    static char command[64]; // one command a process
+    bool alone = strcmp(argv[0], "lmswitch") == 0;
+    snprintf(command, sizeof command, "%s%s", alone ? "" : "ancalagon ", argv[0]);
+    *cli = (struct cli){.command = command};
     struct option table[KNOWN + 1] = {0};
     size_t count = 0;
     for (size_t i = 0; i < KNOWN; i++)

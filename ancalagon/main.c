@@ -10,6 +10,19 @@ static const struct {
     const char *help; // NULL: not listed
 } commands[] = {
     {"serve", cmd_serve, "run the server in the foreground"},
+    {"switch", cmd_switch, "load a preset (lmswitch NAME)"},
+    {"off", cmd_off, "unload it (lmswitch off)"},
+    {"sleep", cmd_sleep, NULL},
+    {"status", cmd_status, "what is loaded, what waits"},
+    {"list", cmd_list, "the presets"},
+    {"logs", cmd_logs, "what the engine printed [-f]"},
+    {"reload", cmd_reload, "read the presets file again"},
+    {"stop", cmd_stop, "end the running server"},
+    {"check-config", cmd_check_config, "find mistakes in the presets file"},
+    {"engines", cmd_engines, "what each llama-server build speaks"},
+    {"aliases", cmd_aliases, "shell aliases, one a preset"},
+    {"setup", cmd_setup, "run by itself: systemd user units"},
+    {"hold", cmd_hold, NULL},
 };
 
 static void usage(FILE *out) {
@@ -28,7 +41,7 @@ static void usage(FILE *out) {
 int main(int argc, char **argv) {
     const char *slash = strrchr(argv[0], '/');
     if (strcmp(slash ? slash + 1 : argv[0], "lmswitch") == 0)
-        return 2;
+        return cmd_lmswitch(argc, argv);
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         puts("ancalagon " ANCALAGON_VERSION);
