@@ -122,7 +122,13 @@ static void say_headers(struct conn *conn) {
     if (!job->chunked)
         conn->keep_alive = false;
     char head[256];
-    int n = snprintf(head, sizeof head,
+    int n;
+    if (!job->stream) /* only to break off behind it: the length is a promise not kept */
+        n = snprintf(head, sizeof head,
+                     "HTTP/1.1 200 OK\r\nServer: llama.cpp\r\nContent-Type: application/json; "
+                     "charset=utf-8\r\nContent-Length: 321\r\n\r\n");
+    else
+        n = snprintf(head, sizeof head,
                      "HTTP/1.1 200 OK\r\nServer: llama.cpp\r\n%sContent-Type: "
                      "text/event-stream\r\n%s\r\n",
                      conn->keep_alive ? "" : "Connection: close\r\n",

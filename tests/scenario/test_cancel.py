@@ -51,6 +51,7 @@ class Leaving(Scenario):
         self.world.process.terminate()
         rest = raw.read_all()
         self.assertIn(b"error", rest)
+        self.end()
 
 
 for _path, _protocol in ((OPENAI, "openai"), (ANTHROPIC, "anthropic")):
