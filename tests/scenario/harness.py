@@ -673,6 +673,7 @@ def in_threads(count, work, timeout=60):
 
 class Scenario(unittest.TestCase):
     """Starts a world, and ends it by counting: fds, streams, processes, sockets."""
+    world_type = World
     presets = None
     server = {}
     defaults = {}
@@ -681,7 +682,7 @@ class Scenario(unittest.TestCase):
 
     def setUp(self):
         self.ended = False  # set by tests that end the server themselves
-        self.world = World(self.presets, self.server, self.defaults)
+        self.world = self.world_type(self.presets, self.server, self.defaults)
         self.addCleanup(self.world.destroy)
         if self.autostart:
             self.world.start()

@@ -1,0 +1,42 @@
+// The npm package `@anthropic-ai/sdk` as a client: anthropic.mjs CASE ARGUMENTS-AS-JSON
+import { load, pause, run, say, url } from "./case.mjs";
+
+const Anthropic = load("@anthropic-ai/sdk").default;
+const client = new Anthropic({ baseURL: url, apiKey: "none", authToken: null, maxRetries: 0 });
+
+run({
+    models: async () => (await client.models.list()).data,
+    create: ({ body }) => client.messages.create(body),
+    count: ({ body }) => client.messages.countTokens(body),
+
+    async stream({ body }) {
+        const events = [];
+        const stream = client.messages.stream(body);
+        let told = false;
+        stream.on("streamEvent", (event) => {
+            events.push(event.type);
+            if (event.type === "content_block_delta" && !told) {
+                told = true;
+                say("first");
+            }
+        });
+        const message = await stream.finalMessage();
+        return { message, events };
+    },
+
+    async abort({ body }) {
+        const stream = client.messages.stream(body);
+        let told = false;
+        stream.on("text", async () => {
+            if (told)
+                return;
+            told = true;
+            say("first");
+            await pause();
+            stream.abort();
+            say("aborted");
+        });
+        await stream.done();
+        return true;
+    },
+});
