@@ -171,13 +171,22 @@ static void take_out(struct ticket *ticket) {
     ticket->lane = NULL;
 }
 
+// Nothing is decided before all of them are out: else a caller that reacts to its refusal could
+// have the lane started for those that are refused next. The caller steps afterwards.
 static void refuse_waiting(struct lane *lane, const struct err *why, int64_t retry_ms) {
     struct scheduler *s = lane->scheduler;
     struct ticket *ticket;
+    bool stepping = s->stepping;
+    s->stepping = true;
     while ((ticket = TAILQ_FIRST(&lane->waiting))) {
         take_out(ticket);
         s->effects->refuse(ticket, why, retry_ms, s->arg);
     }
+    s->stepping = stepping;
+}
+
+static void say_retired(const struct lane *lane, struct err *why) {
+    err_set(why, ERR_NOTFOUND, "preset %s was taken out of the config", lane->name);
 }
 
 static void admit(struct ticket *ticket) {
@@ -198,6 +207,11 @@ void scheduler_enqueue(struct lane *lane, struct ticket *ticket, int64_t now) {
     if (s->waiting >= s->rules.max_queue) {
         err_set(&why, ERR_BUSY, "%u requests are waiting already", s->waiting);
         s->effects->refuse(ticket, &why, 1000, s->arg);
+        return;
+    }
+    if (lane->retired) {
+        say_retired(lane, &why);
+        s->effects->refuse(ticket, &why, 0, s->arg);
         return;
     }
     if (lane_breaker_ms(lane, now)) {
@@ -280,13 +294,16 @@ static struct ticket *pick(struct lane *lane) {
     return best;
 }
 
-// The other lane that has waited longest, or NULL.
+// The other lane that has waited longest, or NULL. One that just made room comes last, even when
+// its oldest ticket is older (it had no slot for it): else it would be loaded again at once.
 static struct lane *rival(const struct scheduler *s) {
     struct lane *best = NULL, *lane;
     TAILQ_FOREACH(lane, &s->lanes, link) {
         struct ticket *first = TAILQ_FIRST(&lane->waiting);
-        if (lane != s->current && first &&
-            (!best || first->since_ms < TAILQ_FIRST(&best->waiting)->since_ms))
+        if (lane == s->current || !first || (lane == s->previous && best))
+            continue;
+        if (!best || best == s->previous ||
+            first->since_ms < TAILQ_FIRST(&best->waiting)->since_ms)
             best = lane;
     }
     return best;
@@ -328,13 +345,22 @@ static void begin_start(struct scheduler *s, struct lane *lane, int64_t now) {
     s->effects->start(lane, s->arg);
 }
 
+// No more tickets for the loaded lane: it has to go.
+static bool is_closed(const struct scheduler *s, const struct lane *other, int64_t now) {
+    const struct lane *lane = s->current;
+    return s->off || lane->stale || lane->retired || (s->demand && s->demand != lane) ||
+           (other && now >= hold_ends(s, other));
+}
+
 static void step_ready(struct scheduler *s, int64_t now) {
     struct lane *lane = s->current, *other = rival(s);
-    bool evict = s->off || lane->stale || lane->retired || (s->demand && s->demand != lane);
-    bool closed = evict || (other && now >= hold_ends(s, other));
-    struct ticket *ticket;
-    while (!closed && (ticket = pick(lane)))
-        admit(ticket);
+    bool closed = is_closed(s, other, now);
+    struct ticket *ticket = closed ? NULL : pick(lane);
+    if (ticket) {
+        admit(ticket); // after which everything may be different
+        s->again = true;
+        return;
+    }
     if (lane->running_count > 0)
         return;
     bool idle = lane->idle_off_ms > 0 && !lane->waiting_count &&
@@ -362,6 +388,8 @@ static void step_once(struct scheduler *s, int64_t now) {
             next = due_revival(s, now);
         if (next)
             begin_start(s, next, now);
+        else
+            s->previous = NULL; // it made room for somebody who has left
     } else if (lane->state == LANE_READY) {
         step_ready(s, now);
     } else if (lane->state == LANE_LOADING && !lane->waiting_count &&
@@ -387,6 +415,8 @@ static void step(struct scheduler *s, int64_t now) {
 
 void scheduler_demand(struct lane *lane, int64_t now) {
     struct scheduler *s = lane->scheduler;
+    if (lane->retired)
+        return;
     s->off = false;
     lane->breaker_until_ms = 0; // the operator knows better
     s->demand = s->current == lane && lane->state == LANE_READY && !lane->stale ? NULL : lane;
@@ -415,9 +445,11 @@ void scheduler_restart(struct lane *lane, int64_t now) {
 
 void scheduler_retire(struct lane *lane, int64_t now) {
     struct err why;
-    err_set(&why, ERR_NOTFOUND, "preset %s was taken out of the config", lane->name);
+    say_retired(lane, &why);
     lane->retired = true;
     lane->revive = lane->stale = false;
+    if (lane->scheduler->previous == lane)
+        lane->scheduler->previous = NULL;
     if (lane->scheduler->demand == lane)
         lane->scheduler->demand = NULL;
     refuse_waiting(lane, &why, 0);
@@ -432,6 +464,7 @@ void scheduler_ready(struct lane *lane, unsigned slots, int64_t now) {
     lane->slots = slots;
     lane->idle_since_ms = now;
     lane->error = (struct err){.code = ERR_NONE};
+    lane->breaker_until_ms = 0;
     if (s->demand == lane)
         s->demand = NULL;
     s->previous = NULL;
