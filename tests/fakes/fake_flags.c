@@ -321,6 +321,17 @@ static bool value_ok(const struct flag *flag, const char *value) {
     return *value && !*end;
 }
 
+static const char *first_line(const char *path) {
+    static char line[512];
+    FILE *file = fopen(path, "re");
+    if (!file || !fgets(line, sizeof line, file))
+        snprintf(line, sizeof line, "unreadable key file");
+    if (file)
+        fclose(file);
+    line[strcspn(line, "\r\n")] = 0;
+    return line;
+}
+
 static void keep(struct fake_args *args, const struct flag *flag, const char *value) {
     const char *names = flag->names;
     if (list_has(names, ", ", "--model"))
@@ -331,6 +342,8 @@ static void keep(struct fake_args *args, const struct flag *flag, const char *va
         args->port = value;
     else if (list_has(names, ", ", "--api-key"))
         args->api_key = value;
+    else if (list_has(names, ", ", "--api-key-file"))
+        args->api_key = first_line(value);
     else if (list_has(names, ", ", "--alias"))
         args->alias = value;
     else if (list_has(names, ", ", "--parallel"))

@@ -127,7 +127,7 @@ class Online(Scenario):
         self.chat_ok("a")
         process = subprocess.Popen(
             [binary("ancalagon"), "logs", "-f", "--config", self.world.config],
-            env=self.world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            env=self.world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             os.set_blocking(process.stdout.fileno(), False)
             seen = []
@@ -135,12 +135,12 @@ class Online(Scenario):
             def sees(words):
                 def check():
                     if process.poll() is not None:
-                        error = process.stderr.read()
+                        error = process.stderr.read().decode()
                         if "unknown command" in error:
                             self.skipTest("logs is not there yet")
                         self.fail(f"logs -f ended: {error}")
-                    seen.append(process.stdout.read() or "")
-                    return words in "".join(seen)
+                    seen.append(process.stdout.read() or b"")
+                    return words in b"".join(seen).decode()
                 return check
             eventually(sees("all slots are idle"), "the log so far")
             self.chat("a", fake={"then": "exit", "tokens": 0})
