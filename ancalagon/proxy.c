@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     HIGH_WATER = 256 * 1024,       // a client this far behind pauses its engine
@@ -461,6 +462,25 @@ static void on_answer_end(struct http_call *call, void *arg) {
 static const struct http_call_ops call_ops = {on_answer_head, on_answer_body, on_answer_end,
                                               on_answer_fail};
 
+// Is the field named in Connection? Then it speaks of the connection only (RFC 9110 7.6.1).
+static bool is_hop_field(const struct http_head *head, struct span name) {
+    for (size_t i = 0; i < head->field_count; i++) {
+        if (!span_is_nocase(head->fields[i].name, "connection"))
+            continue;
+        struct span rest = head->fields[i].value;
+        while (rest.length > 0) {
+            const char *comma = memchr(rest.data, ',', rest.length);
+            size_t length = comma ? (size_t)(comma - rest.data) : rest.length;
+            struct span word = span_trim((struct span){rest.data, length});
+            if (word.length == name.length && strncasecmp(word.data, name.data, name.length) == 0)
+                return true;
+            rest.data += length + (comma != NULL);
+            rest.length -= length + (comma != NULL);
+        }
+    }
+    return false;
+}
+
 // Request headers that stay here: the connection's, the caller's secrets, the browser's.
 static bool drops_request_field(struct span name) {
     static const char *const dropped[] = {
@@ -486,7 +506,7 @@ void proxy_admit(struct ticket *ticket, void *arg) {
     buf_adds(&fields, service_auth(service));
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http_field *field = &head->fields[i];
-        if (!drops_request_field(field->name))
+        if (!drops_request_field(field->name) && !is_hop_field(head, field->name))
             buf_printf(&fields, "%.*s: %.*s\r\n", (int)field->name.length, field->name.data,
                        (int)field->value.length, field->value.data);
     }

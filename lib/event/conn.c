@@ -185,6 +185,13 @@ static bool push(struct conn *conn) {
     return true;
 }
 
+static void drained(struct conn *conn) {
+    if (conn->finishing)
+        conn_finish(conn);
+    else if (conn->ops->on_drain)
+        conn->ops->on_drain(conn, conn->arg);
+}
+
 // What a callback wrote goes out as one when it has returned. A conn that is connecting, or whose
 // kernel queue is full, goes on from on_writable instead.
 static void flush(void *arg) {
@@ -193,8 +200,8 @@ static void flush(void *arg) {
         return;
     if (!push(conn))
         fail(conn);
-    else if (conn->finishing && conn_backlog(conn) == 0)
-        conn_finish(conn);
+    else if (conn_backlog(conn) == 0)
+        drained(conn);
 }
 
 bool conn_write(struct conn *conn, const void *bytes, size_t length) {
@@ -301,12 +308,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg) {
         if (conn->dead)
             return;
     }
-    if (conn_backlog(conn) > 0)
-        return;
-    if (conn->finishing)
-        conn_finish(conn);
-    else if (!connected && conn->ops->on_drain)
-        conn->ops->on_drain(conn, conn->arg);
+    if (conn_backlog(conn) == 0)
+        drained(conn);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg) {

@@ -22,7 +22,7 @@ struct conn_ops {
     void (*on_connect)(struct conn *conn, void *arg); // outgoing only
     // Bytes are borrowed until the callback returns; all of them must be used or copied.
     void (*on_data)(struct conn *conn, const char *bytes, size_t length, void *arg);
-    void (*on_drain)(struct conn *conn, void *arg); // a queue that was not empty is empty now
+    void (*on_drain)(struct conn *conn, void *arg); // all that was written is with the kernel
     // The peer left, the connection broke or stalled. The conn is dead but not yet destroyed.
     void (*on_close)(struct conn *conn, const struct err *why, void *arg);
 };

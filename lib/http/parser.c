@@ -145,6 +145,17 @@ void http_parser_reset(struct http_parser *parser) {
 
 // --- The head
 
+// Three words with one space between each: llhttp would let more pass.
+static bool check_request_line(const char *line, size_t length) {
+    unsigned spaces = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (line[i] == '\t' || (line[i] == ' ' && i > 0 && line[i - 1] == ' '))
+            return false;
+        spaces += line[i] == ' ';
+    }
+    return spaces == 2;
+}
+
 // Copies bytes into `raw` line by line until the empty line that ends the head, refusing what a
 // lenient parser would take for a line end or a continuation. *complete tells whether it was seen.
 static bool collect_head(struct http_parser *parser, const char *bytes, size_t length, size_t *used,
@@ -177,6 +188,11 @@ static bool collect_head(struct http_parser *parser, const char *bytes, size_t l
         }
         if (line[0] == ' ' || line[0] == '\t')
             return refuse(error, 400, ERR_PEER, "a folded or indented header line");
+        if (line[0] == ':')
+            return refuse(error, 400, ERR_PEER, "a header line without a name");
+        if (parser->line == 0 && parser->kind == HTTP_REQUESTS &&
+            !check_request_line(line, line_length))
+            return refuse(error, 400, ERR_PEER, "the request line is not METHOD TARGET VERSION");
         parser->line = parser->raw.length;
     }
     return true;

@@ -148,8 +148,8 @@ static bool on_head(const struct http_head *head, void *arg) {
     wait_for(exchange, HANDLING); // a handler that replies from on_head must find it open
     if (server->handler->on_head)
         server->handler->on_head(exchange, server->arg);
-    if (exchange->gone || exchange->begun)
-        return false;
+    if (exchange->gone || exchange->begun || exchange->phase != HANDLING)
+        return false; // answered; perhaps so completely that the next request may come
     struct err err;
     if (head->content_length > (int64_t)server->limits.body_bytes) {
         err_set(&err, ERR_LIMIT, "the request body has %lld bytes; at most %zu are taken",
