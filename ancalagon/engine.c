@@ -9,6 +9,7 @@
 #include "engine/dialect.h"
 #include "engine/launch.h"
 #include "event/child.h"
+#include "event/guardian.h"
 #include "event/sandbox.h"
 #include "format/json.h"
 
@@ -35,6 +36,7 @@ struct launch_context {
     struct loop *loop;
     char *runtime_dir;
     struct sandbox *sandbox;
+    struct guardian *guardian;
     unsigned counter; // names sockets
 };
 
@@ -46,6 +48,7 @@ struct engine {
     const struct engine_ops *ops;
     void *arg;
     struct child *child;
+    pid_t group; // its process group, as the guardian knows it
     struct http_peer *peer;
     char *socket_name, *socket_path; // NULL on loopback
     char key[48];                    // empty on a unix socket
@@ -70,7 +73,8 @@ struct launch_context *launch_context_create(struct loop *loop, const char *runt
     struct launch_context *context = mem_alloc(sizeof *context);
     context->loop = loop;
     context->runtime_dir = mem_strdup(runtime_dir);
-    context->sandbox = sandbox_no_network(err);
+    context->guardian = guardian_create(err);
+    context->sandbox = context->guardian ? sandbox_no_network(err) : NULL;
     if (!context->sandbox) {
         launch_context_destroy(context);
         return NULL;
@@ -87,6 +91,7 @@ void launch_context_probe(struct launch_context *context, const char *engine_pat
 void launch_context_destroy(struct launch_context *context) {
     if (!context)
         return;
+    guardian_destroy(context->guardian);
     sandbox_destroy(context->sandbox);
     dialect_forget();
     mem_free(context->runtime_dir);
@@ -142,6 +147,8 @@ void engine_destroy(struct engine *engine) {
     stop_asking(engine);
     timer_stop(&engine->deadline);
     child_destroy(engine->child);
+    if (engine->group)
+        guardian_forget(engine->context->guardian, engine->group);
     http_peer_destroy(engine->peer);
     if (engine->socket_path)
         unlink(engine->socket_path); // llama-server leaves it behind
@@ -368,6 +375,8 @@ static bool spawn(struct engine *engine, const struct preset *preset,
         };
         engine->child = child_start(loop_base(engine->context->loop), &child, err);
         ok = engine->child != NULL;
+        if (ok)
+            guardian_watch(engine->context->guardian, engine->group = child_pid(engine->child));
     } else {
         first_error(&launch.problems, err);
     }

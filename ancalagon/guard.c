@@ -81,18 +81,27 @@ void guard_destroy(struct guard *guard) {
 
 bool guard_wants_key(const struct guard *guard) { return guard->keys != NULL; }
 
+static bool is_port(const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+    return length <= 5;
+}
+
 // "name:port", "[::1]:port" -> the name, lower case, without brackets; empty when malformed.
 static void host_name_of(struct span host, char out[MAX_HOST + 1]) {
     out[0] = '\0';
-    if (host.length > 1 && host.data[0] == '[') {
-        const char *end = memchr(host.data, ']', host.length);
-        if (!end)
+    const char *colon = memrchr(host.data, ':', host.length);
+    const char *bracket = memchr(host.data, ']', host.length);
+    if (colon && (!bracket || colon > bracket)) {
+        if (!is_port(colon + 1, host.length - (size_t)(colon + 1 - host.data)))
             return;
-        host = (struct span){host.data + 1, (size_t)(end - host.data) - 1};
-    } else {
-        const char *colon = memchr(host.data, ':', host.length);
-        if (colon)
-            host.length = (size_t)(colon - host.data);
+        host.length = (size_t)(colon - host.data);
+    }
+    if (host.length > 1 && host.data[0] == '[') {
+        if (host.data[host.length - 1] != ']')
+            return;
+        host = (struct span){host.data + 1, host.length - 2};
     }
     if (host.length && host.data[host.length - 1] == '.')
         host.length--;

@@ -299,7 +299,8 @@ static bool parse_head(struct http_parser *parser, struct http_parser_error *err
         return false;
     if (parser->kind == HTTP_REQUESTS && !check_request(head, error))
         return false;
-    head->keep_alive = llhttp_should_keep_alive(&parser->llhttp);
+    // Who asks for another protocol may go on in it: what follows must not be read as a request.
+    head->keep_alive = llhttp_should_keep_alive(&parser->llhttp) && !parser->llhttp.upgrade;
     return true;
 }
 

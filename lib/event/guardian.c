@@ -1,0 +1,93 @@
+#define _GNU_SOURCE
+#include "event/guardian.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_GROUPS = 64 };
+
+struct guardian {
+    pid_t pid;
+    int pipe; // write end: positive numbers to watch, negative to forget
+};
+
+static void keep(pid_t groups[MAX_GROUPS], pid_t message) {
+    for (int i = 0; i < MAX_GROUPS; i++) {
+        if (message > 0 && groups[i] == 0) {
+            groups[i] = message;
+            return;
+        }
+        if (message < 0 && groups[i] == -message)
+            groups[i] = 0;
+    }
+}
+
+// The guardian's whole life. Nothing here allocates: it is a forked copy of a larger program.
+static void guard(int pipe) {
+    static pid_t groups[MAX_GROUPS];
+    pid_t message;
+    for (;;) {
+        ssize_t n = read(pipe, &message, sizeof message); // whole: smaller than PIPE_BUF
+        if (n == (ssize_t)sizeof message)
+            keep(groups, message);
+        else if (n >= 0 || errno != EINTR)
+            break;
+    }
+    for (int i = 0; i < MAX_GROUPS; i++)
+        if (groups[i] > 1)
+            kill(-groups[i], SIGKILL);
+}
+
+struct guardian *guardian_create(struct err *err) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        err_errno(err, "cannot make a pipe");
+        return NULL;
+    }
+    pid_t pid = fork();
+    if (pid < 0) {
+        err_errno(err, "cannot fork");
+        close(ends[0]);
+        close(ends[1]);
+        return NULL;
+    }
+    if (pid == 0) {
+        setsid(); // a Ctrl-C in our terminal is not for it
+        signal(SIGTERM, SIG_IGN);
+        signal(SIGHUP, SIG_IGN);
+        prctl(PR_SET_NAME, "ancalagon-guard");
+        dup2(ends[0], STDIN_FILENO);
+        close_range(STDIN_FILENO + 1, ~0u, 0);
+        guard(STDIN_FILENO);
+        _exit(0);
+    }
+    close(ends[0]);
+    struct guardian *guardian = mem_alloc(sizeof *guardian);
+    guardian->pid = pid;
+    guardian->pipe = ends[1];
+    return guardian;
+}
+
+static void tell(struct guardian *guardian, pid_t message) {
+    while (write(guardian->pipe, &message, sizeof message) < 0 && errno == EINTR) {
+    }
+}
+
+void guardian_watch(struct guardian *guardian, pid_t group) { tell(guardian, group); }
+
+void guardian_forget(struct guardian *guardian, pid_t group) { tell(guardian, -group); }
+
+void guardian_destroy(struct guardian *guardian) {
+    if (!guardian)
+        return;
+    close(guardian->pipe);
+    while (waitpid(guardian->pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    mem_free(guardian);
+}
