@@ -254,7 +254,9 @@ class Watchdog(Scenario):
 
     def test_no_zombies(self):
         for _ in range(5):
-            os.kill(self.chat_ok()["fake"]["pid"], signal.SIGKILL)
+            pid = self.chat_ok()["fake"]["pid"]
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda: self.world.status()["engine_pid"] != pid, "its end is seen")
         self.chat_ok()
 
         def zombies():
