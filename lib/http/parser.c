@@ -26,6 +26,8 @@ struct http_parser {
     struct http_head head;
     size_t field_room;
     size_t body_seen, overhead;
+    const char *framing; // in a chunked body: from here on nothing has been looked at
+    char last;           // framing byte before that; '\0' after data
     bool stopped, no_body;
 };
 
@@ -73,13 +75,39 @@ static int on_value(llhttp_t *llhttp, const char *at, size_t length) {
 
 static int on_headers_complete(llhttp_t *llhttp) {
     struct http_parser *parser = llhttp->data;
-    if (parser->no_body)
-        return 1; // no body whatever the fields say
+    unsigned status = parser->kind == HTTP_RESPONSES ? llhttp->status_code : 200;
+    if (parser->no_body || status < 200 || status == 204 || status == 304)
+        return 1; // no body whatever the fields say (RFC 9112 6.3)
     return 0;
+}
+
+// Chunk sizes, extensions and trailers, up to the data at `end`. llhttp lets some line ends pass
+// that we do not, and bounds nothing: a chunk of one byte costs five; more than eight a body byte
+// is only there to keep us busy.
+static bool check_chunk_framing(struct http_parser *parser, const char *end) {
+    char last = parser->last;
+    for (const char *p = parser->framing; p < end; p++) {
+        unsigned char c = (unsigned char)*p;
+        bool control = (c < 0x20 && c != '\t' && c != '\r' && c != '\n') || c == 0x7f;
+        bool folded = last == '\n' && (c == ' ' || c == '\t');
+        if (control || folded || (c == '\n') != (last == '\r'))
+            return false;
+        last = (char)c;
+    }
+    parser->overhead += (size_t)(end - parser->framing);
+    parser->framing = end;
+    parser->last = last;
+    return parser->overhead <= parser->limits.overhead_bytes + 8 * parser->body_seen;
 }
 
 static int on_body(llhttp_t *llhttp, const char *at, size_t length) {
     struct http_parser *parser = llhttp->data;
+    if (length && parser->head.chunked) {
+        if (!check_chunk_framing(parser, at))
+            return HPE_USER;
+        parser->framing = at + length;
+        parser->last = '\0';
+    }
     parser->body_seen += length;
     if (length && !parser->ops->on_body(at, length, parser->arg)) {
         parser->stopped = true;
@@ -137,6 +165,7 @@ void http_parser_reset(struct http_parser *parser) {
     parser->head = (struct http_head){.fields = fields, .content_length = -1};
     parser->state = IN_HEAD;
     parser->line = parser->body_seen = parser->overhead = 0;
+    parser->last = '\0';
     parser->stopped = parser->no_body = false;
     llhttp_init(&parser->llhttp, parser->kind == HTTP_REQUESTS ? HTTP_REQUEST : HTTP_RESPONSE,
                 &settings);
@@ -276,11 +305,18 @@ static bool paused(struct http_parser *parser, llhttp_errno_t code) {
     return true;
 }
 
+// llhttp takes a request in RTSP's or ICE's name too.
+static bool says_http(const struct http_parser *parser) {
+    const char *raw = buf_bytes(&parser->raw);
+    const char *end = memchr(raw, '\r', parser->raw.length);
+    return parser->kind == HTTP_RESPONSES || (end - raw > 9 && memcmp(end - 9, " HTTP/1.", 8) == 0);
+}
+
 static bool parse_head(struct http_parser *parser, struct http_parser_error *error) {
     const char *raw = buf_bytes(&parser->raw);
     llhttp_errno_t code = llhttp_execute(&parser->llhttp, raw, parser->raw.length);
     struct http_head *head = &parser->head;
-    if (code == HPE_USER || (code != HPE_OK && head->field_count == parser->limits.field_count))
+    if (code == HPE_USER)
         return refuse(error, 431, ERR_LIMIT, "too many header fields");
     if (code == HPE_INVALID_VERSION)
         return refuse(error, 505, ERR_PEER, "only HTTP/1.0 and HTTP/1.1 are spoken here");
@@ -291,12 +327,14 @@ static bool parse_head(struct http_parser *parser, struct http_parser_error *err
                            ? llhttp_get_error_reason(&parser->llhttp)
                            : llhttp_errno_name(code));
     }
-    if (parser->llhttp.http_major != 1 || parser->llhttp.http_minor > 1)
+    if (parser->llhttp.http_major != 1 || parser->llhttp.http_minor > 1 || !says_http(parser))
         return refuse(error, 505, ERR_PEER, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     head->minor = parser->llhttp.http_minor;
     head->status = parser->llhttp.status_code;
     if (!check_framing(parser, error))
         return false;
+    if (parser->kind == HTTP_RESPONSES && head->status < 100)
+        return refuse(error, 400, ERR_PEER, "a status of less than three digits");
     if (parser->kind == HTTP_REQUESTS && !check_request(head, error))
         return false;
     // Who asks for another protocol may go on in it: what follows must not be read as a request.
@@ -306,24 +344,22 @@ static bool parse_head(struct http_parser *parser, struct http_parser_error *err
 
 // --- Feeding
 
-// Chunk framing is bounded: sizes, extensions and trailers must stay small beside the body.
 static bool feed_body(struct http_parser *parser, const char *bytes, size_t length, size_t *used,
                       struct http_parser_error *error) {
-    size_t before = parser->body_seen;
+    parser->framing = bytes;
     llhttp_errno_t code = llhttp_execute(&parser->llhttp, bytes, length);
     const char *stop = code == HPE_OK ? bytes + length : llhttp_get_error_pos(&parser->llhttp);
     *used = stop && stop >= bytes && stop <= bytes + length ? (size_t)(stop - bytes) : length;
     if (code == HPE_PAUSED)
         llhttp_resume(&parser->llhttp);
+    bool ours = parser->head.chunked && !parser->stopped &&
+                (code == HPE_USER || code == HPE_OK || code == HPE_PAUSED);
+    if (ours && (code == HPE_USER || !check_chunk_framing(parser, bytes + *used)))
+        return refuse(error, 400, ERR_PEER, "malformed or oversized chunk framing");
     if (!paused(parser, code)) {
         error->status = 400;
         return err_set(&error->err, ERR_PEER, "malformed body: %s", llhttp_errno_name(code));
     }
-    size_t body = parser->body_seen - before;
-    parser->overhead += *used > body ? *used - body : 0;
-    // A chunk of one byte costs five; more than eight a body byte is only there to keep us busy.
-    if (parser->overhead > parser->limits.overhead_bytes + 8 * parser->body_seen)
-        return refuse(error, 400, ERR_LIMIT, "chunk framing outweighs the body");
     return true;
 }
 
