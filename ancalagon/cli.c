@@ -42,6 +42,11 @@ static void apply(struct cli *cli, int letter) {
     }
 }
 
+static int refuse(const struct cli *cli, const char *word, const char *why) {
+    fprintf(stderr, "%s: %s %s; see: %s --help\n", cli->command, word, why, cli->command);
+    return EXIT_USAGE;
+}
+
 int cli_parse(struct cli *cli, int argc, char **argv, unsigned options, int min_args, int max_args,
               const char *help) {
     static char command[64]; // one command a process
@@ -65,23 +70,19 @@ int cli_parse(struct cli *cli, int argc, char **argv, unsigned options, int min_
             return EXIT_DONE;
         }
         if (letter == ':')
-            return cli_fail(EXIT_USAGE, "%s needs a value; see %s --help", argv[optind - 1],
-                            cli->command);
+            return refuse(cli, argv[optind - 1], "needs a value");
         if (letter == '?')
-            return cli_fail(EXIT_USAGE, "%s does not know %s; see %s --help", cli->command,
-                            argv[optind - 1], cli->command);
+            return refuse(cli, argv[optind - 1], "is no option here");
         apply(cli, letter);
     }
     cli->args = argv + optind;
     cli->arg_count = argc - optind;
     if (cli->arg_count < min_args) {
-        fprintf(stderr, "ancalagon: %s needs %s\n\n%s", cli->command,
-                min_args == 1 ? "one more word" : "more words", help);
+        fprintf(stderr, "%s: something is missing\n\n%s", cli->command, help);
         return EXIT_USAGE;
     }
     if (cli->arg_count > max_args)
-        return cli_fail(EXIT_USAGE, "%s does not expect \"%s\"; see %s --help", cli->command,
-                        cli->args[max_args], cli->command);
+        return refuse(cli, cli->args[max_args], "is one word too many");
     return -1;
 }
 

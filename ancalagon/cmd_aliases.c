@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "cli.h"
 #include "config.h"
+#include "control_client.h"
 #include "format/json.h"
 #include "short_name.h"
 #include "ssh.h"
@@ -130,17 +131,25 @@ int cmd_aliases(int argc, char **argv) {
     const char *host = cli.host ? cli.host : cli.for_host;
     if (host && (!*host || *host == '-'))
         return cli_fail(EXIT_USAGE, "\"%s\" is no host; write user@box", host);
+    char *config = cli.config ? control_config_path(cli.config, NULL) : NULL;
+    if (config)
+        cli.config = config; // the alias is used in other folders
     json_t *presets = NULL;
     if (cli.host && !cli.config) {
         presets = presets_there(&cli, &status);
         if (!presets)
-            return status;
+            goto out;
     } else {
         presets = presets_here(&cli, &err);
-        if (!presets)
-            return cli_fail(EXIT_CONFIG, "%s", err.text);
+        if (!presets) {
+            status = cli_fail(EXIT_CONFIG, "%s", err.text);
+            goto out;
+        }
     }
     print_all(&cli, json_is_object(presets) ? json_object_get(presets, "presets") : presets);
+    status = EXIT_DONE;
+out:
     json_decref(presets);
-    return EXIT_DONE;
+    mem_free(config);
+    return status;
 }

@@ -103,6 +103,7 @@ static void want_all(struct setup *setup, const struct config *config) {
     char *wants = path_join(setup->folder, "sockets.target.wants");
     install_want_folder(setup->install, wants);
     mem_free(wants);
+    install_want_folder(setup->install, setup->cache);
 }
 
 static bool ask(const struct setup *setup, const char *question) {
@@ -162,7 +163,6 @@ static int refuse_without_answer(const struct setup *setup) {
 
 // A folder that the server's sandbox is to write in must be there before it starts.
 static bool make_writable_folders(const struct setup *setup, struct err *err) {
-    install_want_folder(setup->install, setup->cache);
     return path_make_private(setup->state, err) && path_make_private(setup->cache, err);
 }
 
@@ -216,6 +216,7 @@ static int do_uninstall(struct setup *setup) {
     if (setup->manager) { // before the files go: systemctl needs them to know what it stops
         systemctl(disable_words);
         systemctl(stop_words);
+        systemctl_user((const char *const[]){"reset-failed", "ancalagon@*.service", NULL}, NULL);
     }
     if (!install_apply(setup->install, &err))
         return cli_fail(EXIT_FAILED, "%s", err.text);
@@ -232,8 +233,8 @@ static bool prepare(struct setup *setup, struct err *err) {
         return err_errno(err, "cannot find out where this program is");
     self[length] = '\0';
     setup->program = mem_strdup(self);
-    setup->state = path_state("");
-    setup->cache = path_cache("");
+    setup->state = path_state(NULL);
+    setup->cache = path_cache(NULL);
     setup->folder = units_folder();
     setup->manifest = path_state("setup-manifest.json");
     setup->config_path = control_config_path(setup->cli.config, err);

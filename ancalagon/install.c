@@ -129,8 +129,16 @@ void install_want_once(struct install *install, const char *path, const char *co
 }
 
 void install_want_folder(struct install *install, const char *path) {
+    char *part = mem_strdup(path);
+    for (char *end = strchr(part + 1, '/'); end; end = strchr(end + 1, '/')) {
+        *end = '\0';
+        if (access(part, F_OK) != 0)
+            add_folder(install, part);
+        *end = '/';
+    }
     if (access(path, F_OK) != 0)
         add_folder(install, path);
+    mem_free(part);
 }
 
 static bool is_same(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }

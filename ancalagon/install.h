@@ -30,8 +30,8 @@ void install_want(struct install *install, const char *path, const char *content
 // Written only where nothing is, and never updated: an example for its user to change.
 void install_want_once(struct install *install, const char *path, const char *content,
                        size_t length);
-// A folder that somebody else will make on our behalf: removed again when empty, unless it is
-// there already.
+// A folder (absolute) that somebody else will make on our behalf: it and its missing parents are
+// removed again when empty, unless they are there already.
 void install_want_folder(struct install *install, const char *path);
 void install_plan(struct install *install);
 size_t install_changes(const struct install *install); // how many steps do something

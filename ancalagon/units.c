@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/str.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -18,19 +19,17 @@ static const char header[] =
 // loading the driver: that must have happened at boot.
 //
 // A user manager may drop capabilities and mount only inside a user namespace, so PrivateUsers
-// comes with the rest. ProtectKernelTunables, ProtectKernelLogs and PrivateIPC are left out: inside
-// a container they need a fresh /proc that the kernel refuses, and to a user those files are
-// closed anyway.
+// comes with the rest. Left out because of what systemd 252 makes of them together with it (tried):
+// ProtectProc and ProtectControlGroups put an empty /run over the one with our sockets, so the
+// service is never taken for ready; ProtectKernelTunables, ProtectKernelLogs and PrivateIPC fail to
+// start at all in a container. To a user those files are closed anyway.
 static const char sandbox[] =
     "NoNewPrivileges=yes\n"
     "PrivateUsers=yes\n"
     "CapabilityBoundingSet=\n"
     "ProtectSystem=strict\n"
     "ProtectHome=read-only\n"
-    "PrivateTmp=yes\n"
-    "ProtectProc=invisible\n"
     "ProtectKernelModules=yes\n"
-    "ProtectControlGroups=yes\n"
     "ProtectClock=yes\n"
     "ProtectHostname=yes\n"
     "RestrictNamespaces=yes\n"
@@ -42,14 +41,14 @@ static const char sandbox[] =
     "SystemCallArchitectures=native\n"
     "SystemCallFilter=@system-service\n"
     "SystemCallFilter=~@privileged\n"
+    "SystemCallFilter=seccomp\n" // engines get a filter of their own from us
     "SystemCallErrorNumber=EPERM\n"
     "UMask=0077\n";
 
 const char *const units_namespace_properties[] = {
-    "PrivateUsers=yes",       "CapabilityBoundingSet=", "ProtectSystem=strict",
-    "ProtectHome=read-only",  "PrivateTmp=yes",         "ProtectProc=invisible",
-    "ProtectKernelModules=yes", "ProtectControlGroups=yes", "ProtectClock=yes",
-    "ProtectHostname=yes",    NULL,
+    "PrivateUsers=yes", "CapabilityBoundingSet=",   "ProtectSystem=strict", "ProtectHome=read-only",
+    "PrivateTmp=yes",   "ProtectKernelModules=yes", "ProtectClock=yes",     "ProtectHostname=yes",
+    NULL,
 };
 
 // An empty CapabilityBoundingSet= adds nothing; "~" inverted and empty means: all of them.
@@ -63,9 +62,7 @@ void units_no_namespaces(struct buf *out) {
                   "ProtectSystem=no\n"
                   "ProtectHome=no\n"
                   "PrivateTmp=no\n"
-                  "ProtectProc=default\n"
                   "ProtectKernelModules=no\n"
-                  "ProtectControlGroups=no\n"
                   "ProtectClock=no\n"
                   "ProtectHostname=no\n"
                   "ReadWritePaths=\n");
@@ -154,6 +151,16 @@ bool units_installed_for(const char *config) {
     return installed;
 }
 
+// A /tmp of its own, unless something of ours is in the common one.
+static void private_tmp(struct buf *out, const struct units_env *env) {
+    const char *const paths[] = {env->program, env->config, env->state, env->cache,
+                                 getenv("XDG_RUNTIME_DIR")};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && (str_starts(paths[i], "/tmp/") || str_starts(paths[i], "/var/tmp/")))
+            return;
+    buf_adds(out, "PrivateTmp=yes\n");
+}
+
 // The user manager does not see the shell's variables; those that move our folders go along.
 static void environment(struct buf *out) {
     static const char *const names[] = {"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME",
@@ -218,6 +225,7 @@ void units_service(struct buf *out, const struct units_env *env) {
     buf_adds(out, "# Compiled shaders are kept here by the GPU drivers.\n"
                   "ReadWritePaths=-%h/.nv -%h/.cache/nvidia -%h/.cache/mesa_shader_cache\n\n");
     buf_adds(out, sandbox);
+    private_tmp(out, env);
     buf_adds(out, "\n[Install]\nAlso=ancalagon.socket\n");
 }
 
@@ -258,6 +266,7 @@ void units_template(struct buf *out, const struct units_env *env) {
     environment(out);
     buf_adds(out, "\n");
     buf_adds(out, sandbox);
+    private_tmp(out, env);
     buf_adds(out, "\n[Install]\nWantedBy=default.target\n");
 }
 
