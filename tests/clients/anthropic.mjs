@@ -36,7 +36,8 @@ run({
             stream.abort();
             say("aborted");
         });
-        await stream.done();
-        return true;
+        await stream.done().catch(() => {});
+        await pause();
+        return stream.controller.signal.aborted;
     },
 });

@@ -118,12 +118,12 @@ class Real(Scenario):
                    "the engine works for nobody", 20)
 
     def chat_ok(self, model="a", path="/v1/chat/completions", **more):
-        more.setdefault("max_tokens", 4)
-        return super().chat_ok(model, path, timeout=60, **more)
+        more = {"max_tokens": 4, "temperature": 0, "timeout": 60, **more}
+        return super().chat_ok(model, path, **more)
 
     def open_long(self, path, model="a", **more):
         """A stream that would last minutes; returns its events after the first ones with text."""
-        stream = self.open_stream(model, path, timeout=60, max_tokens=1500, **more)
+        stream = self.open_stream(model, path, timeout=60, max_tokens=1500, temperature=0, **more)
         self.assertEqual(stream.status, 200)
         events = stream.events()
         for _ in range(4):
