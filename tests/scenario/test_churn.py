@@ -77,8 +77,7 @@ class Churn(Scenario):
         for raw in streams:
             raw.read_until(b"Hello")
         grown = rss_kib(self.world.pid) - before
-        if "ASAN_OPTIONS" not in os.environ:
-            self.assertLess(grown, 8 * 1024, "more than 8 MB for 500 idle streams")
+        self.assertLess(grown, 8 * 1024, "more than 8 MB for 500 idle streams")
         self.assertEqual(self.world.status()["inflight"], 500)
         for raw in streams:
             raw.close()
