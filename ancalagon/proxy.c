@@ -22,6 +22,7 @@ enum {
     MAX_ERROR_BODY = 64 * 1024,    // of an engine's error that is translated
     MAX_FIELDS = 48 * 1024,
     ADMITTED_GRACE_MS = 1000,      // an engine refuses a bad request within this time
+    UNSEEN_MS = 1000,              // sent so shortly before the engine's end, it gets another try
     AUTOPSY_MS = 100,              // how long a broken request waits for the engine's own reason
 };
 
@@ -33,7 +34,7 @@ struct request {
     struct http_call *call;
     const struct route *route;
     uint64_t id;
-    char client[64]; // for status: address
+    char client[64]; // for status: address; empty until asked for
     bool stream;     // the client asked for server-sent events
     bool committed;  // we sent the stream's head before the engine answered
     bool sse;        // the engine answers with events
@@ -41,6 +42,7 @@ struct request {
     bool held;       // it answers whole: kept in `partial` until it is, so that a cut can be told
     bool translate;  // its error is collected in `partial`, to be told in the client's protocol
     bool paused;
+    bool retried;    // its first engine died before it did anything for it
     bool empty;      // no byte of it came
     bool lost;       // its engine's connection broke; waiting to hear why
     unsigned status;
@@ -138,6 +140,27 @@ void proxy_fail_running(struct service *service, const struct err *why) {
             continue;
         service->metrics.broken++;
         request_fail(request, 502, why, 0);
+    }
+}
+
+// Requests that an engine got just before it died, and had not begun to answer, go to the next one;
+// once, for the request itself may be what kills it.
+void proxy_retry_unseen(struct service *service) {
+    struct request *request, *next;
+    for (request = TAILQ_FIRST(&service->requests); request; request = next) {
+        next = TAILQ_NEXT(request, link);
+        if (!request->ticket.admitted || request->status || request->retried ||
+            loop_now_ms() - request->admitted_ms > UNSEEN_MS)
+            continue;
+        if (request->call)
+            http_call_cancel(request->call);
+        request->call = NULL;
+        request->lost = false;
+        request->retried = true;
+        timer_stop(&request->timer);
+        if (request->stream)
+            timer_start(&request->timer, service->server->config->ping_after_ms);
+        scheduler_requeue(&request->ticket);
     }
 }
 
@@ -276,6 +299,20 @@ static void on_timer(void *arg) {
 
 // --- The engine's answer
 
+// The object after this key, from its brace on; NULL when it is not there. Braces are rare in
+// answers: looking for them first makes this cheap enough for every event.
+static const char *find_object(const char *bytes, size_t length, const char *key) {
+    const char *from = bytes, *end = bytes + length;
+    size_t key_length = strlen(key);
+    while ((from = memchr(from, '{', (size_t)(end - from)))) {
+        if ((size_t)(from - bytes) >= key_length &&
+            memcmp(from - key_length, key, key_length) == 0)
+            return from;
+        from++;
+    }
+    return NULL;
+}
+
 // Engine speed, from the "timings" that llama-server puts at the end of an answer.
 static bool find_number(const char *from, const char *end, const char *key, double *out) {
     const char *at = memmem(from, (size_t)(end - from), key, strlen(key));
@@ -296,7 +333,7 @@ static bool find_number(const char *from, const char *end, const char *key, doub
 }
 
 static void learn_speed(struct service *service, const char *bytes, size_t length) {
-    const char *from = memmem(bytes, length, "\"timings\":{", 11);
+    const char *from = find_object(bytes, length, "\"timings\":");
     if (!from)
         return;
     const char *end = memchr(from, '}', length - (size_t)(from - bytes));
@@ -331,8 +368,7 @@ static void collect_fields(struct request *request, const struct http_head *head
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http_field *field = &head->fields[i];
         if (!drops_response_field(field->name))
-            buf_printf(fields, "%.*s: %.*s\r\n", (int)field->name.length, field->name.data,
-                       (int)field->value.length, field->value.data);
+            http_field_add(fields, field);
     }
     if (request->sse)
         buf_adds(fields, "X-Accel-Buffering: no\r\n");
@@ -507,8 +543,7 @@ void proxy_admit(struct ticket *ticket, void *arg) {
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http_field *field = &head->fields[i];
         if (!drops_request_field(field->name) && !is_hop_field(head, field->name))
-            buf_printf(&fields, "%.*s: %.*s\r\n", (int)field->name.length, field->name.data,
-                       (int)field->value.length, field->value.data);
+            http_field_add(&fields, field);
     }
     char method[8];
     snprintf(method, sizeof method, "%.*s", (int)head->method.length, head->method.data);
@@ -526,13 +561,13 @@ void proxy_admit(struct ticket *ticket, void *arg) {
 
 // --- The client's request
 
-static void name_peer(const struct sockaddr *peer, char *out, size_t size) {
-    char text[INET6_ADDRSTRLEN] = "local";
+// The bytes of an address without its port; none for a unix socket.
+static struct span address_of(const struct sockaddr *peer) {
     if (peer->sa_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)peer)->sin_addr, text, sizeof text);
-    else if (peer->sa_family == AF_INET6)
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)peer)->sin6_addr, text, sizeof text);
-    snprintf(out, size, "%s", text);
+        return (struct span){(const char *)&((const struct sockaddr_in *)peer)->sin_addr, 4};
+    if (peer->sa_family == AF_INET6)
+        return (struct span){(const char *)&((const struct sockaddr_in6 *)peer)->sin6_addr, 16};
+    return (struct span){"", 0};
 }
 
 static uint64_t mix(uint64_t hash, struct span text) {
@@ -543,7 +578,7 @@ static uint64_t mix(uint64_t hash, struct span text) {
 
 // Who shares a turn in the queue: same address, same key, same program.
 static uint64_t client_number(const struct request *request, const struct http_head *head) {
-    uint64_t hash = mix(14695981039346656037u, span_of(request->client));
+    uint64_t hash = mix(14695981039346656037u, address_of(http_exchange_peer(request->exchange)));
     hash = mix(hash, http_head_value(head, "authorization"));
     hash = mix(hash, http_head_value(head, "x-api-key"));
     return mix(hash, http_head_value(head, "user-agent"));
@@ -607,7 +642,6 @@ static void open_request(struct service *service, struct http_exchange *exchange
     buf_init(&request->partial, MAX_PARTIAL_EVENT);
     buf_init(&request->fields, MAX_FIELDS);
     timer_init(&request->timer, server->loop, on_timer, request);
-    name_peer(http_exchange_peer(exchange), request->client, sizeof request->client);
     request->ticket.owner = request;
     request->ticket.client = client_number(request, http_exchange_head(exchange));
     request->ticket.light = route->kind != ROUTE_GENERATE;
@@ -707,7 +741,15 @@ const struct http_handler proxy_handler = {on_head, on_request, on_gone, on_drai
 
 // --- For status
 
-const char *request_client(const struct request *request) { return request->client; }
+const char *request_client(struct request *request) {
+    const struct sockaddr *peer = http_exchange_peer(request->exchange);
+    struct span address = address_of(peer);
+    if (!request->client[0] &&
+        (!address.length ||
+         !inet_ntop(peer->sa_family, address.data, request->client, sizeof request->client)))
+        snprintf(request->client, sizeof request->client, "local");
+    return request->client;
+}
 uint64_t request_id(const struct request *request) { return request->id; }
 struct ticket *request_ticket(struct request *request) { return &request->ticket; }
 

@@ -99,9 +99,10 @@ extern const struct http_handler proxy_handler; // arg = struct server
 void proxy_admit(struct ticket *ticket, void *arg);
 void proxy_refuse(struct ticket *ticket, const struct err *why, int64_t retry_ms, void *arg);
 void proxy_fail_running(struct service *service, const struct err *why);
+void proxy_retry_unseen(struct service *service); // after scheduler_condemn
 void proxy_cancel_all(struct service *service, const struct err *why);
 bool proxy_waits_for_engine(const struct service *service); // some admitted request is not paused
-const char *request_client(const struct request *request);
+const char *request_client(struct request *request);
 uint64_t request_id(const struct request *request);
 struct ticket *request_ticket(struct request *request);
 struct request *request_after(const struct service *service, const struct request *request);

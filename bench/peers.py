@@ -44,7 +44,8 @@ def eventually(check, what, seconds=20, every=0.005):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise Trouble(f"never happened within {seconds} s: {what}")
+            raise Trouble(f"never happened within {seconds} s: "
+                          f"{what() if callable(what) else what}")
         time.sleep(every)
 
 
@@ -237,7 +238,7 @@ class Target:
         self.run()
         eventually(lambda: self.alive() and ask(self.address, "/v1/chat/completions",
                                                 CHAT_BODY)[0] == 200,
-                   f"{self.name} answers; its log ends: {self.world.log_tail(self.name)}")
+                   lambda: f"{self.name} answers; its log ends: {self.world.log_tail(self.name)}")
 
     def alive(self):
         for process in self.processes:

@@ -56,13 +56,14 @@ bool buf_printf(struct buf *buf, const char *format, ...) {
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    size_t room = buf->capacity - buf->start - buf->length;
+    int n = vsnprintf(room ? buf_tail(buf) : NULL, room, format, args);
     va_end(args);
-    bool ok = n >= 0 && buf_reserve(buf, (size_t)n);
-    if (ok) {
+    bool ok = n >= 0 && ((size_t)n < room || buf_reserve(buf, (size_t)n));
+    if (ok && (size_t)n >= room)
         vsnprintf(buf_tail(buf), (size_t)n + 1, format, again);
+    if (ok)
         buf->length += (size_t)n;
-    }
     va_end(again);
     return ok;
 }

@@ -12,6 +12,9 @@ bool span_is(struct span span, const char *text) {
 }
 
 bool span_is_nocase(struct span span, const char *text) {
+    // Mostly asked of field names that differ, and their first letters tell.
+    if (span.length && ((span.data[0] ^ text[0]) & ~0x20))
+        return false;
     return strlen(text) == span.length && strncasecmp(span.data, text, span.length) == 0;
 }
 

@@ -68,6 +68,12 @@ bool http_head_query(const struct http_head *head, const char *name, char *out, 
     return false;
 }
 
+bool http_field_add(struct buf *out, const struct http_field *field) {
+    return buf_reserve(out, field->name.length + field->value.length + 4) &&
+           buf_add(out, field->name.data, field->name.length) && buf_add(out, ": ", 2) &&
+           buf_add(out, field->value.data, field->value.length) && buf_add(out, "\r\n", 2);
+}
+
 const char *http_status_text(unsigned status) {
     static const struct {
         unsigned status;

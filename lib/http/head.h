@@ -2,6 +2,7 @@
 // else owns (the parser). Names keep their case; lookups fold it.
 #pragma once
 
+#include "base/buf.h"
 #include "base/str.h"
 
 #include <stdbool.h>
@@ -31,5 +32,7 @@ struct span http_head_value(const struct http_head *head, const char *name);
 struct span http_head_path(const struct http_head *head);
 // Value of a query parameter, percent-decoded into out; false when absent or too long.
 bool http_head_query(const struct http_head *head, const char *name, char *out, size_t size);
+// Appends the field as a line of a head; false when it finds no room.
+bool http_field_add(struct buf *out, const struct http_field *field);
 // "Not Found" for 404 and so on.
 const char *http_status_text(unsigned status);
