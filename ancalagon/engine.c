@@ -73,7 +73,7 @@ struct launch_context *launch_context_create(struct loop *loop, const char *runt
     struct launch_context *context = mem_alloc(sizeof *context);
     context->loop = loop;
     context->runtime_dir = mem_strdup(runtime_dir);
-    context->guardian = guardian_create(err);
+    context->guardian = guardian_create("/proc/self/exe", err);
     context->sandbox = context->guardian ? sandbox_no_network(err) : NULL;
     if (!context->sandbox) {
         launch_context_destroy(context);

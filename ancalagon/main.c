@@ -1,5 +1,6 @@
 // ancalagon COMMAND ...; as lmswitch (a link to the same program) the short form of its daily use.
 #include "commands.h"
+#include "event/guardian.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +41,10 @@ static void usage(FILE *out) {
 
 int main(int argc, char **argv) {
     const char *slash = strrchr(argv[0], '/');
-    if (strcmp(slash ? slash + 1 : argv[0], "lmswitch") == 0)
+    const char *self = slash ? slash + 1 : argv[0];
+    if (strcmp(self, "ancalagon-guard") == 0) // started by the server itself
+        return guardian_run();
+    if (strcmp(self, "lmswitch") == 0)
         return cmd_lmswitch(argc, argv);
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { MAX_TURNS = 64 };
+
 TAILQ_HEAD(ticket_list, ticket);
 
 struct lane {
@@ -28,6 +30,7 @@ struct lane {
     int64_t breaker_until_ms;
     bool revive;            // died while loaded: start again
     bool stale;             // restart when drained
+    bool condemned;         // its engine is being killed: admit nothing to it
     bool retired;           // unload when drained, take nothing new
     struct err error;
 };
@@ -45,6 +48,11 @@ struct scheduler {
     struct lane *previous; // was ready before the switch under way
     bool off;              // the operator wants nothing loaded
     unsigned waiting;
+    // When clients last got a slot; who is not among them has waited longest.
+    struct {
+        uint64_t client, turn;
+    } turns[MAX_TURNS];
+    uint64_t turn;
     bool stepping, again;
 };
 
@@ -147,6 +155,7 @@ static void set_state(struct lane *lane, enum lane_state state, int64_t now) {
     struct scheduler *s = lane->scheduler;
     lane->state = state;
     lane->since_ms = now;
+    lane->condemned = false;
     if (state == LANE_OFF && s->current == lane)
         s->current = NULL;
     else if (state != LANE_OFF)
@@ -189,8 +198,32 @@ static void say_retired(const struct lane *lane, struct err *why) {
     err_set(why, ERR_NOTFOUND, "preset %s was taken out of the config", lane->name);
 }
 
+static uint64_t last_turn(const struct scheduler *s, uint64_t client) {
+    for (size_t i = 0; i < MAX_TURNS; i++)
+        if (s->turns[i].client == client)
+            return s->turns[i].turn;
+    return 0;
+}
+
+// Forgets the client whose turn is longest ago when there are too many.
+static void note_turn(struct scheduler *s, uint64_t client) {
+    size_t place = 0;
+    for (size_t i = 0; i < MAX_TURNS; i++) {
+        if (s->turns[i].client == client) {
+            place = i;
+            break;
+        }
+        if (s->turns[i].turn < s->turns[place].turn)
+            place = i;
+    }
+    s->turns[place].client = client;
+    s->turns[place].turn = ++s->turn;
+}
+
 static void admit(struct ticket *ticket) {
     struct lane *lane = ticket->lane;
+    if (lane->slots || lane->limit)
+        note_turn(lane->scheduler, ticket->client);
     TAILQ_REMOVE(&lane->waiting, ticket, link);
     lane->waiting_count--;
     lane->scheduler->waiting--;
@@ -271,10 +304,12 @@ static unsigned running_of(const struct lane *lane, uint64_t client) {
     return count;
 }
 
-// The oldest ticket of the client that has the least running. Light ones go ahead.
+// The oldest ticket of the client that has the least running; among equals, of the one whose last
+// turn is longest ago. Light ones go ahead.
 static struct ticket *pick(struct lane *lane) {
     struct ticket *best = NULL, *ticket;
     unsigned best_running = 0;
+    uint64_t best_turn = 0;
     bool full = is_full(lane);
     if (!full && !lane->slots && !lane->limit)
         return TAILQ_FIRST(&lane->waiting); // nobody is held back: plain FIFO
@@ -286,9 +321,11 @@ static struct ticket *pick(struct lane *lane) {
         if (best && ticket->client == best->client)
             continue;
         unsigned running = running_of(lane, ticket->client);
-        if (!best || running < best_running) {
+        uint64_t turn = last_turn(lane->scheduler, ticket->client);
+        if (!best || running < best_running || (running == best_running && turn < best_turn)) {
             best = ticket;
             best_running = running;
+            best_turn = turn;
         }
     }
     return best;
@@ -354,6 +391,8 @@ static bool is_closed(const struct scheduler *s, const struct lane *other, int64
 
 static void step_ready(struct scheduler *s, int64_t now) {
     struct lane *lane = s->current, *other = rival(s);
+    if (lane->condemned)
+        return; // its end is under way
     bool closed = is_closed(s, other, now);
     struct ticket *ticket = closed ? NULL : pick(lane);
     if (ticket) {
@@ -434,6 +473,19 @@ void scheduler_off(struct scheduler *s, int64_t now) {
         refuse_waiting(lane, &why, 0);
     }
     step(s, now);
+}
+
+void scheduler_condemn(struct lane *lane) { lane->condemned = lane->state == LANE_READY; }
+
+void scheduler_requeue(struct ticket *ticket) {
+    struct lane *lane = ticket->lane;
+    assert(ticket->admitted);
+    take_out(ticket);
+    ticket->lane = lane;
+    ticket->admitted = ticket->answering = false;
+    TAILQ_INSERT_HEAD(&lane->waiting, ticket, link);
+    lane->waiting_count++;
+    lane->scheduler->waiting++;
 }
 
 void scheduler_restart(struct lane *lane, int64_t now) {

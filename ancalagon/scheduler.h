@@ -99,6 +99,11 @@ void scheduler_demand(struct lane *lane, int64_t now_ms);
 void scheduler_off(struct scheduler *scheduler, int64_t now_ms);
 // The config changed such that the running engine no longer fits its preset: drain and restart.
 void scheduler_restart(struct lane *lane, int64_t now_ms);
+// Its engine is about to end (killed, or seen dead): nothing more is admitted until it has.
+void scheduler_condemn(struct lane *lane);
+// Admitted, but the engine ended before it did anything: back to the head of the queue. Only while
+// the lane is condemned.
+void scheduler_requeue(struct ticket *ticket);
 // The preset left the config: what waits is refused, what runs is drained, then it stays off.
 void scheduler_retire(struct lane *lane, int64_t now_ms);
 

@@ -88,6 +88,8 @@ static void on_exit(struct engine *engine, const struct err *why, void *arg) {
     enum lane_state state = lane_state(service->lane);
     timer_stop(&service->watch);
     if (state == LANE_READY) {
+        scheduler_condemn(service->lane);
+        proxy_retry_unseen(service);
         service->metrics.restarts++;
         err_context(&text, "the engine of preset %s ended unexpectedly", service->preset->name);
     } else if (state == LANE_LOADING) {
@@ -153,6 +155,7 @@ void service_kill(struct service *service, const struct err *why) {
         return;
     struct err text = *why;
     err_context(&text, "the engine of preset %s was ended", service->preset->name);
+    scheduler_condemn(service->lane); // whom we tell may ask again at once
     proxy_fail_running(service, &text);
     engine_kill(service->engine, why);
 }

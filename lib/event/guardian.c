@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,12 +27,12 @@ static void keep(pid_t groups[MAX_GROUPS], pid_t message) {
     }
 }
 
-// The guardian's whole life. Nothing here allocates: it is a forked copy of a larger program.
-static void guard(int pipe) {
+// Nothing here allocates: it may be a forked copy of a larger program.
+int guardian_run(void) {
     static pid_t groups[MAX_GROUPS];
     pid_t message;
     for (;;) {
-        ssize_t n = read(pipe, &message, sizeof message); // whole: smaller than PIPE_BUF
+        ssize_t n = read(STDIN_FILENO, &message, sizeof message); // whole: smaller than PIPE_BUF
         if (n == (ssize_t)sizeof message)
             keep(groups, message);
         else if (n >= 0 || errno != EINTR)
@@ -42,9 +41,10 @@ static void guard(int pipe) {
     for (int i = 0; i < MAX_GROUPS; i++)
         if (groups[i] > 1)
             kill(-groups[i], SIGKILL);
+    return 0;
 }
 
-struct guardian *guardian_create(struct err *err) {
+struct guardian *guardian_create(const char *program, struct err *err) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
         err_errno(err, "cannot make a pipe");
@@ -61,11 +61,12 @@ struct guardian *guardian_create(struct err *err) {
         setsid(); // a Ctrl-C in our terminal is not for it
         signal(SIGTERM, SIG_IGN);
         signal(SIGHUP, SIG_IGN);
-        prctl(PR_SET_NAME, "ancalagon-guard");
         dup2(ends[0], STDIN_FILENO);
-        close_range(STDIN_FILENO + 1, ~0u, 0);
-        guard(STDIN_FILENO);
-        _exit(0);
+        close_range(STDERR_FILENO + 1, ~0u, 0);
+        char *const argv[] = {"ancalagon-guard", NULL}, *const envp[] = {NULL};
+        if (program)
+            execve(program, argv, envp); // small, and with a name of its own
+        _exit(guardian_run());
     }
     close(ends[0]);
     struct guardian *guardian = mem_alloc(sizeof *guardian);
