@@ -156,7 +156,7 @@ class OddButFine(Scenario):
     def test_stubborn_grandchild(self):
         self.good(fork_child=True)
         self.world.control("POST", "/off", {})
-        eventually(lambda: not self.world.census(), "the whole group is gone")
+        eventually(lambda: not self.world.engine_pids(), "the whole group is gone")
 
     def test_deaf_to_sigterm(self):
         self.good(ignore_sigterm=True)
