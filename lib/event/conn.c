@@ -29,7 +29,6 @@ struct conn {
     int64_t write_timeout_ms, progress_ms;
     struct timer write_timer;
     struct deferred flush, reclaim;
-    struct err why;
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -64,7 +63,7 @@ void conn_destroy(struct conn *conn) {
     loop_defer(conn->loop, &conn->reclaim, free_conn, conn);
 }
 
-static void fail(struct conn *conn) {
+static void fail(struct conn *conn, const struct err *why) {
     if (conn->finishing) {
         conn_destroy(conn);
         return;
@@ -73,7 +72,7 @@ static void fail(struct conn *conn) {
     event_del(&conn->readable);
     event_del(&conn->writable);
     timer_stop(&conn->write_timer);
-    conn->ops->on_close(conn, &conn->why, conn->arg);
+    conn->ops->on_close(conn, why, conn->arg);
 }
 
 static struct conn *conn_new(struct loop *loop, int fd, size_t max_queue,
@@ -156,7 +155,7 @@ static void disarm_write(struct conn *conn) {
 }
 
 // One send of queue and borrowed span together. False when the connection broke.
-static bool push(struct conn *conn) {
+static bool push(struct conn *conn, struct err *why) {
     while (conn->out.length || conn->borrowed.length) {
         struct iovec parts[2] = {
             {(char *)buf_bytes(&conn->out), conn->out.length},
@@ -173,7 +172,7 @@ static bool push(struct conn *conn) {
             return true;
         }
         if (n < 0)
-            return err_errno(&conn->why, "write failed");
+            return err_errno(why, "write failed");
         conn->progress_ms = conn->write_armed ? loop_now_ms() : 0;
         size_t sent = (size_t)n, queued = sent < conn->out.length ? sent : conn->out.length;
         if (queued)
@@ -196,10 +195,11 @@ static void drained(struct conn *conn) {
 // kernel queue is full, goes on from on_writable instead.
 static void flush(void *arg) {
     struct conn *conn = arg;
+    struct err why;
     if (conn->dead || conn->connecting || (conn->write_armed && !conn->finishing))
         return;
-    if (!push(conn))
-        fail(conn);
+    if (!push(conn, &why))
+        fail(conn, &why);
     else if (conn_backlog(conn) == 0)
         drained(conn);
 }
@@ -259,8 +259,9 @@ static void on_write_timer(void *arg) {
         timer_start(&conn->write_timer, left);
         return;
     }
-    err_set(&conn->why, ERR_TIMEOUT, "the peer takes no more bytes");
-    fail(conn);
+    struct err why;
+    err_set(&why, ERR_TIMEOUT, "the peer takes no more bytes");
+    fail(conn, &why);
 }
 
 void conn_finish(struct conn *conn) {
@@ -282,13 +283,13 @@ void conn_finish(struct conn *conn) {
 
 int conn_fd(const struct conn *conn) { return conn->fd; }
 
-static bool finish_connect(struct conn *conn) {
+static bool finish_connect(struct conn *conn, struct err *why) {
     int error = 0;
     socklen_t length = sizeof error;
     getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &length);
     if (error) {
         errno = error;
-        return err_errno(&conn->why, "cannot connect");
+        return err_errno(why, "cannot connect");
     }
     conn->connecting = false;
     if (!conn->paused)
@@ -298,9 +299,10 @@ static bool finish_connect(struct conn *conn) {
 
 static void on_writable(evutil_socket_t fd, short what, void *arg) {
     struct conn *conn = arg;
+    struct err why;
     bool connected = conn->connecting;
-    if ((connected && !finish_connect(conn)) || !push(conn)) {
-        fail(conn);
+    if ((connected && !finish_connect(conn, &why)) || !push(conn, &why)) {
+        fail(conn, &why);
         return;
     }
     if (connected && conn->ops->on_connect) {
@@ -320,11 +322,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
     if (n <= 0) {
+        struct err why;
         if (n == 0)
-            err_set(&conn->why, ERR_PEER, "the peer closed the connection");
+            err_set(&why, ERR_PEER, "the peer closed the connection");
         else
-            err_errno(&conn->why, "read failed");
-        fail(conn);
+            err_errno(&why, "read failed");
+        fail(conn, &why);
         return;
     }
     if (conn->finishing) {
