@@ -89,9 +89,8 @@ bool act_run(struct control *control, const char *target, const char *body, cons
     sse_init(&act.sse, MAX_EVENT, on_event, &act);
     timer_init(&act.draw, control_loop(control), draw, &act);
     signal_watch_start(&act.interrupt, control_loop(control), SIGINT, on_interrupt, &act);
-    bool ok = !act.progress.shown ||
-              control_start(control, "GET", "/events", NULL, on_event_bytes, on_events_end, &act,
-                            err);
+    bool ok = !act.progress.shown || control_start(control, "GET", "/events", NULL, on_event_bytes,
+                                                   on_events_end, &act, err);
     ok = ok && control_start(control, "POST", target, body, NULL, on_answer, &act, err);
     if (ok) {
         if (act.progress.shown)

@@ -99,8 +99,8 @@ static json_t *presets_here(const struct cli *cli, struct err *err) {
         json_t *aliases = json_array();
         for (char **alias = config->presets[i].aliases; *alias; alias++)
             json_array_append_new(aliases, json_string(*alias));
-        json_array_append_new(presets, json_pack("{s:s, s:o}", "name", config->presets[i].name,
-                                                 "aliases", aliases));
+        json_array_append_new(
+            presets, json_pack("{s:s, s:o}", "name", config->presets[i].name, "aliases", aliases));
     }
     config_destroy(config);
     return presets;

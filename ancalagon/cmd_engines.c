@@ -61,8 +61,7 @@ static void print_list(const char *label, const json_t *list) {
     size_t i;
     json_t *text;
     printf("  %-12s", label);
-    json_array_foreach(list, i, text)
-        printf("%s%s", i ? ", " : "", json_string_value(text));
+    json_array_foreach(list, i, text) printf("%s%s", i ? ", " : "", json_string_value(text));
     puts(json_array_size(list) ? "" : "-");
 }
 
@@ -82,10 +81,9 @@ static void print_engine(const json_t *engine) {
     printf("  %-12s%s\n", "listens on",
            json_is_true(json_object_get(engine, "unix_sockets")) ? "a unix socket"
                                                                  : "loopback, with a key");
-    printf("  %-12s%lld%s\n", "flags",
-           (long long)json_integer_value(json_object_get(engine, "flags")),
-           json_is_true(json_object_get(engine, "guessed")) ? " (its --help was not understood)"
-                                                            : "");
+    printf(
+        "  %-12s%lld%s\n", "flags", (long long)json_integer_value(json_object_get(engine, "flags")),
+        json_is_true(json_object_get(engine, "guessed")) ? " (its --help was not understood)" : "");
     print_list("cache types", json_object_get(engine, "cache_types"));
     json_array_foreach(json_object_get(engine, "devices"), i, device)
         printf("  %-12s%s  %s  %lld of %lld MiB free\n", i ? "" : "devices",

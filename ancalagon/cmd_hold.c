@@ -1,6 +1,6 @@
 // hold: what ancalagon@PRESET.service runs. Loads the preset, is "active" for as long as it stays
-// loaded, unloads it when the unit is stopped. So the unit tells the truth whoever switches: systemd,
-// lmswitch, or a request.
+// loaded, unloads it when the unit is stopped. So the unit tells the truth whoever switches:
+// systemd, lmswitch, or a request.
 #define _GNU_SOURCE
 #include "base/mem.h"
 #include "cli.h"
@@ -27,8 +27,8 @@ struct hold {
     struct notify notify;
     struct signal_watch terminate, interrupt;
     struct sse events;
-    char *preset;       // as given, then by its own name
-    json_t *status;     // the newest
+    char *preset;   // as given, then by its own name
+    json_t *status; // the newest
     bool ready, stopping, asking, ended;
     int exit_status;
     struct err err;
@@ -44,9 +44,8 @@ static void end(struct hold *hold, int status) {
 static const json_t *entry_of(const struct hold *hold, const char *name) {
     size_t i;
     json_t *entry;
-    json_array_foreach(json_object_get(hold->status, "presets"), i, entry)
-        if (strcmp(json_get_text(entry, "name", ""), name) == 0)
-            return entry;
+    json_array_foreach(json_object_get(hold->status, "presets"), i,
+                       entry) if (strcmp(json_get_text(entry, "name", ""), name) == 0) return entry;
     return NULL;
 }
 
@@ -87,8 +86,8 @@ static void on_event(void *arg, const struct sse_event *event) {
     hold->status = status;
     if (!hold->ready || hold->stopping || hold->asking || is_up(state_of(hold)))
         return;
-    hold->asking = control_start(hold->control, "GET", "/status", NULL, NULL, on_status, hold,
-                                 &hold->err);
+    hold->asking =
+        control_start(hold->control, "GET", "/status", NULL, NULL, on_status, hold, &hold->err);
     if (!hold->asking)
         end(hold, EXIT_UNREACHABLE);
 }
@@ -115,8 +114,8 @@ static void on_switched(void *arg, struct control_reply *reply, const struct err
         end(hold, cli_fail_control(why));
     } else if (reply->status >= 400) {
         notify_status(&hold->notify, "%s", control_reply_error(reply));
-        end(hold, cli_fail(EXIT_FAILED, "cannot load %s: %s", hold->preset,
-                           control_reply_error(reply)));
+        end(hold,
+            cli_fail(EXIT_FAILED, "cannot load %s: %s", hold->preset, control_reply_error(reply)));
     } else {
         char *name = mem_strdup(json_get_text(reply->json, "preset", hold->preset));
         mem_free(hold->preset);
@@ -152,8 +151,8 @@ static bool rival_is_starting(const struct hold *hold) {
     struct buf jobs;
     buf_init(&jobs, 64 * 1024);
     bool found = false;
-    if (systemctl_user((const char *const[]){"list-jobs", "--no-legend", "--plain", NULL},
-                       &jobs) == 0) {
+    if (systemctl_user((const char *const[]){"list-jobs", "--no-legend", "--plain", NULL}, &jobs) ==
+        0) {
         for (const char *line = buf_text(&jobs); *line && !found;) {
             size_t length = strcspn(line, "\n");
             char *copy = mem_strndup(line, length);

@@ -248,8 +248,8 @@ static bool prepare(struct setup *setup, struct err *err) {
 int cmd_setup(int argc, char **argv) {
     struct setup setup = {0};
     struct err err = {0};
-    int status = cli_parse(&setup.cli, argc, argv, CLI_YES | CLI_UNINSTALL | CLI_DRY_RUN, 0, 0,
-                           help);
+    int status =
+        cli_parse(&setup.cli, argc, argv, CLI_YES | CLI_UNINSTALL | CLI_DRY_RUN, 0, 0, help);
     if (status >= 0)
         return status;
     if (!prepare(&setup, &err))

@@ -122,7 +122,9 @@ void control_close(struct control *control) {
     mem_free(control);
 }
 
-struct loop *control_loop(struct control *control) { return control->loop; }
+struct loop *control_loop(struct control *control) {
+    return control->loop;
+}
 const char *control_config(const struct control *control) { return control->config; }
 pid_t control_server_pid(const struct control *control) { return control->server_pid; }
 
@@ -134,8 +136,8 @@ void control_reply_fini(struct control_reply *reply) {
 
 const char *control_reply_error(const struct control_reply *reply) {
     const json_t *error = json_object_get(reply->json, "error");
-    const char *text = json_is_string(error) ? json_string_value(error)
-                                             : json_get_text(error, "message", NULL);
+    const char *text =
+        json_is_string(error) ? json_string_value(error) : json_get_text(error, "message", NULL);
     return text ? text : http_status_text(reply->status);
 }
 
@@ -229,9 +231,8 @@ static void on_answer(void *arg, struct control_reply *reply, const struct err *
 
 static void on_timeout(void *arg) { control_stop(arg); }
 
-bool control_ask(struct control *control, const char *method, const char *target,
-                 const char *body, int64_t timeout_ms, struct control_reply *reply,
-                 struct err *err) {
+bool control_ask(struct control *control, const char *method, const char *target, const char *body,
+                 int64_t timeout_ms, struct control_reply *reply, struct err *err) {
     struct asked asked = {.control = control, .reply = reply};
     struct timer timer;
     *reply = (struct control_reply){0};

@@ -34,9 +34,8 @@ const char *control_reply_error(const struct control_reply *reply);
 
 // Asks and waits. False when no whole answer came; a status of 400 and above is an answer.
 // timeout_ms 0: as long as it takes. `body` is JSON or NULL.
-bool control_ask(struct control *control, const char *method, const char *target,
-                 const char *body, int64_t timeout_ms, struct control_reply *reply,
-                 struct err *err);
+bool control_ask(struct control *control, const char *method, const char *target, const char *body,
+                 int64_t timeout_ms, struct control_reply *reply, struct err *err);
 
 // The same without waiting. on_done comes once; `why` is NULL when the reply is whole.
 struct control_call;

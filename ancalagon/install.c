@@ -15,8 +15,8 @@ enum { MAX_FILE = 1 << 20, MAX_MANIFEST = 32 << 20 };
 
 struct item {
     char *path;
-    char *content;  // wanted; NULL: not wanted any more
-    char *written;  // what we wrote last time, by the manifest; NULL: never
+    char *content; // wanted; NULL: not wanted any more
+    char *written; // what we wrote last time, by the manifest; NULL: never
     bool once;
     enum install_act act;
 };
@@ -79,9 +79,9 @@ static bool read_manifest(struct install *install, struct err *err) {
         if (path && path[0] == '/' && content)
             obtain(install, path)->written = mem_strdup(content);
     }
-    json_array_foreach(json_object_get(json, "folders"), i, entry)
-        if (json_is_string(entry) && json_string_value(entry)[0] == '/')
-            add_folder(install, json_string_value(entry));
+    json_array_foreach(json_object_get(json, "folders"), i,
+                       entry) if (json_is_string(entry) && json_string_value(entry)[0] == '/')
+        add_folder(install, json_string_value(entry));
     json_decref(json);
     return true;
 }
@@ -200,12 +200,8 @@ size_t install_changes(const struct install *install) {
 
 void install_print(const struct install *install, FILE *out) {
     static const char *const words[] = {
-        [INSTALL_KEEP] = NULL,
-        [INSTALL_CREATE] = "write",
-        [INSTALL_UPDATE] = "update",
-        [INSTALL_BESIDE] = "keep yours",
-        [INSTALL_DELETE] = "remove",
-        [INSTALL_LEAVE] = "leave",
+        [INSTALL_KEEP] = NULL,           [INSTALL_CREATE] = "write",  [INSTALL_UPDATE] = "update",
+        [INSTALL_BESIDE] = "keep yours", [INSTALL_DELETE] = "remove", [INSTALL_LEAVE] = "leave",
     };
     for (size_t i = 0; i < install->count; i++) {
         const struct item *item = &install->items[i];
@@ -252,7 +248,8 @@ static bool carry_out(struct install *install, struct item *item, struct err *er
         if (item->content)
             return true; // the manifest goes on saying whether it is ours
         break;
-    case INSTALL_BESIDE: // an edited file stays in the manifest: undoing the edit makes it ours again
+    case INSTALL_BESIDE: // an edited file stays in the manifest: undoing the edit makes it ours
+                         // again
         return true;
     case INSTALL_LEAVE:
         break;
@@ -267,8 +264,8 @@ static bool write_manifest(struct install *install, struct err *err) {
     for (size_t i = 0; i < install->count; i++) {
         const struct item *item = &install->items[i];
         if (item->written)
-            json_array_append_new(files, json_pack("{s:s, s:s}", "path", item->path, "content",
-                                                   item->written));
+            json_array_append_new(
+                files, json_pack("{s:s, s:s}", "path", item->path, "content", item->written));
     }
     for (size_t i = 0; i < install->folder_count; i++)
         json_array_append_new(folders, json_string(install->folders[i]));

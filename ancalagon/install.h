@@ -12,12 +12,12 @@
 struct install;
 
 enum install_act {
-    INSTALL_KEEP,   // already as it should be
+    INSTALL_KEEP, // already as it should be
     INSTALL_CREATE,
     INSTALL_UPDATE, // ours, unedited, and the text has changed
     INSTALL_BESIDE, // edited or foreign: the new text goes to FILE.new
     INSTALL_DELETE,
-    INSTALL_LEAVE,  // edited: stays, although we are done with it
+    INSTALL_LEAVE, // edited: stays, although we are done with it
 };
 
 // Reads the manifest; its absence is no error.

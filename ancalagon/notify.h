@@ -20,8 +20,8 @@ struct notify {
     socklen_t address_length;
     int64_t watchdog_ms; // ping at least this often times two; 0: no watchdog
     struct notify_fd {
-        int fd; // close-on-exec, non-blocking
-        char name[64]; // FileDescriptorName=, "" when not given
+        int fd;            // close-on-exec, non-blocking
+        char name[64];     // FileDescriptorName=, "" when not given
     } fds[NOTIFY_MAX_FDS]; // handed over by socket activation; whoever uses one sets fd to -1
     size_t fds_count;
 };

@@ -27,7 +27,7 @@ void progress_init(struct progress *progress, FILE *out) {
 static unsigned columns_of(FILE *out) {
     struct winsize size;
     return ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col
-                                                                      : DEFAULT_COLUMNS;
+                                                                     : DEFAULT_COLUMNS;
 }
 
 void progress_draw(struct progress *progress, const char *label, int64_t elapsed_ms,

@@ -46,26 +46,27 @@ static const char sandbox[] =
     "UMask=0077\n";
 
 const char *const units_namespace_properties[] = {
-    "PrivateUsers=yes", "CapabilityBoundingSet=",   "ProtectSystem=strict", "ProtectHome=read-only",
-    "PrivateTmp=yes",   "ProtectKernelModules=yes", "ProtectClock=yes",     "ProtectHostname=yes",
-    NULL,
+    "PrivateUsers=yes",      "CapabilityBoundingSet=", "ProtectSystem=strict",
+    "ProtectHome=read-only", "PrivateTmp=yes",         "ProtectKernelModules=yes",
+    "ProtectClock=yes",      "ProtectHostname=yes",    NULL,
 };
 
 // An empty CapabilityBoundingSet= adds nothing; "~" inverted and empty means: all of them.
 void units_no_namespaces(struct buf *out) {
     buf_adds(out, header);
-    buf_adds(out, "# This machine refused the sandbox that needs a user namespace (Ubuntu's AppArmor\n"
-                  "# rule for them does). What the kernel enforces without one stays on.\n"
-                  "[Service]\n"
-                  "PrivateUsers=no\n"
-                  "CapabilityBoundingSet=~\n"
-                  "ProtectSystem=no\n"
-                  "ProtectHome=no\n"
-                  "PrivateTmp=no\n"
-                  "ProtectKernelModules=no\n"
-                  "ProtectClock=no\n"
-                  "ProtectHostname=no\n"
-                  "ReadWritePaths=\n");
+    buf_adds(out,
+             "# This machine refused the sandbox that needs a user namespace (Ubuntu's AppArmor\n"
+             "# rule for them does). What the kernel enforces without one stays on.\n"
+             "[Service]\n"
+             "PrivateUsers=no\n"
+             "CapabilityBoundingSet=~\n"
+             "ProtectSystem=no\n"
+             "ProtectHome=no\n"
+             "PrivateTmp=no\n"
+             "ProtectKernelModules=no\n"
+             "ProtectClock=no\n"
+             "ProtectHostname=no\n"
+             "ReadWritePaths=\n");
 }
 
 // Percent signs are specifiers and dollars are variables, also inside quotes.
@@ -259,10 +260,11 @@ void units_template(struct buf *out, const struct units_env *env) {
                   "Type=notify\n"
                   "NotifyAccess=main\n");
     exec_line(out, env, "hold", " -- \"%i\"");
-    buf_adds(out, "# Loading takes as long as it takes; the server has its own limit (load-timeout).\n"
-                  "TimeoutStartSec=infinity\n"
-                  "# Running requests are finished first.\n"
-                  "TimeoutStopSec=10min\n");
+    buf_adds(out,
+             "# Loading takes as long as it takes; the server has its own limit (load-timeout).\n"
+             "TimeoutStartSec=infinity\n"
+             "# Running requests are finished first.\n"
+             "TimeoutStopSec=10min\n");
     environment(out);
     buf_adds(out, "\n");
     buf_adds(out, sandbox);

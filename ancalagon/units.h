@@ -1,4 +1,5 @@
-// The text of our systemd user units, and where they live. Nothing is written here (install.h does).
+// The text of our systemd user units, and where they live. Nothing is written here (install.h
+// does).
 //
 //   ancalagon.socket           holds the port; the first request starts the server
 //   ancalagon.service          the server, sandboxed
@@ -11,8 +12,8 @@
 #include <stdbool.h>
 
 struct units_env {
-    const char *program; // absolute path of ancalagon
-    const char *config;  // absolute path of the presets file
+    const char *program;       // absolute path of ancalagon
+    const char *config;        // absolute path of the presets file
     const char *state, *cache; // our own folders, writable in the sandbox
 };
 

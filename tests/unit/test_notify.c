@@ -1,9 +1,9 @@
 // What systemd says and hears, against real sockets; and the progress line.
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "notify.h"
 #include "progress.h"
@@ -79,10 +79,14 @@ static void test_watchdog(void **state) {
         bool ok;
         int64_t ms;
     } cases[] = {
-        {"30000000", NULL, true, 15000}, {"30000000", us, true, 15000},
-        {"30000000", other, true, 0},    {"1", us, true, 1},
-        {"0", us, false, 0},             {"-5", us, false, 0},
-        {"soon", us, false, 0},          {NULL, us, true, 0},
+        {"30000000", NULL, true, 15000},
+        {"30000000", us, true, 15000},
+        {"30000000", other, true, 0},
+        {"1", us, true, 1},
+        {"0", us, false, 0},
+        {"-5", us, false, 0},
+        {"soon", us, false, 0},
+        {NULL, us, true, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         unsetenv("WATCHDOG_USEC");

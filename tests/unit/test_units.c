@@ -1,9 +1,9 @@
 // Unit files: quoting, instances, who conflicts with whom; and the names of shell aliases.
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "config.h"
@@ -79,8 +79,8 @@ static void test_conflicts(void **state) {
     units_conflicts(&out, config, config_find(config, "b"));
     const char *text = buf_text(&out);
     assert_non_null(strstr(text, "Conflicts=ancalagon@a.service\nAfter=ancalagon@a.service\n"));
-    assert_non_null(strstr(
-        text, "Conflicts=ancalagon@c\\x2fd.service\nBefore=ancalagon@c\\x2fd.service\n"));
+    assert_non_null(
+        strstr(text, "Conflicts=ancalagon@c\\x2fd.service\nBefore=ancalagon@c\\x2fd.service\n"));
     assert_null(strstr(text, "other"));
     assert_null(strstr(text, "ancalagon@b.service"));
     buf_clear(&out);
@@ -100,8 +100,8 @@ static void test_service(void **state) {
     buf_init(&out, 64 * 1024);
     units_service(&out, &env);
     const char *text = buf_text(&out);
-    assert_non_null(strstr(
-        text, "\nExecStart=\"/opt/a b/ancalagon\" serve --config \"/home/x/50%%.ini\"\n"));
+    assert_non_null(
+        strstr(text, "\nExecStart=\"/opt/a b/ancalagon\" serve --config \"/home/x/50%%.ini\"\n"));
     assert_non_null(strstr(text, "\nEnvironment=\"ANCALAGON_MODELS=/big/100%%\"\n"));
     assert_non_null(strstr(text, "\nPrivateTmp=yes\n"));
     buf_clear(&out);
@@ -110,8 +110,7 @@ static void test_service(void **state) {
     assert_null(strstr(buf_text(&out), "PrivateTmp"));
     buf_clear(&out);
     units_template(&out, &env);
-    assert_non_null(strstr(buf_text(&out),
-                           " hold --config \"/tmp/try/presets.ini\" -- \"%i\"\n"));
+    assert_non_null(strstr(buf_text(&out), " hold --config \"/tmp/try/presets.ini\" -- \"%i\"\n"));
     buf_fini(&out);
     unsetenv("ANCALAGON_MODELS");
 }
@@ -121,14 +120,10 @@ static void test_short_names(void **state) {
     static const struct {
         const char *preset, *aliases, *name;
     } cases[] = {
-        {"qwen36", "[]", "llq36"},
-        {"coder", "[\"code\",\"qwen3-coder\"]", "llcoder"},
-        {"gemma4", "[]", "llgemma4"},
-        {"Qwen2.5-7b", "[\"q25\",\"x1\"]", "llx1"},
-        {"co-der", "[]", "llcoder2"},
-        {"off", "[]", "lloff2"},
-        {"q36", "[]", "llq362"},
-        {"qwen", "[]", "llqwen"},
+        {"qwen36", "[]", "llq36"},    {"coder", "[\"code\",\"qwen3-coder\"]", "llcoder"},
+        {"gemma4", "[]", "llgemma4"}, {"Qwen2.5-7b", "[\"q25\",\"x1\"]", "llx1"},
+        {"co-der", "[]", "llcoder2"}, {"off", "[]", "lloff2"},
+        {"q36", "[]", "llq362"},      {"qwen", "[]", "llqwen"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         json_t *aliases = json_loads(cases[i].aliases, 0, NULL);
