@@ -7,11 +7,11 @@
 #include "base/path.h"
 #include "engine/diagnose.h"
 #include "engine/dialect.h"
-#include "engine/launch.h"
 #include "event/child.h"
 #include "event/guardian.h"
 #include "event/sandbox.h"
 #include "format/json.h"
+#include "preset_launch.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -80,12 +80,6 @@ struct launch_context *launch_context_create(struct loop *loop, const char *runt
         return NULL;
     }
     return context;
-}
-
-void launch_context_probe(struct launch_context *context, const char *engine_path) {
-    struct err err;
-    if (!dialect_probe(engine_path, &err)) // told again, to whom it concerns, at the start
-        log_warn("engine.probe path=%s why=\"%s\"", engine_path, err.text);
 }
 
 void launch_context_destroy(struct launch_context *context) {
@@ -405,18 +399,10 @@ struct engine *engine_start(struct launch_context *context, const struct preset 
     buf_init(&engine->answer, MAX_ANSWER);
     timer_init(&engine->poll, context->loop, on_poll, engine);
     timer_init(&engine->deadline, context->loop, on_load_deadline, engine);
-    struct launch_spec spec = {.dialect = dialect, .environment = environ};
-    struct setting *settings = mem_alloc((preset->settings_count + 1) * sizeof *settings);
-    for (size_t i = 0; i < preset->settings_count; i++)
-        settings[i] = (struct setting){preset->settings[i].flag, preset->settings[i].value};
-    spec.settings = settings;
-    spec.setting_count = preset->settings_count;
-    if (!preset_get(preset, "alias")) // else answers would name the model by its path
-        settings[spec.setting_count++] = (struct setting){"alias", preset->name};
-    spec.model = preset->model;
-    bool ok = choose_address(engine, dialect, &spec, err) &&
-              spawn(engine, preset, &spec, err);
-    mem_free(settings);
+    struct launch_spec spec;
+    preset_launch_init(&spec, preset, dialect);
+    bool ok = choose_address(engine, dialect, &spec, err) && spawn(engine, preset, &spec, err);
+    preset_launch_fini(&spec);
     if (!ok) {
         engine_destroy(engine);
         return NULL;

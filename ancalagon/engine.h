@@ -25,8 +25,6 @@ struct engine_ops {
 
 struct launch_context *launch_context_create(struct loop *loop, const char *runtime_dir,
                                              struct err *err);
-// Asks a build what it speaks, ahead of its first start; blocks for some tens of milliseconds.
-void launch_context_probe(struct launch_context *context, const char *engine_path);
 void launch_context_destroy(struct launch_context *context);
 
 // NULL when it cannot even be started; err says why and what to do.

@@ -137,6 +137,16 @@ static const struct preset *preset_named(const struct config *config, const char
     return NULL;
 }
 
+// What the engines cannot do is told now, not at the first request; it also makes them known, so
+// that no start has to ask.
+static void warn_about_engines(struct config *config) {
+    size_t before = config->problems_count;
+    config_check_engines(config);
+    for (size_t i = before; i < config->problems_count; i++)
+        log_warn("config.engine line=%u why=\"%s\"", config->problems[i].line,
+                 config->problems[i].text);
+}
+
 // Brings the services in line with server->config. An engine goes on unless its own command line
 // would differ now.
 static void apply_presets(struct server *server) {
@@ -159,7 +169,6 @@ static void apply_presets(struct server *server) {
     }
     for (size_t i = 0; i < server->config->presets_count; i++) {
         const struct preset *preset = &server->config->presets[i];
-        launch_context_probe(server->launch, preset->engine_path); // once a build: it is cached
         if (!find_by_name(server, preset->name))
             service_create(server, preset, find_group(server, preset->group));
     }
@@ -180,6 +189,7 @@ bool server_reload(struct server *server, struct err *err) {
                                  (server->retired_count + 1) * sizeof *server->retired);
     server->retired[server->retired_count++] = server->config;
     server->config = config;
+    warn_about_engines(config);
     struct scheduler_rules rules = rules_of(config);
     for (size_t i = 0; i < server->group_count; i++)
         scheduler_set_rules(server->groups[i], &rules);
@@ -218,6 +228,7 @@ struct server *server_create(struct loop *loop, struct config *config, const cha
         server_destroy(server);
         return NULL;
     }
+    warn_about_engines(server->config);
     apply_presets(server);
     learned_load(server);
     return server;

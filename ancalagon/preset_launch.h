@@ -1,0 +1,11 @@
+// What a preset asks of an engine build, as the settings that lib/engine spells. One list for the
+// start itself and for check-config, so that the two cannot disagree.
+#pragma once
+
+#include "engine/launch.h"
+#include "preset.h"
+
+// Fills model, settings and environment of *spec; free with preset_launch_fini.
+void preset_launch_init(struct launch_spec *spec, const struct preset *preset,
+                        const struct dialect *dialect);
+void preset_launch_fini(struct launch_spec *spec);
