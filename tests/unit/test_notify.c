@@ -1,5 +1,4 @@
 // What systemd says and hears, against real sockets; and the progress line.
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static int listen_at(const char *name, char *variable, size_t size) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

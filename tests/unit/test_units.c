@@ -1,5 +1,4 @@
 // Unit files: quoting, instances, who conflicts with whom; and the names of shell aliases.
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +12,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static void assert_text(struct buf *buf, const char *wanted) {
     assert_string_equal(buf_text(buf), wanted);
