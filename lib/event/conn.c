@@ -25,6 +25,7 @@ struct conn {
     struct buf out;
     struct span borrowed; // sent after `out`
     bool connecting, dead, paused, finishing, write_armed;
+    bool mute; // the peer reads no more; what it has sent is still to be read
     size_t dropped; // bytes read while finishing
     int64_t write_timeout_ms, progress_ms;
     struct timer write_timer;
@@ -171,6 +172,13 @@ static bool push(struct conn *conn, struct err *why) {
             arm_write(conn);
             return true;
         }
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET) && !conn->paused &&
+            !conn->finishing) {
+            conn->mute = true; // it may have answered before it left: reading tells
+            buf_fini(&conn->out);
+            conn->borrowed = (struct span){0};
+            break;
+        }
         if (n < 0)
             return err_errno(why, "write failed");
         conn->progress_ms = conn->write_armed ? loop_now_ms() : 0;
@@ -205,7 +213,7 @@ static void flush(void *arg) {
 }
 
 bool conn_write(struct conn *conn, const void *bytes, size_t length) {
-    if (conn->dead || conn->finishing)
+    if (conn->dead || conn->finishing || conn->mute)
         return false;
     assert(conn->borrowed.length == 0); // order would be lost
     loop_defer(conn->loop, &conn->flush, flush, conn);
@@ -214,16 +222,16 @@ bool conn_write(struct conn *conn, const void *bytes, size_t length) {
 
 void conn_write_borrowed(struct conn *conn, struct span bytes) {
     assert(conn->borrowed.length == 0);
-    if (conn->dead || conn->finishing)
+    if (conn->dead || conn->finishing || conn->mute)
         return;
     conn->borrowed = bytes;
     loop_defer(conn->loop, &conn->flush, flush, conn);
 }
 
-void conn_disown(struct conn *conn) {
-    if (conn->borrowed.length && !conn->dead)
-        buf_add(&conn->out, conn->borrowed.data, conn->borrowed.length);
+bool conn_disown(struct conn *conn) {
+    bool kept = buf_add(&conn->out, conn->borrowed.data, conn->borrowed.length);
     conn->borrowed = (struct span){0};
+    return kept;
 }
 
 size_t conn_backlog(const struct conn *conn) { return conn->out.length + conn->borrowed.length; }

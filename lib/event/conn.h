@@ -41,7 +41,7 @@ bool conn_write(struct conn *conn, const void *bytes, size_t length);
 // Sends bytes that stay the caller's, after what is queued now; at most one such span at a time.
 // They must outlive the sending: until on_drain, conn_destroy or conn_disown.
 void conn_write_borrowed(struct conn *conn, struct span bytes);
-void conn_disown(struct conn *conn); // copies what is left of the borrowed span
+bool conn_disown(struct conn *conn); // copies what is left of the borrowed span; false: dropped it
 size_t conn_backlog(const struct conn *conn); // bytes not yet taken by the kernel
 
 void conn_pause(struct conn *conn);  // stop reading: the peer will block

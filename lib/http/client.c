@@ -33,6 +33,7 @@ struct http_call {
     size_t head_length;
     struct span body;
     bool reused, answered, ended, no_body;
+    bool cut; // the request was not sent whole: another one would be taken for the rest of it
 };
 
 TAILQ_HEAD(call_list, http_call);
@@ -173,7 +174,7 @@ struct http_call *http_call_start(struct http_peer *peer, const char *method, st
         return NULL;
     call->ops = ops;
     call->arg = arg;
-    call->answered = call->ended = false;
+    call->answered = call->ended = call->cut = false;
     mem_free(call->head_out);
     call->head_out = write_head(peer, method, target, fields, body, &call->head_length);
     call->body = body;
@@ -208,14 +209,12 @@ static void fail(struct http_call *call, const struct err *why) {
 }
 
 // The response is complete: the connection goes to the idle list when both sides may reuse it.
-static bool on_end(void *arg) {
-    struct http_call *call = arg;
+// Not if bytes came after the response: they would be taken for the next one.
+static void finish(struct http_call *call, bool surplus) {
     struct http_peer *peer = call->peer;
-    if (http_parser_head(call->parser)->status < 200)
-        return false; // 100 Continue and its like come before the response proper
     call->ended = true;
-    bool reuse = http_parser_head(call->parser)->keep_alive && conn_backlog(call->conn) == 0 &&
-                 peer->idle_count < MAX_IDLE;
+    bool reuse = !surplus && !call->cut && http_parser_head(call->parser)->keep_alive &&
+                 conn_backlog(call->conn) == 0 && peer->idle_count < MAX_IDLE;
     const struct http_call_ops *ops = call->ops;
     void *owner = call->arg;
     call->body = (struct span){0};
@@ -229,14 +228,15 @@ static bool on_end(void *arg) {
         close_call(call);
     }
     ops->on_end(call, owner);
-    return false;
 }
+
+static bool on_end(void *arg) { return false; } // on_data and on_close look themselves
 
 static bool on_head(const struct http_head *head, void *arg) {
     struct http_call *call = arg;
     if (head->status < 200)
         return true;
-    conn_disown(call->conn); // an early answer while the body is still going out
+    call->cut = !conn_disown(call->conn); // an early answer while the body is still going out
     call->body = (struct span){0};
     call->ops->on_head(call, head, call->arg);
     return !call->ended;
@@ -250,8 +250,15 @@ static bool on_body(const char *bytes, size_t length, void *arg) {
 
 static const struct http_parser_ops parser_ops = {on_head, on_body, on_end};
 
-static bool interim(struct http_call *call) {
-    return http_parser_done(call->parser) && http_parser_head(call->parser)->status < 200;
+// 100 Continue and its like come before the response proper.
+static bool interim(const struct http_call *call) {
+    return http_parser_head(call->parser)->status < 200;
+}
+
+static void prepare_parser(struct http_call *call) {
+    http_parser_reset(call->parser);
+    if (call->no_body)
+        http_parser_expect_no_body(call->parser);
 }
 
 static void on_data(struct conn *conn, const char *bytes, size_t length, void *arg) {
@@ -271,11 +278,14 @@ static void on_data(struct conn *conn, const char *bytes, size_t length, void *a
         }
         bytes += used;
         length -= used;
-        if (!call->ended && interim(call))
-            http_parser_reset(call->parser);
+        if (call->ended || !http_parser_done(call->parser))
+            continue;
+        if (!interim(call)) {
+            finish(call, length > 0); // after which it may carry another request
+            return;
+        }
+        prepare_parser(call);
     }
-    if (length > 0 && call->idle)
-        close_call(call);
 }
 
 // A kept connection may have been closed by the peer just as we used it; the request was not read.
@@ -289,9 +299,7 @@ static bool retry(struct http_call *call) {
         return false;
     conn_destroy(call->conn);
     call->conn = conn;
-    http_parser_reset(call->parser);
-    if (call->no_body)
-        http_parser_expect_no_body(call->parser);
+    prepare_parser(call);
     send_request(call);
     return true;
 }
@@ -305,12 +313,11 @@ static void on_close(struct conn *conn, const struct err *why, void *arg) {
     struct http_parser_error error;
     if (call->ended || retry(call))
         return;
-    if (call->answered && why->code == ERR_PEER) {
-        if (!http_parser_finish(call->parser, &error))
-            fail(call, why);
-        return;
-    }
-    fail(call, why);
+    if (why->code == ERR_PEER && !http_parser_idle(call->parser) &&
+        http_parser_finish(call->parser, &error) && !interim(call))
+        finish(call, false); // a body that lasts until the connection ends
+    else
+        fail(call, why);
 }
 
 static const struct conn_ops conn_ops = {.on_data = on_data, .on_close = on_close};

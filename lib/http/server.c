@@ -48,7 +48,9 @@ struct http_exchange {
     struct deferred reclaim, next;
     // The reply:
     bool begun, chunked, keep_alive, no_body, close_after, gone, malformed;
-    int64_t left; // bytes of a reply of stated length still owed
+    bool told;       // on_gone was called
+    bool overflowed; // a piece of the reply found no room: what follows would be misread
+    int64_t left;    // bytes of a reply of stated length still owed
 };
 
 TAILQ_HEAD(exchange_list, http_exchange);
@@ -107,7 +109,9 @@ static void lose(struct http_exchange *exchange, const struct err *why) {
     if (exchange->gone)
         return;
     const struct http_handler *handler = exchange->server->handler;
-    if (exchange->phase == HANDLING && !exchange->malformed && handler->on_gone)
+    bool owed = exchange->phase == HANDLING && !exchange->malformed && !exchange->told;
+    exchange->told = true; // the handler may close the server, which loses every exchange
+    if (owed && handler->on_gone)
         handler->on_gone(exchange, why, exchange->server->arg);
     retire(exchange, false);
 }
@@ -167,7 +171,8 @@ static bool on_body(const char *bytes, size_t length, void *arg) {
     struct http_exchange *exchange = arg;
     struct http_server *server = exchange->server;
     struct err err;
-    if (length > server->limits.body_bytes - exchange->body.length) {
+    size_t taken = exchange->body.length, most = server->limits.body_bytes; // may have shrunk
+    if (taken > most || length > most - taken) {
         err_set(&err, ERR_LIMIT, "the request body is larger than %zu bytes",
                 server->limits.body_bytes);
         malformed(exchange, 413, &err);
@@ -430,8 +435,11 @@ bool http_reply_body(struct http_exchange *exchange, const void *bytes, size_t l
     }
     if (exchange->no_body)
         return true;
-    return exchange->chunked ? write_chunk(exchange->conn, bytes, length)
-                             : conn_write(exchange->conn, bytes, length);
+    bool ok = !exchange->overflowed &&
+              (exchange->chunked ? write_chunk(exchange->conn, bytes, length)
+                                 : conn_write(exchange->conn, bytes, length));
+    exchange->overflowed = !ok;
+    return ok;
 }
 
 // The next request on the connection, if its bytes are here already.
@@ -463,6 +471,10 @@ void http_reply_end(struct http_exchange *exchange) {
     if (exchange->gone)
         return;
     assert(exchange->left <= 0);
+    if (exchange->overflowed) {
+        http_reply_abort(exchange);
+        return;
+    }
     if (exchange->chunked && !exchange->no_body)
         conn_write(exchange->conn, "0\r\n\r\n", 5);
     if (!exchange->keep_alive || exchange->close_after)
