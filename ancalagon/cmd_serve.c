@@ -90,7 +90,7 @@ static void on_hangup(int signal, void *arg) {
 static void on_watchdog(void *arg) {
     struct serve *serve = arg;
     notify_watchdog(&serve->notify);
-    timer_start(&serve->watchdog, serve->notify.watchdog_ms / 2);
+    timer_start(&serve->watchdog, serve->notify.watchdog_ms);
 }
 
 // --- Sockets
