@@ -4,6 +4,7 @@ What a test compares with is measured on the same engine process, by talking to 
 the server. One thread an engine: with more, llama-server crawls when other work shares the cores.
 """
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -52,6 +53,7 @@ def npm():
 
 class RealWorld(World):
     def __init__(self, presets=None, server=None, defaults=None):
+        self.seen = set()  # pids of engines
         if presets is None:
             presets = {"a": {"aliases": "alpha", "default": "true"}, "b": {"ctx": "3072"}}
         super().__init__(
@@ -71,9 +73,10 @@ class RealWorld(World):
         if not self.process or self.process.poll() is not None:
             return self.all_engine_pids()
         mark = os.fsencode(self.path("models"))
-        children = read_proc(self.pid, f"task/{self.pid}/children").split()
-        return [int(pid) for pid in children if mark in read_proc(int(pid), "cmdline") and
-                alive(int(pid))]
+        children = [int(pid) for pid in read_proc(self.pid, f"task/{self.pid}/children").split()]
+        # One that is ending has no command line any more, but may still hold what it held.
+        self.seen |= {pid for pid in children if mark in read_proc(pid, "cmdline")}
+        return [pid for pid in children if pid in self.seen and alive(pid)]
 
     def all_engine_pids(self):
         return World.engine_pids(self)
@@ -113,9 +116,10 @@ class Real(Scenario):
     world_type = RealWorld
 
     def assert_streams_ended(self):
-        world = self.world
-        eventually(lambda: not world.engine_pids() or not world.busy(),
-                   "the engine works for nobody", 20)
+        def quiet():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return self.world.status()["state"] != "ready" or not self.world.busy()
+        eventually(quiet, "the engine works for nobody", 20)
 
     def chat_ok(self, model="a", path="/v1/chat/completions", **more):
         more = {"max_tokens": 4, "temperature": 0, "timeout": 60, **more}
@@ -134,9 +138,25 @@ class Real(Scenario):
         eventually(lambda: self.world.busy() == count, f"{count} slots work", 20)
 
     def seconds_until_idle(self):
-        since = time.monotonic()
-        eventually(lambda: self.world.busy() == 0, "the slot is free", 30)
-        return time.monotonic() - since
+        """From now until no thread of the engine has work. Not by asking it: llama-server looks for
+        callers that have left when nothing was answered to anybody for a second, so asking often
+        keeps it from looking."""
+        pid, since, at_rest, first = self.world.engine_pid(), time.monotonic(), 0, 0
+        while at_rest < 8:
+            now = time.monotonic()
+            if now > since + scaled(30):
+                raise AssertionError("the engine still works for a client that has left")
+            states = {thread_state(pid, task) for task in os.listdir(f"/proc/{pid}/task")}
+            at_rest = 0 if states & {"R", "D"} else at_rest + 1
+            first = now if at_rest == 1 else first
+            time.sleep(0.01)
+        self.assertEqual(self.world.busy(), 0, "it rests, but its slot is taken")
+        return first - since
+
+
+def thread_state(pid, task):
+    text = read_proc(pid, f"task/{task}/stat")
+    return text[text.rindex(b")") + 2:][:1].decode() if text else ""
 
 
 class Sampled(Sampler):
