@@ -33,9 +33,11 @@ def find_model():
 def first_token(address, model):
     """Asks for one token; returns when its bytes came."""
     connection = peers.Connection(address, timeout=120)
-    connection.request("POST", "/v1/chat/completions", json.dumps(
-        {"model": model, "stream": True, "max_tokens": 2, "temperature": 0,
-         "messages": QUESTION}), {"Content-Type": "application/json"})
+    request = {"stream": True, "max_tokens": 2, "temperature": 0, "messages": QUESTION}
+    if model:
+        request["model"] = model
+    connection.request("POST", "/v1/chat/completions", json.dumps(request),
+                       {"Content-Type": "application/json"})
     response = connection.getresponse()
     if response.status != 200:
         raise peers.Trouble(f"switch to {model}: {response.status} {response.read()[:300]}")
@@ -67,7 +69,7 @@ class ByHand:
     def start(self):
         self.spawn()
         self.wait_ready()
-        first_token(self.address, "a")
+        first_token(self.address, None)
 
     def wait_ready(self):
         peers.eventually(lambda: peers.ask(self.address, "/health")[0] == 200,
@@ -78,7 +80,7 @@ class ByHand:
         self.stop()
         self.spawn()
         self.wait_ready()
-        return first_token(self.address, "a") - begin
+        return first_token(self.address, None) - begin
 
     def stop(self):
         if self.process:
@@ -115,8 +117,9 @@ class Ancalagon(peers.Ancalagon):
 
     def flags(self):
         """Those of the engine that runs, but for where it listens and what it is called."""
-        pid = next(pid for pid in self.world.ours() if os.path.realpath(f"/proc/{pid}/exe") ==
-                   os.path.realpath(find_engine()) and parent(pid) == self.pid)
+        pid = next(pid for pid in os.listdir("/proc") if pid.isdigit() and
+                   parent(pid) == self.pid and os.path.realpath(f"/proc/{pid}/exe") ==
+                   os.path.realpath(find_engine()))
         argv = open(f"/proc/{pid}/cmdline", "rb").read().decode().split("\0")[1:-1]
         for own in ("--host", "--alias"):
             if own in argv:
@@ -125,8 +128,11 @@ class Ancalagon(peers.Ancalagon):
 
 
 def parent(pid):
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
-        return int(stat.read().rpartition(")")[2].split()[1])
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+            return int(stat.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 class LlamaSwap(peers.LlamaSwap):
@@ -135,9 +141,9 @@ class LlamaSwap(peers.LlamaSwap):
         self.flags = flags
 
     def run(self):
-        command = " ".join([find_engine(), *self.flags, "--host 127.0.0.1 --port ${PORT}"])
+        command = " ".join([find_engine(), *self.flags, "--host 127.0.0.1 --port ${PORT} --alias "])
         config = self.world.write("llama-swap-real.yaml", json.dumps({
-            "startPort": peers.free_port(), "models": {name: {"cmd": command} for name in "ab"}}))
+            "startPort": peers.free_port(), "models": {name: {"cmd": command + name} for name in "ab"}}))
         self.processes.append(self.world.spawn(
             "llama-swap-real", [peers.find_program("llama-swap"), "--config", config, "--listen",
                                 self.address]))
