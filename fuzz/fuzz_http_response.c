@@ -1,0 +1,8 @@
+// The first byte chooses the cuts, the rest is what a server sends.
+#include "http_fuzz.h"
+
+int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t length);
+
+int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t length) {
+    return fuzz_both(HTTP_RESPONSES, bytes, length);
+}
