@@ -270,10 +270,12 @@ static bool write_manifest(struct install *install, struct err *err) {
     for (size_t i = 0; i < install->folder_count; i++)
         json_array_append_new(folders, json_string(install->folders[i]));
     json_t *json = json_pack("{s:i, s:o, s:o}", "version", 1, "files", files, "folders", folders);
-    char *text = json_dumps(json, JSON_INDENT(1));
-    bool ok = text ? path_write_file(install->manifest, text, strlen(text), 0600, err)
-                   : err_set(err, ERR_INVALID, "a path or text is not UTF-8");
-    free(text);
+    struct buf text;
+    buf_init(&text, MAX_MANIFEST);
+    bool ok = json_write(&text, json)
+                  ? path_write_file(install->manifest, buf_bytes(&text), text.length, 0600, err)
+                  : err_set(err, ERR_INVALID, "a path or text is not UTF-8");
+    buf_fini(&text);
     json_decref(json);
     return ok;
 }

@@ -30,6 +30,7 @@ struct lane {
     int64_t breaker_until_ms;
     bool revive;            // died while loaded: start again
     bool stale;             // restart when drained
+    int64_t draining_ms;    // since when it is closed although something runs; 0 = it is not
     bool condemned;         // its engine is being killed: admit nothing to it
     bool retired;           // unload when drained, take nothing new
     struct err error;
@@ -156,6 +157,7 @@ static void set_state(struct lane *lane, enum lane_state state, int64_t now) {
     lane->state = state;
     lane->since_ms = now;
     lane->condemned = false;
+    lane->draining_ms = 0;
     if (state == LANE_OFF && s->current == lane)
         s->current = NULL;
     else if (state != LANE_OFF)
@@ -389,6 +391,17 @@ static bool is_closed(const struct scheduler *s, const struct lane *other, int64
            (other && now >= hold_ends(s, other));
 }
 
+// The loaded lane is closed and still busy: it may take its time, up to drain_ms if that is set.
+static void drain(struct scheduler *s, bool closed, int64_t now) {
+    struct lane *lane = s->current;
+    if (!closed)
+        lane->draining_ms = 0;
+    else if (!lane->draining_ms)
+        lane->draining_ms = now;
+    else if (s->rules.drain_ms && now - lane->draining_ms >= s->rules.drain_ms)
+        s->effects->cut(lane, s->arg);
+}
+
 static void step_ready(struct scheduler *s, int64_t now) {
     struct lane *lane = s->current, *other = rival(s);
     if (lane->condemned)
@@ -400,8 +413,10 @@ static void step_ready(struct scheduler *s, int64_t now) {
         s->again = true;
         return;
     }
-    if (lane->running_count > 0)
+    if (lane->running_count > 0) {
+        drain(s, closed, now);
         return;
+    }
     bool idle = lane->idle_off_ms > 0 && !lane->waiting_count &&
                 now - lane->idle_since_ms >= lane->idle_off_ms;
     if (closed || (other && !lane->waiting_count) || idle) {
@@ -587,6 +602,8 @@ int64_t scheduler_tick(struct scheduler *s, int64_t now) {
             sooner(&due, lane->since_ms + s->rules.forgive_ms);
         if (other && now < hold_ends(s, other))
             sooner(&due, hold_ends(s, other));
+        if (lane->draining_ms && s->rules.drain_ms)
+            sooner(&due, lane->draining_ms + s->rules.drain_ms);
         if (lane->idle_off_ms > 0 && !lane->running_count && !lane->waiting_count)
             sooner(&due, lane->idle_since_ms + lane->idle_off_ms);
     }

@@ -44,10 +44,13 @@ struct scheduler_effects {
     void (*refuse)(struct ticket *ticket, const struct err *why, int64_t retry_ms, void *arg);
     // Something that `status` shows has changed.
     void (*changed)(void *arg);
+    // End what runs on the lane (each ticket leaves): it has been drained for drain_ms.
+    void (*cut)(struct lane *lane, void *arg);
 };
 
 struct scheduler_rules {
     int64_t max_hold_ms;
+    int64_t drain_ms;        // 0 = what runs may end in its own time
     unsigned max_queue;      // waiting tickets of the whole group; more are refused
     unsigned breaker_after;  // failures in a row
     int64_t breaker_ms;      // first pause; doubles up to 16 times itself

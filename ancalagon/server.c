@@ -38,12 +38,26 @@ static void on_start(struct lane *lane, void *arg) { service_start(lane_owner(la
 static void on_stop(struct lane *lane, void *arg) { service_stop(lane_owner(lane)); }
 static void on_changed(void *arg) { server_changed(arg); }
 
-static const struct scheduler_effects effects = {on_start, on_stop, proxy_admit, proxy_refuse,
-                                                 on_changed};
+static void on_cut(struct lane *lane, void *arg) {
+    struct err why;
+    err_set(&why, ERR_BUSY, "preset %s has to make room and drain-timeout has passed",
+            lane_name(lane));
+    proxy_fail_running(lane_owner(lane), &why);
+}
+
+static const struct scheduler_effects effects = {
+    .start = on_start,
+    .stop = on_stop,
+    .admit = proxy_admit,
+    .refuse = proxy_refuse,
+    .cut = on_cut,
+    .changed = on_changed,
+};
 
 static struct scheduler_rules rules_of(const struct config *config) {
     struct scheduler_rules rules = scheduler_default_rules;
     rules.max_hold_ms = config->max_hold_ms;
+    rules.drain_ms = config->drain_timeout_ms;
     rules.max_queue = config->max_queue;
     return rules;
 }
