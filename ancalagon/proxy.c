@@ -409,6 +409,7 @@ static void on_answer_head(struct http_call *call, const struct http_head *head,
     if (request->sse && !request->committed)
         begin_reply(request, -1);
     if (request->sse) {
+        http_exchange_drop_head(request->exchange); // nothing more is asked of it, for hours maybe
         request->sent_ms = now;
         timer_start(&request->timer, service->server->config->ping_every_ms);
     } else {
@@ -624,6 +625,13 @@ static struct service *choose_service(struct server *server, struct http_exchang
                                               : "the preset is not loaded and on-demand is off; "
                                                 "load it with: lmswitch PRESET",
                     NULL, 0);
+        return NULL;
+    }
+    struct err err;
+    if (lane_state(service->lane) == LANE_OFF && !service_can_start(service, &err)) {
+        err_context(&err, "preset %s cannot start", service->preset->name);
+        service->metrics.refused++;
+        reply_error(server, exchange, route->protocol, 503, err.text, NULL, 0);
         return NULL;
     }
     return service;

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum {
-    PROBE_TIMEOUT_MS = 10 * 1000,
+    PROBE_TIMEOUT_MS = 5 * 1000,
     PROBE_NO_GPU_TIMEOUT_MS = 1000,
     PROBE_MAX_BYTES = 1024 * 1024,
     DEVICES_MAX = 64,
@@ -222,8 +222,17 @@ static struct dialect *run_probe(const char *path, struct err *err) {
     struct buf devices = {0};
     struct dialect *dialect = NULL;
     bool asked_devices = false;
-    if (!ask(path, "--help", PROBE_TIMEOUT_MS, &help, err))
-        goto out;
+    struct err unheard = {0};
+    if (!ask(path, "--help", PROBE_TIMEOUT_MS, &help, &unheard)) {
+        if (unheard.code != ERR_TIMEOUT) {
+            if (err)
+                *err = unheard;
+            goto out;
+        }
+        // A server that takes no notice of --help and just runs: it may still be a good one.
+        log_warn("engine.help path=%s why=\"%s\"", path, unheard.text);
+        buf_clear(&help);
+    }
     const char *help_text = buf_text(&help);
     struct err ignored = {0};
     ask(path, "--version", devices_timeout_ms(), &version, &ignored);

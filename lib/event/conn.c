@@ -212,12 +212,23 @@ static void flush(void *arg) {
         drained(conn);
 }
 
-bool conn_write(struct conn *conn, const void *bytes, size_t length) {
+bool conn_write_pieces(struct conn *conn, const struct span *pieces, size_t count) {
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++)
+        length += pieces[i].length;
     if (conn->dead || conn->finishing || conn->mute)
         return false;
     assert(conn->borrowed.length == 0); // order would be lost
     loop_defer(conn->loop, &conn->flush, flush, conn);
-    return buf_add(&conn->out, bytes, length);
+    if (!buf_reserve(&conn->out, length))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        buf_add(&conn->out, pieces[i].data, pieces[i].length);
+    return true;
+}
+
+bool conn_write(struct conn *conn, const void *bytes, size_t length) {
+    return conn_write_pieces(conn, &(struct span){bytes, length}, 1);
 }
 
 void conn_write_borrowed(struct conn *conn, struct span bytes) {

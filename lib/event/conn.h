@@ -38,6 +38,8 @@ void conn_destroy(struct conn *conn); // NULL is fine
 
 // False when the queue would pass its maximum, or the conn is dead.
 bool conn_write(struct conn *conn, const void *bytes, size_t length);
+// The same for pieces that belong together: all are taken or none.
+bool conn_write_pieces(struct conn *conn, const struct span *pieces, size_t count);
 // Sends bytes that stay the caller's, after what is queued now; at most one such span at a time.
 // They must outlive the sending: until on_drain, conn_destroy or conn_disown.
 void conn_write_borrowed(struct conn *conn, struct span bytes);

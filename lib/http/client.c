@@ -238,7 +238,11 @@ static bool on_head(const struct http_head *head, void *arg) {
         return true;
     call->cut = !conn_disown(call->conn); // an early answer while the body is still going out
     call->body = (struct span){0};
+    mem_free(call->head_out); // no retry any more
+    call->head_out = NULL;
     call->ops->on_head(call, head, call->arg);
+    if (head->content_length < 0) // a stream may last for hours
+        http_parser_drop_head(call->parser);
     return !call->ended;
 }
 

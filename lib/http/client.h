@@ -14,6 +14,7 @@ struct http_peer;
 struct http_call;
 
 struct http_call_ops {
+    // The head is the client's again when this returns.
     void (*on_head)(struct http_call *call, const struct http_head *head, void *arg);
     void (*on_body)(struct http_call *call, const char *bytes, size_t length, void *arg);
     void (*on_end)(struct http_call *call, void *arg);

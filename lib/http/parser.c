@@ -408,6 +408,15 @@ bool http_parser_finish(struct http_parser *parser, struct http_parser_error *er
     return refuse(error, 400, ERR_PEER, "the connection ended in the middle of a message");
 }
 
+void http_parser_drop_head(struct http_parser *parser) {
+    struct http_head *head = &parser->head;
+    buf_fini(&parser->raw);
+    mem_free(head->fields);
+    head->fields = NULL;
+    head->method = head->target = (struct span){"", 0};
+    head->field_count = parser->field_room = 0;
+}
+
 void http_parser_expect_no_body(struct http_parser *parser) { parser->no_body = true; }
 
 bool http_parser_idle(const struct http_parser *parser) {

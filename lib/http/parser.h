@@ -46,6 +46,8 @@ bool http_parser_feed(struct http_parser *parser, const char *bytes, size_t leng
 bool http_parser_finish(struct http_parser *parser, struct http_parser_error *error);
 // Makes ready for the next message on the connection. Small buffers are kept.
 void http_parser_reset(struct http_parser *parser);
+// Frees the bytes of a head that is complete: no method, target or field is left to look at.
+void http_parser_drop_head(struct http_parser *parser);
 // The response being read answers a HEAD request: it has no body.
 void http_parser_expect_no_body(struct http_parser *parser);
 bool http_parser_idle(const struct http_parser *parser);   // no byte of a message seen yet

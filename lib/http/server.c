@@ -376,6 +376,10 @@ struct span http_exchange_body(const struct http_exchange *exchange) {
     return (struct span){buf_bytes(&exchange->body), exchange->body.length};
 }
 
+void http_exchange_drop_head(struct http_exchange *exchange) {
+    http_parser_drop_head(exchange->parser);
+}
+
 void http_exchange_set_data(struct http_exchange *exchange, void *data) { exchange->data = data; }
 void *http_exchange_data(const struct http_exchange *exchange) { return exchange->data; }
 
@@ -401,28 +405,30 @@ void http_reply_begin(struct http_exchange *exchange, unsigned status, const cha
     // Without the whole request read, the rest of it would be taken for the next one.
     if (!http_parser_done(exchange->parser) || (length < 0 && !exchange->chunked))
         exchange->keep_alive = false;
-    char head[256];
-    int n = snprintf(head, sizeof head, "HTTP/1.1 %u %s\r\n", status, http_status_text(status));
+    const char *connection = !exchange->keep_alive  ? "Connection: close\r\n"
+                             : request->minor == 0 ? "Connection: keep-alive\r\n"
+                                                   : "";
+    char head[256], framing[48] = "";
     if (length >= 0)
-        n += snprintf(head + n, sizeof head - (size_t)n, "Content-Length: %lld\r\n",
-                      (long long)length);
-    else if (exchange->chunked)
-        n += snprintf(head + n, sizeof head - (size_t)n, "Transfer-Encoding: chunked\r\n");
-    if (!exchange->keep_alive)
-        n += snprintf(head + n, sizeof head - (size_t)n, "Connection: close\r\n");
-    else if (request->minor == 0)
-        n += snprintf(head + n, sizeof head - (size_t)n, "Connection: keep-alive\r\n");
-    conn_write(exchange->conn, head, (size_t)n);
-    if (fields)
-        conn_write(exchange->conn, fields, strlen(fields));
-    conn_write(exchange->conn, "\r\n", 2);
+        snprintf(framing, sizeof framing, "Content-Length: %lld\r\n", (long long)length);
+    int n = snprintf(head, sizeof head, "HTTP/1.1 %u %s\r\n%s%s", status,
+                     http_status_text(status),
+                     exchange->chunked ? "Transfer-Encoding: chunked\r\n" : framing, connection);
+    const struct span pieces[] = {{head, (size_t)n}, span_of(fields ? fields : ""), {"\r\n", 2}};
+    conn_write_pieces(exchange->conn, pieces, 3);
 }
 
 static bool write_chunk(struct conn *conn, const void *bytes, size_t length) {
-    char size[20];
-    int n = snprintf(size, sizeof size, "%zx\r\n", length);
-    return conn_write(conn, size, (size_t)n) && conn_write(conn, bytes, length) &&
-           conn_write(conn, "\r\n", 2);
+    char size[20], *first = size + sizeof size; // its hexadecimal digits, from the last one on
+    *--first = '\n';
+    *--first = '\r';
+    size_t left = length;
+    do
+        *--first = "0123456789abcdef"[left & 15];
+    while (left >>= 4);
+    const struct span pieces[] = {
+        {first, (size_t)(size + sizeof size - first)}, {bytes, length}, {"\r\n", 2}};
+    return conn_write_pieces(conn, pieces, 3);
 }
 
 bool http_reply_body(struct http_exchange *exchange, const void *bytes, size_t length) {

@@ -62,6 +62,7 @@ int http_listen_unix(const char *path, struct err *err);
 const struct http_head *http_exchange_head(const struct http_exchange *exchange);
 struct span http_exchange_body(const struct http_exchange *exchange);
 void http_exchange_drop_body(struct http_exchange *exchange); // frees it early
+void http_exchange_drop_head(struct http_exchange *exchange); // what remains has no fields
 void http_exchange_set_data(struct http_exchange *exchange, void *data);
 void *http_exchange_data(const struct http_exchange *exchange);
 const struct sockaddr *http_exchange_peer(const struct http_exchange *exchange);
