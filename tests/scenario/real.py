@@ -107,7 +107,10 @@ class RealWorld(World):
 
     def busy(self):
         """How many slots of the engine work now."""
-        return sum(slot["is_processing"] for slot in self.direct("GET", "/slots").json())
+        reply = self.direct("GET", "/slots")
+        if reply.status != 200:
+            raise AssertionError(f"the engine is not ready: {reply}")
+        return sum(slot["is_processing"] for slot in reply.json())
 
 
 class Real(Scenario):
@@ -117,7 +120,7 @@ class Real(Scenario):
 
     def assert_streams_ended(self):
         def quiet():
-            with contextlib.suppress(OSError, http.client.HTTPException):
+            with contextlib.suppress(OSError, AssertionError, http.client.HTTPException):
                 return self.world.status()["state"] != "ready" or not self.world.busy()
         eventually(quiet, "the engine works for nobody", 20)
 

@@ -56,6 +56,9 @@ class Progress(unittest.TestResult):
         self.was_skipped = reason
         super().addSkip(test, reason)
 
+    def addUnexpectedSuccess(self, test):
+        self.broken = f"--- {test} passes now: take its expectedFailure off\n"
+
     def note(self, test, err):
         self.broken = (self.broken or "") + f"--- {test}\n{self._exc_info_to_string(err, test)}"
 

@@ -1,4 +1,6 @@
 """The real engine under bad luck: switches under load, death, frost, reload, clients that leave."""
+import contextlib
+import http.client
 import json
 import os
 import random
@@ -101,17 +103,37 @@ class Dying(Real):
     def test_crashed(self):
         self.assertIn("crashed", self.during_stream(OPENAI, signal.SIGSEGV))
 
+    def killed_unseen(self, path, times):
+        """The engine dies `times` before the client has had a byte; returns what the client gets."""
+        self.chat_ok()
+        raw = self.world.connect(60)
+        raw.send(request_bytes(path, ask("a", max_tokens=80, temperature=0)))
+        for _ in range(times):
+            eventually(self.is_busy, "it is at the engine", 20)
+            pid = self.world.engine_pid()
+            os.kill(pid, signal.SIGKILL)
+            eventually(lambda: not alive(pid), "the engine is gone", 5)
+        return raw.read_reply()
+
+    def is_busy(self):
+        with contextlib.suppress(OSError, AssertionError, ValueError, http.client.HTTPException):
+            return self.world.busy() == 1
+
     def test_killed_before_the_first_byte(self):
+        """Nothing was answered yet, so the next engine gets the same request, once."""
         for path in (OPENAI, ANTHROPIC):
             with self.subTest(path=path):
-                self.chat_ok()
-                raw = self.raw_ask("a", path, max_tokens=1500)
-                self.wait_busy()
-                os.kill(self.world.engine_pid(), signal.SIGKILL)
-                reply = raw.read_reply()
-                self.assertEqual(reply.status, 502)
+                reply = self.killed_unseen(path, 1)
+                self.assertEqual(reply.status, 200, reply)
+                self.assertEqual(reply.json()["model"], "a")
+
+    def test_a_request_that_kills_engines(self):
+        for path in (OPENAI, ANTHROPIC):
+            with self.subTest(path=path):
+                reply = self.killed_unseen(path, 2)
+                self.assertEqual(reply.status, 502, reply)
                 self.assertIn("preset a", assert_error_body(self, path, reply))
-        self.chat_ok()
+                self.chat_ok()
 
 
 class Frozen(Dying):
@@ -222,7 +244,7 @@ class Leaving(Real):
     def compare(self, path, mid_stream=False, **more):
         self.chat_ok()
         pid = self.world.engine_pid()
-        body = ask("a", max_tokens=1500, temperature=0, cache_prompt=False, **more)
+        body = ask("a", max_tokens=800, temperature=0, cache_prompt=False, **more)
         direct = max(self.leave(self.world.direct_connect, body, path, mid_stream)
                      for _ in range(self.rounds))
         ours = max(self.leave(lambda: self.world.connect(60), body, path, mid_stream)
