@@ -219,6 +219,11 @@ static void post_switch(struct server *server, struct http_exchange *exchange) {
     json_decref(body);
     if (!service)
         return;
+    struct err err;
+    if (lane_state(service->lane) == LANE_OFF && !service_can_start(service, &err)) {
+        reply_error(exchange, 422, err.text);
+        return;
+    }
     log_info("control.switch preset=%s", service->preset->name);
     struct waiter *waiter = waiter_begin(server, exchange, WAIT_SWITCH, service);
     scheduler_demand(service->lane, loop_now_ms());

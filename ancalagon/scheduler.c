@@ -285,6 +285,7 @@ void scheduler_leave(struct ticket *ticket, int64_t now) {
     step(lane->scheduler, now);
 }
 
+void lane_set_error(struct lane *lane, const struct err *why) { lane->error = *why; }
 void lane_succeeded(struct lane *lane) { lane->failures = 0; }
 
 // --- Choosing

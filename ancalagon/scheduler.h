@@ -91,6 +91,7 @@ unsigned scheduler_waiting(const struct scheduler *scheduler);
 void scheduler_enqueue(struct lane *lane, struct ticket *ticket, int64_t now_ms);
 void scheduler_answering(struct ticket *ticket, int64_t now_ms); // its first byte came
 void scheduler_leave(struct ticket *ticket, int64_t now_ms); // done or gone; no-op when out
+void lane_set_error(struct lane *lane, const struct err *why); // it was not even tried
 void lane_succeeded(struct lane *lane); // a whole answer came: failures are no longer in a row
 // 1 = next in its lane; 0 = not waiting.
 unsigned ticket_position(const struct ticket *ticket);

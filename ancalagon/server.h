@@ -86,6 +86,7 @@ struct service *service_create(struct server *server, const struct preset *prese
                                struct scheduler *group);
 void service_configure(struct service *service, const struct preset *preset); // after a reload
 void service_destroy(struct service *service); // off and without requests
+bool service_can_start(struct service *service, struct err *err);
 void service_start(struct service *service);   // effects of the scheduler
 void service_stop(struct service *service);
 void service_kill(struct service *service, const struct err *why);

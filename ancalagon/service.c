@@ -3,9 +3,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine.h"
+#include "preset_launch.h"
 #include "server.h"
 
 #include <string.h>
+#include <unistd.h>
 
 enum {
     LOG_LINES = 2000,
@@ -128,6 +130,44 @@ static void on_probe(struct engine *engine, bool moved, void *arg) {
 }
 
 static const struct engine_ops engine_ops = {on_ready, on_exit, on_line, on_probe};
+
+static bool settings_fit(const struct preset *preset, const struct dialect *dialect,
+                         struct err *err) {
+    struct launch_spec spec;
+    struct launch launch;
+    preset_launch_init(&spec, preset, dialect);
+    spec.socket = dialect->unix_socket ? "e.sock" : NULL; // where it listens is not in question
+    spec.port = 1;
+    spec.api_key = "-";
+    bool ok = launch_build(&spec, &launch);
+    for (size_t i = 0; !ok && i < launch.problems.count; i++) {
+        if (launch.problems.items[i].is_error) {
+            err_set(err, ERR_INVALID, "%s", launch.problems.items[i].text);
+            break;
+        }
+    }
+    launch_fini(&launch);
+    preset_launch_fini(&spec);
+    return ok;
+}
+
+// What is known to fail is refused before anything else is unloaded for it.
+bool service_can_start(struct service *service, struct err *err) {
+    const struct preset *preset = service->preset;
+    const struct dialect *dialect = dialect_probe(preset->engine_path, err);
+    bool ok = dialect != NULL;
+    if (ok && access(preset->model, R_OK) != 0)
+        ok = err_errno(err, "cannot read the model %s", preset->model);
+    ok = ok && settings_fit(preset, dialect, err);
+    if (ok)
+        return true;
+    err_context(err, "preset %s could not start", preset->name);
+    log_warn("engine.refused preset=%s why=\"%s\"", preset->name, err->text);
+    service->metrics.load_failures++;
+    lane_set_error(service->lane, err);
+    server_changed(service->server);
+    return false;
+}
 
 void service_start(struct service *service) {
     struct server *server = service->server;
