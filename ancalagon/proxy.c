@@ -629,7 +629,6 @@ static struct service *choose_service(struct server *server, struct http_exchang
     }
     struct err err;
     if (lane_state(service->lane) == LANE_OFF && !service_can_start(service, &err)) {
-        err_context(&err, "preset %s cannot start", service->preset->name);
         service->metrics.refused++;
         reply_error(server, exchange, route->protocol, 503, err.text, NULL, 0);
         return NULL;
