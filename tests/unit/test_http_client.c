@@ -465,7 +465,7 @@ static void test_early_answer(void **state) {
         start(&f, "POST", (struct span){body, 4 << 20});
         int fd = take(&f);
         pump_some(f.loop);
-        raw_send(f.loop, fd, "HTTP/1.1 413 No\r\nContent-Length: 1\r\n\r\nx", 40);
+        raw_send(f.loop, fd, "HTTP/1.1 413 No\r\nContent-Length: 1\r\n\r\nx", 39);
         if (!kept)
             close(fd); // most of the body was never read
         PUMP_UNTIL(f.loop, f.ended);

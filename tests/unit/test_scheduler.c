@@ -254,6 +254,7 @@ static const struct {
      "^a a1 a2"},
     {"who is drained for a rival does not come back before it",
      "+a1 Ra1 +a2 +a3 >1 +b1 >1000 -a1 Sa Rb", "^a a1 _a ^b b1"},
+    {"whichever is first in the file", "+b1 Rb1 +b2 +b3 >1 +a1 >1000 -b1 Sb Ra", "^b b1 _b ^a a1"},
     {"the same with three", "+a1 Ra1 +a2 +a3 >1 +b1 +c1 >1000 -a1 Sa Rb -b1 Sb",
      "^a a1 _a ^b b1 _b ^a"},
 
@@ -276,6 +277,8 @@ static const struct {
     {"a whole answer forgives", "*a Ra Da Ra Da +a1 Ra Oa -a1 Da Ra", "^a ^a ^a a1 ^a"},
     {"a long life forgives", "*a Ra Da Ra Da >100 Ra >10000 Da Ra", "^a ^a ^a ^a"},
     {"the operator may try in spite of the breaker", "+a1 Fa +a1 Fa +a1 Fa *a Ra +a2",
+     "^a a1x ^a a1x ^a a1x ^a a2"},
+    {"and requests that come while it loads may wait", "+a1 Fa +a1 Fa +a1 Fa *a +a2 Ra",
      "^a a1x ^a a1x ^a a1x ^a a2"},
     {"dead while a rival waits: the rival", "+a1 Ra +b1 Da -a1 Rb", "^a a1 ^b b1"},
     {"dead and its requests are slow to leave", "+a1 Ra Da Ra -a1 +a2", "^a a1 ^a a2"},
