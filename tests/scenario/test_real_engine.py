@@ -229,7 +229,6 @@ class Leaving(Real):
     at most a quarter of a second later. The engine looks once a second, and only between two
     batches: these are small, so that a look is never far."""
     defaults = {"batch-size": "32", "ubatch-size": "32", "parallel": "1"}
-    rounds = 3
 
     def leave(self, connect, body, path, mid_stream):
         raw = connect()
@@ -245,10 +244,13 @@ class Leaving(Real):
         self.chat_ok()
         pid = self.world.engine_pid()
         body = ask("a", max_tokens=800, temperature=0, cache_prompt=False, **more)
-        direct = max(self.leave(self.world.direct_connect, body, path, mid_stream)
-                     for _ in range(self.rounds))
-        ours = max(self.leave(lambda: self.world.connect(60), body, path, mid_stream)
-                   for _ in range(self.rounds))
+        for attempt in range(3):  # a busy machine may spoil one measurement, not three
+            direct = max(self.leave(self.world.direct_connect, body, path, mid_stream)
+                         for _ in range(2))
+            ours = max(self.leave(lambda: self.world.connect(60), body, path, mid_stream)
+                       for _ in range(2))
+            if ours <= max(direct, 1.0) + 0.25:
+                break
         self.assertLessEqual(ours, max(direct, 1.0) + 0.25, f"the engine called directly: {direct}")
         self.chat_ok()
         self.assertEqual(self.world.engine_pid(), pid, "the engine was restarted")
@@ -343,8 +345,10 @@ class Failing(Real):
         with open(model(), "rb") as whole, open(self.world.path("models", "cut.gguf"), "wb") as cut:
             cut.write(whole.read(20 << 20))
 
-    def fails(self, name, *words):
+    def fails(self, name, *words, undisturbed=False):
+        """`undisturbed`: it can be told without stopping the preset that is loaded."""
         self.chat_ok("a")
+        pid = self.world.engine_pid()
         for path, stream in ((OPENAI, False), (ANTHROPIC, True)):
             with self.subTest(path=path):
                 raw = self.world.connect(60)
@@ -360,9 +364,12 @@ class Failing(Real):
         reply = self.world.control("POST", "/switch", {"preset": name}, timeout=60)
         self.assertGreaterEqual(reply.status, 400)
         self.assertIn(words[0], reply.json()["error"]["message"])
-        state = {preset["name"]: preset for preset in self.world.status()["presets"]}[name]
-        self.assertEqual(state["state"], "failed")
-        self.assertIn(words[0], state["error"])
+        if undisturbed:
+            self.assertEqual(self.world.engine_pid(), pid, "a was stopped for nothing")
+        else:
+            state = {preset["name"]: preset for preset in self.world.status()["presets"]}[name]
+            self.assertEqual(state["state"], "failed")
+            self.assertIn(words[0], state["error"])
         self.chat_ok("a")
 
     def test_no_gguf(self):
@@ -372,13 +379,13 @@ class Failing(Real):
         self.fails("cut", "model file", "download")
 
     def test_missing(self):
-        self.fails("gone", "gone.gguf")
+        self.fails("gone", "gone.gguf", undisturbed=True)
 
     def test_unknown_flag(self):
-        self.fails("flag", "no-such-flag")
+        self.fails("flag", "no-such-flag", undisturbed=True)
 
     def test_unknown_value(self):
-        self.fails("value", "rope-scaling")
+        self.fails("value", "rope-scaling", undisturbed=True)
 
 
 class CommandLine(Real):
