@@ -499,7 +499,14 @@ void scheduler_requeue(struct ticket *ticket) {
     take_out(ticket);
     ticket->lane = lane;
     ticket->admitted = ticket->answering = false;
-    TAILQ_INSERT_HEAD(&lane->waiting, ticket, link);
+    struct ticket *other; // by arrival again: several may come back
+    TAILQ_FOREACH(other, &lane->waiting, link)
+    if (other->since_ms > ticket->since_ms)
+        break;
+    if (other)
+        TAILQ_INSERT_BEFORE(other, ticket, link);
+    else
+        TAILQ_INSERT_TAIL(&lane->waiting, ticket, link);
     lane->waiting_count++;
     lane->scheduler->waiting++;
 }
@@ -596,7 +603,7 @@ int64_t scheduler_tick(struct scheduler *s, int64_t now) {
     step(s, now);
     int64_t due = -1;
     struct lane *lane = s->current, *other = rival(s);
-    if (lane && lane->state == LANE_READY) {
+    if (lane && lane->state == LANE_READY && !lane->condemned) {
         if (lane->failures && now - lane->since_ms >= s->rules.forgive_ms)
             lane->failures = 0;
         if (lane->failures)

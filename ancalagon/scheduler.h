@@ -105,7 +105,7 @@ void scheduler_off(struct scheduler *scheduler, int64_t now_ms);
 void scheduler_restart(struct lane *lane, int64_t now_ms);
 // Its engine is about to end (killed, or seen dead): nothing more is admitted until it has.
 void scheduler_condemn(struct lane *lane);
-// Admitted, but the engine ended before it did anything: back to the head of the queue. Only while
+// Admitted, but the engine ended before it did anything: back to its place in the queue. Only while
 // the lane is condemned.
 void scheduler_requeue(struct ticket *ticket);
 // The preset left the config: what waits is refused, what runs is drained, then it stays off.
