@@ -9,7 +9,8 @@
 //   Ra   engine ready (Ra2: serves 2)         La2  the preset allows 2 at the engine
 //   Fa   start failed    Da  died    Sa  stopped    Oa  a whole answer came
 //   *a   lmswitch a      off   switch off    Ua  config of a changed    Xa  a taken out of it
-//   >500 time passes
+//   >500 time passes                         /a   cut what runs on a
+//   Ca  the engine of a is being killed    Qa1  it did nothing for request 1
 //   =F start fails at once  =R is ready at once  =S stops at once  =L an admitted request leaves
 //   at once  =D the engine dies at an admission  =M as a request is refused, all others leave
 //   =-  none of these
@@ -41,7 +42,7 @@ static const struct scheduler_rules rules = {
 struct world {
     struct scheduler *scheduler;
     struct lane *lanes[LANES];
-    struct ticket tickets[LANES][TICKETS];
+    struct ticket tickets[LANES * TICKETS]; // lane by lane
     int64_t now;
     struct buf log;
     char mode;
@@ -51,8 +52,8 @@ struct world {
 static const struct err broken = {ERR_SYSTEM, "it broke"};
 
 static void note(struct world *world, const char *format, const struct ticket *ticket) {
-    char lane = (char)('a' + (ticket - world->tickets[0]) / TICKETS);
-    buf_printf(&world->log, format, lane, (int)((ticket - world->tickets[0]) % TICKETS));
+    char lane = (char)('a' + (ticket - world->tickets) / TICKETS);
+    buf_printf(&world->log, format, lane, (int)((ticket - world->tickets) % TICKETS));
 }
 
 static void on_start(struct lane *lane, void *arg) {
@@ -91,13 +92,21 @@ static void on_refuse(struct ticket *ticket, const struct err *why, int64_t retr
     world->retry_ms = retry_ms;
     scheduler_leave(ticket, world->now); // out already: nothing happens
     for (int i = 0; world->mode == 'M' && i < LANES * TICKETS; i++)
-        scheduler_leave(&world->tickets[0][i], world->now);
+        scheduler_leave(&world->tickets[i], world->now);
 }
 
 static void on_changed(void *arg) {}
 
-static const struct scheduler_effects effects = {on_start, on_stop, on_admit, on_refuse,
-                                                 on_changed};
+static void on_cut(struct lane *lane, void *arg) {
+    struct world *world = arg;
+    buf_printf(&world->log, "/%s ", lane_name(lane));
+    for (int i = 0; i < LANES * TICKETS; i++)
+        if (world->tickets[i].lane == lane && world->tickets[i].admitted)
+            scheduler_leave(&world->tickets[i], world->now);
+}
+
+static const struct scheduler_effects effects = {on_start,  on_stop,    on_admit,
+                                                 on_refuse, on_changed, on_cut};
 
 static void world_init(struct world *world, int64_t idle_off_ms) {
     memset(world, 0, sizeof *world);
@@ -114,7 +123,7 @@ static void world_init(struct world *world, int64_t idle_off_ms) {
 static void world_fini(struct world *world) {
     world->mode = '\0';
     for (int i = 0; i < LANES * TICKETS; i++)
-        scheduler_leave(&world->tickets[0][i], world->now);
+        scheduler_leave(&world->tickets[i], world->now);
     scheduler_off(world->scheduler, world->now);
     struct lane *lane = scheduler_current(world->scheduler);
     if (lane)
@@ -136,7 +145,7 @@ static void pass(struct world *world, int64_t ms) {
 }
 
 static void enqueue(struct world *world, const char *word) {
-    struct ticket *ticket = &world->tickets[word[0] - 'a'][word[1] - '0'];
+    struct ticket *ticket = &world->tickets[(word[0] - 'a') * TICKETS + word[1] - '0'];
     assert_null(ticket->lane);
     *ticket = (struct ticket){.light = word[2] == '~'};
     ticket->client = word[2] == ':' ? (uint64_t)(word[3] - '0') : 100 + (uint64_t)(word[1] - '0');
@@ -147,7 +156,7 @@ static void play(struct world *world, const char *word) {
     struct lane *lane =
         word[1] >= 'a' && word[1] < 'a' + LANES ? world->lanes[word[1] - 'a'] : NULL;
     struct ticket *ticket = lane && word[2] >= '0' && word[2] <= '9'
-                                ? &world->tickets[word[1] - 'a'][word[2] - '0']
+                                ? &world->tickets[(word[1] - 'a') * TICKETS + word[2] - '0']
                                 : NULL;
     int64_t now = world->now;
     switch (word[0]) {
@@ -174,6 +183,12 @@ static void play(struct world *world, const char *word) {
         break;
     case 'L':
         lane_set_limit(lane, (unsigned)(word[2] - '0'));
+        break;
+    case 'C':
+        scheduler_condemn(lane);
+        break;
+    case 'Q':
+        scheduler_requeue(ticket);
         break;
     case 'O':
         lane_succeeded(lane);
@@ -206,8 +221,10 @@ static void check_counts(const struct world *world) {
     for (int i = 0; i < LANES; i++) {
         unsigned waiting = 0, running = 0;
         for (int k = 0; k < TICKETS; k++) {
-            waiting += world->tickets[i][k].lane && !world->tickets[i][k].admitted;
-            running += world->tickets[i][k].lane && world->tickets[i][k].admitted;
+            waiting +=
+                world->tickets[i * TICKETS + k].lane && !world->tickets[i * TICKETS + k].admitted;
+            running +=
+                world->tickets[i * TICKETS + k].lane && world->tickets[i * TICKETS + k].admitted;
         }
         assert_int_equal(lane_waiting(world->lanes[i]), waiting);
         assert_int_equal(lane_running(world->lanes[i]), running);
@@ -223,7 +240,7 @@ static void check_counts(const struct world *world) {
 
 static const struct {
     const char *what, *script, *decisions;
-    int64_t idle_off_ms;
+    int64_t idle_off_ms, drain_ms;
 } cases[] = {
     {"a request loads its preset", "+a1 Ra", "^a a1"},
     {"joiners share one start", "+a1 +a2 +a3 Ra +a4", "^a a1 a2 a3 a4"},
@@ -283,6 +300,22 @@ static const struct {
     {"dead while a rival waits: the rival", "+a1 Ra +b1 Da -a1 Rb", "^a a1 ^b b1"},
     {"dead and its requests are slow to leave", "+a1 Ra Da Ra -a1 +a2", "^a a1 ^a a2"},
     {"a dead preset is not revived over another", "+a1 Ra Da -a1 +b1 Ra -b1", "^a a1 ^a _a"},
+
+    // Engines that are being killed
+    {"condemned: nothing is admitted", "+a1 Ra Ca +a2 -a1 >9000 Da Ra", "^a a1 ^a a2"},
+    {"condemned and idle: no hurry", "+a1 Ra Ca -a1 >9000 Da", "^a a1 ^a", 500},
+    {"condemned with a rival waiting", "+a1 Ra +b1 Ca -a1 >9000 Da Rb", "^a a1 ^b b1"},
+    {"condemned while off: means nothing", "Ca +a1 Ra", "^a a1"},
+    {"what it had not begun waits again, in its old order",
+     "+a1 >1 +a2 >1 +a3 Ra +b1 Ca >1 +a4 Qa1 Qa2 -a3 Da Ra", "^a a1 a2 a3 ^a a1 a2 a4"},
+
+    // drain-timeout
+    {"what drains is cut after its time", "+a1 +a2 Ra *b >299 >1 Sa", "^a a1 a2 /a _a ^b", 0, 300},
+    {"what ends in time is not cut", "+a1 Ra *b >299 -a1 Sa", "^a a1 _a ^b", 0, 300},
+    {"the time begins when admission ends", "+a1 Ra +b1 >1000 >299 >1 Sa Rb", "^a a1 /a _a ^b b1",
+     0, 300},
+    {"a drain that was called off begins anew", "+a1 Ra +b1 >1200 -b1 >50 +c1 >299 >701 >299 >1",
+     "^a a1 /a _a", 0, 300},
 
     // Idle
     {"idle-off", "+a1 Ra >9000 -a1 >499 >1 Sa >9000 +a2", "^a a1 _a ^a", 500},
@@ -366,7 +399,10 @@ static void test_scripts(void **state) {
     unsigned wrong = 0;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct world world;
+        struct scheduler_rules changed = rules;
+        changed.drain_ms = cases[i].drain_ms;
         world_init(&world, cases[i].idle_off_ms);
+        scheduler_set_rules(world.scheduler, &changed);
         char script[256], *rest = script;
         snprintf(script, sizeof script, "%s", cases[i].script);
         for (char *word; (word = strsep(&rest, " "));) {
@@ -391,13 +427,13 @@ static void test_texts(void **state) {
     world_init(&world, 0);
     for (const char *const *word = (const char *const[]){"+a1", "+a2", "+b1", NULL}; *word; word++)
         play(&world, *word);
-    assert_int_equal(ticket_position(&world.tickets[0][1]), 1);
-    assert_int_equal(ticket_position(&world.tickets[0][2]), 2);
-    assert_int_equal(ticket_position(&world.tickets[1][1]), 1);
-    assert_int_equal(ticket_position(&world.tickets[1][2]), 0);
-    assert_ptr_equal(lane_first_waiting(world.lanes[1]), &world.tickets[1][1]);
+    assert_int_equal(ticket_position(&world.tickets[0 * TICKETS + 1]), 1);
+    assert_int_equal(ticket_position(&world.tickets[0 * TICKETS + 2]), 2);
+    assert_int_equal(ticket_position(&world.tickets[1 * TICKETS + 1]), 1);
+    assert_int_equal(ticket_position(&world.tickets[1 * TICKETS + 2]), 0);
+    assert_ptr_equal(lane_first_waiting(world.lanes[1]), &world.tickets[1 * TICKETS + 1]);
     play(&world, "Ra");
-    assert_int_equal(ticket_position(&world.tickets[0][1]), 0);
+    assert_int_equal(ticket_position(&world.tickets[0 * TICKETS + 1]), 0);
     assert_ptr_equal(scheduler_target(world.scheduler), world.lanes[0]);
     play(&world, "*c");
     assert_ptr_equal(scheduler_target(world.scheduler), world.lanes[2]);
