@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 16384, READ_BYTES = 65536, SAMPLES_MAX = 4000000, WARM_MS = 500 };
+enum { HEAD_MAX = 16384, READ_BYTES = 65536, SAMPLES_MAX = 4000000, WARM_MS = 500, GAP_US = 1700 };
 
 // Reads one HTTP response after another; framing only.
 enum part { HEAD, BODY, CHUNK_SIZE, CHUNK_BYTES, CHUNK_END, TRAILER };
@@ -356,12 +356,16 @@ static uint64_t cpu_ns(pid_t pid) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-// Until every stream has had its first event.
-static void begin_streams(struct crowd *crowd, const char *body) {
+// Until every stream has had its first event. `gap_us` apart, so that they do not tick in step:
+// the latency of a burst is mostly that of the events before one's own.
+static void begin_streams(struct crowd *crowd, const char *body, long gap_us) {
     size_t length;
     char *request = make_request(body, &length);
-    for (size_t i = 0; i < crowd->count; i++)
+    for (size_t i = 0; i < crowd->count; i++) {
         send_all(crowd->peers[i].fd, request, length);
+        if (gap_us)
+            nanosleep(&(struct timespec){.tv_nsec = gap_us * 1000}, NULL);
+    }
     uint64_t deadline = now_ns() + 20ull * 1000000000u;
     while (seen.begun < crowd->count && now_ns() < deadline) {
         struct epoll_event events[64];
@@ -378,7 +382,7 @@ static void begin_streams(struct crowd *crowd, const char *body) {
 static void stream(const char *target, const char *body, size_t streams, double seconds,
                    pid_t pid) {
     struct crowd crowd = open_crowd(target, streams);
-    begin_streams(&crowd, body);
+    begin_streams(&crowd, body, GAP_US);
     uint64_t start = now_ns() + WARM_MS * 1000000ull, end = start + (uint64_t)(seconds * 1e9);
     uint64_t before = 0, cpu = 0, now = now_ns();
     while (now < end) {
@@ -405,7 +409,7 @@ static void stream(const char *target, const char *body, size_t streams, double 
 
 static void idle(const char *target, const char *body, size_t streams) {
     struct crowd crowd = open_crowd(target, streams);
-    begin_streams(&crowd, body);
+    begin_streams(&crowd, body, 0);
     printf("{\"open\":%llu,\"errors\":%llu}\n", (unsigned long long)seen.begun,
            (unsigned long long)seen.errors);
     fflush(stdout);

@@ -1,7 +1,7 @@
 // A non-blocking stream socket (TCP or unix) on the loop.
 //
 // Reading stays on from open to close unless paused, so a peer that leaves is seen at once. All that
-// one callback writes goes to the kernel as one send when it has returned; what the kernel does not
+// one turn of the loop writes goes to the kernel as one send at its end; what the kernel does not
 // take is queued, up to a maximum. Not bufferevents: one recv and one send an event, no epoll_ctl,
 // is what makes relaying cheap (bench/gateway).
 //
