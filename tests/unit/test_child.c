@@ -177,7 +177,10 @@ static void test_surroundings(void **state) {
     close(leak);
     const char *text = buf_text(&seen.lines);
     assert_non_null(strstr(text, "SigBlk:0000000000000000"));
-    assert_non_null(strstr(text, "SigIgn:0000000000000000"));
+    const char *ignored = strstr(text, "SigIgn:");
+    assert_non_null(ignored);
+    // 32 and 33 are libc's own: nobody can reset them, and its posix_spawn (make) ignores them.
+    assert_int_equal(strtoull(ignored + 7, NULL, 16) & ~0x180000000ull, 0);
     assert_null(strstr(text, "leaked"));
     assert_non_null(strstr(text, "0 1 2 leads"));
     buf_fini(&seen.lines);
