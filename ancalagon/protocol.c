@@ -100,6 +100,16 @@ struct span protocol_ping(enum protocol protocol) {
     return span_of(": ping\n\n");
 }
 
+void protocol_message_start(struct buf *out, uint64_t id, const char *model) {
+    buf_printf(out,
+               "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":"
+               "\"msg_%llu\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[],\"model\":",
+               (unsigned long long)id);
+    add_string(out, model);
+    buf_adds(out, ",\"stop_reason\":null,\"stop_sequence\":null,"
+                  "\"usage\":{\"input_tokens\":0,\"output_tokens\":0}}}\n\n");
+}
+
 // Claude Code compacts the conversation when it reads "prompt is too long: N tokens > M maximum";
 // any other text for the same thing ends the session.
 static void overflow_text(json_t *error, char *out, size_t size, const char *message) {

@@ -9,6 +9,7 @@
 #include "base/str.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum protocol { PROTOCOL_OPENAI, PROTOCOL_RESPONSES, PROTOCOL_ANTHROPIC };
 
@@ -23,6 +24,9 @@ void protocol_error_event(struct buf *out, enum protocol protocol, unsigned stat
                           const char *message, const char *code);
 // An event that every client of the protocol ignores.
 struct span protocol_ping(enum protocol protocol);
+
+// Anthropic's first event, for engines that forget it.
+void protocol_message_start(struct buf *out, uint64_t id, const char *model);
 
 // Rewrites an engine's own error body ({"error":{"code","message","type"}}) for the protocol, with
 // the text that Claude Code understands when the context is too small. False: leave it as it is.

@@ -38,6 +38,7 @@ struct request {
     bool stream;     // the client asked for server-sent events
     bool committed;  // we sent the stream's head before the engine answered
     bool sse;        // the engine answers with events
+    bool opened;     // the first of them has passed
     bool unframed;   // its answer ends where the connection does
     bool held;       // it answers whole: kept in `partial` until it is, so that a cut can be told
     bool translate;  // its error is collected in `partial`, to be told in the client's protocol
@@ -224,26 +225,52 @@ static size_t complete_events(const char *bytes, size_t length) {
     return 0;
 }
 
+static bool begins(const char *bytes, size_t length, const char *text) {
+    size_t n = strlen(text);
+    return length >= n && memcmp(bytes, text, n) == 0;
+}
+
+// llama-server 11434 leaves message_start out when the first token is only part of a character;
+// without it every Anthropic client gives the stream up.
+static void open_stream(struct request *request, const char *bytes, size_t length) {
+    request->opened = true;
+    if (request->route->protocol != PROTOCOL_ANTHROPIC ||
+        !(begins(bytes, length, "event: content_block_") ||
+          begins(bytes, length, "event: message_delta")))
+        return;
+    struct buf event;
+    buf_init(&event, 1024);
+    protocol_message_start(&event, request->id, lane_name(request->service->lane));
+    http_reply_body(request->exchange, buf_bytes(&event), event.length);
+    buf_fini(&event);
+}
+
+static void send_events(struct request *request, const char *bytes, size_t length) {
+    if (!request->opened)
+        open_stream(request, bytes, length);
+    send_bytes(request, bytes, length);
+}
+
 static void relay_events(struct request *request, const char *bytes, size_t length) {
     struct buf *partial = &request->partial;
     if (partial->length == 0) {
         size_t whole = complete_events(bytes, length);
         if (whole)
-            send_bytes(request, bytes, whole);
+            send_events(request, bytes, whole);
         bytes += whole;
         length -= whole;
     }
     if (length == 0)
         return;
     if (!buf_add(partial, bytes, length)) {
-        send_bytes(request, buf_bytes(partial), partial->length);
-        send_bytes(request, bytes, length);
+        send_events(request, buf_bytes(partial), partial->length);
+        send_events(request, bytes, length);
         buf_fini(partial);
         return;
     }
     size_t whole = complete_events(buf_bytes(partial), partial->length);
     if (whole) {
-        send_bytes(request, buf_bytes(partial), whole);
+        send_events(request, buf_bytes(partial), whole);
         buf_drain(partial, whole);
     }
 }
@@ -370,7 +397,7 @@ static void collect_fields(struct request *request, const struct http_head *head
         if (!drops_response_field(field->name))
             http_field_add(fields, field);
     }
-    if (request->sse)
+    if (request->sse && !http_head_find(head, "x-accel-buffering"))
         buf_adds(fields, "X-Accel-Buffering: no\r\n");
     fields_with_cors(request->service->server, request->exchange, NULL, fields);
 }
