@@ -24,7 +24,7 @@ struct waiter {
     struct server *server;
     struct http_exchange *exchange;
     enum wait_kind kind;
-    struct service *service; // switch, off, logs
+    struct service *service;  // switch, off, logs
     uint64_t loads, failures; // of the service when the switch was asked for
     int64_t since_ms;
     struct log_watch watch;
@@ -191,8 +191,7 @@ static void get_logs(struct server *server, struct http_exchange *exchange) {
     buf_init(&tail, MAX_ANSWER);
     log_ring_tail(service->log, TAIL_LINES, &tail);
     if (strcmp(follow, "1") != 0) {
-        http_reply(exchange, 200, "text/plain; charset=utf-8", NULL, buf_bytes(&tail),
-                   tail.length);
+        http_reply(exchange, 200, "text/plain; charset=utf-8", NULL, buf_bytes(&tail), tail.length);
     } else {
         http_reply_begin(exchange, 200, "Content-Type: text/plain; charset=utf-8\r\n", -1);
         http_reply_body(exchange, buf_bytes(&tail), tail.length);

@@ -28,38 +28,17 @@ enum { KNOWN = sizeof known / sizeof *known };
 
 static void apply(struct cli *cli, int letter) {
     switch (letter) {
-    case 'c':
-        cli->config = optarg;
-        break;
-    case 'j':
-        cli->json = true;
-        break;
-    case 'H':
-        cli->host = optarg;
-        break;
-    case 'f':
-        cli->follow = true;
-        break;
-    case 'n':
-        cli->no_start = true;
-        break;
-    case 's':
-        cli->shell = optarg;
-        break;
-    case 'F':
-        cli->for_host = optarg;
-        break;
-    case 'y':
-        cli->yes = true;
-        break;
-    case 'u':
-        cli->uninstall = true;
-        break;
-    case 'd':
-        cli->dry_run = true;
-        break;
-    default:
-        break;
+    case 'c': cli->config = optarg; break;
+    case 'j': cli->json = true; break;
+    case 'H': cli->host = optarg; break;
+    case 'f': cli->follow = true; break;
+    case 'n': cli->no_start = true; break;
+    case 's': cli->shell = optarg; break;
+    case 'F': cli->for_host = optarg; break;
+    case 'y': cli->yes = true; break;
+    case 'u': cli->uninstall = true; break;
+    case 'd': cli->dry_run = true; break;
+    default: break;
     }
 }
 

@@ -141,8 +141,8 @@ static void describe_listen(struct server *server, int fd) {
             port = ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
     }
     bool v6 = strchr(config->listen_host, ':') != NULL;
-    snprintf(server->listen, sizeof server->listen, "%s%s%s:%u", v6 ? "[" : "",
-             config->listen_host, v6 ? "]" : "", port);
+    snprintf(server->listen, sizeof server->listen, "%s%s%s:%u", v6 ? "[" : "", config->listen_host,
+             v6 ? "]" : "", port);
 }
 
 // One server a config: the lock is held as long as we live.
@@ -225,8 +225,7 @@ static int run(struct serve *serve) {
     if (serve->listen) {
         mem_free(config->listen_host);
         config->listen_host = NULL;
-        if (!config_parse_listen(serve->listen, &config->listen_host, &config->listen_port,
-                                 &err)) {
+        if (!config_parse_listen(serve->listen, &config->listen_host, &config->listen_port, &err)) {
             fprintf(stderr, "ancalagon: --listen: %s\n", err.text);
             config_destroy(config);
             return EXIT_USAGE;

@@ -72,8 +72,8 @@ struct config *config_parse(const char *bytes, size_t length, const char *path, 
 // many were added.
 size_t config_scan_models(struct config *config);
 
-// Asks each preset's engine build whether it can do what the preset says, and adds what it cannot to
-// the problems. Runs the binaries (--help): some tens of milliseconds each, once.
+// Asks each preset's engine build whether it can do what the preset says, and adds what it cannot
+// to the problems. Runs the binaries (--help): some tens of milliseconds each, once.
 void config_check_engines(struct config *config);
 
 void config_destroy(struct config *config); // NULL is fine

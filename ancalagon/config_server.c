@@ -105,10 +105,8 @@ static bool set_number(struct config *config, const struct server_key *key, cons
             return false;
         memcpy(field, &(unsigned){(unsigned)number}, sizeof(unsigned));
         return true;
-    case KEY_BOOL:
-        return str_to_bool(value, (bool *)field);
-    case KEY_OTHER:
-        break;
+    case KEY_BOOL: return str_to_bool(value, (bool *)field);
+    case KEY_OTHER: break;
     }
     return false;
 }

@@ -23,10 +23,10 @@
 #include <unistd.h>
 
 enum {
-    POLL_MS = 10,            // between looks at a starting engine: seen ready within this time
-    POLL_SLOW_MS = 25,       // once it has taken longer than POLL_FAST_FOR_MS
-    POLL_FAST_FOR_MS = 10000,
-    PROPS_TIMEOUT_MS = 500,  // how long readiness waits for the number of slots
+    POLL_MS = 5,       // between looks at a starting engine: seen ready within this time
+    POLL_SLOW_MS = 25, // once it has taken longer than POLL_FAST_FOR_MS
+    POLL_FAST_FOR_MS = 5000,
+    PROPS_TIMEOUT_MS = 500, // how long readiness waits for the number of slots
     MAX_ANSWER = 1 << 20,
     TAIL_BYTES = 64 * 1024, // of its output, to tell why it ended
     OOM_SCORE = 300,        // the kernel should rather kill the engine than us
@@ -56,14 +56,14 @@ struct engine {
     char auth[96];
     int64_t started_ms, load_timeout_ms, stop_grace_ms;
     bool ready, stopping;
-    struct err reason;               // why we killed it; code ERR_NONE otherwise
-    struct buf tail;                 // its last lines
+    struct err reason; // why we killed it; code ERR_NONE otherwise
+    struct buf tail;   // its last lines
     struct timer poll, deadline;
     enum question question;
     struct http_call *call;
     unsigned status;
     struct buf answer;
-    uint64_t fingerprint;            // of the last /slots answer
+    uint64_t fingerprint; // of the last /slots answer
 };
 
 static void ask(struct engine *engine, enum question question);
@@ -108,6 +108,9 @@ static void on_line(struct child *child, const char *line, size_t length, void *
     struct engine *engine = arg;
     keep_line(engine, line, length);
     engine->ops->on_line(line, engine->arg);
+    // Its own word that it is ready saves waiting for the next look.
+    if (!engine->ready && engine->question == ASK_NOTHING && strstr(line, "listening on"))
+        timer_start(&engine->poll, 0);
 }
 
 // --- Its end
@@ -259,9 +262,9 @@ static void ask(struct engine *engine, enum question question) {
     buf_clear(&engine->answer);
     engine->status = 0;
     engine->question = question;
-    engine->call = http_call_start(engine->peer, "GET", span_of(targets[question]),
-                                   span_of(engine->auth), (struct span){0}, &call_ops, engine,
-                                   &err);
+    engine->call =
+        http_call_start(engine->peer, "GET", span_of(targets[question]), span_of(engine->auth),
+                        (struct span){0}, &call_ops, engine, &err);
     if (!engine->call)
         on_answer_fail(NULL, &err, engine);
 }
@@ -284,8 +287,7 @@ void engine_probe(struct engine *engine) {
 // A free port of the kernel's choice. Somebody else could take it before the engine does: then the
 // engine fails to bind, and whoever answers there does not know the key.
 static unsigned free_port(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     unsigned port = 0;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -413,7 +415,9 @@ struct engine *engine_start(struct launch_context *context, const struct preset 
 }
 
 pid_t engine_pid(const struct engine *engine) { return child_pid(engine->child); }
-struct http_peer *engine_peer(struct engine *engine) { return engine->peer; }
+struct http_peer *engine_peer(struct engine *engine) {
+    return engine->peer;
+}
 const char *engine_auth(const struct engine *engine) { return engine->auth; }
 
 int64_t engine_cpu_ms(const struct engine *engine) {

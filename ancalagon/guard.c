@@ -32,8 +32,7 @@ static char *make_key_file(const char *path, struct err *err) {
         snprintf(key + 3 + 2 * i, 3, "%02x", random[i]);
     snprintf(key + 3 + 2 * KEY_BYTES, 2, "\n");
     char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
-    bool ok = path_make_private(folder, err) &&
-              path_write_file(path, key, strlen(key), 0600, err);
+    bool ok = path_make_private(folder, err) && path_write_file(path, key, strlen(key), 0600, err);
     mem_free(folder);
     if (!ok)
         return NULL;

@@ -251,8 +251,7 @@ static bool carry_out(struct install *install, struct item *item, struct err *er
     case INSTALL_BESIDE: // an edited file stays in the manifest: undoing the edit makes it ours
                          // again
         return true;
-    case INSTALL_LEAVE:
-        break;
+    case INSTALL_LEAVE: break;
     }
     mem_free(item->written);
     item->written = NULL;

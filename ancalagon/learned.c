@@ -16,8 +16,8 @@ void learned_load(struct server *server) {
     json_t *root = text ? json_parse(text, length, 0, 0, NULL) : NULL;
     const json_t *loads = json_object_get(root, "load_ms");
     struct service *service;
-    TAILQ_FOREACH(service, &server->services, link)
-    service->expected_load_ms = json_get_int(loads, service->preset->name, 0);
+    TAILQ_FOREACH (service, &server->services, link)
+        service->expected_load_ms = json_get_int(loads, service->preset->name, 0);
     json_decref(root);
     mem_free(text);
     mem_free(path);
@@ -26,9 +26,10 @@ void learned_load(struct server *server) {
 void learned_save(struct server *server) {
     json_t *loads = json_object(), *root = json_pack("{s:o}", "load_ms", loads);
     struct service *service;
-    TAILQ_FOREACH(service, &server->services, link)
-    if (service->expected_load_ms > 0)
-        json_object_set_new(loads, service->preset->name, json_integer(service->expected_load_ms));
+    TAILQ_FOREACH (service, &server->services, link)
+        if (service->expected_load_ms > 0)
+            json_object_set_new(loads, service->preset->name,
+                                json_integer(service->expected_load_ms));
     struct buf text;
     struct err err;
     buf_init(&text, MAX_FILE);

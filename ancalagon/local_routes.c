@@ -30,7 +30,7 @@ static void write_model(struct buf *out, const struct service *service) {
 static void write_models(struct server *server, struct buf *out) {
     const struct service *service, *first = NULL, *last = NULL;
     buf_adds(out, "{\"object\":\"list\",\"data\":[");
-    TAILQ_FOREACH(service, &server->services, link) {
+    TAILQ_FOREACH (service, &server->services, link) {
         if (service->leaving)
             continue;
         buf_adds(out, first ? "," : "");
@@ -70,10 +70,11 @@ static bool models_page(struct server *server, const struct http_head *head, str
 void local_metrics(struct server *server, struct buf *out) {
     size_t count = 0, i = 0;
     struct service *service;
-    TAILQ_FOREACH(service, &server->services, link) count++;
+    TAILQ_FOREACH (service, &server->services, link)
+        count++;
     const struct metrics **metrics = mem_alloc(count * sizeof *metrics);
     struct metrics_now *now = mem_alloc(count * sizeof *now);
-    TAILQ_FOREACH(service, &server->services, link) {
+    TAILQ_FOREACH (service, &server->services, link) {
         metrics[i] = &service->metrics;
         now[i++] = (struct metrics_now){service->preset->name, service_state(service),
                                         lane_waiting(service->lane), lane_running(service->lane)};
@@ -97,8 +98,8 @@ static void home_page(struct server *server, struct buf *out) {
                "  Metrics        http://%s/metrics\n\nPresets:\n",
                ANCALAGON_VERSION, server->listen, server->listen, server->listen, server->listen);
     const struct service *service;
-    TAILQ_FOREACH(service, &server->services, link)
-    buf_printf(out, "  %-20s %s\n", service->preset->name, service_state(service));
+    TAILQ_FOREACH (service, &server->services, link)
+        buf_printf(out, "  %-20s %s\n", service->preset->name, service_state(service));
 }
 
 void local_route_reply(struct server *server, struct http_exchange *exchange,

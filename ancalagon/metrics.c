@@ -25,7 +25,8 @@ static const struct {
     size_t offset;
 } counters[] = {
     {"requests", "Requests received", COUNTER, offsetof(struct metrics, requests)},
-    {"completed", "Requests the engine answered whole", COUNTER, offsetof(struct metrics, completed)},
+    {"completed", "Requests the engine answered whole", COUNTER,
+     offsetof(struct metrics, completed)},
     {"refused", "Requests answered with an error before the engine saw them", COUNTER,
      offsetof(struct metrics, refused)},
     {"broken", "Requests that failed because the engine did", COUNTER,
@@ -35,7 +36,8 @@ static const struct {
     {"load_failures", "Times the engine could not be loaded", COUNTER,
      offsetof(struct metrics, load_failures)},
     {"restarts", "Times a loaded engine died", COUNTER, offsetof(struct metrics, restarts)},
-    {"stalls", "Times the watchdog killed a hung engine", COUNTER, offsetof(struct metrics, stalls)},
+    {"stalls", "Times the watchdog killed a hung engine", COUNTER,
+     offsetof(struct metrics, stalls)},
     {"prompt_tokens", "Prompt tokens processed", COUNTER, offsetof(struct metrics, prompt_tokens)},
     {"cached_tokens", "Prompt tokens taken from the engine's cache", COUNTER,
      offsetof(struct metrics, cached_tokens)},
@@ -65,9 +67,9 @@ static void write_histogram(struct buf *out, const char *name, const char *prese
     }
     buf_printf(out, "ancalagon_%s_bucket{preset=\"%s\",le=\"+Inf\"} %llu\n", name, preset,
                (unsigned long long)histogram->total);
-    buf_printf(out, "ancalagon_%s_sum{preset=\"%s\"} %.3f\nancalagon_%s_count{preset=\"%s\"} %llu\n",
-               name, preset, histogram->sum_s, name, preset,
-               (unsigned long long)histogram->total);
+    buf_printf(out,
+               "ancalagon_%s_sum{preset=\"%s\"} %.3f\nancalagon_%s_count{preset=\"%s\"} %llu\n",
+               name, preset, histogram->sum_s, name, preset, (unsigned long long)histogram->total);
 }
 
 static void head(struct buf *out, const char *name, const char *suffix, const char *help,

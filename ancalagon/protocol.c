@@ -48,8 +48,7 @@ static void add_string(struct buf *out, const char *text) {
     json_write_string(out, text, strlen(text));
 }
 
-static void openai_object(struct buf *out, unsigned status, const char *message,
-                          const char *code) {
+static void openai_object(struct buf *out, unsigned status, const char *message, const char *code) {
     buf_adds(out, "{\"error\":{\"message\":");
     add_string(out, message);
     buf_printf(out, ",\"type\":\"%s\",\"param\":%s,\"code\":", openai_type(status),
@@ -62,8 +61,8 @@ static void openai_object(struct buf *out, unsigned status, const char *message,
 }
 
 static void anthropic_object(struct buf *out, unsigned status, const char *message) {
-    buf_printf(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":",
-               anthropic_type(status));
+    buf_printf(
+        out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", anthropic_type(status));
     add_string(out, message);
     buf_adds(out, "}}");
 }
@@ -130,15 +129,17 @@ bool protocol_translate_error(struct buf *out, enum protocol protocol, unsigned 
         return false; // llama-server's own shape is close enough to be left alone
     json_t *root = json_parse(body.data, body.length, MAX_ERROR_DEPTH, 0, NULL);
     json_t *error = json_object_get(root, "error");
-    const char *message = json_is_string(error) ? json_string_value(error)
-                                                : json_string_value(json_object_get(error, "message"));
+    const char *message = json_is_string(error)
+                              ? json_string_value(error)
+                              : json_string_value(json_object_get(error, "message"));
     bool ours = json_is_string(json_object_get(root, "type")); // already Anthropic's shape
     if (!message && json_is_string(json_object_get(root, "message")))
         message = json_string_value(json_object_get(root, "message"));
     bool translate = as_event || (!ours && message);
     if (translate) {
         char text[2048];
-        overflow_text(error, text, sizeof text, message ? message : "the engine refused the request");
+        overflow_text(error, text, sizeof text,
+                      message ? message : "the engine refused the request");
         if (as_event)
             protocol_error_event(out, protocol, status, text, NULL);
         else

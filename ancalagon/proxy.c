@@ -16,14 +16,14 @@
 #include <strings.h>
 
 enum {
-    HIGH_WATER = 256 * 1024,       // a client this far behind pauses its engine
-    MAX_PARTIAL_EVENT = 1 << 20,   // a longer event is passed on in pieces
-    MAX_HELD_ANSWER = 256 * 1024,  // a longer answer that is no stream, too
-    MAX_ERROR_BODY = 64 * 1024,    // of an engine's error that is translated
+    HIGH_WATER = 256 * 1024,      // a client this far behind pauses its engine
+    MAX_PARTIAL_EVENT = 1 << 20,  // a longer event is passed on in pieces
+    MAX_HELD_ANSWER = 256 * 1024, // a longer answer that is no stream, too
+    MAX_ERROR_BODY = 64 * 1024,   // of an engine's error that is translated
     MAX_FIELDS = 48 * 1024,
-    ADMITTED_GRACE_MS = 1000,      // an engine refuses a bad request within this time
-    UNSEEN_MS = 1000,              // sent so shortly before the engine's end, it gets another try
-    AUTOPSY_MS = 100,              // how long a broken request waits for the engine's own reason
+    ADMITTED_GRACE_MS = 1000, // an engine refuses a bad request within this time
+    UNSEEN_MS = 1000,         // sent so shortly before the engine's end, it gets another try
+    AUTOPSY_MS = 100,         // how long a broken request waits for the engine's own reason
 };
 
 struct request {
@@ -43,9 +43,9 @@ struct request {
     bool held;       // it answers whole: kept in `partial` until it is, so that a cut can be told
     bool translate;  // its error is collected in `partial`, to be told in the client's protocol
     bool paused;
-    bool retried;    // its first engine died before it did anything for it
-    bool empty;      // no byte of it came
-    bool lost;       // its engine's connection broke; waiting to hear why
+    bool retried; // its first engine died before it did anything for it
+    bool empty;   // no byte of it came
+    bool lost;    // its engine's connection broke; waiting to hear why
     unsigned status;
     int64_t length;     // Content-Length of the engine's answer, -1 = unknown
     struct buf fields;  // of an answer that is held
@@ -80,8 +80,8 @@ static void fields_with_cors(struct server *server, struct http_exchange *exchan
     if (fields)
         buf_adds(out, fields);
     if (origin.length && guard_origin_allowed(server->guard, origin))
-        buf_printf(out, "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n",
-                   (int)origin.length, origin.data);
+        buf_printf(out, "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n", (int)origin.length,
+                   origin.data);
 }
 
 static void reply_error(struct server *server, struct http_exchange *exchange,
@@ -109,8 +109,8 @@ static void request_fail(struct request *request, unsigned status, const struct 
                          int64_t retry_ms) {
     struct http_exchange *exchange = request->exchange;
     enum protocol protocol = request->route->protocol;
-    log_info("request.fail id=%llu preset=%s status=%u why=\"%s\"",
-             (unsigned long long)request->id, lane_name(request->service->lane), status, why->text);
+    log_info("request.fail id=%llu preset=%s status=%u why=\"%s\"", (unsigned long long)request->id,
+             lane_name(request->service->lane), status, why->text);
     if (!http_reply_begun(exchange)) {
         reply_error(request->service->server, exchange, protocol, status, why->text, NULL,
                     retry_ms);
@@ -173,9 +173,9 @@ void proxy_cancel_all(struct service *service, const struct err *why) {
 
 bool proxy_waits_for_engine(const struct service *service) {
     const struct request *request;
-    TAILQ_FOREACH(request, &service->requests, link)
-    if (request->call && !request->paused)
-        return true;
+    TAILQ_FOREACH (request, &service->requests, link)
+        if (request->call && !request->paused)
+            return true;
     return false;
 }
 
@@ -219,7 +219,8 @@ static size_t complete_events(const char *bytes, size_t length) {
         if (!newline)
             return 0;
         i = (size_t)(newline - bytes) + 1;
-        if (i >= 2 && (bytes[i - 2] == '\n' || (i >= 3 && bytes[i - 2] == '\r' && bytes[i - 3] == '\n')))
+        if (i >= 2 &&
+            (bytes[i - 2] == '\n' || (i >= 3 && bytes[i - 2] == '\r' && bytes[i - 3] == '\n')))
             return i;
     }
     return 0;
@@ -332,8 +333,7 @@ static const char *find_object(const char *bytes, size_t length, const char *key
     const char *from = bytes, *end = bytes + length;
     size_t key_length = strlen(key);
     while ((from = memchr(from, '{', (size_t)(end - from)))) {
-        if ((size_t)(from - bytes) >= key_length &&
-            memcmp(from - key_length, key, key_length) == 0)
+        if ((size_t)(from - bytes) >= key_length && memcmp(from - key_length, key, key_length) == 0)
             return from;
         from++;
     }
@@ -381,8 +381,9 @@ static void learn_speed(struct service *service, const char *bytes, size_t lengt
 
 // Response headers that are about the engine's connection, or that are ours to set.
 static bool drops_response_field(struct span name) {
-    static const char *const dropped[] = {"connection", "keep-alive", "transfer-encoding",
-                                          "content-length", "server", "trailer", "upgrade"};
+    static const char *const dropped[] = {"connection",     "keep-alive", "transfer-encoding",
+                                          "content-length", "server",     "trailer",
+                                          "upgrade"};
     for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
         if (span_is_nocase(name, dropped[i]))
             return true;
@@ -422,9 +423,9 @@ static void on_answer_head(struct http_call *call, const struct http_head *head,
     service_progress(service);
     watchdog_first_byte(&service->watchdog, now - request->admitted_ms);
     scheduler_answering(&request->ticket, now);
-    request->translate =
-        request->committed ? !request->sse
-                           : head->status >= 400 && request->route->protocol != PROTOCOL_OPENAI;
+    request->translate = request->committed
+                             ? !request->sse
+                             : head->status >= 400 && request->route->protocol != PROTOCOL_OPENAI;
     request->held = !request->sse && !request->translate;
     request->partial.max = request->translate ? MAX_ERROR_BODY
                            : request->held    ? MAX_HELD_ANSWER
@@ -474,8 +475,8 @@ static void finish_translated(struct request *request) {
     struct buf out;
     buf_init(&out, 2 * MAX_ERROR_BODY);
     unsigned status = request->status < 400 ? 502 : request->status;
-    bool translated = protocol_translate_error(&out, request->route->protocol, status, body,
-                                               request->committed);
+    bool translated =
+        protocol_translate_error(&out, request->route->protocol, status, body, request->committed);
     struct span text = translated ? (struct span){buf_bytes(&out), out.length} : body;
     if (request->committed) {
         http_reply_body(exchange, text.data, text.length);
@@ -510,7 +511,8 @@ static void on_answer_end(struct http_call *call, void *arg) {
     } else {
         if (request->held) // the length of an answer to HEAD is not that of its body
             begin_reply(request, request->partial.length ? (int64_t)request->partial.length
-                                                         : request->length > 0 ? request->length : 0);
+                                 : request->length > 0   ? request->length
+                                                         : 0);
         if (request->partial.length)
             http_reply_body(request->exchange, buf_bytes(&request->partial),
                             request->partial.length);
@@ -547,11 +549,24 @@ static bool is_hop_field(const struct http_head *head, struct span name) {
 
 // Request headers that stay here: the connection's, the caller's secrets, the browser's.
 static bool drops_request_field(struct span name) {
-    static const char *const dropped[] = {
-        "host",    "connection", "keep-alive",    "transfer-encoding", "content-length",
-        "te",      "trailer",    "upgrade",       "expect",            "authorization",
-        "cookie",  "x-api-key",  "origin",        "accept-encoding",   "proxy-authorization",
-        "referer", "x-forwarded-for", "forwarded"};
+    static const char *const dropped[] = {"host",
+                                          "connection",
+                                          "keep-alive",
+                                          "transfer-encoding",
+                                          "content-length",
+                                          "te",
+                                          "trailer",
+                                          "upgrade",
+                                          "expect",
+                                          "authorization",
+                                          "cookie",
+                                          "x-api-key",
+                                          "origin",
+                                          "accept-encoding",
+                                          "proxy-authorization",
+                                          "referer",
+                                          "x-forwarded-for",
+                                          "forwarded"};
     for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
         if (span_is_nocase(name, dropped[i]))
             return true;
@@ -575,10 +590,10 @@ void proxy_admit(struct ticket *ticket, void *arg) {
     }
     char method[8];
     snprintf(method, sizeof method, "%.*s", (int)head->method.length, head->method.data);
-    request->call = http_call_start(service_peer(service), method, head->target,
-                                    (struct span){buf_bytes(&fields), fields.length},
-                                    http_exchange_body(request->exchange), &call_ops, request,
-                                    &err);
+    request->call =
+        http_call_start(service_peer(service), method, head->target,
+                        (struct span){buf_bytes(&fields), fields.length},
+                        http_exchange_body(request->exchange), &call_ops, request, &err);
     buf_fini(&fields);
     service_progress(service);
     if (!request->call) {
@@ -619,7 +634,7 @@ static void unknown_model(struct server *server, struct http_exchange *exchange,
     buf_printf(&text, "there is no preset \"%s\"; there are: ", model);
     const struct service *service;
     const char *comma = "";
-    TAILQ_FOREACH(service, &server->services, link) {
+    TAILQ_FOREACH (service, &server->services, link) {
         if (service->leaving)
             continue;
         buf_printf(&text, "%s%s", comma, service->preset->name);
@@ -696,8 +711,7 @@ static void proxy_request(struct server *server, struct http_exchange *exchange,
     struct err err;
     struct span body = http_exchange_body(exchange);
     if (route->kind == ROUTE_PEEK) {
-        if (!http_head_query(http_exchange_head(exchange), "model", peek.model,
-                             sizeof peek.model))
+        if (!http_head_query(http_exchange_head(exchange), "model", peek.model, sizeof peek.model))
             peek.model[0] = '\0';
     } else if (!json_peek(body.data, body.length, 0, &peek, &err)) {
         reply_error(server, exchange, route->protocol, 400, err.text, "invalid_json", 0);
@@ -734,8 +748,8 @@ static void on_head(struct http_exchange *exchange, void *arg) {
     struct err why;
     enum guard_verdict verdict = guard_check(server->guard, head, &why);
     if (verdict != GUARD_PASS) {
-        reply_error(server, exchange, protocol, verdict == GUARD_NO_KEY ? 401 : 403, why.text,
-                    NULL, 0);
+        reply_error(server, exchange, protocol, verdict == GUARD_NO_KEY ? 401 : 403, why.text, NULL,
+                    0);
         return;
     }
     if (span_is(head->method, "OPTIONS")) {
@@ -785,7 +799,9 @@ const char *request_client(struct request *request) {
     return request->client;
 }
 uint64_t request_id(const struct request *request) { return request->id; }
-struct ticket *request_ticket(struct request *request) { return &request->ticket; }
+struct ticket *request_ticket(struct request *request) {
+    return &request->ticket;
+}
 
 struct request *request_after(const struct service *service, const struct request *request) {
     return request ? TAILQ_NEXT(request, link) : TAILQ_FIRST(&service->requests);

@@ -15,7 +15,7 @@ struct lane {
     char *name;
     void *owner;
     enum lane_state state;
-    int64_t since_ms;          // of the state
+    int64_t since_ms;           // of the state
     struct ticket_list waiting; // by arrival
     struct ticket_list running;
     unsigned waiting_count, running_count;
@@ -26,13 +26,13 @@ struct lane {
     int64_t idle_off_ms, idle_since_ms;
     // Failures:
     unsigned failures;
-    int64_t not_before_ms;  // backoff of a restart that nobody waits for
+    int64_t not_before_ms; // backoff of a restart that nobody waits for
     int64_t breaker_until_ms;
-    bool revive;            // died while loaded: start again
-    bool stale;             // restart when drained
-    int64_t draining_ms;    // since when it is closed although something runs; 0 = it is not
-    bool condemned;         // its engine is being killed: admit nothing to it
-    bool retired;           // unload when drained, take nothing new
+    bool revive;         // died while loaded: start again
+    bool stale;          // restart when drained
+    int64_t draining_ms; // since when it is closed although something runs; 0 = it is not
+    bool condemned;      // its engine is being killed: admit nothing to it
+    bool retired;        // unload when drained, take nothing new
     struct err error;
 };
 
@@ -121,14 +121,18 @@ void lane_set_idle_off(struct lane *lane, int64_t idle_off_ms) { lane->idle_off_
 void lane_set_limit(struct lane *lane, unsigned limit) { lane->limit = limit; }
 const char *lane_name(const struct lane *lane) { return lane->name; }
 void *lane_owner(const struct lane *lane) { return lane->owner; }
-struct scheduler *lane_scheduler(const struct lane *lane) { return lane->scheduler; }
+struct scheduler *lane_scheduler(const struct lane *lane) {
+    return lane->scheduler;
+}
 enum lane_state lane_state(const struct lane *lane) { return lane->state; }
 unsigned lane_waiting(const struct lane *lane) { return lane->waiting_count; }
 unsigned lane_running(const struct lane *lane) { return lane->running_count; }
 unsigned lane_failures(const struct lane *lane) { return lane->failures; }
 const struct err *lane_error(const struct lane *lane) { return &lane->error; }
 int64_t lane_state_since_ms(const struct lane *lane) { return lane->since_ms; }
-struct lane *scheduler_current(const struct scheduler *s) { return s->current; }
+struct lane *scheduler_current(const struct scheduler *s) {
+    return s->current;
+}
 unsigned scheduler_waiting(const struct scheduler *s) { return s->waiting; }
 
 int64_t lane_breaker_ms(const struct lane *lane, int64_t now) {
@@ -139,7 +143,9 @@ struct lane *scheduler_lane_after(const struct scheduler *s, const struct lane *
     return lane ? TAILQ_NEXT(lane, link) : TAILQ_FIRST(&s->lanes);
 }
 
-struct ticket *lane_first_waiting(const struct lane *lane) { return TAILQ_FIRST(&lane->waiting); }
+struct ticket *lane_first_waiting(const struct lane *lane) {
+    return TAILQ_FIRST(&lane->waiting);
+}
 
 unsigned ticket_position(const struct ticket *ticket) {
     if (!ticket->lane || ticket->admitted)
@@ -302,8 +308,8 @@ static bool is_full(const struct lane *lane) {
 static unsigned running_of(const struct lane *lane, uint64_t client) {
     unsigned count = 0;
     const struct ticket *ticket;
-    TAILQ_FOREACH(ticket, &lane->running, link)
-    count += ticket->client == client && !ticket->light;
+    TAILQ_FOREACH (ticket, &lane->running, link)
+        count += ticket->client == client && !ticket->light;
     return count;
 }
 
@@ -316,7 +322,7 @@ static struct ticket *pick(struct lane *lane) {
     bool full = is_full(lane);
     if (!full && !lane->slots && !lane->limit)
         return TAILQ_FIRST(&lane->waiting); // nobody is held back: plain FIFO
-    TAILQ_FOREACH(ticket, &lane->waiting, link) {
+    TAILQ_FOREACH (ticket, &lane->waiting, link) {
         if (ticket->light)
             return ticket;
         if (full)
@@ -338,12 +344,11 @@ static struct ticket *pick(struct lane *lane) {
 // its oldest ticket is older (it had no slot for it): else it would be loaded again at once.
 static struct lane *rival(const struct scheduler *s) {
     struct lane *best = NULL, *lane;
-    TAILQ_FOREACH(lane, &s->lanes, link) {
+    TAILQ_FOREACH (lane, &s->lanes, link) {
         struct ticket *first = TAILQ_FIRST(&lane->waiting);
         if (lane == s->current || !first || (lane == s->previous && best))
             continue;
-        if (!best || best == s->previous ||
-            first->since_ms < TAILQ_FIRST(&best->waiting)->since_ms)
+        if (!best || best == s->previous || first->since_ms < TAILQ_FIRST(&best->waiting)->since_ms)
             best = lane;
     }
     return best;
@@ -357,9 +362,9 @@ struct lane *scheduler_target(const struct scheduler *s) {
         return s->current;
     if (other)
         return other;
-    TAILQ_FOREACH(lane, &s->lanes, link)
-    if (lane->revive || lane->stale)
-        return lane;
+    TAILQ_FOREACH (lane, &s->lanes, link)
+        if (lane->revive || lane->stale)
+            return lane;
     return NULL;
 }
 
@@ -378,8 +383,8 @@ static void begin_stop(struct scheduler *s, int64_t now) {
 
 static void begin_start(struct scheduler *s, struct lane *lane, int64_t now) {
     struct lane *each;
-    TAILQ_FOREACH(each, &s->lanes, link) // one is up at a time: older wishes are void
-    each->revive = each->stale = false;
+    TAILQ_FOREACH (each, &s->lanes, link) // one is up at a time: older wishes are void
+        each->revive = each->stale = false;
     lane->slots = 0;
     set_state(lane, LANE_LOADING, now);
     s->effects->start(lane, s->arg);
@@ -429,9 +434,9 @@ static void step_ready(struct scheduler *s, int64_t now) {
 
 static struct lane *due_revival(const struct scheduler *s, int64_t now) {
     struct lane *lane;
-    TAILQ_FOREACH(lane, &s->lanes, link)
-    if ((lane->revive && lane->not_before_ms <= now) || lane->stale)
-        return lane;
+    TAILQ_FOREACH (lane, &s->lanes, link)
+        if ((lane->revive && lane->not_before_ms <= now) || lane->stale)
+            return lane;
     return NULL;
 }
 
@@ -484,7 +489,7 @@ void scheduler_off(struct scheduler *s, int64_t now) {
     s->off = true;
     s->demand = s->previous = NULL;
     struct lane *lane;
-    TAILQ_FOREACH(lane, &s->lanes, link) {
+    TAILQ_FOREACH (lane, &s->lanes, link) {
         lane->revive = lane->stale = false;
         refuse_waiting(lane, &why, 0);
     }
@@ -500,9 +505,9 @@ void scheduler_requeue(struct ticket *ticket) {
     ticket->lane = lane;
     ticket->admitted = ticket->answering = false;
     struct ticket *other; // by arrival again: several may come back
-    TAILQ_FOREACH(other, &lane->waiting, link)
-    if (other->since_ms > ticket->since_ms)
-        break;
+    TAILQ_FOREACH (other, &lane->waiting, link)
+        if (other->since_ms > ticket->since_ms)
+            break;
     if (other)
         TAILQ_INSERT_BEFORE(other, ticket, link);
     else
@@ -616,8 +621,8 @@ int64_t scheduler_tick(struct scheduler *s, int64_t now) {
             sooner(&due, lane->idle_since_ms + lane->idle_off_ms);
     }
     if (!lane)
-        TAILQ_FOREACH(lane, &s->lanes, link)
-    if (lane->revive)
-        sooner(&due, lane->not_before_ms);
+        TAILQ_FOREACH (lane, &s->lanes, link)
+            if (lane->revive)
+                sooner(&due, lane->not_before_ms);
     return due;
 }

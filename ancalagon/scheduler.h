@@ -26,10 +26,10 @@ struct lane; // one preset in this group
 
 struct ticket {
     TAILQ_ENTRY(ticket) link;
-    struct lane *lane;   // NULL when it is in no scheduler
-    uint64_t client;     // who asks; equal numbers share their turn
-    int64_t since_ms;    // when it came
-    bool light;          // takes no slot of the engine (tokenize and the like)
+    struct lane *lane; // NULL when it is in no scheduler
+    uint64_t client;   // who asks; equal numbers share their turn
+    int64_t since_ms;  // when it came
+    bool light;        // takes no slot of the engine (tokenize and the like)
     bool admitted, answering;
     void *owner;
 };
@@ -50,12 +50,12 @@ struct scheduler_effects {
 
 struct scheduler_rules {
     int64_t max_hold_ms;
-    int64_t drain_ms;        // 0 = what runs may end in its own time
-    unsigned max_queue;      // waiting tickets of the whole group; more are refused
-    unsigned breaker_after;  // failures in a row
-    int64_t breaker_ms;      // first pause; doubles up to 16 times itself
-    int64_t backoff_ms;      // first pause before a restart nobody waits for; doubles
-    int64_t forgive_ms;      // up this long: failures are forgotten
+    int64_t drain_ms;       // 0 = what runs may end in its own time
+    unsigned max_queue;     // waiting tickets of the whole group; more are refused
+    unsigned breaker_after; // failures in a row
+    int64_t breaker_ms;     // first pause; doubles up to 16 times itself
+    int64_t backoff_ms;     // first pause before a restart nobody waits for; doubles
+    int64_t forgive_ms;     // up this long: failures are forgotten
 };
 extern const struct scheduler_rules scheduler_default_rules;
 
@@ -69,7 +69,7 @@ const char *scheduler_group(const struct scheduler *scheduler);
 
 // Lanes. `owner` is the caller's.
 struct lane *lane_create(struct scheduler *scheduler, const char *name, void *owner);
-void lane_destroy(struct lane *lane); // off and without tickets
+void lane_destroy(struct lane *lane);                           // off and without tickets
 void lane_set_idle_off(struct lane *lane, int64_t idle_off_ms); // 0 = never
 void lane_set_limit(struct lane *lane, unsigned limit); // requests at the engine; 0 = it tells
 const char *lane_name(const struct lane *lane);
@@ -78,7 +78,7 @@ struct scheduler *lane_scheduler(const struct lane *lane);
 enum lane_state lane_state(const struct lane *lane);
 unsigned lane_waiting(const struct lane *lane);
 unsigned lane_running(const struct lane *lane);
-unsigned lane_failures(const struct lane *lane);       // in a row
+unsigned lane_failures(const struct lane *lane);                  // in a row
 int64_t lane_breaker_ms(const struct lane *lane, int64_t now_ms); // pause left, 0 = closed
 const struct err *lane_error(const struct lane *lane); // last failure; code ERR_NONE when none
 int64_t lane_state_since_ms(const struct lane *lane);
@@ -90,8 +90,8 @@ unsigned scheduler_waiting(const struct scheduler *scheduler);
 // Tickets. Enqueue may admit or refuse before it returns.
 void scheduler_enqueue(struct lane *lane, struct ticket *ticket, int64_t now_ms);
 void scheduler_answering(struct ticket *ticket, int64_t now_ms); // its first byte came
-void scheduler_leave(struct ticket *ticket, int64_t now_ms); // done or gone; no-op when out
-void lane_set_error(struct lane *lane, const struct err *why); // it was not even tried
+void scheduler_leave(struct ticket *ticket, int64_t now_ms);     // done or gone; no-op when out
+void lane_set_error(struct lane *lane, const struct err *why);   // it was not even tried
 void lane_succeeded(struct lane *lane); // a whole answer came: failures are no longer in a row
 // 1 = next in its lane; 0 = not waiting.
 unsigned ticket_position(const struct ticket *ticket);

@@ -15,9 +15,9 @@ struct service *server_find(struct server *server, const char *name) {
     const struct preset *preset = config_find(server->config, name);
     struct service *service;
     if (preset)
-        TAILQ_FOREACH(service, &server->services, link)
-    if (service->preset == preset)
-        return service;
+        TAILQ_FOREACH (service, &server->services, link)
+            if (service->preset == preset)
+                return service;
     return NULL;
 }
 
@@ -67,10 +67,8 @@ static struct scheduler *find_group(struct server *server, const char *name) {
         if (strcmp(scheduler_group(server->groups[i]), name) == 0)
             return server->groups[i];
     struct scheduler_rules rules = rules_of(server->config);
-    server->groups =
-        mem_resize(server->groups, (server->group_count + 1) * sizeof *server->groups);
-    return server->groups[server->group_count++] =
-               scheduler_create(name, &rules, &effects, server);
+    server->groups = mem_resize(server->groups, (server->group_count + 1) * sizeof *server->groups);
+    return server->groups[server->group_count++] = scheduler_create(name, &rules, &effects, server);
 }
 
 // --- Time and news
@@ -97,9 +95,9 @@ static void sweep(struct server *server) {
 
 static void finish_stop(struct server *server) {
     struct service *service;
-    TAILQ_FOREACH(service, &server->services, link)
-    if (service->engine)
-        return;
+    TAILQ_FOREACH (service, &server->services, link)
+        if (service->engine)
+            return;
     loop_stop(server->loop);
 }
 
@@ -138,9 +136,9 @@ static bool same_group(const struct service *service, const struct preset *prese
 
 static struct service *find_by_name(struct server *server, const char *name) {
     struct service *service;
-    TAILQ_FOREACH(service, &server->services, link)
-    if (!service->leaving && strcmp(lane_name(service->lane), name) == 0)
-        return service;
+    TAILQ_FOREACH (service, &server->services, link)
+        if (!service->leaving && strcmp(lane_name(service->lane), name) == 0)
+            return service;
     return NULL;
 }
 
@@ -199,8 +197,8 @@ bool server_reload(struct server *server, struct err *err) {
     }
     guard_destroy(server->guard);
     server->guard = guard;
-    server->retired = mem_resize(server->retired,
-                                 (server->retired_count + 1) * sizeof *server->retired);
+    server->retired =
+        mem_resize(server->retired, (server->retired_count + 1) * sizeof *server->retired);
     server->retired[server->retired_count++] = server->config;
     server->config = config;
     warn_about_engines(config);
@@ -253,16 +251,16 @@ void server_stop(struct server *server) {
     struct service *service;
     err_set(&why, ERR_BUSY, "the server is shutting down");
     if (server->stopping) { // asked twice: no more patience
-        TAILQ_FOREACH(service, &server->services, link)
-        service_kill(service, &why);
+        TAILQ_FOREACH (service, &server->services, link)
+            service_kill(service, &why);
         return;
     }
     log_info("server.stop");
     server->stopping = true;
     http_server_stop_listening(server->front);
     http_server_stop_listening(server->control);
-    TAILQ_FOREACH(service, &server->services, link)
-    proxy_cancel_all(service, &why);
+    TAILQ_FOREACH (service, &server->services, link)
+        proxy_cancel_all(service, &why);
     for (size_t i = 0; i < server->group_count; i++)
         scheduler_off(server->groups[i], loop_now_ms());
     server_changed(server);

@@ -30,16 +30,16 @@ struct service {
     struct server *server;
     const struct preset *preset; // in server->config; replaced on reload
     struct lane *lane;
-    struct engine *engine;       // NULL when off
+    struct engine *engine; // NULL when off
     struct log_ring *log;
     struct metrics metrics;
     struct watchdog watchdog;
-    struct timer watch;          // runs while requests are at the engine
+    struct timer watch;           // runs while requests are at the engine
     struct request_list requests; // waiting and running
-    int64_t expected_load_ms;    // learned; 0 = never loaded yet
-    int64_t average_ms;          // of a whole request, for estimates; 0 = none yet
-    unsigned watched;            // control clients that follow its log
-    bool leaving;                // gone from the config: destroyed once off
+    int64_t expected_load_ms;     // learned; 0 = never loaded yet
+    int64_t average_ms;           // of a whole request, for estimates; 0 = none yet
+    unsigned watched;             // control clients that follow its log
+    bool leaving;                 // gone from the config: destroyed once off
 };
 
 TAILQ_HEAD(service_list, service);
@@ -59,9 +59,9 @@ struct server {
     struct scheduler **groups;
     size_t group_count;
     struct timer group_timer;
-    struct deferred announce;    // tells watchers of /events, once a turn of the loop
+    struct deferred announce;     // tells watchers of /events, once a turn of the loop
     TAILQ_HEAD(, waiter) waiters; // control clients: /switch and /events
-    char listen[128];            // as shown: "127.0.0.1:1234"
+    char listen[128];             // as shown: "127.0.0.1:1234"
     uint64_t next_id, requests;
     int64_t started_ms;
     bool stopping;
@@ -87,13 +87,13 @@ struct service *service_create(struct server *server, const struct preset *prese
 void service_configure(struct service *service, const struct preset *preset); // after a reload
 void service_destroy(struct service *service); // off and without requests
 bool service_can_start(struct service *service, struct err *err);
-void service_start(struct service *service);   // effects of the scheduler
+void service_start(struct service *service); // effects of the scheduler
 void service_stop(struct service *service);
 void service_kill(struct service *service, const struct err *why);
 struct http_peer *service_peer(struct service *service); // NULL unless loaded
-int service_pid(const struct service *service);           // 0 when off
+int service_pid(const struct service *service);          // 0 when off
 const char *service_auth(struct service *service);       // header line for the engine, or ""
-void service_progress(struct service *service);            // the engine moved
+void service_progress(struct service *service);          // the engine moved
 
 // proxy.c
 extern const struct http_handler proxy_handler; // arg = struct server

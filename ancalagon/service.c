@@ -172,8 +172,8 @@ bool service_can_start(struct service *service, struct err *err) {
 void service_start(struct service *service) {
     struct server *server = service->server;
     struct err err;
-    service->engine = engine_start(server->launch, service->preset,
-                                   server->config->stop_grace_ms, &engine_ops, service, &err);
+    service->engine = engine_start(server->launch, service->preset, server->config->stop_grace_ms,
+                                   &engine_ops, service, &err);
     if (service->engine) {
         log_info("engine.start preset=%s pid=%d", service->preset->name, service_pid(service));
         return;
@@ -232,8 +232,7 @@ static void on_watch(void *arg) {
     };
     struct err why;
     switch (watchdog_check(&service->watchdog, &view)) {
-    case WATCHDOG_FINE:
-        return;
+    case WATCHDOG_FINE: return;
     case WATCHDOG_PROBE:
         watchdog_probe_sent(&service->watchdog, now);
         engine_probe(service->engine);

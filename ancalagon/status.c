@@ -16,7 +16,9 @@ static json_t *aliases_json(const struct preset *preset) {
     return aliases;
 }
 
-static json_t *text_or_null(const char *text) { return text && *text ? json_string(text) : json_null(); }
+static json_t *text_or_null(const char *text) {
+    return text && *text ? json_string(text) : json_null();
+}
 
 static json_t *pid_or_null(int pid) { return pid ? json_integer(pid) : json_null(); }
 
@@ -28,22 +30,21 @@ static json_t *error_of(const struct service *service) {
 static json_t *preset_json(struct service *service) {
     int64_t breaker = lane_breaker_ms(service->lane, loop_now_ms());
     const struct preset *preset = service->preset;
-    return json_pack("{s:s, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:s, s:I, s:I, s:b, s:I, s:o}", "name",
-                     lane_name(service->lane), "aliases", aliases_json(preset), "description",
-                     preset->description, "group",
-                     scheduler_group(lane_scheduler(service->lane)), "state",
-                     service_state(service), "engine_pid", pid_or_null(service_pid(service)),
-                     "queued", (json_int_t)lane_waiting(service->lane), "inflight",
-                     (json_int_t)lane_running(service->lane), "model", preset->model, "restarts",
-                     (json_int_t)service->metrics.restarts, "requests",
-                     (json_int_t)service->metrics.requests, "breaker", breaker > 0,
-                     "breaker_ms", (json_int_t)breaker, "error", error_of(service));
+    return json_pack(
+        "{s:s, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:s, s:I, s:I, s:b, s:I, s:o}", "name",
+        lane_name(service->lane), "aliases", aliases_json(preset), "description",
+        preset->description, "group", scheduler_group(lane_scheduler(service->lane)), "state",
+        service_state(service), "engine_pid", pid_or_null(service_pid(service)), "queued",
+        (json_int_t)lane_waiting(service->lane), "inflight",
+        (json_int_t)lane_running(service->lane), "model", preset->model, "restarts",
+        (json_int_t)service->metrics.restarts, "requests", (json_int_t)service->metrics.requests,
+        "breaker", breaker > 0, "breaker_ms", (json_int_t)breaker, "error", error_of(service));
 }
 
 json_t *status_presets(struct server *server) {
     json_t *presets = json_array();
     struct service *service;
-    TAILQ_FOREACH(service, &server->services, link) {
+    TAILQ_FOREACH (service, &server->services, link) {
         if (!service->leaving)
             json_array_append_new(presets, preset_json(service));
     }
@@ -70,7 +71,7 @@ static json_t *queue_json(struct server *server) {
     json_t *queue = json_array();
     int64_t now = loop_now_ms();
     struct service *service;
-    TAILQ_FOREACH(service, &server->services, link) {
+    TAILQ_FOREACH (service, &server->services, link) {
         unsigned position = 0;
         struct request *request = NULL;
         while ((request = request_after(service, request))) {
@@ -79,11 +80,11 @@ static json_t *queue_json(struct server *server) {
                 continue;
             position++;
             json_array_append_new(
-                queue, json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "id",
-                                 (json_int_t)request_id(request), "preset",
-                                 lane_name(service->lane), "client", request_client(request),
-                                 "waited_ms", (json_int_t)(now - ticket->since_ms), "position",
-                                 (json_int_t)position, "eta_ms", eta_json(service, position, now)));
+                queue,
+                json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "id", (json_int_t)request_id(request),
+                          "preset", lane_name(service->lane), "client", request_client(request),
+                          "waited_ms", (json_int_t)(now - ticket->since_ms), "position",
+                          (json_int_t)position, "eta_ms", eta_json(service, position, now)));
         }
     }
     return queue;
@@ -92,17 +93,16 @@ static json_t *queue_json(struct server *server) {
 static json_t *progress_json(const struct service *service) {
     if (!service || lane_state(service->lane) != LANE_LOADING)
         return json_null();
-    return json_pack("{s:I, s:o}", "elapsed_ms",
-                     (json_int_t)(loop_now_ms() - lane_state_since_ms(service->lane)),
-                     "expected_ms",
-                     service->expected_load_ms ? json_integer(service->expected_load_ms)
-                                               : json_null());
+    return json_pack(
+        "{s:I, s:o}", "elapsed_ms",
+        (json_int_t)(loop_now_ms() - lane_state_since_ms(service->lane)), "expected_ms",
+        service->expected_load_ms ? json_integer(service->expected_load_ms) : json_null());
 }
 
 // With nothing loaded, a preset that failed is worth naming: the one that failed last.
 static const struct service *failed_service(struct server *server) {
     const struct service *service, *last = NULL;
-    TAILQ_FOREACH(service, &server->services, link) {
+    TAILQ_FOREACH (service, &server->services, link) {
         if (lane_error(service->lane)->code != ERR_NONE &&
             (!last || lane_state_since_ms(service->lane) > lane_state_since_ms(last->lane)))
             last = service;
@@ -117,20 +117,21 @@ json_t *status_json(struct server *server) {
     const struct service *failed = current ? NULL : failed_service(server);
     unsigned waiting = 0, running = 0;
     struct service *service;
-    TAILQ_FOREACH(service, &server->services, link) {
+    TAILQ_FOREACH (service, &server->services, link) {
         waiting += lane_waiting(service->lane);
         running += lane_running(service->lane);
     }
     const char *state = current ? service_state(current) : failed ? "failed" : "off";
-    return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o}",
-                     "preset", text_or_null(lane ? lane_name(lane) : NULL), "state", state,
-                     "engine_pid", pid_or_null(current ? service_pid(current) : 0), "queued",
-                     (json_int_t)waiting, "requests", (json_int_t)server->requests, "inflight",
-                     (json_int_t)running, "uptime_s",
-                     (json_int_t)((loop_now_ms() - server->started_ms) / 1000), "listen",
-                     server->listen, "version", ANCALAGON_VERSION, "config", server->config_path,
-                     "pid", (int)getpid(), "error",
-                     current ? error_of(current) : failed ? error_of(failed) : json_null(),
-                     "progress", progress_json(current), "presets", status_presets(server),
-                     "queue", queue_json(server));
+    return json_pack(
+        "{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o}", "preset",
+        text_or_null(lane ? lane_name(lane) : NULL), "state", state, "engine_pid",
+        pid_or_null(current ? service_pid(current) : 0), "queued", (json_int_t)waiting, "requests",
+        (json_int_t)server->requests, "inflight", (json_int_t)running, "uptime_s",
+        (json_int_t)((loop_now_ms() - server->started_ms) / 1000), "listen", server->listen,
+        "version", ANCALAGON_VERSION, "config", server->config_path, "pid", (int)getpid(), "error",
+        current  ? error_of(current)
+        : failed ? error_of(failed)
+                 : json_null(),
+        "progress", progress_json(current), "presets", status_presets(server), "queue",
+        queue_json(server));
 }

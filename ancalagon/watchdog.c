@@ -1,14 +1,14 @@
 #include "watchdog.h"
 
 enum {
-    LEARN_FACTOR = 4,       // times the longest silence seen
+    LEARN_FACTOR = 4, // times the longest silence seen
     BUSY_PREFILL_FACTOR = 20,
-    BUSY_PERCENT = 10,      // of one core
-    PROBE_FIRST_MS = 1000,  // silence before the first probe, at least
+    BUSY_PERCENT = 10,     // of one core
+    PROBE_FIRST_MS = 1000, // silence before the first probe, at least
     // llama-server looks for clients that left only when its queue was quiet for a second, and a
     // probe is a stir.
     PROBE_EVERY_MS = 2500,
-    FROZEN_MS = 5000,       // unanswered probe without CPU use; at most the floor
+    FROZEN_MS = 5000, // unanswered probe without CPU use; at most the floor
 };
 
 void watchdog_reset(struct watchdog *w, int64_t now) {

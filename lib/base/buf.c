@@ -14,9 +14,7 @@ void buf_fini(struct buf *buf) {
     *buf = (struct buf){.max = buf->max};
 }
 
-const char *buf_bytes(const struct buf *buf) {
-    return buf->data ? buf->data + buf->start : "";
-}
+const char *buf_bytes(const struct buf *buf) { return buf->data ? buf->data + buf->start : ""; }
 
 bool buf_reserve(struct buf *buf, size_t extra) {
     if (extra > buf->max || buf->length > buf->max - extra)

@@ -7,13 +7,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-char *path_join(const char *dir, const char *name);       // an absolute name is returned as it is
-char *path_absolute(const char *path, struct err *err);   // resolves "." and "..", file may be absent
-char *path_home(void);                                    // $HOME, else the password file's
-char *path_expand(const char *path);                      // leading "~/" -> home
-char *path_config(const char *name);                      // $XDG_CONFIG_HOME/ancalagon/NAME
-char *path_state(const char *name);                       // $XDG_STATE_HOME/ancalagon/NAME
-char *path_cache(const char *name);                       // $XDG_CACHE_HOME/ancalagon/NAME
+char *path_join(const char *dir, const char *name);     // an absolute name is returned as it is
+char *path_absolute(const char *path, struct err *err); // resolves "." and "..", file may be absent
+char *path_home(void);                                  // $HOME, else the password file's
+char *path_expand(const char *path);                    // leading "~/" -> home
+char *path_config(const char *name);                    // $XDG_CONFIG_HOME/ancalagon/NAME
+char *path_state(const char *name);                     // $XDG_STATE_HOME/ancalagon/NAME
+char *path_cache(const char *name);                     // $XDG_CACHE_HOME/ancalagon/NAME
 
 // $XDG_RUNTIME_DIR/ancalagon, else /run/user/UID/ancalagon, else /tmp/ancalagon-UID.
 char *path_runtime(void);

@@ -108,7 +108,8 @@ bool str_to_duration_ms(const char *text, int64_t *out) {
 }
 
 bool str_to_bool(const char *text, bool *out) {
-    static const char *const yes[] = {"on", "true", "yes", "1"}, *const no[] = {"off", "false", "no", "0"};
+    static const char *const yes[] = {"on", "true", "yes", "1"}, *const no[] = {"off", "false",
+                                                                                "no", "0"};
     for (size_t i = 0; i < 4; i++) {
         if (strcasecmp(text, yes[i]) == 0)
             return *out = true;

@@ -11,10 +11,10 @@ struct span {
     size_t length;
 };
 
-struct span span_of(const char *text);                       // NULL gives an empty span
-bool span_is(struct span span, const char *text);            // exact
-bool span_is_nocase(struct span span, const char *text);     // ASCII case folded
-struct span span_trim(struct span span);                     // spaces and tabs at both ends
+struct span span_of(const char *text);                   // NULL gives an empty span
+bool span_is(struct span span, const char *text);        // exact
+bool span_is_nocase(struct span span, const char *text); // ASCII case folded
+struct span span_trim(struct span span);                 // spaces and tabs at both ends
 
 bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *suffix);

@@ -246,8 +246,7 @@ static void diagnose_signal(int number, const char *last, struct diagnosis *out)
         describe(out, CAUSE_BAD_FILE, FIX_DAMAGED,
                  "the model file changed or could not be read while in use (bus error)", NULL);
         return;
-    default:
-        break;
+    default: break;
     }
     char what[96];
     const char *name = strsignal(number);

@@ -159,16 +159,11 @@ void dialect_destroy(struct dialect *dialect) {
 
 const char *dialect_family_name(enum dialect_family family) {
     switch (family) {
-    case DIALECT_MAINLINE:
-        return "llama.cpp";
-    case DIALECT_OLD:
-        return "llama.cpp (older)";
-    case DIALECT_TQ3:
-        return "llama.cpp-tq3";
-    case DIALECT_IK:
-        return "ik_llama.cpp";
-    case DIALECT_UNKNOWN:
-        break;
+    case DIALECT_MAINLINE: return "llama.cpp";
+    case DIALECT_OLD: return "llama.cpp (older)";
+    case DIALECT_TQ3: return "llama.cpp-tq3";
+    case DIALECT_IK: return "ik_llama.cpp";
+    case DIALECT_UNKNOWN: break;
     }
     return "unknown";
 }
@@ -237,8 +232,7 @@ static struct dialect *run_probe(const char *path, struct err *err) {
     struct err ignored = {0};
     ask(path, "--version", devices_timeout_ms(), &version, &ignored);
     if (strstr(help_text, "--list-devices")) {
-        asked_devices =
-            ask(path, "--list-devices", devices_timeout_ms(), &devices, &ignored);
+        asked_devices = ask(path, "--list-devices", devices_timeout_ms(), &devices, &ignored);
         if (!asked_devices)
             log_warn("engine.devices path=%s why=\"%s\"", path, ignored.text);
     }
@@ -268,7 +262,7 @@ const struct dialect *dialect_probe(const char *path, struct err *err) {
         return NULL;
     }
     struct cached *entry;
-    SLIST_FOREACH(entry, &cache, link) {
+    SLIST_FOREACH (entry, &cache, link) {
         if (entry->inode == info.st_ino && entry->device == info.st_dev &&
             entry->size == info.st_size && entry->changed.tv_sec == info.st_mtim.tv_sec &&
             entry->changed.tv_nsec == info.st_mtim.tv_nsec &&

@@ -174,9 +174,7 @@ static void finish(struct child *child) {
 static void on_output(evutil_socket_t fd, short what, void *arg) {
     struct child *child = arg;
     switch (read_output(child)) {
-    case READING_DESTROYED:
-        release(child);
-        return;
+    case READING_DESTROYED: release(child); return;
     case READING_END:
         event_del(child->output_event);
         close(child->output);
@@ -185,8 +183,7 @@ static void on_output(evutil_socket_t fd, short what, void *arg) {
             finish(child);
         return;
     case READING_EMPTY:
-    case READING_MORE:
-        return;
+    case READING_MORE: return;
     }
 }
 
@@ -194,13 +191,10 @@ static void on_drained(evutil_socket_t fd, short what, void *arg) {
     struct child *child = arg;
     // The loop may have been too busy to read what was there all the time.
     switch (read_output(child)) {
-    case READING_DESTROYED:
-        release(child);
-        return;
+    case READING_DESTROYED: release(child); return;
     case READING_EMPTY:
     case READING_END:
-    case READING_MORE:
-        finish(child);
+    case READING_MORE: finish(child);
     }
 }
 
@@ -332,7 +326,7 @@ void child_destroy(struct child *child) {
 
 static bool is_ours(pid_t pid) {
     struct child *child;
-    LIST_FOREACH(child, &living, link) {
+    LIST_FOREACH (child, &living, link) {
         if (child->pid == pid)
             return true;
     }

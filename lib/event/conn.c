@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 enum {
-    LINGER_MS = 3000,             // how long conn_finish waits for the peer to take our last bytes
-    LINGER_DROP_BYTES = 1 << 20,  // and how much it reads and drops meanwhile
+    LINGER_MS = 3000,            // how long conn_finish waits for the peer to take our last bytes
+    LINGER_DROP_BYTES = 1 << 20, // and how much it reads and drops meanwhile
 };
 
 struct conn {
@@ -25,7 +25,7 @@ struct conn {
     struct buf out;
     struct span borrowed; // sent after `out`
     bool connecting, dead, paused, finishing, write_armed;
-    bool mute; // the peer reads no more; what it has sent is still to be read
+    bool mute;      // the peer reads no more; what it has sent is still to be read
     size_t dropped; // bytes read while finishing
     int64_t write_timeout_ms, progress_ms;
     struct timer write_timer;
@@ -106,8 +106,7 @@ struct conn *conn_open(struct loop *loop, int fd, size_t max_queue, const struct
                        void *arg) {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
-        address.ss_family != AF_UNIX)
+    if (getsockname(fd, (struct sockaddr *)&address, &length) == 0 && address.ss_family != AF_UNIX)
         tune_tcp(fd);
     struct conn *conn = conn_new(loop, fd, max_queue, ops, arg);
     event_add(&conn->readable, NULL);
@@ -172,8 +171,7 @@ static bool push(struct conn *conn, struct err *why) {
             arm_write(conn);
             return true;
         }
-        if (n < 0 && (errno == EPIPE || errno == ECONNRESET) && !conn->paused &&
-            !conn->finishing) {
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET) && !conn->paused && !conn->finishing) {
             conn->mute = true; // it may have answered before it left: reading tells
             buf_fini(&conn->out);
             conn->borrowed = (struct span){0};

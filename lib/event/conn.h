@@ -1,9 +1,9 @@
 // A non-blocking stream socket (TCP or unix) on the loop.
 //
-// Reading stays on from open to close unless paused, so a peer that leaves is seen at once. All that
-// one turn of the loop writes goes to the kernel as one send at its end; what the kernel does not
-// take is queued, up to a maximum. Not bufferevents: one recv and one send an event, no epoll_ctl,
-// is what makes relaying cheap (bench/gateway).
+// Reading stays on from open to close unless paused, so a peer that leaves is seen at once. All
+// that one turn of the loop writes goes to the kernel as one send at its end; what the kernel does
+// not take is queued, up to a maximum. Not bufferevents: one recv and one send an event, no
+// epoll_ctl, is what makes relaying cheap (bench/gateway).
 //
 // A conn may be destroyed from inside any of its callbacks: the socket closes at once, the memory
 // goes when the loop has unwound. No callback comes after conn_destroy.
@@ -32,8 +32,7 @@ struct conn *conn_open(struct loop *loop, int fd, size_t max_queue, const struct
                        void *arg);
 // Starts connecting; NULL when that fails at once (then nothing else will be called).
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t length,
-                          size_t max_queue, const struct conn_ops *ops, void *arg,
-                          struct err *err);
+                          size_t max_queue, const struct conn_ops *ops, void *arg, struct err *err);
 void conn_destroy(struct conn *conn); // NULL is fine
 
 // False when the queue would pass its maximum, or the conn is dead.
@@ -46,7 +45,7 @@ void conn_write_borrowed(struct conn *conn, struct span bytes);
 bool conn_disown(struct conn *conn); // copies what is left of the borrowed span; false: dropped it
 size_t conn_backlog(const struct conn *conn); // bytes not yet taken by the kernel
 
-void conn_pause(struct conn *conn);  // stop reading: the peer will block
+void conn_pause(struct conn *conn); // stop reading: the peer will block
 void conn_resume(struct conn *conn);
 void conn_set_callbacks(struct conn *conn, const struct conn_ops *ops, void *arg);
 

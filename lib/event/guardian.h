@@ -13,7 +13,7 @@ struct guardian;
 // program NULL, or if that fails, the fork itself does the work. To be called while there are no
 // threads.
 struct guardian *guardian_create(const char *program, struct err *err);
-int guardian_run(void); // the guardian's whole life, on standard input
+int guardian_run(void);                           // the guardian's whole life, on standard input
 void guardian_destroy(struct guardian *guardian); // ends it, killing nothing. NULL is fine
 void guardian_watch(struct guardian *guardian, pid_t group);
 void guardian_forget(struct guardian *guardian, pid_t group); // its group is gone: never reuse it

@@ -61,7 +61,9 @@ void loop_run(struct loop *loop) { event_base_dispatch(loop->base); }
 
 void loop_stop(struct loop *loop) { event_base_loopbreak(loop->base); }
 
-struct event_base *loop_base(struct loop *loop) { return loop->base; }
+struct event_base *loop_base(struct loop *loop) {
+    return loop->base;
+}
 
 int64_t loop_now_us(void) {
     struct timespec now;

@@ -134,14 +134,11 @@ static bool describe(const struct spawn_spec *spec, const struct failure *failur
                      struct err *err) {
     errno = failure->error;
     switch ((enum step)failure->step) {
-    case STEP_CWD:
-        return err_errno(err, "cannot start %s in %s", spec->path, spec->cwd);
+    case STEP_CWD: return err_errno(err, "cannot start %s in %s", spec->path, spec->cwd);
     case STEP_SANDBOX:
         return err_errno(err, "cannot start %s: the kernel refused its sandbox", spec->path);
-    case STEP_FILES:
-        return err_errno(err, "cannot start %s: its descriptors", spec->path);
-    case STEP_EXEC:
-        break;
+    case STEP_FILES: return err_errno(err, "cannot start %s: its descriptors", spec->path);
+    case STEP_EXEC: break;
     }
     err_errno(err, "cannot start %s", spec->path);
     if (err && (failure->error == ENOENT || failure->error == ENOTDIR))

@@ -86,10 +86,8 @@ static bool is_escape(unsigned char c) {
     case 'f':
     case 'n':
     case 'r':
-    case 't':
-        return true;
-    default:
-        return false;
+    case 't': return true;
+    default: return false;
     }
 }
 
@@ -266,19 +264,15 @@ static void take_max_tokens(struct scan *scan, const unsigned char *begin) {
 // Called after a scalar of the top-level object, from begin to scan->p.
 static bool take_member(struct scan *scan, const unsigned char *begin) {
     switch (scan->member) {
-    case MEMBER_MODEL:
-        return take_model(scan, begin);
+    case MEMBER_MODEL: return take_model(scan, begin);
     case MEMBER_STREAM:
         if (*begin == 't' || *begin == 'f') {
             scan->out->has_stream = true;
             scan->out->stream = *begin == 't';
         }
         return true;
-    case MEMBER_MAX_TOKENS:
-        take_max_tokens(scan, begin);
-        return true;
-    case MEMBER_OTHER:
-        break;
+    case MEMBER_MAX_TOKENS: take_max_tokens(scan, begin); return true;
+    case MEMBER_OTHER: break;
     }
     return true;
 }
@@ -326,14 +320,10 @@ static bool skip_number(struct scan *scan) {
 
 static bool skip_scalar(struct scan *scan) {
     switch (*scan->p) {
-    case '"':
-        return skip_string(scan);
-    case 't':
-        return skip_word(scan, "true");
-    case 'f':
-        return skip_word(scan, "false");
-    case 'n':
-        return skip_word(scan, "null");
+    case '"': return skip_string(scan);
+    case 't': return skip_word(scan, "true");
+    case 'f': return skip_word(scan, "false");
+    case 'n': return skip_word(scan, "null");
     case '-':
     case '0':
     case '1':
@@ -344,10 +334,8 @@ static bool skip_scalar(struct scan *scan) {
     case '6':
     case '7':
     case '8':
-    case '9':
-        return skip_number(scan);
-    default:
-        return fail(scan, "expected a value");
+    case '9': return skip_number(scan);
+    default: return fail(scan, "expected a value");
     }
 }
 

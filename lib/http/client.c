@@ -157,8 +157,7 @@ static struct http_call *obtain(struct http_peer *peer, struct err *err) {
         return NULL;
     }
     timer_init(&call->idle_timer, peer->loop, on_idle_timer, call);
-    call->parser =
-        http_parser_create(HTTP_RESPONSES, &http_default_limits, &parser_ops, call);
+    call->parser = http_parser_create(HTTP_RESPONSES, &http_default_limits, &parser_ops, call);
     return call;
 }
 

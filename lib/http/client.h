@@ -36,5 +36,5 @@ struct http_call *http_call_start(struct http_peer *peer, const char *method, st
                                   struct span fields, struct span body,
                                   const struct http_call_ops *ops, void *arg, struct err *err);
 void http_call_cancel(struct http_call *call);
-void http_call_pause(struct http_call *call);  // stop reading: the peer will block
+void http_call_pause(struct http_call *call); // stop reading: the peer will block
 void http_call_resume(struct http_call *call);

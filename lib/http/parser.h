@@ -12,7 +12,7 @@
 enum http_kind { HTTP_REQUESTS, HTTP_RESPONSES };
 
 struct http_limits {
-    size_t head_bytes;     // start line and fields
+    size_t head_bytes; // start line and fields
     size_t field_count;
     size_t overhead_bytes; // chunk sizes, extensions and trailers of one body
 };
@@ -50,6 +50,6 @@ void http_parser_reset(struct http_parser *parser);
 void http_parser_drop_head(struct http_parser *parser);
 // The response being read answers a HEAD request: it has no body.
 void http_parser_expect_no_body(struct http_parser *parser);
-bool http_parser_idle(const struct http_parser *parser);   // no byte of a message seen yet
-bool http_parser_done(const struct http_parser *parser);   // a whole message was seen
+bool http_parser_idle(const struct http_parser *parser); // no byte of a message seen yet
+bool http_parser_done(const struct http_parser *parser); // a whole message was seen
 const struct http_head *http_parser_head(const struct http_parser *parser);

@@ -273,8 +273,8 @@ static void refuse_connection(struct http_server *server, int fd) {
     evutil_closesocket(fd);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
-                      struct sockaddr *address, int length, void *arg) {
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+                      int length, void *arg) {
     struct http_server *server = arg;
     if (server->connections >= server->limits.connections) {
         refuse_connection(server, fd);
@@ -405,14 +405,13 @@ void http_reply_begin(struct http_exchange *exchange, unsigned status, const cha
     // Without the whole request read, the rest of it would be taken for the next one.
     if (!http_parser_done(exchange->parser) || (length < 0 && !exchange->chunked))
         exchange->keep_alive = false;
-    const char *connection = !exchange->keep_alive  ? "Connection: close\r\n"
+    const char *connection = !exchange->keep_alive ? "Connection: close\r\n"
                              : request->minor == 0 ? "Connection: keep-alive\r\n"
                                                    : "";
     char head[256], framing[48] = "";
     if (length >= 0)
         snprintf(framing, sizeof framing, "Content-Length: %lld\r\n", (long long)length);
-    int n = snprintf(head, sizeof head, "HTTP/1.1 %u %s\r\n%s%s", status,
-                     http_status_text(status),
+    int n = snprintf(head, sizeof head, "HTTP/1.1 %u %s\r\n%s%s", status, http_status_text(status),
                      exchange->chunked ? "Transfer-Encoding: chunked\r\n" : framing, connection);
     const struct span pieces[] = {{head, (size_t)n}, span_of(fields ? fields : ""), {"\r\n", 2}};
     conn_write_pieces(exchange->conn, pieces, 3);
@@ -441,9 +440,9 @@ bool http_reply_body(struct http_exchange *exchange, const void *bytes, size_t l
     }
     if (exchange->no_body)
         return true;
-    bool ok = !exchange->overflowed &&
-              (exchange->chunked ? write_chunk(exchange->conn, bytes, length)
-                                 : conn_write(exchange->conn, bytes, length));
+    bool ok =
+        !exchange->overflowed && (exchange->chunked ? write_chunk(exchange->conn, bytes, length)
+                                                    : conn_write(exchange->conn, bytes, length));
     exchange->overflowed = !ok;
     return ok;
 }

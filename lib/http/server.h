@@ -19,14 +19,14 @@ struct http_exchange;
 
 struct http_server_limits {
     struct http_limits head;
-    size_t body_bytes;          // one request's body; more is answered 413
-    size_t held_bytes;          // all request bodies together; more is answered 503
-    unsigned connections;       // more are answered 503 and closed
-    int64_t head_timeout_ms;    // from the first byte of a head to its last
-    int64_t body_timeout_ms;    // without a byte of the body
-    int64_t idle_timeout_ms;    // keep-alive without a request
-    int64_t write_timeout_ms;   // the client takes no byte although some wait
-    size_t write_queue_bytes;   // unsent bytes of one reply
+    size_t body_bytes;        // one request's body; more is answered 413
+    size_t held_bytes;        // all request bodies together; more is answered 503
+    unsigned connections;     // more are answered 503 and closed
+    int64_t head_timeout_ms;  // from the first byte of a head to its last
+    int64_t body_timeout_ms;  // without a byte of the body
+    int64_t idle_timeout_ms;  // keep-alive without a request
+    int64_t write_timeout_ms; // the client takes no byte although some wait
+    size_t write_queue_bytes; // unsent bytes of one reply
 };
 extern const struct http_server_limits http_server_default_limits;
 
@@ -46,7 +46,7 @@ struct http_handler {
 
 struct http_server *http_server_create(struct loop *loop, const struct http_server_limits *limits,
                                        const struct http_handler *handler, void *arg);
-void http_server_destroy(struct http_server *server);  // exchanges get on_gone
+void http_server_destroy(struct http_server *server); // exchanges get on_gone
 // Takes a listening socket over (systemd's, or one of http_listen_*).
 bool http_server_listen(struct http_server *server, int fd, struct err *err);
 void http_server_stop_listening(struct http_server *server);

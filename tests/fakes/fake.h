@@ -42,9 +42,9 @@ struct request_knobs {
     long token_bytes; /* pad each streamed token to this size */
     bool split;       /* cut chunks inside events and UTF-8 sequences, write them one by one */
     bool close_after_headers;
-    bool early_headers;  /* stream: headers at once, not with the first token */
-    bool prefill_stuck;  /* no prompt progress in /slots while first_ms passes */
-    bool stamp;          /* each token is the monotonic clock in ns: bench/load reads it */
+    bool early_headers; /* stream: headers at once, not with the first token */
+    bool prefill_stuck; /* no prompt progress in /slots while first_ms passes */
+    bool stamp;         /* each token is the monotonic clock in ns: bench/load reads it */
     enum fake_then then;
     enum fake_framing framing;
     char tag[128];
@@ -53,28 +53,28 @@ struct request_knobs {
 struct knobs {
     enum fake_dialect dialect;
     struct request_knobs request;
-    long load_ms;          /* 503 this long */
-    long health_503;       /* then 503 to this many health checks more */
+    long load_ms;    /* 503 this long */
+    long health_503; /* then 503 to this many health checks more */
     bool never_healthy;
-    bool health_hang;      /* /health is accepted and never answered */
-    bool late_bind;        /* listen only when loaded */
-    long wedge_after;      /* tokens, process-wide; -1 never */
-    long exit_at_start;    /* exit code; -1 never */
-    long exit_ms;          /* before exit_at_start */
-    long exit_after_ms;    /* exit 1 after; -1 never */
-    long stop_after_ms;    /* SIGSTOP after; -1 never */
-    long term_ms;          /* how long SIGTERM takes */
+    bool health_hang;   /* /health is accepted and never answered */
+    bool late_bind;     /* listen only when loaded */
+    long wedge_after;   /* tokens, process-wide; -1 never */
+    long exit_at_start; /* exit code; -1 never */
+    long exit_ms;       /* before exit_at_start */
+    long exit_after_ms; /* exit 1 after; -1 never */
+    long stop_after_ms; /* SIGSTOP after; -1 never */
+    long term_ms;       /* how long SIGTERM takes */
     bool ignore_sigterm;
-    bool fork_and_exit;    /* a grandchild keeps the pipe, the child is gone */
-    bool fork_child;       /* serve, with a stubborn grandchild */
-    bool stale_socket;     /* bind only if nobody left a socket file, and leave one */
-    long slot_delay;       /* ms added before each request runs */
-    long slots;            /* -1: what -np says; 0: no limit */
-    long log_flood;        /* lines on stderr at start */
-    long fault_starts;     /* faults only in the first N starts (counted beside the model); -1 all */
-    char cause[32];        /* text of exit_at_start: oom tensor load bind fit flag */
+    bool fork_and_exit; /* a grandchild keeps the pipe, the child is gone */
+    bool fork_child;    /* serve, with a stubborn grandchild */
+    bool stale_socket;  /* bind only if nobody left a socket file, and leave one */
+    long slot_delay;    /* ms added before each request runs */
+    long slots;         /* -1: what -np says; 0: no limit */
+    long log_flood;     /* lines on stderr at start */
+    long fault_starts;  /* faults only in the first N starts (counted beside the model); -1 all */
+    char cause[32];     /* text of exit_at_start: oom tensor load bind fit flag */
     char log_dir[512];
-    char exclusive[512];   /* lock file: two engines alive at once are noted in PATH.overlap */
+    char exclusive[512]; /* lock file: two engines alive at once are noted in PATH.overlap */
 };
 
 /* fake_flags.c */

@@ -61,22 +61,14 @@ enum fake_api answer_api(struct slice path) {
         const char *path;
         enum fake_api api;
     } table[] = {
-        {"/v1/chat/completions", API_CHAT},
-        {"/chat/completions", API_CHAT},
-        {"/v1/completions", API_COMPLETIONS},
-        {"/completions", API_NATIVE},
-        {"/completion", API_NATIVE},
-        {"/infill", API_NATIVE},
-        {"/v1/messages", API_MESSAGES},
-        {"/v1/messages/count_tokens", API_COUNT},
-        {"/v1/responses", API_RESPONSES},
-        {"/responses", API_RESPONSES},
-        {"/v1/embeddings", API_EMBEDDINGS},
-        {"/embeddings", API_EMBEDDINGS},
-        {"/v1/rerank", API_RERANK},
-        {"/rerank", API_RERANK},
-        {"/tokenize", API_TOKENIZE},
-        {"/detokenize", API_DETOKENIZE},
+        {"/v1/chat/completions", API_CHAT},   {"/chat/completions", API_CHAT},
+        {"/v1/completions", API_COMPLETIONS}, {"/completions", API_NATIVE},
+        {"/completion", API_NATIVE},          {"/infill", API_NATIVE},
+        {"/v1/messages", API_MESSAGES},       {"/v1/messages/count_tokens", API_COUNT},
+        {"/v1/responses", API_RESPONSES},     {"/responses", API_RESPONSES},
+        {"/v1/embeddings", API_EMBEDDINGS},   {"/embeddings", API_EMBEDDINGS},
+        {"/v1/rerank", API_RERANK},           {"/rerank", API_RERANK},
+        {"/tokenize", API_TOKENIZE},          {"/detokenize", API_DETOKENIZE},
         {"/apply-template", API_TEMPLATE},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -96,14 +88,15 @@ void answer_token_text(long index, char out[32]) {
 
 static void add_timings(struct text *out, const struct answer *a) {
     double per = a->tokens ? a->predicted_ms / (double)a->tokens : 0;
-    text_addf(out,
-              "\"timings\":{\"cache_n\":%ld,\"prompt_n\":%ld,\"prompt_ms\":%.3f,"
-              "\"prompt_per_token_ms\":%.3f,\"prompt_per_second\":%.3f,\"predicted_n\":%ld,"
-              "\"predicted_ms\":%.3f,\"predicted_per_token_ms\":%.3f,\"predicted_per_second\":%.3f}",
-              a->cached, a->prompt_tokens, a->prompt_ms,
-              a->prompt_tokens ? a->prompt_ms / (double)a->prompt_tokens : 0,
-              a->prompt_ms > 0 ? 1e3 * (double)a->prompt_tokens / a->prompt_ms : 0, a->tokens,
-              a->predicted_ms, per, per > 0 ? 1e3 / per : 0);
+    text_addf(
+        out,
+        "\"timings\":{\"cache_n\":%ld,\"prompt_n\":%ld,\"prompt_ms\":%.3f,"
+        "\"prompt_per_token_ms\":%.3f,\"prompt_per_second\":%.3f,\"predicted_n\":%ld,"
+        "\"predicted_ms\":%.3f,\"predicted_per_token_ms\":%.3f,\"predicted_per_second\":%.3f}",
+        a->cached, a->prompt_tokens, a->prompt_ms,
+        a->prompt_tokens ? a->prompt_ms / (double)a->prompt_tokens : 0,
+        a->prompt_ms > 0 ? 1e3 * (double)a->prompt_tokens / a->prompt_ms : 0, a->tokens,
+        a->predicted_ms, per, per > 0 ? 1e3 / per : 0);
 }
 
 static void add_usage(struct text *out, const struct answer *a) {
@@ -120,9 +113,7 @@ static void add_witness(struct text *out, const struct answer *a) {
     text_addf(out, "\"}");
 }
 
-static long created(void) {
-    return (long)time(NULL);
-}
+static long created(void) { return (long)time(NULL); }
 
 static void chat_chunk(struct text *out, const struct answer *a, const char *choices) {
     text_addf(out,
@@ -319,10 +310,11 @@ static void whole_chat(struct text *head, struct text *tail, const struct answer
 }
 
 static void whole_messages(struct text *head, struct text *tail, const struct answer *a) {
-    text_addf(head,
-              "{\"id\":\"chatcmpl-fake%lu\",\"type\":\"message\",\"role\":\"assistant\",\"content\":"
-              "[{\"type\":\"text\",\"text\":\"",
-              a->id);
+    text_addf(
+        head,
+        "{\"id\":\"chatcmpl-fake%lu\",\"type\":\"message\",\"role\":\"assistant\",\"content\":"
+        "[{\"type\":\"text\",\"text\":\"",
+        a->id);
     whole_text(head, a);
     text_addf(tail,
               "\"}],\"model\":\"%s\",\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":"
@@ -339,11 +331,12 @@ static void whole_responses(struct text *head, struct text *tail, const struct a
               "\"annotations\":[],\"logprobs\":[],\"text\":\"",
               created(), created(), a->id, a->model);
     whole_text(head, a);
-    text_addf(tail,
-              "\"}],\"id\":\"msg_fake%lu\",\"role\":\"assistant\",\"status\":\"completed\",\"type\":"
-              "\"message\"}],\"status\":\"completed\",\"usage\":{\"input_tokens\":%ld,"
-              "\"output_tokens\":%ld,\"total_tokens\":%ld},",
-              a->id, a->prompt_tokens, a->tokens, a->prompt_tokens + a->tokens);
+    text_addf(
+        tail,
+        "\"}],\"id\":\"msg_fake%lu\",\"role\":\"assistant\",\"status\":\"completed\",\"type\":"
+        "\"message\"}],\"status\":\"completed\",\"usage\":{\"input_tokens\":%ld,"
+        "\"output_tokens\":%ld,\"total_tokens\":%ld},",
+        a->id, a->prompt_tokens, a->tokens, a->prompt_tokens + a->tokens);
     add_witness(tail, a);
     text_addf(tail, "}");
 }
@@ -364,17 +357,14 @@ static void whole_small(struct text *head, struct text *tail, const struct answe
                   "\"padding\":\"",
                   a->model, a->prompt_tokens, a->prompt_tokens);
         break;
-    case API_TOKENIZE:
-        text_addf(head, "{\"tokens\":[1,15043,3186],\"padding\":\"");
-        break;
+    case API_TOKENIZE: text_addf(head, "{\"tokens\":[1,15043,3186],\"padding\":\""); break;
     case API_COUNT:
         text_addf(head, "{\"input_tokens\":%ld,\"padding\":\"", a->prompt_tokens);
         break;
     case API_TEMPLATE:
         text_addf(head, "{\"prompt\":\"<|im_start|>user\\nhi<|im_end|>\\n\",\"padding\":\"");
         break;
-    default:
-        text_addf(head, "{\"content\":\"Hello\",\"padding\":\"");
+    default: text_addf(head, "{\"content\":\"Hello\",\"padding\":\"");
     }
     text_addf(tail, "\",");
     add_witness(tail, a);
@@ -383,15 +373,9 @@ static void whole_small(struct text *head, struct text *tail, const struct answe
 
 void answer_whole(struct text *head, struct text *tail, const struct answer *a) {
     switch (a->api) {
-    case API_MESSAGES:
-        whole_messages(head, tail, a);
-        return;
-    case API_RESPONSES:
-        whole_responses(head, tail, a);
-        return;
-    case API_CHAT:
-        whole_chat(head, tail, a);
-        break;
+    case API_MESSAGES: whole_messages(head, tail, a); return;
+    case API_RESPONSES: whole_responses(head, tail, a); return;
+    case API_CHAT: whole_chat(head, tail, a); break;
     case API_COMPLETIONS:
         text_addf(head, "{\"choices\":[{\"text\":\"");
         whole_text(head, a);
@@ -405,9 +389,7 @@ void answer_whole(struct text *head, struct text *tail, const struct answer *a) 
         whole_text(head, a);
         text_addf(tail, "\",\"tokens\":[],\"id_slot\":0,\"stop\":true,\"model\":\"%s\",", a->model);
         break;
-    default:
-        whole_small(head, tail, a);
-        return;
+    default: whole_small(head, tail, a); return;
     }
     add_usage(tail, a);
     text_addf(tail, ",");

@@ -20,9 +20,9 @@ struct job {
     bool stream, headers_sent, report_progress, chunked;
     bool holds_slot;
     uint64_t start_ns, first_ns;
-    long said;          /* tokens sent so far */
+    long said; /* tokens sent so far */
     long pad_left;
-    struct text tail;   /* what follows the padding */
+    struct text tail; /* what follows the padding */
     struct conn *next_waiting;
 };
 
@@ -33,7 +33,7 @@ struct conn {
     struct text in, out;
     size_t out_off;
     bool keep_alive, http_1_0, close_when_flushed, muted, said_continue;
-    bool broken;              /* to be destroyed when the current event has been handled */
+    bool broken; /* to be destroyed when the current event has been handled */
     struct conn *next_broken;
     uint64_t due_ns; /* 0: no timer */
     size_t heap_at;
@@ -72,8 +72,8 @@ void conn_error(struct conn *conn, int status, const char *kind, const char *mes
 
 /* fake_job.c. A call may leave the connection broken, but never frees it. */
 void job_begin(struct conn *conn, const struct request *request, enum fake_api api);
-void job_step(struct conn *conn);           /* its time has come */
-void job_drained(struct conn *conn);        /* its output was written: pour more */
-void job_abandoned(struct conn *conn);      /* the client has left */
+void job_step(struct conn *conn);      /* its time has come */
+void job_drained(struct conn *conn);   /* its output was written: pour more */
+void job_abandoned(struct conn *conn); /* the client has left */
 void job_slots_json(struct text *out, long total);
 long slot_limit(void); /* 0: none */

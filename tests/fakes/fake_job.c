@@ -224,9 +224,7 @@ static void stick(struct conn *conn) {
     conn->job.phase = JOB_STUCK;
 }
 
-static void die(int signal_number) {
-    kill(getpid(), signal_number);
-}
+static void die(int signal_number) { kill(getpid(), signal_number); }
 
 /* The failures that a request can ask for, after its tokens. Returns true when it was one. */
 static bool fail(struct conn *conn) {
@@ -235,8 +233,7 @@ static bool fail(struct conn *conn) {
     switch (job->knobs.then) {
     case THEN_FINISH:
     case THEN_NO_LAST_CHUNK:
-    case THEN_NO_DONE:
-        return false;
+    case THEN_NO_DONE: return false;
     case THEN_WEDGE:
         wedged = true;
         /* fall through */
@@ -361,8 +358,7 @@ static bool prefill(struct conn *conn) {
     if (job->report_progress && job->stream) {
         say_headers(conn);
         struct text text = {0};
-        answer_progress(&text, &job->answer, prefill_done(job),
-                        (long)((now - job->start_ns) / MS));
+        answer_progress(&text, &job->answer, prefill_done(job), (long)((now - job->start_ns) / MS));
         say(conn, &text);
         free(text.at);
         next = now + 50 * MS < end ? now + 50 * MS : end;
@@ -432,9 +428,7 @@ static void read_body(struct job *job, struct slice body) {
     }
 }
 
-static bool can_stream(enum fake_api api) {
-    return api <= API_RESPONSES;
-}
+static bool can_stream(enum fake_api api) { return api <= API_RESPONSES; }
 
 void job_begin(struct conn *conn, const struct request *request, enum fake_api api) {
     static unsigned long ids;

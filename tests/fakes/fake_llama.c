@@ -2,8 +2,8 @@
  * the record of how it was started. */
 #include "fake.h"
 
-#include <errno.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -146,8 +146,8 @@ static void log_start(const struct knobs *knobs, char **argv) {
     struct timespec now;
     prctl(PR_GET_PDEATHSIG, &death_signal);
     clock_gettime(CLOCK_MONOTONIC, &now);
-    text_addf(&out, "{\"pid\":%d,\"ppid\":%d,\"pgid\":%d,\"sid\":%d,\"pdeathsig\":%d,", (int)getpid(),
-              (int)getppid(), (int)getpgrp(), (int)getsid(0), death_signal);
+    text_addf(&out, "{\"pid\":%d,\"ppid\":%d,\"pgid\":%d,\"sid\":%d,\"pdeathsig\":%d,",
+              (int)getpid(), (int)getppid(), (int)getpgrp(), (int)getsid(0), death_signal);
     text_addf(&out, "\"no_new_privs\":%ld,\"seccomp\":%ld,", status_number("NoNewPrivs:"),
               status_number("Seccomp:"));
     text_addf(&out, "\"start_ns\":%lld,", (long long)now.tv_sec * 1000000000 + now.tv_nsec);

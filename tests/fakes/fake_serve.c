@@ -101,9 +101,7 @@ void conn_each(void (*visit)(struct conn *conn, void *context), void *context) {
             visit(conns[fd], context);
 }
 
-size_t conn_pending(const struct conn *conn) {
-    return conn->out.len - conn->out_off;
-}
+size_t conn_pending(const struct conn *conn) { return conn->out.len - conn->out_off; }
 
 static void conn_break(struct conn *conn) {
     if (conn->broken)
@@ -176,9 +174,7 @@ bool conn_flush(struct conn *conn) {
     return !conn->broken;
 }
 
-void conn_finish(struct conn *conn) {
-    conn->close_when_flushed = true;
-}
+void conn_finish(struct conn *conn) { conn->close_when_flushed = true; }
 
 void conn_reply(struct conn *conn, int status, const char *type, const struct text *body) {
     char head[256];
@@ -363,8 +359,7 @@ static void route(struct conn *conn, const struct request *request) {
         health(conn);
         return;
     }
-    bool open_path =
-        slice_is(request->path, "/v1/models") || slice_is(request->path, "/models");
+    bool open_path = slice_is(request->path, "/v1/models") || slice_is(request->path, "/models");
     if (!open_path && !has_key(request)) {
         conn_error(conn, 401, "authentication_error", "Invalid API Key");
         return;
@@ -509,8 +504,8 @@ static bool take_request(struct conn *conn) {
     size_t line = strcspn(in->at, "\r");
     conn->http_1_0 = line >= 8 && memcmp(in->at + line - 8, "HTTP/1.0", 8) == 0;
     struct slice connection = header(request.head, "connection");
-    conn->keep_alive = !conn->http_1_0 && !(connection.len == 5 &&
-                                            strncasecmp(connection.at, "close", 5) == 0);
+    conn->keep_alive =
+        !conn->http_1_0 && !(connection.len == 5 && strncasecmp(connection.at, "close", 5) == 0);
     conn->said_continue = false;
     remember(&request);
     route(conn, &request);
@@ -642,8 +637,8 @@ static bool open_listener(void) {
     const char *port = the_args->port ? the_args->port : "8080";
     size_t len = strlen(host);
     bool is_unix = len > 5 && strcmp(host + len - 5, ".sock") == 0;
-    listen_fd = is_unix && the_knobs->dialect != DIALECT_IK ? listen_unix(host)
-                                                            : listen_tcp(host, port);
+    listen_fd =
+        is_unix && the_knobs->dialect != DIALECT_IK ? listen_unix(host) : listen_tcp(host, port);
     if (listen_fd < 0) {
         fprintf(stderr,
                 "srv    operator(): couldn't bind HTTP server socket, hostname: %s, port: %s\n"

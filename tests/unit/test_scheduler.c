@@ -160,59 +160,24 @@ static void play(struct world *world, const char *word) {
                                 : NULL;
     int64_t now = world->now;
     switch (word[0]) {
-    case '+':
-        enqueue(world, word + 1);
-        break;
-    case '-':
-        scheduler_leave(ticket, now);
-        break;
-    case '!':
-        scheduler_answering(ticket, now);
-        break;
-    case 'R':
-        scheduler_ready(lane, word[2] > ' ' ? (unsigned)(word[2] - '0') : 0, now);
-        break;
-    case 'F':
-        scheduler_failed(lane, &broken, now);
-        break;
-    case 'D':
-        scheduler_died(lane, &broken, now);
-        break;
-    case 'S':
-        scheduler_stopped(lane, now);
-        break;
-    case 'L':
-        lane_set_limit(lane, (unsigned)(word[2] - '0'));
-        break;
-    case 'C':
-        scheduler_condemn(lane);
-        break;
-    case 'Q':
-        scheduler_requeue(ticket);
-        break;
-    case 'O':
-        lane_succeeded(lane);
-        break;
-    case '*':
-        scheduler_demand(lane, now);
-        break;
-    case 'o':
-        scheduler_off(world->scheduler, now);
-        break;
-    case 'U':
-        scheduler_restart(lane, now);
-        break;
-    case 'X':
-        scheduler_retire(lane, now);
-        break;
-    case '>':
-        pass(world, strtol(word + 1, NULL, 10));
-        break;
-    case '=':
-        world->mode = word[1] == '-' ? '\0' : word[1];
-        break;
-    default:
-        fail_msg("what is %s?", word);
+    case '+': enqueue(world, word + 1); break;
+    case '-': scheduler_leave(ticket, now); break;
+    case '!': scheduler_answering(ticket, now); break;
+    case 'R': scheduler_ready(lane, word[2] > ' ' ? (unsigned)(word[2] - '0') : 0, now); break;
+    case 'F': scheduler_failed(lane, &broken, now); break;
+    case 'D': scheduler_died(lane, &broken, now); break;
+    case 'S': scheduler_stopped(lane, now); break;
+    case 'L': lane_set_limit(lane, (unsigned)(word[2] - '0')); break;
+    case 'C': scheduler_condemn(lane); break;
+    case 'Q': scheduler_requeue(ticket); break;
+    case 'O': lane_succeeded(lane); break;
+    case '*': scheduler_demand(lane, now); break;
+    case 'o': scheduler_off(world->scheduler, now); break;
+    case 'U': scheduler_restart(lane, now); break;
+    case 'X': scheduler_retire(lane, now); break;
+    case '>': pass(world, strtol(word + 1, NULL, 10)); break;
+    case '=': world->mode = word[1] == '-' ? '\0' : word[1]; break;
+    default: fail_msg("what is %s?", word);
     }
 }
 
