@@ -119,7 +119,7 @@ static int open_sockets(struct notify *notify, const struct config *config, int 
     }
     *exposed = false;
     for (int i = 0; i < count; i++) {
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = {0};
         socklen_t length = sizeof address;
         if (getsockname(fds[i], (struct sockaddr *)&address, &length) != 0 ||
             !is_loopback((struct sockaddr *)&address))
@@ -131,7 +131,7 @@ static int open_sockets(struct notify *notify, const struct config *config, int 
 // The address as clients would write it; the port may have been 0.
 static void describe_listen(struct server *server, int fd) {
     const struct config *config = server->config;
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
     unsigned port = config->listen_port;
     if (getsockname(fd, (struct sockaddr *)&address, &length) == 0) {

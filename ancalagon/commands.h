@@ -13,7 +13,6 @@ enum exit_status {
 };
 
 int cmd_serve(int argc, char **argv);
-int cmd_serve(int argc, char **argv);
 int cmd_lmswitch(int argc, char **argv); // PRESET or one of the words below
 int cmd_switch(int argc, char **argv);
 int cmd_off(int argc, char **argv);

@@ -90,6 +90,8 @@ static bool is_port(const char *text, size_t length) {
 // "name:port", "[::1]:port" -> the name, lower case, without brackets; empty when malformed.
 static void host_name_of(struct span host, char out[MAX_HOST + 1]) {
     out[0] = '\0';
+    if (!host.data || host.length == 0)
+        return;
     const char *colon = memrchr(host.data, ':', host.length);
     const char *bracket = memchr(host.data, ']', host.length);
     if (colon && (!bracket || colon > bracket)) {

@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "format/json.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -234,6 +235,7 @@ static bool carry_out(struct install *install, struct item *item, struct err *er
     switch (item->act) {
     case INSTALL_CREATE:
     case INSTALL_UPDATE:
+        assert(item->content);
         if (!make_folders(install, item->path, err) ||
             !path_write_file(item->path, item->content, strlen(item->content), 0644, err))
             return false;

@@ -37,4 +37,5 @@ bool dialect_spell(const struct dialect *dialect, const struct setting *settings
 
 // The one name we use for a setting, whatever alias was written: "ngl", "n-gpu-layers" and
 // "--gpu_layers" are "gpu-layers". The caller frees.
-char *setting_canonical(const struct dialect *dialect, const char *name);
+char *setting_canonical(const struct dialect *dialect, const char *name)
+    __attribute__((returns_nonnull));

@@ -104,7 +104,7 @@ static void tune_tcp(int fd) {
 
 struct conn *conn_open(struct loop *loop, int fd, size_t max_queue, const struct conn_ops *ops,
                        void *arg) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
     if (getsockname(fd, (struct sockaddr *)&address, &length) == 0 && address.ss_family != AF_UNIX)
         tune_tcp(fd);
