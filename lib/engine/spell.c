@@ -5,6 +5,7 @@
 #include "engine/settings.h"
 
 #include <stdarg.h>
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -570,6 +571,7 @@ static void spell_one(struct speller *speller, const char *name, const char *val
 // "no-perf = on" is "perf = off", and so on.
 static void spell_setting(struct speller *speller, const struct setting *setting) {
     char *name = setting_canonical(speller->dialect, setting->name);
+    assert(name);
     const char *value = setting->value;
     const char *positive = str_starts(name, "no-") ? name + strlen("no-") : NULL;
     const struct help_flag *flag = positive ? find_flag(speller->dialect, positive) : NULL;
