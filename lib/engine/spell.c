@@ -4,8 +4,8 @@
 #include "base/str.h"
 #include "engine/settings.h"
 
-#include <stdarg.h>
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

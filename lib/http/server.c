@@ -497,10 +497,10 @@ void http_reply(struct http_exchange *exchange, unsigned status, const char *typ
                 const char *fields, const void *body, size_t length) {
     if (exchange->gone)
         return;
-    char lines[512];
-    snprintf(lines, sizeof lines, "%s%s%s%s", type ? "Content-Type: " : "", type ? type : "",
-             type ? "\r\n" : "", fields ? fields : "");
+    char *lines = mem_printf("%s%s%s%s", type ? "Content-Type: " : "", type ? type : "",
+                             type ? "\r\n" : "", fields ? fields : "");
     http_reply_begin(exchange, status, lines, (int64_t)length);
+    mem_free(lines);
     http_reply_body(exchange, body, length);
     http_reply_end(exchange);
 }
