@@ -224,6 +224,8 @@ static void on_watch(void *arg) {
         watchdog_reset(&service->watchdog, now); // it owes nothing: silence is fine
         return;
     }
+    if (now - service->watchdog.last_ms < WATCH_EVERY_MS)
+        return; // tokens come: not worth a look at /proc
     struct watchdog_view view = {
         .now_ms = now,
         .floor_ms = service->server->config->stall_timeout_ms,
