@@ -45,10 +45,12 @@ class Switching(Scenario):
             finally:
                 done.set()
 
+        for preset in "abc":  # long enough in between for the sampler to look
+            self.world.fake(preset, load_ms=30)
         with Sampler(self.world) as sampler:
             in_threads(5, lambda i: switcher(i) if i == 4 else client(i), 110)
         self.assertLessEqual(sampler.most, 1, f"seed {seed}: {sampler.witness}")
-        self.assertGreater(sampler.samples, 50)
+        self.assertGreater(sampler.samples, 20, "too few looks to mean anything")
         self.assertEqual(self.world.overlaps(), [])
         for asked, model, tag, got in answers:
             self.assertEqual((f"{asked}.gguf", tag), (model, got), f"seed {seed}")
