@@ -3,7 +3,7 @@
 //   server   the whole: config, groups, both HTTP fronts
 //   service  one preset at run time: its lane in the scheduler, its engine when loaded, its log,
 //            its counters. A service outlives engines and config reloads.
-//   request  one proxied call (proxy.c), from its body's last byte to its reply's
+//   request  one proxied call (request.h), from its body's last byte to its reply's
 #pragma once
 
 #include "config.h"
@@ -95,8 +95,10 @@ int service_pid(const struct service *service);          // 0 when off
 const char *service_auth(struct service *service);       // header line for the engine, or ""
 void service_progress(struct service *service);          // the engine moved
 
-// proxy.c
+// front.c
 extern const struct http_handler proxy_handler; // arg = struct server
+
+// request.c
 void proxy_admit(struct ticket *ticket, void *arg);
 void proxy_refuse(struct ticket *ticket, const struct err *why, int64_t retry_ms, void *arg);
 void proxy_fail_running(struct service *service, const struct err *why);

@@ -1,0 +1,59 @@
+// One proxied call, from its body's last byte to the last byte of its reply. Shared by the three
+// files that serve it, and by no other:
+//   front.c    the client's side: may it ask, which preset is meant
+//   request.c  its life: admitted, refused, failed, cancelled; one way out
+//   relay.c    the engine's answer on its way back
+#pragma once
+
+#include "route.h"
+#include "server.h"
+
+enum {
+    REQUEST_MAX_PARTIAL = 1 << 20, // of an event that is not complete; a longer one goes in pieces
+    REQUEST_MAX_FIELDS = 48 * 1024,
+};
+
+struct request {
+    TAILQ_ENTRY(request) link; // in service->requests
+    struct ticket ticket;
+    struct service *service;
+    struct http_exchange *exchange;
+    struct http_call *call;
+    const struct route *route;
+    uint64_t id;
+    char client[64]; // for status: address; empty until asked for
+    bool stream;     // the client asked for server-sent events
+    bool committed;  // we sent the stream's head before the engine answered
+    bool sse;        // the engine answers with events
+    bool opened;     // the first of them has passed
+    bool unframed;   // its answer ends where the connection does
+    bool held;       // it answers whole: kept in `partial` until it is, so that a cut can be told
+    bool translate;  // its error is collected in `partial`, to be told in the client's protocol
+    bool paused;
+    bool retried; // its first engine died before it did anything for it
+    bool empty;   // no byte of it came
+    bool lost;    // its engine's connection broke; waiting to hear why
+    unsigned status;
+    int64_t length;     // Content-Length of the engine's answer, -1 = unknown
+    struct buf fields;  // of an answer that is held
+    struct buf partial; // of an event, an answer, or an engine's error
+    struct timer timer; // commit, then pings
+    int64_t arrived_ms, admitted_ms, sent_ms;
+};
+
+// request.c
+struct request *request_create(struct service *service, struct http_exchange *exchange,
+                               const struct route *route);
+void request_end(struct request *request); // gives back all it holds, whatever its state
+void request_fail(struct request *request, unsigned status, const struct err *why,
+                  int64_t retry_ms); // tells the client, then ends
+// An error as the reply to an exchange, with or without a request.
+void reply_error(struct server *server, struct http_exchange *exchange, enum protocol protocol,
+                 unsigned status, const char *message, const char *code, int64_t retry_ms);
+void fields_with_cors(struct server *server, struct http_exchange *exchange, const char *fields,
+                      struct buf *out);
+
+// relay.c
+extern const struct http_call_ops relay_ops; // arg = struct request
+void relay_on_timer(void *arg);              // the request's timer: stream head, pings, autopsy
+void relay_on_drain(struct http_exchange *exchange, void *arg);
