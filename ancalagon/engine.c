@@ -390,6 +390,8 @@ struct engine *engine_start(struct launch_context *context, const struct preset 
         err_errno(err, "cannot read the model %s", preset->model);
         return NULL;
     }
+    if (!path_make_private(context->runtime_dir, err)) // cleaners of /tmp may have taken it
+        return NULL;
     struct engine *engine = mem_alloc(sizeof *engine);
     engine->context = context;
     engine->ops = ops;

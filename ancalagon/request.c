@@ -246,8 +246,11 @@ void proxy_admit(struct ticket *ticket, void *arg) {
     buf_fini(&fields);
     service_progress(service);
     if (!request->call) {
+        bool unreachable = err.code == ERR_NOTFOUND; // its socket was removed: it is of no use
         err_context(&err, "cannot reach the engine of preset %s", lane_name(service->lane));
         request_fail(request, 502, &err, 0);
+        if (unreachable)
+            service_kill(service, &err);
     }
 }
 

@@ -124,7 +124,10 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
     if (address->sa_family != AF_UNIX)
         tune_tcp(fd);
     if (connect(fd, address, length) != 0 && errno != EINPROGRESS) {
+        bool absent = errno == ENOENT || errno == ECONNREFUSED;
         err_errno(err, "cannot connect");
+        if (err && absent)
+            err->code = ERR_NOTFOUND;
         close(fd);
         return NULL;
     }

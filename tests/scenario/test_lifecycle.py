@@ -1,8 +1,10 @@
 """Starts, ends, reloads, idle time, frozen engines."""
+import glob
 import os
 import signal
 import socket
 import threading
+import time
 import unittest
 
 from harness import (ANTHROPIC, OPENAI, Scenario, alive, eventually, in_threads,
@@ -252,6 +254,16 @@ class Watchdog(Scenario):
             self.assertTrue(stream.complete)
             self.assertIn("error", events[-1].json() if i % 2 else events[-1].name)
         self.chat_ok()
+
+    def test_socket_removed(self):
+        """Cleaners of /tmp take sockets away: the engine behind it is of no use, a new one is."""
+        pid = self.chat_ok()["fake"]["pid"]
+        for path in glob.glob(self.world.path("run", "ancalagon", "*", "e*.sock")):
+            os.unlink(path)
+        time.sleep(3)  # until the kept connections to it are closed
+        self.chat()  # may be told, may be served
+        self.assertNotEqual(self.chat_ok(timeout=30)["fake"]["pid"], pid)
+        eventually(lambda: not alive(pid), "the unreachable one is gone")
 
     def test_no_zombies(self):
         for _ in range(5):
