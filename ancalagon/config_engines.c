@@ -16,20 +16,14 @@ static void check_preset(struct config *config, const struct preset *preset) {
     const struct dialect *dialect = dialect_probe(preset->engine_path, &err);
     if (!dialect)
         return; // told by config_load already
-    struct launch_spec spec;
     struct launch launch;
-    preset_launch_init(&spec, preset, dialect);
-    spec.socket = dialect->unix_socket ? "e.sock" : NULL;
-    spec.port = 1;
-    spec.api_key = "-";
-    launch_build(&spec, &launch);
+    preset_launch_try(preset, dialect, &launch);
     for (size_t i = 0; i < launch.problems.count; i++) {
         const struct problem *problem = &launch.problems.items[i];
         config_problem(config, problem->is_error ? CONFIG_ERROR : CONFIG_WARNING,
                        line_of(preset, problem->setting), "%s", problem->text);
     }
     launch_fini(&launch);
-    preset_launch_fini(&spec);
 }
 
 void config_check_engines(struct config *config) {

@@ -343,13 +343,6 @@ static void warn_problems(const struct preset *preset, const struct problems *pr
             log_warn("engine.setting preset=%s why=\"%s\"", preset->name, problems->items[i].text);
 }
 
-static bool first_error(const struct problems *problems, struct err *err) {
-    for (size_t i = 0; i < problems->count; i++)
-        if (problems->items[i].is_error)
-            return err_set(err, ERR_INVALID, "%s", problems->items[i].text);
-    return err_set(err, ERR_INVALID, "the engine cannot do what the preset asks");
-}
-
 static bool spawn(struct engine *engine, const struct preset *preset,
                   const struct launch_spec *spec, struct err *err) {
     struct launch launch;
@@ -374,7 +367,7 @@ static bool spawn(struct engine *engine, const struct preset *preset,
         if (ok)
             guardian_watch(engine->context->guardian, engine->group = child_pid(engine->child));
     } else {
-        first_error(&launch.problems, err);
+        preset_launch_error(&launch.problems, err);
     }
     launch_fini(&launch);
     return ok;

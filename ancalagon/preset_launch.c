@@ -25,3 +25,22 @@ void preset_launch_fini(struct launch_spec *spec) {
     mem_free((void *)spec->settings);
     spec->settings = NULL;
 }
+
+bool preset_launch_try(const struct preset *preset, const struct dialect *dialect,
+                       struct launch *launch) {
+    struct launch_spec spec;
+    preset_launch_init(&spec, preset, dialect);
+    spec.socket = dialect->unix_socket ? "e.sock" : NULL;
+    spec.port = 1;
+    spec.api_key = "-";
+    bool ok = launch_build(&spec, launch);
+    preset_launch_fini(&spec);
+    return ok;
+}
+
+bool preset_launch_error(const struct problems *problems, struct err *err) {
+    for (size_t i = 0; i < problems->count; i++)
+        if (problems->items[i].is_error)
+            return err_set(err, ERR_INVALID, "%s", problems->items[i].text);
+    return err_set(err, ERR_INVALID, "the engine cannot do what the preset asks");
+}

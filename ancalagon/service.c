@@ -133,21 +133,10 @@ static const struct engine_ops engine_ops = {on_ready, on_exit, on_line, on_prob
 
 static bool settings_fit(const struct preset *preset, const struct dialect *dialect,
                          struct err *err) {
-    struct launch_spec spec;
     struct launch launch;
-    preset_launch_init(&spec, preset, dialect);
-    spec.socket = dialect->unix_socket ? "e.sock" : NULL; // where it listens is not in question
-    spec.port = 1;
-    spec.api_key = "-";
-    bool ok = launch_build(&spec, &launch);
-    for (size_t i = 0; !ok && i < launch.problems.count; i++) {
-        if (launch.problems.items[i].is_error) {
-            err_set(err, ERR_INVALID, "%s", launch.problems.items[i].text);
-            break;
-        }
-    }
+    bool ok =
+        preset_launch_try(preset, dialect, &launch) || preset_launch_error(&launch.problems, err);
     launch_fini(&launch);
-    preset_launch_fini(&spec);
     return ok;
 }
 

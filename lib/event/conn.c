@@ -264,11 +264,6 @@ void conn_resume(struct conn *conn) {
         event_add(&conn->readable, NULL);
 }
 
-void conn_set_callbacks(struct conn *conn, const struct conn_ops *ops, void *arg) {
-    conn->ops = ops;
-    conn->arg = arg;
-}
-
 void conn_set_write_timeout(struct conn *conn, int64_t timeout_ms) {
     conn->write_timeout_ms = timeout_ms;
 }
@@ -301,8 +296,6 @@ void conn_finish(struct conn *conn) {
     conn->progress_ms = loop_now_ms();
     timer_start(&conn->write_timer, LINGER_MS);
 }
-
-int conn_fd(const struct conn *conn) { return conn->fd; }
 
 static bool finish_connect(struct conn *conn, struct err *why) {
     int error = 0;

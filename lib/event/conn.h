@@ -48,7 +48,6 @@ size_t conn_backlog(const struct conn *conn); // bytes not yet taken by the kern
 
 void conn_pause(struct conn *conn); // stop reading: the peer will block
 void conn_resume(struct conn *conn);
-void conn_set_callbacks(struct conn *conn, const struct conn_ops *ops, void *arg);
 
 // Ends the connection when peer takes no byte for this long while bytes wait; 0 = never.
 void conn_set_write_timeout(struct conn *conn, int64_t timeout_ms);
@@ -56,4 +55,3 @@ void conn_set_write_timeout(struct conn *conn, int64_t timeout_ms);
 // a few seconds for the peer. Reads and drops what still arrives, so that the peer gets to read
 // our last bytes instead of a reset.
 void conn_finish(struct conn *conn);
-int conn_fd(const struct conn *conn);
