@@ -1,0 +1,93 @@
+// Headers of GGUF files (versions 2 and 3): metadata and the list of tensors, never their data.
+// Files come from strangers: every count, length and offset is checked against the file and against
+// the limits below before it is used. The file is read once, front to back, through a small window,
+// so that an 18 GB model with 250,000 tokens costs a few hundred KB and some milliseconds.
+//
+// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+#include "format/gguf_type.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    GGUF_DIMS_MAX = 4,
+    GGUF_SPLITS_MAX = 1024,
+    GGUF_TENSORS_MAX = 1 << 20,
+    GGUF_KEYS_MAX = 1 << 16,
+    GGUF_NAME_MAX = 256,       // tensor names; longer ones are an error
+    GGUF_TEXT_KEPT = 1 << 20,  // longer values are skipped, gguf_text gives an empty span
+    GGUF_ARRAY_KEPT = 1 << 14, // larger arrays are counted but stay in the file: gguf_strings
+};
+
+// A tensor's size comes from its type's table; for a type we do not know, from the distance to the
+// next tensor (at most one alignment too much).
+struct gguf_tensor {
+    const char *name;           // terminated
+    uint64_t ne[GGUF_DIMS_MAX]; // elements, innermost first; unused dimensions are 1
+    uint32_t dims;
+    uint32_t type;   // as in the file: enum gguf_type, or unknown
+    uint32_t file;   // which split holds it, 0-based
+    uint64_t offset; // bytes from the start of that file's data section
+    uint64_t bytes;
+};
+
+// Value types of metadata, as numbered in the file.
+enum gguf_value_type {
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
+};
+
+struct gguf;
+
+// `path`: a whole model, or any part NAME-00001-of-00003.gguf of a split one (all parts are then
+// opened and must belong together). The texts of errors name the file.
+struct gguf *gguf_open(const char *path, struct err *err);
+void gguf_close(struct gguf *gguf); // NULL is fine
+
+uint32_t gguf_version(const struct gguf *gguf);
+uint32_t gguf_alignment(const struct gguf *gguf);  // bytes, 32 unless the file says otherwise
+uint64_t gguf_file_bytes(const struct gguf *gguf); // all splits together
+uint32_t gguf_splits(const struct gguf *gguf);     // 1 for a whole file
+
+size_t gguf_tensors(const struct gguf *gguf);
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, size_t index);
+const struct gguf_tensor *gguf_tensor_find(const struct gguf *gguf, const char *name); // or NULL
+
+// Metadata by key. Integers of every width and sign that hold the value are accepted where one is
+// asked for; false (out untouched) when the key is absent or of another kind.
+bool gguf_has(const struct gguf *gguf, const char *key);
+bool gguf_uint(const struct gguf *gguf, const char *key, uint64_t *out);
+bool gguf_number(const struct gguf *gguf, const char *key, double *out);
+bool gguf_bool(const struct gguf *gguf, const char *key, bool *out); // integers too: 0 is false
+struct span gguf_text(const struct gguf *gguf, const char *key);     // empty when absent
+
+// Arrays: `count` of any; elements of numeric and boolean ones up to GGUF_ARRAY_KEPT.
+bool gguf_array(const struct gguf *gguf, const char *key, enum gguf_value_type *type,
+                uint64_t *count);
+bool gguf_array_uint(const struct gguf *gguf, const char *key, uint64_t index, uint64_t *out);
+
+// Reads a string array again from the file, in order (vocabularies). `text` is valid during the
+// call; returning false stops early. False on a read error or when the key holds no strings.
+bool gguf_strings(const struct gguf *gguf, const char *key,
+                  bool (*each)(void *arg, uint64_t index, struct span text), void *arg,
+                  struct err *err);
+
+// Every key in file order, for listings.
+size_t gguf_keys(const struct gguf *gguf);
+const char *gguf_key_at(const struct gguf *gguf, size_t index, enum gguf_value_type *type);
