@@ -1,0 +1,44 @@
+// Inside lib/plan: where each layer lies, and the terms of the sum.
+#pragma once
+
+#include "plan/plan.h"
+
+enum { PLACE_HOST = -1 };
+
+struct placement {
+    int layer[MODEL_LAYERS_MAX]; // device index, or PLACE_HOST
+    int output;
+    bool load_mtp;
+    bool overrides; // some tensors are kept away from their layer
+};
+
+// The sizes that the engine derives from what it is told (llama-context.cpp).
+struct cells {
+    uint32_t streams;   // separate caches
+    uint32_t sequences; // slots
+    uint32_t full;      // cells of a full layer, a stream
+    uint32_t sliding;   // cells of a sliding layer, a stream
+    uint32_t ubatch;    // tokens of one pass
+    uint32_t outputs;   // rows of logits in one pass
+};
+
+void place_layers(const struct model *model, const struct plan_settings *settings,
+                  const struct plan_machine *machine, struct placement *out);
+void cells_of(const struct model *model, const struct plan_settings *settings, struct cells *out);
+
+void add_weights(const struct model *model, const struct plan_settings *settings,
+                 const struct plan_machine *machine, const struct placement *place,
+                 struct plan *out);
+void add_cache(const struct model *model, const struct plan_settings *settings,
+               const struct placement *place, const struct cells *cells, struct plan *out);
+void add_compute(const struct model *model, const struct plan_settings *settings,
+                 const struct plan_machine *machine, const struct placement *place,
+                 const struct cells *cells, struct plan *out);
+
+static inline struct plan_part *part_at(struct plan *plan, int device) {
+    return device == PLACE_HOST ? &plan->host : &plan->device[device];
+}
+
+static inline uint64_t pad_to(uint64_t value, uint64_t step) {
+    return (value + step - 1) / step * step;
+}

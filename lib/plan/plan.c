@@ -1,0 +1,173 @@
+#include "plan/parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MIB (1024.0 * 1024.0)
+
+static const struct {
+    const char *name;
+    uint32_t overhead_mib; // a context with its libraries, typically; learned later for each card
+    uint32_t margin_mib;   // left free: allocations that grow with use
+} KINDS[] = {
+    [PLAN_CPU] = {"cpu", 0, 0},         [PLAN_CUDA] = {"cuda", 500, 256},
+    [PLAN_ROCM] = {"rocm", 450, 256},   [PLAN_VULKAN] = {"vulkan", 300, 256},
+    [PLAN_METAL] = {"metal", 100, 256}, [PLAN_RPC] = {"rpc", 0, 0},
+};
+
+const char *plan_kind_name(enum plan_kind kind) { return KINDS[kind].name; }
+
+bool plan_kind_parse(const char *text, enum plan_kind *out) {
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
+        if (strcmp(text, KINDS[i].name) == 0) {
+            *out = (enum plan_kind)i;
+            return true;
+        }
+    return false;
+}
+
+void plan_settings_init(struct plan_settings *settings) {
+    *settings = (struct plan_settings){
+        .parallel = 4, // llama-server's own default: four slots that share one cache
+        .unified = true,
+        .batch = 2048,
+        .ubatch = 512,
+        .ngl = UINT32_MAX,
+        .k = gguf_type_info(GGUF_TYPE_F16),
+        .v = gguf_type_info(GGUF_TYPE_F16),
+        .flash_attention = true,
+        .kv_offload = true,
+        .draft_tokens = 3,
+        .draft_k = gguf_type_info(GGUF_TYPE_F16),
+        .draft_v = gguf_type_info(GGUF_TYPE_F16),
+    };
+}
+
+uint64_t plan_total(const struct plan_part *part) {
+    return part->weights + part->kv + part->state + part->compute + part->overhead;
+}
+
+static void add_part(struct plan_part *to, const struct plan_part *from) {
+    to->weights += from->weights;
+    to->kv += from->kv;
+    to->state += from->state;
+    to->compute += from->compute;
+}
+
+// One model with its own cache and buffers.
+static void add_model(const struct model *model, const struct plan_settings *settings,
+                      const struct plan_machine *machine, struct plan *out) {
+    struct placement place;
+    struct cells cells;
+    place_layers(model, settings, machine, &place);
+    cells_of(model, settings, &cells);
+    add_weights(model, settings, machine, &place, out);
+    add_cache(model, settings, &place, &cells, out);
+    add_compute(model, settings, machine, &place, &cells, out);
+    out->host.compute += (uint64_t)cells.sequences * model->vocab * 4; // the output buffer
+    out->ctx_slot = cells.full;
+    out->ctx_total = cells.full * cells.streams;
+    for (uint32_t i = 0; i < model->layers; i++)
+        out->layers_offloaded += place.layer[i] != PLACE_HOST;
+}
+
+// The draft holds the same context; it makes one guess after another, for each slot.
+static void add_draft(const struct model *draft, const struct plan_settings *settings,
+                      const struct plan_machine *machine, struct plan *out) {
+    struct plan_settings own = *settings;
+    own.k = settings->draft_k;
+    own.v = settings->draft_v;
+    own.ngl = UINT32_MAX;
+    own.ncmoe = own.ncffn = 0;
+    own.draft = PLAN_DRAFT_NONE;
+    struct plan part = {.devices = machine->devices};
+    add_model(draft, &own, machine, &part);
+    for (size_t i = 0; i < machine->devices; i++)
+        add_part(&out->device[i], &part.device[i]);
+    add_part(&out->host, &part.host);
+}
+
+// The projector's weights, and the work on its largest picture (mtmd.cpp asks a dry pass; the
+// buffer grows with the number of patches squared, and about 300 MiB covers the common ones).
+static void add_projector(const struct gguf *projector, const struct plan_machine *machine,
+                          struct plan *out) {
+    struct plan_part *part = machine->devices ? &out->device[0] : &out->host;
+    for (size_t i = 0; i < gguf_tensors(projector); i++)
+        part->weights += pad_to(gguf_tensor_at(projector, i)->bytes, 32);
+    part->compute += 300ull << 20;
+}
+
+static bool check_room(const struct plan_device *device, const struct plan_part *part,
+                       struct plan *out) {
+    uint64_t need = plan_total(part) + ((uint64_t)KINDS[device->kind].margin_mib << 20);
+    if (device->capacity_bytes == PLAN_UNKNOWN || need <= device->capacity_bytes)
+        return true;
+    out->fits = false;
+    snprintf(out->reason, sizeof out->reason,
+             "%s needs %.0f MiB (weights %.0f + KV cache %.0f + state %.0f + compute %.0f + driver "
+             "%.0f, and %u to spare), and has %.0f: %.0f too little",
+             device->name, (double)need / MIB, (double)part->weights / MIB, (double)part->kv / MIB,
+             (double)part->state / MIB, (double)part->compute / MIB, (double)part->overhead / MIB,
+             KINDS[device->kind].margin_mib, (double)device->capacity_bytes / MIB,
+             (double)(need - device->capacity_bytes) / MIB);
+    return false;
+}
+
+static void judge(const struct plan_machine *machine, struct plan *out) {
+    out->fits = true;
+    for (size_t i = 0; i < machine->devices; i++)
+        if (!check_room(&machine->device[i], &out->device[i], out))
+            return;
+    struct plan_device host = {"host memory", PLAN_CPU, machine->ram_bytes, 0};
+    check_room(&host, &out->host, out);
+}
+
+void plan_make(const struct model *model, const struct model *draft, const struct gguf *projector,
+               const struct plan_settings *settings, const struct plan_machine *machine,
+               struct plan *out) {
+    *out = (struct plan){.devices = machine->devices};
+    if (draft)
+        add_draft(draft, settings, machine, out);
+    if (projector)
+        add_projector(projector, machine, out);
+    add_model(model, settings, machine, out);
+    for (size_t i = 0; i < machine->devices; i++) {
+        const struct plan_device *device = &machine->device[i];
+        out->device[i].overhead = device->overhead_bytes != PLAN_UNKNOWN
+                                      ? device->overhead_bytes
+                                      : (uint64_t)KINDS[device->kind].overhead_mib << 20;
+    }
+    judge(machine, out);
+}
+
+int plan_check(const struct model *model, const struct plan_settings *settings,
+               void (*say)(void *arg, bool is_error, const char *text), void *arg) {
+    char text[320];
+    int errors = 0;
+    if (settings->k != settings->v && !model->mla) {
+        snprintf(text, sizeof text,
+                 "the cache types differ (K %s, V %s): GPUs have no kernel for that and fall to a "
+                 "few tokens a second; set both to the same type with kv = %s",
+                 settings->k->name, settings->v->name, settings->k->name);
+        say(arg, true, text);
+        errors++;
+    }
+    if (!settings->flash_attention && settings->v->block > 1) {
+        snprintf(text, sizeof text,
+                 "a quantised V cache (%s) needs flash attention: leave flash-attn on, or use "
+                 "kv = f16",
+                 settings->v->name);
+        say(arg, true, text);
+        errors++;
+    }
+    struct cells cells;
+    cells_of(model, settings, &cells);
+    if (model->ctx_train && cells.full > pad_to(model->ctx_train, 256)) {
+        snprintf(text, sizeof text,
+                 "the model was trained for %u tokens; a slot of %u would go beyond that, where "
+                 "answers degrade",
+                 model->ctx_train, cells.full);
+        say(arg, false, text);
+    }
+    return errors;
+}

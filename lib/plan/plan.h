@@ -1,0 +1,96 @@
+// How much memory an engine will take for a model and a set of settings, on each device and in host
+// memory, before it is started: weights + KV cache + recurrent state + compute buffers + what the
+// driver takes. Pure arithmetic over the header (model.h); no process, no GPU, some microseconds.
+//
+// Weights, cache and state are exact. Compute buffers follow llama.cpp's graph allocator closely
+// (compute.c says how); what a driver takes is a typical figure until the engine's own report has
+// been learned. Sources: llama.cpp build 11434, src/llama-{model,context,kv-cache}.cpp.
+#pragma once
+
+#include "plan/model.h"
+
+enum { PLAN_DEVICES_MAX = 16 };
+
+// Devices differ in padding, in scratch memory that their kernels want, and in the driver's own
+// use.
+enum plan_kind {
+    PLAN_CPU,
+    PLAN_CUDA,
+    PLAN_ROCM,
+    PLAN_VULKAN,
+    PLAN_METAL,
+    PLAN_RPC, // another machine's, or a stand-in for tests
+};
+
+#define PLAN_UNKNOWN UINT64_MAX
+
+struct plan_device {
+    char name[64]; // as the engine names it: "CUDA0"
+    enum plan_kind kind;
+    uint64_t capacity_bytes; // that the engine may use (free memory); PLAN_UNKNOWN: no limit
+    uint64_t overhead_bytes; // learned from this card; PLAN_UNKNOWN: typical for its kind
+};
+
+struct plan_machine {
+    struct plan_device device[PLAN_DEVICES_MAX]; // in the engine's order
+    size_t devices;                              // 0: everything runs on the CPU
+    uint64_t ram_bytes;                          // available; PLAN_UNKNOWN: no limit
+};
+
+// From which build on the server reserves room for few outputs, and masks are 2 bytes a cell.
+enum { PLAN_BUILD_LEAN = 9800 };
+
+enum plan_draft { PLAN_DRAFT_NONE, PLAN_DRAFT_MODEL, PLAN_DRAFT_MTP, PLAN_DRAFT_NGRAM };
+
+// What the engine will be told. plan_settings_init gives the engine's own defaults.
+struct plan_settings {
+    uint32_t ctx;      // tokens, all slots together; 0: as trained
+    uint32_t parallel; // slots
+    bool unified;      // slots share one cache
+    uint32_t batch, ubatch;
+    uint32_t ngl;   // layers on devices, counted from the last; UINT32_MAX: all
+    uint32_t ncmoe; // experts of the first N layers in host memory
+    uint32_t ncffn; // dense feed-forward of the first N layers in host memory
+    const struct gguf_type_info *k, *v;
+    bool flash_attention;
+    bool swa_full;                 // sliding layers keep the whole context
+    bool kv_offload;               // caches lie with their layers
+    float split[PLAN_DEVICES_MAX]; // proportions; all 0: by capacity
+    enum plan_draft draft;
+    uint32_t draft_tokens; // guessed at once
+    const struct gguf_type_info *draft_k, *draft_v;
+    int64_t engine_build; // 0: current
+};
+
+struct plan_part {
+    uint64_t weights, kv, state, compute, overhead; // bytes
+};
+
+struct plan {
+    struct plan_part device[PLAN_DEVICES_MAX];
+    size_t devices;
+    struct plan_part host;     // compute includes the output buffer
+    uint32_t ctx_slot;         // tokens that one slot can hold
+    uint32_t ctx_total;        // tokens, after the engine's rounding
+    uint32_t layers_offloaded; // repeating layers on devices
+    bool fits;
+    char reason[320]; // why not; "" when it fits
+};
+
+void plan_settings_init(struct plan_settings *settings);
+const char *plan_kind_name(enum plan_kind kind);
+bool plan_kind_parse(const char *text, enum plan_kind *out); // "cuda", "rocm", ...
+
+uint64_t plan_total(const struct plan_part *part);
+
+// `draft` NULL unless settings->draft is PLAN_DRAFT_MODEL; `projector` NULL or an opened mmproj.
+// Its weights and work go to the first device.
+void plan_make(const struct model *model, const struct model *draft, const struct gguf *projector,
+               const struct plan_settings *settings, const struct plan_machine *machine,
+               struct plan *out);
+
+// What no engine can do, or should not: unequal cache types, a quantised V without flash attention,
+// more context than the model was trained for (a warning), settings out of range. Returns the
+// number of errors; texts go to `say` with is_error.
+int plan_check(const struct model *model, const struct plan_settings *settings,
+               void (*say)(void *arg, bool is_error, const char *text), void *arg);
