@@ -33,5 +33,7 @@ enum gguf_type_id { // those that code asks for by name
 
 const struct gguf_type_info *gguf_type_info(uint32_t id);       // NULL when not in the table
 const struct gguf_type_info *gguf_type_named(const char *name); // case folded, "q4_0"; or NULL
+// Whose type it is, as far as numbers tell; names of interleaved forms are not in the table.
+enum gguf_type_family gguf_type_family(uint32_t id);
 // Bytes of one row of `elements`; 0 when they are no whole number of blocks.
 uint64_t gguf_row_bytes(const struct gguf_type_info *type, uint64_t elements);

@@ -1,5 +1,5 @@
 // Compute buffers: what the graph's intermediate results take (ggml_gallocr_reserve_n).
-#include "plan/parts.h"
+#include "plan/rehearse.h"
 
 // An upper estimate for architectures whose graph we do not know: the widest moment of a layer.
 static uint64_t widest(const struct model *model) {
@@ -19,9 +19,9 @@ static uint64_t widest(const struct model *model) {
     return best;
 }
 
-void add_compute(const struct model *model, const struct plan_settings *settings,
-                 const struct plan_machine *machine, const struct placement *place,
-                 const struct cells *cells, struct plan *out) {
+static void estimate(const struct model *model, const struct plan_settings *settings,
+                     const struct plan_machine *machine, const struct placement *place,
+                     const struct cells *cells, struct plan *out) {
     uint64_t ub = cells->ubatch, mask = ub * cells->full * 2;
     bool any_sliding = false, on[PLAN_DEVICES_MAX] = {false}, on_host = false;
     for (uint32_t i = 0; i < model->layers; i++) {
@@ -40,4 +40,17 @@ void add_compute(const struct model *model, const struct plan_settings *settings
             out->device[i].compute += mask + (work > logits ? work : logits);
     bool host_works = on_host || settings->ncmoe > 0;
     out->host.compute += mask + (host_works ? work : ub * 4 * 2 * model->embd);
+}
+
+void add_compute(const struct model *model, const struct plan_settings *settings,
+                 const struct plan_machine *machine, const struct placement *place,
+                 const struct cells *cells, struct plan *out) {
+    uint64_t bytes[PLAN_DEVICES_MAX + 1];
+    if (!rehearse(model, settings, machine, place, cells, bytes)) {
+        estimate(model, settings, machine, place, cells, out);
+        return;
+    }
+    for (size_t i = 0; i < machine->devices; i++)
+        out->device[i].compute += bytes[i];
+    out->host.compute += bytes[machine->devices];
 }

@@ -52,6 +52,7 @@ static void add_part(struct plan_part *to, const struct plan_part *from) {
     to->kv += from->kv;
     to->state += from->state;
     to->compute += from->compute;
+    to->overhead += from->overhead;
 }
 
 // One model with its own cache and buffers.
@@ -64,7 +65,7 @@ static void add_model(const struct model *model, const struct plan_settings *set
     add_weights(model, settings, machine, &place, out);
     add_cache(model, settings, &place, &cells, out);
     add_compute(model, settings, machine, &place, &cells, out);
-    out->host.compute += (uint64_t)cells.sequences * model->vocab * 4; // the output buffer
+    out->host.overhead += (uint64_t)cells.sequences * model->vocab * 4; // the output buffer
     out->ctx_slot = cells.full;
     out->ctx_total = cells.full * cells.streams;
     for (uint32_t i = 0; i < model->layers; i++)

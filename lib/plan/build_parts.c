@@ -1,0 +1,407 @@
+// Attention, feed-forward and experts, operation by operation (llama-graph.cpp).
+#include "plan/build.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int permuted(struct build *b, int x) { // 0, 2, 1, 3
+    struct graph_shape s = *graph_shape(b->graph, x);
+    struct graph_shape p = {{s.ne[0], s.ne[2], s.ne[1], s.ne[3]},
+                            {s.nb[0], s.nb[2], s.nb[1], s.nb[3]}};
+    return graph_view(b->graph, x, &p);
+}
+
+static bool contiguous(const struct graph_shape *s, int size) {
+    int64_t step = size;
+    for (int i = 0; i < 4; i++) {
+        if (s->ne[i] != 1 && s->nb[i] != step)
+            return false;
+        step *= s->ne[i];
+    }
+    return true;
+}
+
+static int rotate(struct build *b, int x, int rotation) {
+    if (rotation == GRAPH_NONE || x == GRAPH_NONE)
+        return x;
+    struct graph_shape s = *graph_shape(b->graph, x);
+    int64_t n = graph_shape(b->graph, rotation)->ne[0];
+    int64_t rows = s.ne[0] * s.ne[1] * s.ne[2] * s.ne[3] / n;
+    int y = contiguous(&s, 4) ? build_reshape(b, x, n, rows, 1)
+                              : graph_op(b->graph, GRAPH_FRESH, 4, n, rows, 1, 1, x, GRAPH_NONE,
+                                         GRAPH_NONE, GRAPH_NONE);
+    y = graph_op(b->graph, GRAPH_FRESH, 4, n, rows, 1, 1, rotation, y, GRAPH_NONE, GRAPH_NONE);
+    return build_reshape(b, y, s.ne[0], s.ne[1], s.ne[2]);
+}
+
+static void store(struct build *b, int x, int index, int cache) {
+    struct graph_shape s = *graph_shape(b->graph, x);
+    int flat = build_reshape(b, x, s.ne[0] * s.ne[1], s.ne[2], 1);
+    graph_expand(b->graph,
+                 graph_op(b->graph, GRAPH_STORE, 2, 1, 1, 1, 1, flat, index, cache, GRAPH_NONE));
+}
+
+// CUDA unpacks one layer's quantised cache to f16 behind the result (fattn.cu).
+static uint64_t unpacked(const struct build *b, const struct model_layer *l, int64_t cells) {
+    bool cuda = b->backend < b->cpu && (b->machine->device[b->backend].kind == PLAN_CUDA ||
+                                        b->machine->device[b->backend].kind == PLAN_ROCM);
+    uint64_t bytes = 0;
+    if (!cuda)
+        return 0;
+    if (b->settings->k->id != GGUF_TYPE_F16)
+        bytes += 2ull * l->head_k * l->heads_kv * (uint64_t)cells;
+    if (b->settings->v->id != GGUF_TYPE_F16 && !b->model->mla)
+        bytes += 2ull * l->head_v * l->heads_kv * (uint64_t)cells;
+    return bytes;
+}
+
+static int flash(struct build *b, int q, int cache_k, int cache_v, int mask, int64_t cells,
+                 int64_t head_v) {
+    const struct model_layer *l = &b->model->layer[b->layer];
+    int64_t streams = b->cells->streams;
+    int y = graph_op(b->graph, GRAPH_ATTEND, 4, head_v, l->heads, b->tokens / streams, streams, q,
+                     cache_k, cache_v, mask);
+    graph_grow(b->graph, y, unpacked(b, l, cells * streams));
+    return y;
+}
+
+// Scores as a matrix: what flash attention avoids.
+static int scored(struct build *b, int q, int cache_k, int cache_v, int mask, int64_t cells,
+                  int64_t head_v) {
+    const struct model_layer *l = &b->model->layer[b->layer];
+    int64_t streams = b->cells->streams, t = b->tokens / streams;
+    int scores = graph_op(b->graph, GRAPH_FRESH, 4, cells, t, l->heads, streams, cache_k, q,
+                          GRAPH_NONE, GRAPH_NONE);
+    if (b->arch->cap_scores)
+        scores = build_scale(b, build_scale(b, build_scale(b, scores)));
+    scores = build_add(b, scores, mask);
+    int y = graph_op(b->graph, GRAPH_FRESH, 4, head_v, t, l->heads, streams, cache_v, scores,
+                     GRAPH_NONE, GRAPH_NONE);
+    return graph_op(b->graph, GRAPH_FRESH, 4, head_v * l->heads, b->tokens, 1, 1, permuted(b, y),
+                    GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
+}
+
+int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
+    const struct model_layer *l = &b->model->layer[b->layer];
+    const struct attention_inputs *in = l->sliding ? &b->sliding : &b->full;
+    int64_t cells = l->sliding ? b->cells->sliding : b->cells->full;
+    int at = b->settings->kv_offload ? b->backend : b->cpu;
+    int cache_k = graph_cache(b->graph, at);
+    int cache_v = b->model->mla ? cache_k : graph_cache(b->graph, at);
+    if (!b->model->mla || b->model->window) {
+        q = rotate(b, q, in->k_rotation);
+        k = rotate(b, k, in->k_rotation);
+        v = rotate(b, v, in->v_rotation);
+    }
+    graph_expand(b->graph, q);
+    int first = b->model->window ? k : v, second = b->model->window ? v : k;
+    if (first != GRAPH_NONE)
+        graph_expand(b->graph, first);
+    if (second != GRAPH_NONE)
+        graph_expand(b->graph, second);
+    if (k != GRAPH_NONE)
+        store(b, k, in->k_index, cache_k);
+    if (v != GRAPH_NONE && !b->model->mla)
+        store(b, v, in->v_index, cache_v);
+
+    struct graph_shape s = *graph_shape(b->graph, q);
+    int64_t streams = b->cells->streams, t = b->tokens / streams;
+    struct graph_shape view = {{s.ne[0], s.ne[1], t, streams},
+                               {s.nb[0], s.nb[1], s.nb[2], s.nb[2] * t}};
+    q = permuted(b, graph_view(b->graph, q, &view));
+    int y;
+    if (b->settings->flash_attention) {
+        y = flash(b, q, cache_k, cache_v, in->mask, cells, head_v);
+        struct weight up = build_weight(b, "attn_v_b.weight");
+        if (b->model->mla && up.id != GRAPH_NONE) {
+            y = permuted(b, build_multiply(b, up, permuted(b, y)));
+            y = graph_op(b->graph, GRAPH_FRESH, 4, up.out, l->heads, t, streams, y, GRAPH_NONE,
+                         GRAPH_NONE, GRAPH_NONE);
+        }
+        s = *graph_shape(b->graph, y);
+        y = build_reshape(b, y, s.ne[0] * s.ne[1], s.ne[2] * s.ne[3], 1);
+    } else {
+        y = scored(b, q, cache_k, cache_v, in->mask, cells, head_v);
+    }
+    graph_expand(b->graph, y);
+    return b->model->mla ? y : rotate(b, y, in->v_rotation);
+}
+
+static int view_part(struct build *b, int x, int64_t ne0, int64_t ne1, int64_t row) {
+    struct graph_shape s = {{ne0, ne1, b->tokens, 1}, {4, row * 4, 0, 0}};
+    s.nb[2] = graph_shape(b->graph, x)->nb[graph_shape(b->graph, x)->ne[2] > 1 ? 2 : 1];
+    s.nb[3] = s.nb[2] * b->tokens;
+    return graph_view(b->graph, x, &s);
+}
+
+static int joined(struct build *b, int x, int y) { // concatenation of the innermost dimension
+    struct graph_shape s = *graph_shape(b->graph, x);
+    return graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0] + graph_shape(b->graph, y)->ne[0], s.ne[1],
+                    s.ne[2], 1, x, y, GRAPH_NONE, GRAPH_NONE);
+}
+
+// DeepSeek's attention over a compressed cache (models/deepseek2.cpp).
+int build_compressed_attention(struct build *b, int normed) {
+    const struct model *m = b->model;
+    const struct model_layer *l = &m->layer[b->layer];
+    struct weight down = build_weight(b, "attn_kv_a_mqa.weight");
+    int64_t rank = m->rank_kv, rope_width = down.out - rank;
+    int64_t head = m->mla ? m->mla_head_k : l->head_k, nope = head - rope_width;
+    int q = normed;
+    if (build_weight(b, "attn_q.weight").id != GRAPH_NONE) {
+        q = build_multiply(b, build_weight(b, "attn_q.weight"), q);
+    } else {
+        q = build_multiply(b, build_weight(b, "attn_q_a.weight"), q);
+        q = build_norm(b, q, "attn_q_a_norm.weight");
+        q = build_multiply(b, build_weight(b, "attn_q_b.weight"), q);
+    }
+    q = build_reshape(b, q, head, l->heads, b->tokens);
+    int compressed = build_multiply(b, down, normed);
+    int part = view_part(b, compressed, rank, 1, down.out);
+    int k_rope = view_part(b, compressed, rope_width, 1, down.out);
+    k_rope = build_rope(b, k_rope);
+    part = build_reshape(b, build_norm(b, part, "attn_kv_a_norm.weight"), rank, 1, b->tokens);
+    if (m->mla) {
+        int q_rope = build_rope(b, view_part(b, q, rope_width, l->heads, head));
+        int q_nope = permuted(b, view_part(b, q, nope, l->heads, head));
+        q_nope = permuted(b, build_multiply(b, build_weight(b, "attn_k_b.weight"), q_nope));
+        q = joined(b, q_nope, q_rope);
+        int y = build_attention(b, q, joined(b, part, k_rope), part, rank);
+        return build_multiply_bias(b, "attn_output", y);
+    }
+    struct weight up = build_weight(b, "attn_kv_b.weight");
+    int kv = build_multiply(b, up, build_reshape(b, part, rank, b->tokens, 1));
+    int64_t row = nope + l->head_v;
+    int k_nope = view_part(b, kv, nope, l->heads, row);
+    int v =
+        graph_op(b->graph, GRAPH_FRESH, 4, l->head_v, l->heads, b->tokens, 1,
+                 view_part(b, kv, l->head_v, l->heads, row), GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
+    int repeated = graph_op(b->graph, GRAPH_FRESH, 4, rope_width, l->heads, b->tokens, 1, k_rope,
+                            GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
+    int y = build_attention(b, build_rope(b, q), joined(b, k_nope, repeated), v, l->head_v);
+    return build_multiply_bias(b, "attn_output", y);
+}
+
+static bool present(struct build *b, const char *name) {
+    char full[96];
+    snprintf(full, sizeof full, "%s.weight", name);
+    return build_weight(b, full).id != GRAPH_NONE;
+}
+
+// Gate and up as two matrices, or as one whose halves are gate and up.
+int build_ffn(struct build *b, int x, const char *up, const char *gate, const char *down) {
+    int y = build_multiply_bias(b, up, x);
+    struct graph_shape s = *graph_shape(b->graph, y);
+    if (present(b, gate)) {
+        int g = build_multiply_bias(b, gate, x);
+        y = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], s.ne[1], 1, 1, g, y, GRAPH_NONE,
+                     GRAPH_NONE);
+    } else {
+        char full[96];
+        snprintf(full, sizeof full, "%s.weight", down);
+        struct weight w = build_weight(b, full);
+        if (w.in * 2 == s.ne[0])
+            y = graph_op(b->graph, GRAPH_FRESH, 4, w.in, s.ne[1], 1, 1, y, GRAPH_NONE, GRAPH_NONE,
+                         GRAPH_NONE);
+        else
+            y = build_scale(b, y);
+    }
+    return build_multiply_bias(b, down, y);
+}
+
+// Which experts, and how much each counts.
+static void route(struct build *b, int x, int *chosen, int *weights) {
+    const struct model *m = b->model;
+    int64_t n = m->experts, used = m->experts_used, t = graph_shape(b->graph, x)->ne[1];
+    int logits = build_multiply_bias(b, "ffn_gate_inp", x);
+    int probs = b->arch->softmax_late ? logits : build_scale(b, logits);
+    struct weight bias = build_weight(b, "exp_probs_b.bias");
+    int selection = bias.id == GRAPH_NONE ? probs : build_add(b, probs, bias.id);
+    int sorted = graph_op(b->graph, GRAPH_FRESH, 4, n, t, 1, 1, selection, GRAPH_NONE, GRAPH_NONE,
+                          GRAPH_NONE);
+    struct graph_shape top = {{used, t, 1, 1}, {4, n * 4, n * 4 * t, n * 4 * t}};
+    *chosen = graph_view(b->graph, sorted, &top);
+    int w = graph_op(b->graph, GRAPH_FRESH, 4, 1, used, t, 1, build_reshape(b, probs, 1, n, t),
+                     *chosen, GRAPH_NONE, GRAPH_NONE);
+    bool norm = b->arch->experts_norm;
+    char key[96];
+    snprintf(key, sizeof key, "%s.expert_weights_norm", m->arch);
+    gguf_bool(m->gguf, key, &norm);
+    if (b->arch->softmax_late) {
+        w = build_scale(b, build_reshape(b, w, used, t, 1));
+        w = build_reshape(b, w, 1, used, t);
+    } else if (norm) {
+        int flat = build_reshape(b, w, used, t, 1);
+        int sum = graph_op(b->graph, GRAPH_FRESH, 4, 1, t, 1, 1, flat, GRAPH_NONE, GRAPH_NONE,
+                           GRAPH_NONE);
+        w = build_reshape(b, build_add(b, flat, build_scale(b, sum)), 1, used, t);
+    }
+    double scale = 0;
+    snprintf(key, sizeof key, "%s.expert_weights_scale", m->arch);
+    if (gguf_number(m->gguf, key, &scale) && scale != 0 && scale != 1)
+        w = build_scale(b, w);
+    graph_expand(b->graph, w);
+    *weights = w;
+}
+
+static int multiply_chosen(struct build *b, const char *name, int x, int chosen) {
+    char full[96];
+    snprintf(full, sizeof full, "%s.weight", name);
+    struct weight w = build_weight(b, full);
+    if (w.id == GRAPH_NONE) {
+        b->unknown = true;
+        return x;
+    }
+    const struct graph_shape *c = graph_shape(b->graph, chosen);
+    int y = graph_op(b->graph, GRAPH_FRESH, 4, w.out, c->ne[0], c->ne[1], 1, w.id, x, chosen,
+                     GRAPH_NONE);
+    snprintf(full, sizeof full, "%s.scale", name);
+    struct weight scale = build_weight(b, full);
+    if (scale.id != GRAPH_NONE) // scaled by a factor of each expert, looked up
+        y = build_add(b, y,
+                      graph_op(b->graph, GRAPH_FRESH, 4, 1, c->ne[0], c->ne[1], 1, scale.id, chosen,
+                               GRAPH_NONE, GRAPH_NONE));
+    snprintf(full, sizeof full, "%s.bias", name);
+    struct weight bias = build_weight(b, full);
+    return bias.id == GRAPH_NONE ? y
+                                 : graph_op(b->graph, GRAPH_REUSE, 4, w.out, c->ne[0], c->ne[1], 1,
+                                            y, bias.id, chosen, GRAPH_NONE);
+}
+
+// The chosen experts' gate and up, and their product.
+static int gated(struct build *b, int x, int chosen) {
+    const struct graph_shape c = *graph_shape(b->graph, chosen);
+    if (present(b, "ffn_gate_up_exps")) {
+        int both = multiply_chosen(b, "ffn_gate_up_exps", x, chosen);
+        struct graph_shape s = *graph_shape(b->graph, both);
+        int64_t half = s.ne[0] / 2;
+        s.ne[0] = half;
+        int gate = graph_view(b->graph, both, &s), up = graph_view(b->graph, both, &s);
+        return graph_op(b->graph, GRAPH_FRESH, 4, half, c.ne[0], c.ne[1], 1, gate, up, GRAPH_NONE,
+                        GRAPH_NONE);
+    }
+    int up = multiply_chosen(b, "ffn_up_exps", x, chosen);
+    if (!present(b, "ffn_gate_exps"))
+        return build_scale(b, up);
+    int gate = multiply_chosen(b, "ffn_gate_exps", x, chosen);
+    return graph_op(b->graph, GRAPH_FRESH, 4, graph_shape(b->graph, up)->ne[0], c.ne[0], c.ne[1], 1,
+                    gate, up, GRAPH_NONE, GRAPH_NONE);
+}
+
+static int shared_expert(struct build *b, int x, int routed) {
+    if (!present(b, "ffn_up_shexp"))
+        return routed;
+    int y = build_ffn(b, x, "ffn_up_shexp", "ffn_gate_shexp", "ffn_down_shexp");
+    if (b->arch->shared == SHARED_GATED && present(b, "ffn_gate_inp_shexp")) {
+        int gate = build_scale(b, build_multiply_bias(b, "ffn_gate_inp_shexp", x));
+        y = build_add(b, y, gate);
+    }
+    return build_add(b, routed, y);
+}
+
+int build_experts(struct build *b, int x, int router_input) {
+    int chosen, weights;
+    route(b, router_input, &chosen, &weights);
+    struct graph_shape s = *graph_shape(b->graph, x);
+    int y = gated(b, build_reshape(b, x, s.ne[0], 1, s.ne[1]), chosen);
+    y = multiply_chosen(b, "ffn_down_exps", y, chosen);
+    y = build_add(b, y, weights);
+    graph_expand(b->graph, y);
+
+    uint32_t used = b->model->experts_used;
+    struct graph_shape one = {{s.ne[0], s.ne[1], 1, 1}, {4, s.ne[0] * 4 * used, 0, 0}};
+    one.nb[2] = one.nb[3] = one.nb[1] * s.ne[1];
+    int view[256], sum = GRAPH_NONE;
+    if (used > 256)
+        used = 256;
+    for (uint32_t i = 0; i < used; i++)
+        graph_expand(b->graph, view[i] = graph_view(b->graph, y, &one));
+    for (uint32_t i = 1; i < used; i++) {
+        sum = build_add(b, i == 1 ? view[0] : sum, view[i]);
+        graph_expand(b->graph, sum);
+    }
+    if (used <= 1)
+        sum = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], s.ne[1], 1, 1, view[0], GRAPH_NONE,
+                       GRAPH_NONE, GRAPH_NONE);
+    return shared_expert(b, x, sum);
+}
+
+// A state of the recurrent cache, read through the slots' index; `extra` states are moved along.
+static int read_state(struct build *b, int cache, int64_t width) {
+    int64_t n = b->cells->sequences;
+    int zero =
+        graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, cache, GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
+    graph_expand(b->graph, zero);
+    int all = graph_op(b->graph, GRAPH_FRESH, 4, width, n, 1, 1, cache, b->state_copy, GRAPH_NONE,
+                       GRAPH_NONE);
+    int mine = build_reshape(b, all, width, n, 1);
+    graph_expand(b->graph, mine);
+    struct graph_shape none = {{width, 0, 1, 1}, {4, width * 4, 0, 0}};
+    int extra = graph_view(b->graph, all, &none);
+    graph_expand(b->graph, graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, extra, cache, GRAPH_NONE,
+                                    GRAPH_NONE));
+    return mine;
+}
+
+// A gated delta net: convolution, normalised queries and keys, the fused recurrence, a gated norm
+// (models/qwen35.cpp, delta-net-base.cpp).
+int build_linear_attention(struct build *b, int x) {
+    const struct model *m = b->model;
+    struct weight conv = build_weight(b, "ssm_conv1d.weight"),
+                  norm = build_weight(b, "ssm_norm.weight");
+    struct weight beta_w = build_weight(b, "ssm_beta.weight");
+    if (conv.id == GRAPH_NONE || norm.id == GRAPH_NONE || beta_w.id == GRAPH_NONE) {
+        b->unknown = true;
+        return x;
+    }
+    int64_t seqs = b->cells->sequences, t = b->tokens / seqs, channels = m->conv_channels;
+    int64_t heads = beta_w.out, width = norm.in, keep = conv.in - 1, inner = heads * width;
+    int64_t key_width = (channels - inner) / 2;
+    int at = b->settings->kv_offload ? b->backend : b->cpu;
+    int cache_r = graph_cache(b->graph, at), cache_s = graph_cache(b->graph, at);
+
+    int mixed = build_reshape(b, build_multiply(b, build_weight(b, "attn_qkv.weight"), x), channels,
+                              t, seqs);
+    int z = build_multiply(b, build_weight(b, "attn_gate.weight"), x);
+    int beta = build_multiply(b, beta_w, x);
+    beta = build_scale(b, build_reshape(b, beta, heads, t, seqs));
+    int alpha =
+        build_reshape(b, build_multiply(b, build_weight(b, "ssm_alpha.weight"), x), heads, t, seqs);
+    struct weight dt = build_weight(b, "ssm_dt.bias"), a = build_weight(b, "ssm_a");
+    alpha = build_scale(b, build_add(b, alpha, dt.id));
+    alpha = build_reshape(b, build_add(b, alpha, a.id), heads, t, seqs);
+
+    int old = build_reshape(b, read_state(b, cache_r, keep * channels), keep, channels, seqs);
+    struct graph_shape turned = {{t, channels, seqs, 1},
+                                 {channels * 4, 4, channels * 4 * t, channels * 4 * t * seqs}};
+    int input = graph_op(b->graph, GRAPH_FRESH, 4, t + keep, channels, seqs, 1, old,
+                         graph_view(b->graph, mixed, &turned), GRAPH_NONE, GRAPH_NONE);
+    struct graph_shape tail = {{keep, channels, seqs, 1},
+                               {4, (t + keep) * 4, (t + keep) * channels * 4, 0}};
+    graph_expand(b->graph,
+                 graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, graph_view(b->graph, input, &tail),
+                          cache_r, GRAPH_NONE, GRAPH_NONE));
+    int state = build_reshape(b, read_state(b, cache_s, m->state_s), width, width * heads, seqs);
+    int out = graph_op(b->graph, GRAPH_FRESH, 4, channels, t, seqs, 1, input, conv.id, GRAPH_NONE,
+                       GRAPH_NONE);
+    out = build_scale(b, out);
+    struct graph_shape qk = {{key_width, 1, t, seqs}, {4, 4, channels * 4, channels * 4 * t}};
+    struct graph_shape vs = {{inner, 1, t, seqs}, {4, 4, channels * 4, channels * 4 * t}};
+    int q = build_scale(b, build_scale(b, graph_view(b->graph, out, &qk)));
+    int k = build_scale(b, build_scale(b, graph_view(b->graph, out, &qk)));
+    int v = graph_view(b->graph, out, &vs);
+    int net =
+        graph_op(b->graph, GRAPH_FRESH, 4, inner, b->tokens + width * seqs, 1, 1, q, k, v, state);
+    graph_also(b->graph, net, alpha);
+    graph_also(b->graph, net, beta);
+    struct graph_shape head = {{width, heads, t, seqs}, {4, width * 4, inner * 4, inner * 4 * t}};
+    int y = graph_view(b->graph, net, &head);
+    int fresh = graph_view(b->graph, net, &head);
+    graph_expand(b->graph, graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, fresh, cache_s,
+                                    GRAPH_NONE, GRAPH_NONE));
+    y = build_norm(b, y, "ssm_norm.weight");
+    int gate = build_scale(b, build_reshape(b, z, width, heads * t, seqs));
+    y = build_reshape(b, build_add(b, y, gate), inner, t * seqs, 1);
+    y = build_multiply(b, build_weight(b, "ssm_out.weight"), y);
+    return build_reshape(b, y, m->embd, b->tokens, 1);
+}

@@ -1,0 +1,132 @@
+#include "plan/rehearse.h"
+
+#include "plan/build.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct arch_graph GRAPHS[] = {
+    {"llama"},
+    {"mistral3"},
+    {"qwen2"},
+    {"qwen2moe", .shared = SHARED_GATED},
+    {"qwen3"},
+    {"qwen3moe", .experts_norm = true},
+    {"qwen3vl"},
+    {"qwen3vlmoe", .experts_norm = true},
+    {"phi3"},
+    {"granite"},
+    {"granitemoe", .experts_norm = true},
+    {"smollm3"},
+    {"seed_oss"},
+    {"internlm2"},
+    {"ernie4_5"},
+    {"ernie4_5-moe", .experts_norm = true},
+    {"olmoe"},
+    {"glm4", .keep_hidden = HIDDEN_NORMED},
+    {"glm4moe", .keep_hidden = HIDDEN_NORMED},
+    {"dots1"},
+    {"bailingmoe"},
+    {"bailingmoe2"},
+    {"deepseek2", .keep_hidden = HIDDEN_NORMED},
+    {"gemma", .scale_embedding = true, .scale_queries = true},
+    {"gemma2", .scale_embedding = true, .scale_queries = true, .cap_scores = true},
+    {"gemma3", .scale_rows = true, .scale_queries = true},
+    {"gemma4", .scale_rows = true, .rows = ROWS_AFTER_NORM, .keep_hidden = HIDDEN_NORMED,
+     .router_beside = true, .norm_values = true},
+    {"gpt-oss", .rows = ROWS_BEFORE_NORM, .keep_hidden = HIDDEN_RAW, .softmax_late = true},
+    {"qwen35", .keep_hidden = HIDDEN_NORMED, .rows = ROWS_AFTER_NORM, .gated_queries = true,
+     .expand_norm = true, .mrope = true},
+    {"qwen35moe", .shared = SHARED_GATED, .experts_norm = true, .keep_hidden = HIDDEN_NORMED,
+     .rows = ROWS_AFTER_NORM, .gated_queries = true, .expand_norm = true, .mrope = true},
+    {"qwen3next", .shared = SHARED_GATED, .experts_norm = true, .gated_queries = true,
+     .expand_norm = true},
+};
+
+static const struct arch_graph *graph_find(const char *arch) {
+    for (size_t i = 0; i < sizeof GRAPHS / sizeof *GRAPHS; i++)
+        if (strcmp(GRAPHS[i].arch, arch) == 0)
+            return &GRAPHS[i];
+    return NULL;
+}
+
+// Long runs of like layers repeat the same births and deaths: a few periods of them leave the same
+// holes as all. Returns whether the layer is worth building.
+enum { RUN_HEAD = 14, RUN_TAIL = 7 };
+
+static bool like(const struct build *b, uint32_t i, uint32_t j) {
+    const struct plan_settings *s = b->settings;
+    return b->place->layer[i] == b->place->layer[j] && (i < s->ncmoe) == (j < s->ncmoe) &&
+           (i < s->ncffn) == (j < s->ncffn) &&
+           b->model->layer[i].attends == b->model->layer[j].attends &&
+           b->model->layer[i].ff == b->model->layer[j].ff;
+}
+
+static bool worth_building(const struct build *b, uint32_t layer) {
+    uint32_t first = layer, last = layer;
+    while (first > 0 && like(b, first - 1, layer))
+        first--;
+    while (last + 1 < b->layers && like(b, last + 1, layer))
+        last++;
+    return layer - first < RUN_HEAD || last - layer < RUN_TAIL;
+}
+
+static uint32_t alignment_of(enum plan_kind kind) {
+    switch (kind) {
+    case PLAN_CUDA:
+    case PLAN_ROCM: return 128;
+    case PLAN_VULKAN: return 64;
+    case PLAN_METAL:
+    case PLAN_RPC:
+    case PLAN_CPU: return 32;
+    }
+    return 32;
+}
+
+static struct graph *start(const struct model *model, const struct plan_settings *settings,
+                           const struct plan_machine *machine, const struct placement *place) {
+    uint32_t alignment[GRAPH_BACKENDS_MAX];
+    bool offloads[GRAPH_BACKENDS_MAX];
+    size_t n = machine->devices;
+    bool all_async = n > 1;
+    for (size_t i = 0; i < n; i++) {
+        enum plan_kind kind = machine->device[i].kind;
+        alignment[i] = alignment_of(kind);
+        offloads[i] = kind == PLAN_CUDA || kind == PLAN_ROCM || kind == PLAN_VULKAN;
+        all_async &= kind == PLAN_CUDA || kind == PLAN_ROCM || kind == PLAN_VULKAN;
+    }
+    alignment[n] = 32;
+    offloads[n] = false;
+    // Pipeline parallelism: every copy between devices is kept four times.
+    bool pipeline =
+        all_async && settings->ngl > model->layers && settings->kv_offload && !place->overrides;
+    return graph_create((int)n + 1, alignment, offloads, pipeline ? 4 : 1);
+}
+
+bool rehearse(const struct model *model, const struct plan_settings *settings,
+              const struct plan_machine *machine, const struct placement *place,
+              const struct cells *cells, uint64_t *bytes) {
+    const struct arch_graph *arch = graph_find(model->arch);
+    if (!arch || (model->mla && model->rank_kv == 0))
+        return false;
+    struct build b = {.graph = start(model, settings, machine, place),
+                      .model = model,
+                      .settings = settings,
+                      .machine = machine,
+                      .place = place,
+                      .cells = cells,
+                      .arch = arch,
+                      .layers = model->layers - model->layers_mtp,
+                      .tokens = cells->ubatch,
+                      .cpu = (int)machine->devices};
+    int stream = build_inputs(&b);
+    for (uint32_t i = 0; i < b.layers; i++)
+        if (worth_building(&b, i))
+            stream = build_layer(&b, i, stream);
+    build_output(&b, stream);
+    graph_measure(b.graph, bytes);
+    graph_destroy(b.graph);
+    return !b.unknown;
+}

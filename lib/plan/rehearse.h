@@ -1,0 +1,12 @@
+// The graph of one pass over a full batch, built from sizes alone, as llama.cpp would build it for
+// this model, and its compute buffers. Which operations a layer has is read off its tensors; what
+// tensors do not tell is in a small table by architecture (src/models/*.cpp of build 11434).
+#pragma once
+
+#include "plan/parts.h"
+
+// Bytes of each device's buffer and, last, the host's. False when the architecture's graph is not
+// known well enough; then compute.c estimates.
+bool rehearse(const struct model *model, const struct plan_settings *settings,
+              const struct plan_machine *machine, const struct placement *place,
+              const struct cells *cells, uint64_t *bytes);
