@@ -34,13 +34,13 @@ int build_multiply(struct build *b, struct weight w, int x) {
         b->unknown = true;
         return x;
     }
-    struct graph_shape s = *graph_shape(b->graph, x);
+    struct graph_shape s = graph_shape(b->graph, x);
     return graph_op(b->graph, GRAPH_FRESH, 4, w.out, s.ne[1], s.ne[2], s.ne[3], w.id, x, GRAPH_NONE,
                     GRAPH_NONE);
 }
 
 static int like(struct build *b, enum graph_op op, int x, int y) {
-    struct graph_shape s = *graph_shape(b->graph, x);
+    struct graph_shape s = graph_shape(b->graph, x);
     return graph_op(b->graph, op, graph_size(b->graph, x), s.ne[0], s.ne[1], s.ne[2], s.ne[3], x, y,
                     GRAPH_NONE, GRAPH_NONE);
 }
@@ -75,7 +75,7 @@ int build_reshape(struct build *b, int x, int64_t ne0, int64_t ne1, int64_t ne2)
 }
 
 int build_rows(struct build *b, int x) {
-    struct graph_shape s = *graph_shape(b->graph, x);
+    struct graph_shape s = graph_shape(b->graph, x);
     return graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], b->cells->outputs, 1, 1, x, b->rows,
                     GRAPH_NONE, GRAPH_NONE);
 }
@@ -172,8 +172,8 @@ static bool has(struct build *b, const char *name) {
 int build_rope(struct build *b, int x) { return like(b, GRAPH_ROPE, x, b->position); }
 
 static int split_off(struct build *b, int x, int64_t head, int64_t heads, int64_t stride_head) {
-    const struct graph_shape *s = graph_shape(b->graph, x);
-    struct graph_shape view = {{head, heads, b->tokens, 1}, {4, stride_head * 4, s->nb[1], 0}};
+    struct graph_shape s = graph_shape(b->graph, x);
+    struct graph_shape view = {{head, heads, b->tokens, 1}, {4, stride_head * 4, s.nb[1], 0}};
     view.nb[3] = view.nb[2] * b->tokens;
     return graph_view(b->graph, x, &view);
 }

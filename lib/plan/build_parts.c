@@ -5,7 +5,7 @@
 #include <string.h>
 
 static int permuted(struct build *b, int x) { // 0, 2, 1, 3
-    struct graph_shape s = *graph_shape(b->graph, x);
+    struct graph_shape s = graph_shape(b->graph, x);
     struct graph_shape p = {{s.ne[0], s.ne[2], s.ne[1], s.ne[3]},
                             {s.nb[0], s.nb[2], s.nb[1], s.nb[3]}};
     return graph_view(b->graph, x, &p);
@@ -24,8 +24,8 @@ static bool contiguous(const struct graph_shape *s, int size) {
 static int rotate(struct build *b, int x, int rotation) {
     if (rotation == GRAPH_NONE || x == GRAPH_NONE)
         return x;
-    struct graph_shape s = *graph_shape(b->graph, x);
-    int64_t n = graph_shape(b->graph, rotation)->ne[0];
+    struct graph_shape s = graph_shape(b->graph, x);
+    int64_t n = graph_shape(b->graph, rotation).ne[0];
     int64_t rows = s.ne[0] * s.ne[1] * s.ne[2] * s.ne[3] / n;
     int y = contiguous(&s, 4) ? build_reshape(b, x, n, rows, 1)
                               : graph_op(b->graph, GRAPH_FRESH, 4, n, rows, 1, 1, x, GRAPH_NONE,
@@ -35,7 +35,7 @@ static int rotate(struct build *b, int x, int rotation) {
 }
 
 static void store(struct build *b, int x, int index, int cache) {
-    struct graph_shape s = *graph_shape(b->graph, x);
+    struct graph_shape s = graph_shape(b->graph, x);
     int flat = build_reshape(b, x, s.ne[0] * s.ne[1], s.ne[2], 1);
     graph_expand(b->graph,
                  graph_op(b->graph, GRAPH_STORE, 2, 1, 1, 1, 1, flat, index, cache, GRAPH_NONE));
@@ -104,7 +104,7 @@ int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
     if (v != GRAPH_NONE && !b->model->mla)
         store(b, v, in->v_index, cache_v);
 
-    struct graph_shape s = *graph_shape(b->graph, q);
+    struct graph_shape s = graph_shape(b->graph, q);
     int64_t streams = b->cells->streams, t = b->tokens / streams;
     struct graph_shape view = {{s.ne[0], s.ne[1], t, streams},
                                {s.nb[0], s.nb[1], s.nb[2], s.nb[2] * t}};
@@ -118,7 +118,7 @@ int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
             y = graph_op(b->graph, GRAPH_FRESH, 4, up.out, l->heads, t, streams, y, GRAPH_NONE,
                          GRAPH_NONE, GRAPH_NONE);
         }
-        s = *graph_shape(b->graph, y);
+        s = graph_shape(b->graph, y);
         y = build_reshape(b, y, s.ne[0] * s.ne[1], s.ne[2] * s.ne[3], 1);
     } else {
         y = scored(b, q, cache_k, cache_v, in->mask, cells, head_v);
@@ -129,14 +129,14 @@ int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
 
 static int view_part(struct build *b, int x, int64_t ne0, int64_t ne1, int64_t row) {
     struct graph_shape s = {{ne0, ne1, b->tokens, 1}, {4, row * 4, 0, 0}};
-    s.nb[2] = graph_shape(b->graph, x)->nb[graph_shape(b->graph, x)->ne[2] > 1 ? 2 : 1];
+    s.nb[2] = graph_shape(b->graph, x).nb[graph_shape(b->graph, x).ne[2] > 1 ? 2 : 1];
     s.nb[3] = s.nb[2] * b->tokens;
     return graph_view(b->graph, x, &s);
 }
 
 static int joined(struct build *b, int x, int y) { // concatenation of the innermost dimension
-    struct graph_shape s = *graph_shape(b->graph, x);
-    return graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0] + graph_shape(b->graph, y)->ne[0], s.ne[1],
+    struct graph_shape s = graph_shape(b->graph, x);
+    return graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0] + graph_shape(b->graph, y).ne[0], s.ne[1],
                     s.ne[2], 1, x, y, GRAPH_NONE, GRAPH_NONE);
 }
 
@@ -191,7 +191,7 @@ static bool present(struct build *b, const char *name) {
 // Gate and up as two matrices, or as one whose halves are gate and up.
 int build_ffn(struct build *b, int x, const char *up, const char *gate, const char *down) {
     int y = build_multiply_bias(b, up, x);
-    struct graph_shape s = *graph_shape(b->graph, y);
+    struct graph_shape s = graph_shape(b->graph, y);
     if (present(b, gate)) {
         int g = build_multiply_bias(b, gate, x);
         y = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], s.ne[1], 1, 1, g, y, GRAPH_NONE,
@@ -212,7 +212,7 @@ int build_ffn(struct build *b, int x, const char *up, const char *gate, const ch
 // Which experts, and how much each counts.
 static void route(struct build *b, int x, int *chosen, int *weights) {
     const struct model *m = b->model;
-    int64_t n = m->experts, used = m->experts_used, t = graph_shape(b->graph, x)->ne[1];
+    int64_t n = m->experts, used = m->experts_used, t = graph_shape(b->graph, x).ne[1];
     int logits = build_multiply_bias(b, "ffn_gate_inp", x);
     int probs = b->arch->softmax_late ? logits : build_scale(b, logits);
     struct weight bias = build_weight(b, "exp_probs_b.bias");
@@ -252,28 +252,28 @@ static int multiply_chosen(struct build *b, const char *name, int x, int chosen)
         b->unknown = true;
         return x;
     }
-    const struct graph_shape *c = graph_shape(b->graph, chosen);
-    int y = graph_op(b->graph, GRAPH_FRESH, 4, w.out, c->ne[0], c->ne[1], 1, w.id, x, chosen,
-                     GRAPH_NONE);
+    struct graph_shape c = graph_shape(b->graph, chosen);
+    int y =
+        graph_op(b->graph, GRAPH_FRESH, 4, w.out, c.ne[0], c.ne[1], 1, w.id, x, chosen, GRAPH_NONE);
     snprintf(full, sizeof full, "%s.scale", name);
     struct weight scale = build_weight(b, full);
     if (scale.id != GRAPH_NONE) // scaled by a factor of each expert, looked up
         y = build_add(b, y,
-                      graph_op(b->graph, GRAPH_FRESH, 4, 1, c->ne[0], c->ne[1], 1, scale.id, chosen,
+                      graph_op(b->graph, GRAPH_FRESH, 4, 1, c.ne[0], c.ne[1], 1, scale.id, chosen,
                                GRAPH_NONE, GRAPH_NONE));
     snprintf(full, sizeof full, "%s.bias", name);
     struct weight bias = build_weight(b, full);
     return bias.id == GRAPH_NONE ? y
-                                 : graph_op(b->graph, GRAPH_REUSE, 4, w.out, c->ne[0], c->ne[1], 1,
-                                            y, bias.id, chosen, GRAPH_NONE);
+                                 : graph_op(b->graph, GRAPH_REUSE, 4, w.out, c.ne[0], c.ne[1], 1, y,
+                                            bias.id, chosen, GRAPH_NONE);
 }
 
 // The chosen experts' gate and up, and their product.
 static int gated(struct build *b, int x, int chosen) {
-    const struct graph_shape c = *graph_shape(b->graph, chosen);
+    const struct graph_shape c = graph_shape(b->graph, chosen);
     if (present(b, "ffn_gate_up_exps")) {
         int both = multiply_chosen(b, "ffn_gate_up_exps", x, chosen);
-        struct graph_shape s = *graph_shape(b->graph, both);
+        struct graph_shape s = graph_shape(b->graph, both);
         int64_t half = s.ne[0] / 2;
         s.ne[0] = half;
         int gate = graph_view(b->graph, both, &s), up = graph_view(b->graph, both, &s);
@@ -284,7 +284,7 @@ static int gated(struct build *b, int x, int chosen) {
     if (!present(b, "ffn_gate_exps"))
         return build_scale(b, up);
     int gate = multiply_chosen(b, "ffn_gate_exps", x, chosen);
-    return graph_op(b->graph, GRAPH_FRESH, 4, graph_shape(b->graph, up)->ne[0], c.ne[0], c.ne[1], 1,
+    return graph_op(b->graph, GRAPH_FRESH, 4, graph_shape(b->graph, up).ne[0], c.ne[0], c.ne[1], 1,
                     gate, up, GRAPH_NONE, GRAPH_NONE);
 }
 
@@ -302,7 +302,7 @@ static int shared_expert(struct build *b, int x, int routed) {
 int build_experts(struct build *b, int x, int router_input) {
     int chosen, weights;
     route(b, router_input, &chosen, &weights);
-    struct graph_shape s = *graph_shape(b->graph, x);
+    struct graph_shape s = graph_shape(b->graph, x);
     int y = gated(b, build_reshape(b, x, s.ne[0], 1, s.ne[1]), chosen);
     y = multiply_chosen(b, "ffn_down_exps", y, chosen);
     y = build_add(b, y, weights);

@@ -168,8 +168,8 @@ void graph_grow(struct graph *graph, int tensor, uint64_t bytes) {
     graph->tensors[tensor].bytes += bytes;
 }
 
-const struct graph_shape *graph_shape(const struct graph *graph, int tensor) {
-    return &graph->tensors[tensor].shape;
+struct graph_shape graph_shape(const struct graph *graph, int tensor) {
+    return graph->tensors[tensor].shape;
 }
 
 int graph_size(const struct graph *graph, int tensor) { return graph->tensors[tensor].size; }

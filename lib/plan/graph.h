@@ -51,7 +51,7 @@ int graph_op(struct graph *graph, enum graph_op op, int size, int64_t ne0, int64
 void graph_also(struct graph *graph, int tensor, int source); // one more source
 int graph_view(struct graph *graph, int source, const struct graph_shape *shape);
 void graph_grow(struct graph *graph, int tensor, uint64_t bytes); // scratch memory behind a result
-const struct graph_shape *graph_shape(const struct graph *graph, int tensor);
+struct graph_shape graph_shape(const struct graph *graph, int tensor);
 int graph_size(const struct graph *graph, int tensor); // bytes an element
 
 void graph_expand(struct graph *graph, int tensor); // ggml_build_forward_expand

@@ -1,0 +1,401 @@
+"""The models of the tests: one function an architecture, a table of real ones.
+
+Names and shapes as in llama.cpp's src/models/*.cpp (build 11434); sizes as the models' own
+configuration files give them.
+"""
+
+from gguf_writer import Gguf, add_tokenizer
+
+
+def common(g, layers, embd, heads, kv, ctx, ff=None, key=None, base=1e6, vocab_size=None):
+    g.ints(block_count=layers, context_length=ctx, embedding_length=embd, attention__head_count=heads)
+    if isinstance(kv, list):
+        g.int_list(".attention.head_count_kv", kv)
+    else:
+        g.ints(attention__head_count_kv=kv)
+    if isinstance(ff, list):
+        g.int_list(".feed_forward_length", ff)
+    elif ff is not None:
+        g.ints(feed_forward_length=ff)
+    if key:
+        g.ints(attention__key_length=key, attention__value_length=key)
+    g.float(".rope.freq_base", base)
+    g.float(".attention.layer_norm_rms_epsilon", 1e-6)
+
+
+def embeddings(g, embd, vocab, tied):
+    g.tensor("token_embd", embd, vocab, role="tied" if tied else "embedding")
+    g.tensor("output_norm", embd, role="norm")
+    if not tied:
+        g.tensor("output", embd, vocab, role="output")
+
+
+def attention(g, b, embd, heads, kv, head, bias=False, qk_norm=False):
+    g.tensor(b + "attn_norm", embd, role="norm")
+    for name, width, role in (("q", heads, "matrix"), ("k", kv, "matrix"), ("v", kv, "value")):
+        g.tensor(b + "attn_" + name, embd, width * head, role=role)
+        if bias:
+            g.tensor(b + f"attn_{name}.bias", width * head, role="small")
+    g.tensor(b + "attn_output", heads * head, embd)
+    if qk_norm:
+        g.tensor(b + "attn_q_norm", head, role="norm")
+        g.tensor(b + "attn_k_norm", head, role="norm")
+
+
+def dense(g, b, embd, ff, suffix=""):
+    g.tensor(b + "ffn_gate" + suffix, embd, ff)
+    g.tensor(b + "ffn_up" + suffix, embd, ff)
+    g.tensor(b + "ffn_down" + suffix, ff, embd, role="down")
+
+
+def experts(g, b, embd, count, width, fused=False):
+    g.tensor(b + "ffn_gate_inp", embd, count, role="small")
+    if fused:
+        g.tensor(b + "ffn_gate_up_exps", embd, 2 * width, count, role="expert")
+    else:
+        g.tensor(b + "ffn_gate_exps", embd, width, count, role="expert")
+        g.tensor(b + "ffn_up_exps", embd, width, count, role="expert")
+    g.tensor(b + "ffn_down_exps", width, embd, count, role="expert_down")
+
+
+def transformer(name, arch, layers, embd, heads, kv, ff, vocab, ctx, head=None, tied=False,
+                bias=False, qk_norm=False, base=1e6):
+    """llama, qwen2, qwen3: norm, attention, norm, gated feed-forward."""
+    g = Gguf(arch, name)
+    common(g, layers, embd, heads, kv, ctx, ff, head, base)
+    width = head or embd // heads
+    if arch == "llama":
+        g.ints(rope__dimension_count=width)
+    embeddings(g, embd, vocab, tied)
+    for i in range(layers):
+        b = f"blk.{i}."
+        attention(g, b, embd, heads, kv, width, bias, qk_norm)
+        g.tensor(b + "ffn_norm", embd, role="norm")
+        dense(g, b, embd, ff)
+    add_tokenizer(g, vocab)
+    return g
+
+
+def mixture(name, arch, layers, embd, heads, kv, head, count, used, width, vocab, ctx, ff=6144):
+    """qwen3moe."""
+    g = Gguf(arch, name)
+    common(g, layers, embd, heads, kv, ctx, ff, head, 1e7)
+    g.ints(expert_count=count, expert_used_count=used, expert_feed_forward_length=width)
+    embeddings(g, embd, vocab, tied=False)
+    for i in range(layers):
+        b = f"blk.{i}."
+        attention(g, b, embd, heads, kv, head, qk_norm=True)
+        g.tensor(b + "ffn_norm", embd, role="norm")
+        experts(g, b, embd, count, width)
+    add_tokenizer(g, vocab)
+    return g
+
+
+def phi3(name, layers, embd, heads, kv, ff, vocab, ctx):
+    g = Gguf("phi3", name)
+    common(g, layers, embd, heads, kv, ctx, ff)
+    head = embd // heads
+    g.ints(rope__dimension_count=head)
+    embeddings(g, embd, vocab, tied=False)
+    for i in range(layers):
+        b = f"blk.{i}."
+        g.tensor(b + "attn_norm", embd, role="norm")
+        g.tensor(b + "attn_qkv", embd, (heads + 2 * kv) * head)
+        g.tensor(b + "attn_output", embd, embd)
+        g.tensor(b + "ffn_norm", embd, role="norm")
+        g.tensor(b + "ffn_up", embd, 2 * ff)
+        g.tensor(b + "ffn_down", ff, embd, role="down")
+    add_tokenizer(g, vocab)
+    return g
+
+
+def gemma(name, arch, layers, embd, heads, kv, head, ff, vocab, ctx, window, qk_norm):
+    """gemma2, gemma3: norms before and after each half, sliding layers."""
+    g = Gguf(arch, name)
+    common(g, layers, embd, heads, kv, ctx, ff, head, 1e4)
+    g.ints(attention__sliding_window=window)
+    if arch == "gemma2":
+        g.float(".attn_logit_softcapping", 50.0)
+        g.float(".final_logit_softcapping", 30.0)
+    embeddings(g, embd, vocab, tied=True)
+    for i in range(layers):
+        b = f"blk.{i}."
+        attention(g, b, embd, heads, kv, head, qk_norm=qk_norm)
+        for norm in ("post_attention_norm", "ffn_norm", "post_ffw_norm"):
+            g.tensor(b + norm, embd, role="norm")
+        dense(g, b, embd, ff)
+    add_tokenizer(g, vocab)
+    return g
+
+
+def gemma4(name, layers, embd, heads, kv_sliding, kv_full, head_sliding, head_full, ff, vocab, ctx,
+           window, period, count=0, used=0, width=0, shared_kv=0):
+    sliding = [(i + 1) % period != 0 for i in range(layers)]
+    g = Gguf("gemma4", name)
+    kv = [kv_sliding if s else kv_full for s in sliding]
+    common(g, layers, embd, heads, kv, ctx, ff, head_full)
+    g.ints(attention__key_length_swa=head_sliding, attention__value_length_swa=head_sliding,
+           attention__sliding_window=window, attention__shared_kv_layers=shared_kv,
+           embedding_length_per_layer_input=0, rope__dimension_count=head_full,
+           rope__dimension_count_swa=head_sliding)
+    if count:
+        g.ints(expert_count=count, expert_used_count=used, expert_feed_forward_length=width)
+    g.flag_list(".attention.sliding_window_pattern", sliding)
+    g.float(".rope.freq_base_swa", 1e4)
+    g.float(".final_logit_softcapping", 30.0)
+    embeddings(g, embd, vocab, tied=True)
+    g.tensor("rope_freqs", head_full // 2, role="norm")
+    for i in range(layers):
+        b, head = f"blk.{i}.", head_sliding if sliding[i] else head_full
+        for norm in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"):
+            g.tensor(b + norm, embd, role="norm")
+        g.tensor(b + "attn_q", embd, heads * head)
+        g.tensor(b + "attn_k", embd, kv[i] * head)
+        if sliding[i]:  # full layers use their keys as values
+            g.tensor(b + "attn_v", embd, kv[i] * head, role="value")
+        g.tensor(b + "attn_output", heads * head, embd)
+        g.tensor(b + "attn_q_norm", head, role="norm")
+        g.tensor(b + "attn_k_norm", head, role="norm")
+        g.tensor(b + "layer_output_scale", 1, role="norm")
+        dense(g, b, embd, ff)
+        if count:
+            experts(g, b, embd, count, width, fused=True)
+            g.tensor(b + "ffn_gate_inp.scale", embd, role="norm")
+            g.tensor(b + "ffn_down_exps.scale", count, role="norm")
+            for norm in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"):
+                g.tensor(b + norm, embd, role="norm")
+    add_tokenizer(g, vocab)
+    return g
+
+
+def gpt_oss(name, layers, embd, heads, kv, head, count, used, width, vocab, ctx):
+    g = Gguf("gpt-oss", name)
+    common(g, layers, embd, heads, kv, ctx, width, head, 150000.0)
+    g.ints(expert_count=count, expert_used_count=used, expert_feed_forward_length=width,
+           attention__sliding_window=128, rope__dimension_count=head)
+    embeddings(g, embd, vocab, tied=False)
+    for i in range(layers):
+        b = f"blk.{i}."
+        attention(g, b, embd, heads, kv, head, bias=True)
+        g.tensor(b + "attn_output.bias", embd, role="small")
+        g.tensor(b + "attn_sinks", heads, role="small")
+        g.tensor(b + "post_attention_norm", embd, role="norm")
+        experts(g, b, embd, count, width)
+        g.tensor(b + "ffn_gate_inp.bias", count, role="small")
+        g.tensor(b + "ffn_gate_exps.bias", width, count, role="small")
+        g.tensor(b + "ffn_up_exps.bias", width, count, role="small")
+        g.tensor(b + "ffn_down_exps.bias", embd, count, role="small")
+    add_tokenizer(g, vocab)
+    return g
+
+
+def deepseek2(name, layers, embd, heads, rank_q, rank_kv, rope, nope, value, ff, count, used, width,
+              shared, dense_first, vocab, ctx, sigmoid=False):
+    """Multi-head latent attention: one compressed key for all heads."""
+    g = Gguf("deepseek2", name)
+    common(g, layers, embd, heads, 1, ctx, ff, base=1e4)
+    g.ints(attention__key_length=rank_kv + rope, attention__value_length=rank_kv,
+           attention__key_length_mla=nope + rope, attention__value_length_mla=value,
+           attention__kv_lora_rank=rank_kv, rope__dimension_count=rope, expert_count=count,
+           expert_used_count=used, expert_feed_forward_length=width, expert_shared_count=shared,
+           leading_dense_block_count=dense_first, expert_gating_func=2 if sigmoid else 1)
+    if rank_q:
+        g.ints(attention__q_lora_rank=rank_q)
+    else:
+        g.ints(attention__q_lora_rank=0)
+    g.float(".expert_weights_scale", 2.5 if sigmoid else 1.0)
+    g.flag(".expert_weights_norm", sigmoid)
+    embeddings(g, embd, vocab, tied=False)
+    for i in range(layers):
+        b = f"blk.{i}."
+        g.tensor(b + "attn_norm", embd, role="norm")
+        if rank_q:
+            g.tensor(b + "attn_q_a_norm", rank_q, role="norm")
+            g.tensor(b + "attn_q_a", embd, rank_q)
+            g.tensor(b + "attn_q_b", rank_q, heads * (nope + rope))
+        else:
+            g.tensor(b + "attn_q", embd, heads * (nope + rope))
+        g.tensor(b + "attn_kv_a_norm", rank_kv, role="norm")
+        g.tensor(b + "attn_kv_a_mqa", embd, rank_kv + rope)
+        g.tensor(b + "attn_k_b", nope, rank_kv, heads, role="q8")
+        g.tensor(b + "attn_v_b", rank_kv, value, heads, role="q8")
+        g.tensor(b + "attn_output", heads * value, embd)
+        g.tensor(b + "ffn_norm", embd, role="norm")
+        if i < dense_first:
+            dense(g, b, embd, ff)
+        else:
+            experts(g, b, embd, count, width)
+            if sigmoid:
+                g.tensor(b + "exp_probs_b.bias", count, role="small")
+            dense(g, b, embd, width * shared, "_shexp")
+    add_tokenizer(g, vocab)
+    return g
+
+
+def glm4moe(name, layers, embd, heads, kv, head, ff, count, used, width, dense_first, vocab, ctx):
+    g = Gguf("glm4moe", name)
+    common(g, layers, embd, heads, kv, ctx, ff, head)
+    g.ints(expert_count=count, expert_used_count=used, expert_feed_forward_length=width,
+           expert_shared_count=1, leading_dense_block_count=dense_first, expert_gating_func=2,
+           rope__dimension_count=head // 2)
+    g.flag(".expert_weights_norm", True)
+    g.float(".expert_weights_scale", 1.0)
+    embeddings(g, embd, vocab, tied=False)
+    for i in range(layers):
+        b = f"blk.{i}."
+        attention(g, b, embd, heads, kv, head, bias=True)
+        g.tensor(b + "post_attention_norm", embd, role="norm")
+        if i < dense_first:
+            dense(g, b, embd, ff)
+        else:
+            experts(g, b, embd, count, width)
+            g.tensor(b + "exp_probs_b.bias", count, role="small")
+            dense(g, b, embd, width, "_shexp")
+    add_tokenizer(g, vocab)
+    return g
+
+
+def qwen35(name, layers, embd, heads, kv, head, ff, vocab, conv, inner, state, ranks, groups, ctx,
+           mtp=0, interval=4, moe=None):
+    """Three gated delta nets to one attention layer. `moe`: (experts, used, width, shared width)."""
+    arch = "qwen35moe" if moe else "qwen35"
+    g = Gguf(arch, name)
+    common(g, layers + mtp, embd, heads, kv, ctx, ff, head, 1e7)
+    g.ints(ssm__conv_kernel=conv, ssm__inner_size=inner, ssm__state_size=state,
+           ssm__time_step_rank=ranks, ssm__group_count=groups, full_attention_interval=interval,
+           rope__dimension_count=head // 4)
+    if mtp:
+        g.ints(nextn_predict_layers=mtp)
+    if moe:
+        g.ints(expert_count=moe[0], expert_used_count=moe[1], expert_feed_forward_length=moe[2],
+               expert_shared_feed_forward_length=moe[3])
+    third = head // 8 // 3
+    g.int_list(".rope.dimension_sections", [head // 8 - 2 * third, third, third, 0])
+    embeddings(g, embd, vocab, tied=False)
+    for i in range(layers + mtp):
+        b = f"blk.{i}."
+        if i >= layers or (i + 1) % interval == 0:
+            g.tensor(b + "attn_norm", embd, role="norm")
+            g.tensor(b + "attn_q", embd, 2 * heads * head)
+            g.tensor(b + "attn_k", embd, kv * head)
+            g.tensor(b + "attn_v", embd, kv * head, role="value")
+            g.tensor(b + "attn_output", heads * head, embd)
+            g.tensor(b + "attn_q_norm", head, role="norm")
+            g.tensor(b + "attn_k_norm", head, role="norm")
+        else:
+            delta_net(g, b, embd, conv, inner, state, ranks, groups)
+        g.tensor(b + "post_attention_norm", embd, role="norm")
+        if moe:
+            experts(g, b, embd, moe[0], moe[2])
+            g.tensor(b + "ffn_gate_inp_shexp", embd, role="small")
+            dense(g, b, embd, moe[3], "_shexp")
+        else:
+            dense(g, b, embd, ff)
+        if i >= layers:
+            g.tensor(b + "nextn.eh_proj", 2 * embd, embd)
+            for norm in ("enorm", "hnorm", "shared_head_norm"):
+                g.tensor(b + "nextn." + norm, embd, role="norm")
+    add_tokenizer(g, vocab, pre="qwen35")
+    return g
+
+
+def delta_net(g, b, embd, conv, inner, state, ranks, groups):
+    channels = inner + 2 * groups * state
+    g.tensor(b + "attn_norm", embd, role="norm")
+    g.tensor(b + "attn_qkv", embd, channels)
+    g.tensor(b + "attn_gate", embd, inner)
+    g.tensor(b + "ssm_conv1d", conv, channels, role="small")
+    g.tensor(b + "ssm_dt.bias", ranks, role="small")
+    g.tensor(b + "ssm_a".replace(".weight", ""), ranks, role="small")
+    g.tensor(b + "ssm_beta", embd, ranks)
+    g.tensor(b + "ssm_alpha", embd, ranks)
+    g.tensor(b + "ssm_norm", inner // ranks, role="norm")
+    g.tensor(b + "ssm_out", inner, embd)
+
+
+MODELS = {
+    "qwen2.5-0.5b": lambda: transformer("Qwen2.5 0.5B", "qwen2", 24, 896, 14, 2, 4864, 151936, 32768,
+                                        tied=True, bias=True),
+    "qwen2.5-7b": lambda: transformer("Qwen2.5 7B", "qwen2", 28, 3584, 28, 4, 18944, 152064, 131072,
+                                      bias=True),
+    "llama3.1-8b": lambda: transformer("Llama 3.1 8B", "llama", 32, 4096, 32, 8, 14336, 128256,
+                                       131072, head=128, base=5e5),
+    "llama3.2-1b": lambda: transformer("Llama 3.2 1B", "llama", 16, 2048, 32, 8, 8192, 128256, 131072,
+                                       head=64, tied=True, base=5e5),
+    "mistral-small-24b": lambda: transformer("Mistral Small 24B", "llama", 40, 5120, 32, 8, 32768,
+                                             131072, 131072, head=128, base=1e9),
+    "qwen3-0.6b": lambda: transformer("Qwen3 0.6B", "qwen3", 28, 1024, 16, 8, 3072, 151936, 40960,
+                                      head=128, tied=True, qk_norm=True),
+    "qwen3-8b": lambda: transformer("Qwen3 8B", "qwen3", 36, 4096, 32, 8, 12288, 151936, 40960,
+                                    head=128, qk_norm=True),
+    "qwen3-32b": lambda: transformer("Qwen3 32B", "qwen3", 64, 5120, 64, 8, 25600, 151936, 40960,
+                                     head=128, qk_norm=True),
+    "qwen3-coder-30b": lambda: mixture("Qwen3 Coder 30B A3B", "qwen3moe", 48, 2048, 32, 4, 128, 128, 8,
+                                       768, 151936, 262144),
+    "qwen3.6-27b": lambda: qwen35("Qwen3.6 27B", 64, 5120, 24, 4, 256, 17408, 248320, 4, 6144, 128, 48,
+                                  16, 262144),
+    "qwen3.6-27b-mtp": lambda: qwen35("Qwen3.6 27B MTP", 64, 5120, 24, 4, 256, 17408, 248320, 4, 6144,
+                                      128, 48, 16, 262144, mtp=1),
+    "qwen3.6-35b-a3b": lambda: qwen35("Qwen3.6 35B A3B", 40, 2048, 16, 2, 256, 0, 248320, 4, 4096, 128,
+                                      32, 16, 262144, moe=(256, 8, 512, 512)),
+    "gemma2-9b": lambda: gemma("Gemma 2 9B", "gemma2", 42, 3584, 16, 8, 256, 14336, 256000, 8192, 4096,
+                               qk_norm=False),
+    "gemma3-4b": lambda: gemma("Gemma 3 4B", "gemma3", 34, 2560, 8, 4, 256, 10240, 262208, 131072, 1024,
+                               qk_norm=True),
+    "gemma3-12b": lambda: gemma("Gemma 3 12B", "gemma3", 48, 3840, 16, 8, 256, 15360, 262208, 131072,
+                                1024, qk_norm=True),
+    "gemma4-26b-a4b": lambda: gemma4("Gemma 4 26B A4B", 30, 2816, 16, 8, 2, 256, 512, 2112, 262144,
+                                     262144, 1024, 6, 128, 8, 704),
+    "gemma4-31b": lambda: gemma4("Gemma 4 31B", 60, 5376, 32, 16, 4, 256, 512, 21504, 262144, 262144,
+                                 1024, 6),
+    "gpt-oss-20b": lambda: gpt_oss("gpt-oss 20b", 24, 2880, 64, 8, 64, 32, 4, 2880, 201088, 131072),
+    "gpt-oss-120b": lambda: gpt_oss("gpt-oss 120b", 36, 2880, 64, 8, 64, 128, 4, 2880, 201088, 131072),
+    "deepseek-v2-lite": lambda: deepseek2("DeepSeek V2 Lite", 27, 2048, 16, 0, 512, 64, 128, 128, 10944,
+                                          64, 6, 1408, 2, 1, 102400, 163840),
+    "deepseek-v3-small": lambda: deepseek2("DeepSeek V3 shape, 12 layers", 12, 7168, 128, 1536, 512, 64,
+                                           128, 128, 18432, 256, 8, 2048, 1, 3, 129280, 163840,
+                                           sigmoid=True),
+    "glm4.5-air": lambda: glm4moe("GLM 4.5 Air", 46, 4096, 96, 8, 128, 10944, 128, 8, 1408, 1, 151552,
+                                  131072),
+    "phi3-mini": lambda: phi3("Phi 3 mini", 32, 3072, 32, 32, 8192, 32064, 131072),
+    "tiny-llama": lambda: transformer("tiny", "llama", 4, 256, 8, 2, 512, 512, 4096, head=32),
+    "tiny-moe": lambda: mixture("tiny moe", "qwen3moe", 4, 256, 8, 2, 32, 8, 2, 256, 512, 4096, 512),
+}
+
+
+def more_bits(i, n):
+    """llama.cpp's choice of the layers whose value and down matrices get a better type."""
+    return i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2
+
+
+def mix(name, layers):
+    """A quantisation mix as a function of (tensor, shape, role)."""
+    def layer(tensor):
+        return int(tensor.split(".")[1]) if tensor.startswith("blk.") else 0
+
+    def q4_k_m(tensor, ne, role):
+        kind = "q4_k"
+        if role in ("output", "tied"):
+            kind = "q6_k"
+        elif role in ("value", "down", "expert_down") and more_bits(layer(tensor), layers):
+            kind = "q6_k"
+        elif role == "q8":
+            kind = "q8_0"
+        if ne[0] % 256:
+            kind = {"q4_k": "q5_0", "q6_k": "q8_0"}.get(kind, kind)
+        return kind
+
+    def kind_of(tensor, ne, role):
+        if role in ("norm", "small") or len(ne) == 1:
+            return "f32"
+        if name == "q4_k_m":
+            kind = q4_k_m(tensor, ne, role)
+        elif name == "mxfp4":
+            kind = "mxfp4" if role.startswith("expert") else "q8_0"
+        elif name == "tq3_4s":  # embeddings stay at four bits and more
+            kind = "q6_k" if role in ("output", "tied") else "q4_k" if role == "embedding" else "tq3_4s"
+        else:
+            kind = name
+        return "f16" if ne[0] % 32 else kind
+
+    return kind_of
