@@ -112,8 +112,12 @@ static struct attention_inputs attention_inputs(struct build *b, bool sliding) {
     if (!b->settings->flash_attention)
         rows = (int64_t)b->model->layer[0].head_v * b->model->layer[0].heads_kv;
     in.v_index = b->model->mla ? GRAPH_NONE : graph_input(b->graph, 8, b->tokens * rows, 1, 1);
-    in.mask = graph_input(b->graph, b->settings->flash_attention ? 2 : 4, cells,
-                          b->tokens / streams, streams);
+    bool lean = b->settings->engine_build == 0 || b->settings->engine_build >= PLAN_BUILD_LEAN;
+    bool half = b->settings->flash_attention;
+    in.mask = graph_input(b->graph, half && lean ? 2 : 4, cells, b->tokens / streams, streams);
+    if (half && !lean) // older builds filled it in f32 and converted it
+        in.mask = graph_op(b->graph, GRAPH_FRESH, 2, cells, b->tokens / streams, streams, 1,
+                           in.mask, GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
     in.k_rotation = rotation(b, true, sliding);
     in.v_rotation = rotation(b, false, sliding);
     return in;

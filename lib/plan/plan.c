@@ -9,10 +9,11 @@ static const struct {
     const char *name;
     uint32_t overhead_mib; // a context with its libraries, typically; learned later for each card
     uint32_t margin_mib;   // left free: allocations that grow with use
+    uint32_t reserved_mib; // of a nominal size: firmware, driver and a screen
 } KINDS[] = {
-    [PLAN_CPU] = {"cpu", 0, 0},         [PLAN_CUDA] = {"cuda", 500, 256},
-    [PLAN_ROCM] = {"rocm", 450, 256},   [PLAN_VULKAN] = {"vulkan", 300, 256},
-    [PLAN_METAL] = {"metal", 100, 256}, [PLAN_RPC] = {"rpc", 0, 0},
+    [PLAN_CPU] = {"cpu", 0, 0, 0},         [PLAN_CUDA] = {"cuda", 500, 256, 464},
+    [PLAN_ROCM] = {"rocm", 450, 256, 464}, [PLAN_VULKAN] = {"vulkan", 300, 256, 464},
+    [PLAN_METAL] = {"metal", 100, 256, 0}, [PLAN_RPC] = {"rpc", 0, 0, 0},
 };
 
 const char *plan_kind_name(enum plan_kind kind) { return KINDS[kind].name; }
@@ -100,17 +101,23 @@ static void add_projector(const struct gguf *projector, const struct plan_machin
 
 static bool check_room(const struct plan_device *device, const struct plan_part *part,
                        struct plan *out) {
-    uint64_t need = plan_total(part) + ((uint64_t)KINDS[device->kind].margin_mib << 20);
+    uint32_t spare =
+        KINDS[device->kind].margin_mib + (device->nominal ? KINDS[device->kind].reserved_mib : 0);
+    uint64_t need = plan_total(part) + ((uint64_t)spare << 20);
     if (device->capacity_bytes == PLAN_UNKNOWN || need <= device->capacity_bytes)
         return true;
     out->fits = false;
-    snprintf(out->reason, sizeof out->reason,
-             "%s needs %.0f MiB (weights %.0f + KV cache %.0f + state %.0f + compute %.0f + driver "
-             "%.0f, and %u to spare), and has %.0f: %.0f too little",
-             device->name, (double)need / MIB, (double)part->weights / MIB, (double)part->kv / MIB,
-             (double)part->state / MIB, (double)part->compute / MIB, (double)part->overhead / MIB,
-             KINDS[device->kind].margin_mib, (double)device->capacity_bytes / MIB,
-             (double)(need - device->capacity_bytes) / MIB);
+    char left[64] = "";
+    if (spare)
+        snprintf(left, sizeof left, "; %u MiB must stay free", spare);
+    snprintf(
+        out->reason, sizeof out->reason,
+        "%s has %.0f MiB, %.0f too little: weights %.0f + KV cache %.0f + state %.0f + compute "
+        "%.0f + driver %.0f = %.0f MiB%s",
+        device->name, (double)device->capacity_bytes / MIB,
+        (double)(need - device->capacity_bytes) / MIB, (double)part->weights / MIB,
+        (double)part->kv / MIB, (double)part->state / MIB, (double)part->compute / MIB,
+        (double)part->overhead / MIB, (double)plan_total(part) / MIB, left);
     return false;
 }
 
@@ -119,7 +126,7 @@ static void judge(const struct plan_machine *machine, struct plan *out) {
     for (size_t i = 0; i < machine->devices; i++)
         if (!check_room(&machine->device[i], &out->device[i], out))
             return;
-    struct plan_device host = {"host memory", PLAN_CPU, machine->ram_bytes, 0};
+    struct plan_device host = {"host memory", PLAN_CPU, machine->ram_bytes, 0, false};
     check_room(&host, &out->host, out);
 }
 

@@ -29,6 +29,7 @@ struct plan_device {
     enum plan_kind kind;
     uint64_t capacity_bytes; // that the engine may use (free memory); PLAN_UNKNOWN: no limit
     uint64_t overhead_bytes; // learned from this card; PLAN_UNKNOWN: typical for its kind
+    bool nominal; // the size on the box: the card and a desktop keep some of it for themselves
 };
 
 struct plan_machine {
