@@ -65,10 +65,12 @@ static const struct gguf_type_info TYPES[] = {
 enum { COUNT = sizeof TYPES / sizeof *TYPES };
 
 const struct gguf_type_info *gguf_type_info(uint32_t id) {
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = id < COUNT ? id : COUNT - 1;; i--) { // ascending, with gaps
         if (TYPES[i].id == id)
             return &TYPES[i];
-    return NULL;
+        if (TYPES[i].id < id || i == 0)
+            return NULL;
+    }
 }
 
 enum gguf_type_family gguf_type_family(uint32_t id) {

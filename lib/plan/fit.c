@@ -20,55 +20,99 @@ static uint32_t ctx_limit(const struct fit *fit) {
     return limit > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)limit;
 }
 
+// Between a value that fits and one that does not, memory is nearly a straight line: look where it
+// crosses zero first, halve when that does not help.
+struct search {
+    int64_t good, bad;             // values
+    int64_t good_spare, bad_spare; // bytes; of bad negative
+    int tries;
+};
+
+static int64_t search_next(struct search *s) {
+    int64_t width = s->bad - s->good, middle = s->good + width / 2;
+    double share = (double)s->good_spare / ((double)s->good_spare - (double)s->bad_spare);
+    if (s->tries++ < 6)
+        middle = s->good + (int64_t)((double)width * share);
+    if (middle == s->good)
+        middle += width > 0 ? 1 : -1;
+    if (middle == s->bad)
+        middle += width > 0 ? -1 : 1;
+    return middle;
+}
+
+static void search_learn(struct search *s, int64_t value, const struct plan *plan) {
+    if (plan->fits) {
+        s->good = value;
+        s->good_spare = plan->spare_bytes;
+    } else {
+        s->bad = value;
+        s->bad_spare = plan->spare_bytes;
+    }
+}
+
+// `good` fits and `bad` does not; leaves the last value that fits set, and its plan in `out`.
+static void search_edge(struct fit *fit, struct search *s,
+                        void (*set)(struct fit *fit, int64_t value), struct plan *out) {
+    while (s->bad - s->good > 1 || s->good - s->bad > 1) {
+        int64_t value = search_next(s);
+        set(fit, value);
+        fit_plan(fit, out);
+        search_learn(s, value, out);
+    }
+    set(fit, s->good);
+    fit_plan(fit, out);
+}
+
+static void set_ctx(struct fit *fit, int64_t steps) {
+    fit->settings.ctx = (uint32_t)steps * ctx_step(fit);
+}
+
 bool fit_ctx_max(struct fit *fit, struct plan *out) {
-    uint32_t before = fit->settings.ctx, step = ctx_step(fit), limit = ctx_limit(fit);
+    uint32_t before = fit->settings.ctx, limit = ctx_limit(fit);
+    struct search search = {0};
     fit->settings.ctx = limit;
     if (fit_plan(fit, out))
         return true;
-    uint32_t low = 0, high = limit / step + 1; // in steps: low fits, high does not
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
-        fit->settings.ctx = middle * step;
-        if (fit_plan(fit, out))
-            low = middle;
-        else
-            high = middle;
+    search_learn(&search, limit / ctx_step(fit) + 1, out);
+    set_ctx(fit, 1);
+    if (!fit_plan(fit, out)) {
+        fit->settings.ctx = before;
+        fit_plan(fit, out);
+        return false;
     }
-    fit->settings.ctx = low ? low * step : before;
-    return fit_plan(fit, out) && low > 0;
+    search_learn(&search, 1, out);
+    search_edge(fit, &search, set_ctx, out);
+    return true;
 }
 
 // The smallest n in [0, max] for which `set` gives a plan that fits; larger n never needs more.
-static bool smallest(struct fit *fit, uint32_t max, void (*set)(struct fit *, uint32_t),
+static bool smallest(struct fit *fit, uint32_t max, void (*set)(struct fit *, int64_t),
                      struct plan *out) {
     struct plan_settings before = fit->settings;
+    struct search search = {0};
+    set(fit, 0);
+    if (fit_plan(fit, out))
+        return true;
+    search_learn(&search, 0, out);
     set(fit, max);
     if (!fit_plan(fit, out)) {
         fit->settings = before;
         fit_plan(fit, out);
         return false;
     }
-    uint32_t low = 0, high = max; // high fits
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        set(fit, middle);
-        if (fit_plan(fit, out))
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    set(fit, high);
-    return fit_plan(fit, out);
+    search_learn(&search, max, out);
+    search_edge(fit, &search, set, out);
+    return true;
 }
 
-static void set_ncmoe(struct fit *fit, uint32_t n) {
+static void set_ncmoe(struct fit *fit, int64_t n) {
     fit->settings.ngl = UINT32_MAX;
-    fit->settings.ncmoe = n;
+    fit->settings.ncmoe = (uint32_t)n;
 }
 
-static void set_layers_off(struct fit *fit, uint32_t n) {
+static void set_layers_off(struct fit *fit, int64_t n) {
     fit->settings.ncmoe = 0;
-    fit->settings.ngl = fit->model->layers + 1 - n;
+    fit->settings.ngl = fit->model->layers + 1 - (uint32_t)n;
 }
 
 bool fit_offload(struct fit *fit, struct plan *out) {
@@ -150,17 +194,16 @@ static bool beats(const struct fit *fit, const struct fit_proposal *a,
            cache_bits(&a->settings) >= cache_bits(&b->settings);
 }
 
-static size_t add_proposal(const struct fit *fit, struct fit_proposal *out, size_t count,
+static size_t add_proposal(const struct fit *fit, struct fit_proposal *list, size_t count,
                            const struct fit_proposal *new) {
     for (size_t i = 0; i < count; i++)
-        if (beats(fit, &out[i], new))
+        if (beats(fit, &list[i], new))
             return count;
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
-        if (!beats(fit, new, &out[i]))
-            out[kept++] = out[i];
-    if (kept < FIT_PROPOSALS_MAX)
-        out[kept++] = *new;
+        if (!beats(fit, new, &list[i]))
+            list[kept++] = list[i];
+    list[kept++] = *new;
     return kept;
 }
 
@@ -183,49 +226,61 @@ static void describe(const struct fit *fit, struct fit_proposal *p) {
     snprintf(p->words, sizeof p->words, "%s; %s", place, cache);
 }
 
-// A long context at 8 bits with the least on the CPU serves most people best.
+// What most people want most: a context of 32K or more, at no loss, as fast as can be. A layer's
+// experts on the CPU cost little next to a whole layer there.
 static double worth(const struct fit *fit, const struct fit_proposal *p) {
-    double ctx = p->plan.ctx_slot > 131072 ? 131072 : p->plan.ctx_slot;
-    double cpu = fit->model->layers ? (double)on_cpu(fit, &p->settings) / fit->model->layers : 0;
-    double bits = cache_bits(&p->settings) >= 128 ? 1 : 0.8;
-    return (ctx / 32768 > 1 ? 1 + (ctx / 32768 - 1) * 0.15 : ctx / 32768) * bits * (1 - 0.7 * cpu);
+    double ctx = (double)p->plan.ctx_slot / 32768;
+    double room = ctx < 1 ? ctx : ctx < 4 ? 1 + 0.1 * (ctx - 1) : 1.3;
+    double cpu = (double)on_cpu(fit, &p->settings) / fit->model->layers;
+    double speed = 1 / (1 + (p->settings.ncmoe ? 3 : 10) * cpu);
+    return room * speed * (cache_bits(&p->settings) >= 128 ? 1 : 0.85);
+}
+
+// `wanted` 0: all on the devices, and the context that leaves.
+static bool try_one(const struct fit *fit, const char *type, uint32_t wanted,
+                    struct fit_proposal *out) {
+    struct fit trial = *fit;
+    if (type)
+        trial.settings.k = trial.settings.v = gguf_type_named(type);
+    bool ok;
+    if (wanted == 0) {
+        if (fit->offload_free)
+            set_ncmoe(&trial, 0);
+        ok = trial.ctx_free ? fit_ctx_max(&trial, &out->plan) : fit_plan(&trial, &out->plan);
+    } else {
+        trial.settings.ctx = wanted;
+        ok = fit->offload_free ? fit_offload(&trial, &out->plan) : fit_plan(&trial, &out->plan);
+    }
+    out->settings = trial.settings;
+    return ok && out->plan.ctx_slot >= 1024;
 }
 
 size_t fit_propose(const struct fit *fit, struct fit_proposal *out) {
     static const char *const TYPES[] = {"f16", "q8_0", "q4_0"};
-    static const uint32_t CONTEXTS[] = {0, 131072, 65536, 32768}; // 0: as trained
+    enum { TRIALS = 15 };
+    struct fit_proposal list[TRIALS + 1];
     size_t count = 0;
-    for (size_t t = 0; t < (fit->kv_free ? 3u : 1u); t++) {
+    uint32_t limit = ctx_limit(fit);
+    const uint32_t contexts[] = {0, limit, 131072, 65536, 32768};
+    for (size_t t = 0; t < (fit->kv_free ? 3u : 1u); t++)
         for (size_t c = 0; c < 5; c++) {
-            struct fit trial = *fit;
-            struct fit_proposal p;
-            if (fit->kv_free)
-                trial.settings.k = trial.settings.v = gguf_type_named(TYPES[t]);
-            bool ok;
-            if (c == 4) { // all on the devices, whatever context that leaves
-                if (fit->offload_free)
-                    set_ncmoe(&trial, 0);
-                ok = trial.ctx_free ? fit_ctx_max(&trial, &p.plan) : fit_plan(&trial, &p.plan);
-            } else {
-                uint32_t wanted = CONTEXTS[c] ? CONTEXTS[c] : ctx_limit(fit);
-                if (wanted > ctx_limit(fit))
-                    continue;
-                if (trial.ctx_free)
-                    trial.settings.ctx = wanted;
-                ok = fit->offload_free ? fit_offload(&trial, &p.plan) : fit_plan(&trial, &p.plan);
-            }
-            if (!ok || p.plan.ctx_slot < 1024)
+            struct fit_proposal p = {0};
+            bool repeats = c > 1 && contexts[c] >= limit;
+            if (repeats || (c > 0 && (!fit->ctx_free || fit->machine->devices == 0) && c != 1) ||
+                !try_one(fit, fit->kv_free ? TYPES[t] : NULL, contexts[c], &p))
                 continue;
-            p.settings = trial.settings;
             describe(fit, &p);
-            count = add_proposal(fit, out, count, &p);
+            count = add_proposal(fit, list, count, &p);
         }
-    }
-    for (size_t i = 1; i < count; i++) // the recommended one first
-        if (worth(fit, &out[i]) > worth(fit, &out[0])) {
-            struct fit_proposal swap = out[0];
-            out[0] = out[i];
-            out[i] = swap;
-        }
+    for (size_t i = 0; i < count; i++) // the worthiest first
+        for (size_t j = i + 1; j < count; j++)
+            if (worth(fit, &list[j]) > worth(fit, &list[i])) {
+                struct fit_proposal swap = list[i];
+                list[i] = list[j];
+                list[j] = swap;
+            }
+    if (count > FIT_PROPOSALS_MAX)
+        count = FIT_PROPOSALS_MAX;
+    memcpy(out, list, count * sizeof *list);
     return count;
 }

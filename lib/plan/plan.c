@@ -99,33 +99,37 @@ static void add_projector(const struct gguf *projector, const struct plan_machin
     part->compute += 300ull << 20;
 }
 
-static bool check_room(const struct plan_device *device, const struct plan_part *part,
+static void check_room(const struct plan_device *device, const struct plan_part *part,
                        struct plan *out) {
-    uint32_t spare =
+    uint32_t free_mib =
         KINDS[device->kind].margin_mib + (device->nominal ? KINDS[device->kind].reserved_mib : 0);
-    uint64_t need = plan_total(part) + ((uint64_t)spare << 20);
-    if (device->capacity_bytes == PLAN_UNKNOWN || need <= device->capacity_bytes)
-        return true;
+    if (device->capacity_bytes == PLAN_UNKNOWN)
+        return;
+    uint64_t need = plan_total(part) + ((uint64_t)free_mib << 20);
+    int64_t spare = (int64_t)device->capacity_bytes - (int64_t)need;
+    if (spare < out->spare_bytes)
+        out->spare_bytes = spare;
+    if (spare >= 0 || !out->fits)
+        return;
     out->fits = false;
     char left[64] = "";
-    if (spare)
-        snprintf(left, sizeof left, "; %u MiB must stay free", spare);
+    if (free_mib)
+        snprintf(left, sizeof left, "; %u MiB must stay free", free_mib);
     snprintf(
         out->reason, sizeof out->reason,
         "%s has %.0f MiB, %.0f too little: weights %.0f + KV cache %.0f + state %.0f + compute "
         "%.0f + driver %.0f = %.0f MiB%s",
-        device->name, (double)device->capacity_bytes / MIB,
-        (double)(need - device->capacity_bytes) / MIB, (double)part->weights / MIB,
-        (double)part->kv / MIB, (double)part->state / MIB, (double)part->compute / MIB,
-        (double)part->overhead / MIB, (double)plan_total(part) / MIB, left);
-    return false;
+        device->name, (double)device->capacity_bytes / MIB, (double)-spare / MIB,
+        (double)part->weights / MIB, (double)part->kv / MIB, (double)part->state / MIB,
+        (double)part->compute / MIB, (double)part->overhead / MIB, (double)plan_total(part) / MIB,
+        left);
 }
 
 static void judge(const struct plan_machine *machine, struct plan *out) {
     out->fits = true;
+    out->spare_bytes = INT64_MAX;
     for (size_t i = 0; i < machine->devices; i++)
-        if (!check_room(&machine->device[i], &out->device[i], out))
-            return;
+        check_room(&machine->device[i], &out->device[i], out);
     struct plan_device host = {"host memory", PLAN_CPU, machine->ram_bytes, 0, false};
     check_room(&host, &out->host, out);
 }

@@ -54,7 +54,7 @@ static const struct arch_graph *graph_find(const char *arch) {
 
 // Long runs of like layers repeat the same births and deaths: a few periods of them leave the same
 // holes as all. Returns whether the layer is worth building.
-enum { RUN_HEAD = 14, RUN_TAIL = 7 };
+enum { RUN_HEAD = 8, RUN_TAIL = 7 };
 
 static bool like(const struct build *b, uint32_t i, uint32_t j) {
     const struct plan_settings *s = b->settings;

@@ -1,0 +1,177 @@
+#include "preset_plan.h"
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool number(const struct preset *preset, const char *flag, uint32_t *out, struct err *err) {
+    const char *text = preset_get(preset, flag);
+    int64_t value;
+    if (!text || strcmp(text, "auto") == 0)
+        return true;
+    if (strcmp(text, "all") == 0 || strcmp(text, "max") == 0) {
+        *out = UINT32_MAX;
+        return true;
+    }
+    if (!str_to_int(text, -2, INT32_MAX, &value))
+        return err_set(err, ERR_INVALID, "%s = %.40s is no number", flag, text);
+    if (value >= 0)
+        *out = (uint32_t)value;
+    else if (strcmp(flag, "gpu-layers") == 0)
+        *out = UINT32_MAX;
+    return true;
+}
+
+static bool cache_type(const struct preset *preset, const char *flag,
+                       const struct gguf_type_info **out, struct err *err) {
+    const char *text = preset_get(preset, flag);
+    if (!text || strcmp(text, "auto") == 0)
+        return true;
+    const struct gguf_type_info *type = gguf_type_named(text);
+    if (!type)
+        return err_set(err, ERR_INVALID, "%s = %.40s: no cache type whose size we know", flag,
+                       text);
+    *out = type;
+    return true;
+}
+
+static bool flag_on(const struct preset *preset, const char *flag, bool fallback) {
+    const char *text = preset_get(preset, flag);
+    bool value;
+    if (!text)
+        return fallback;
+    if (*text == '\0')
+        return true;
+    return str_to_bool(text, &value) ? value : fallback;
+}
+
+// "3,1" -> proportions of the devices.
+static void split(const struct preset *preset, struct plan_settings *out) {
+    const char *text = preset_get(preset, "tensor-split");
+    for (size_t i = 0; text && *text && i < PLAN_DEVICES_MAX; i++) {
+        char *end;
+        double share = strtod(text, &end);
+        if (end == text || share < 0)
+            return;
+        out->split[i] = (float)share;
+        text = *end ? end + 1 : end;
+    }
+}
+
+static void speculation(const struct preset *preset, struct plan_settings *out,
+                        const char **draft) {
+    const char *type = preset_get(preset, "spec-type");
+    uint32_t tokens = out->draft_tokens;
+    number(preset, "draft-max", &tokens, NULL);
+    out->draft_tokens = tokens < 64 ? tokens : 64;
+    *draft = preset_get(preset, "model-draft");
+    if (*draft && (!type || strstr(type, "draft-simple")))
+        out->draft = PLAN_DRAFT_MODEL;
+    else if (type && strstr(type, "mtp"))
+        out->draft = PLAN_DRAFT_MTP;
+    else if (type && strstr(type, "ngram"))
+        out->draft = PLAN_DRAFT_NGRAM;
+}
+
+bool preset_plan_settings(const struct preset *preset, struct plan_settings *out,
+                          const char **draft, const char **mmproj, struct err *err) {
+    plan_settings_init(out);
+    uint32_t slots = 0;
+    if (!number(preset, "ctx-size", &out->ctx, err) || !number(preset, "parallel", &slots, err) ||
+        !number(preset, "ubatch-size", &out->ubatch, err) ||
+        !number(preset, "batch-size", &out->batch, err) ||
+        !number(preset, "gpu-layers", &out->ngl, err) ||
+        !number(preset, "n-cpu-moe", &out->ncmoe, err) ||
+        !number(preset, "n-cpu-ffn", &out->ncffn, err) ||
+        !cache_type(preset, "cache-type-k", &out->k, err) ||
+        !cache_type(preset, "cache-type-v", &out->v, err) ||
+        !cache_type(preset, "cache-type-k-draft", &out->draft_k, err) ||
+        !cache_type(preset, "cache-type-v-draft", &out->draft_v, err))
+        return false;
+    if (out->ctx == UINT32_MAX) // "max": decided later
+        out->ctx = 0;
+    if (slots) { // slots that are asked for have a cache each, unless told otherwise
+        out->parallel = slots;
+        out->unified = false;
+    }
+    out->unified = flag_on(preset, "kv-unified", out->unified);
+    if (preset_get(preset, "no-kv-unified"))
+        out->unified = false;
+    const char *flash = preset_get(preset, "flash-attn");
+    if (flash && strcmp(flash, "auto") != 0)
+        out->flash_attention = flag_on(preset, "flash-attn", true);
+    if (flag_on(preset, "cpu-moe", false))
+        out->ncmoe = UINT32_MAX;
+    out->swa_full = flag_on(preset, "swa-full", false);
+    out->kv_offload =
+        !flag_on(preset, "no-kv-offload", false) && flag_on(preset, "kv-offload", true);
+    split(preset, out);
+    speculation(preset, out, draft);
+    *mmproj = flag_on(preset, "no-mmproj", false) ? NULL : preset_get(preset, "mmproj");
+    return true;
+}
+
+static bool is_word(const struct preset *preset, const char *flag, const char *word) {
+    const char *text = preset_get(preset, flag);
+    return text && strcmp(text, word) == 0;
+}
+
+void preset_plan_freedom(const struct preset *preset, struct fit *fit) {
+    fit->ctx_free = is_word(preset, "ctx-size", "max");
+    fit->kv_free = is_word(preset, "cache-type-k", "auto");
+    fit->offload_free = is_word(preset, "n-cpu-moe", "auto");
+}
+
+enum plan_kind plan_kind_of_device(const char *name) {
+    static const struct {
+        const char *prefix;
+        enum plan_kind kind;
+    } KINDS[] = {{"CUDA", PLAN_CUDA},     {"ROCm", PLAN_ROCM},   {"HIP", PLAN_ROCM},
+                 {"Vulkan", PLAN_VULKAN}, {"Metal", PLAN_METAL}, {"MTL", PLAN_METAL},
+                 {"RPC", PLAN_RPC}};
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
+        if (strncasecmp(name, KINDS[i].prefix, strlen(KINDS[i].prefix)) == 0)
+            return KINDS[i].kind;
+    return PLAN_VULKAN;
+}
+
+void preset_plan_machine(const struct dialect *dialect, struct plan_machine *out) {
+    *out = (struct plan_machine){.ram_bytes = plan_ram_available()};
+    for (size_t i = 0; dialect && i < dialect->device_count && i < PLAN_DEVICES_MAX; i++) {
+        const struct dialect_device *from = &dialect->devices[i];
+        struct plan_device *to = &out->device[out->devices++];
+        snprintf(to->name, sizeof to->name, "%s", from->name);
+        to->kind = plan_kind_of_device(from->name);
+        to->overhead_bytes = PLAN_UNKNOWN;
+        // A driver that tells nothing leaves us without a limit, not with one of zero.
+        to->capacity_bytes = from->total_mib > 0 ? (uint64_t)from->free_mib << 20 : PLAN_UNKNOWN;
+    }
+}
+
+bool plan_parse_size(const char *text, uint64_t *bytes) {
+    uint64_t value;
+    if (!str_to_size(text, &value) || value == 0 || value > (UINT64_C(1) << 50))
+        return false;
+    bool bare = text[strlen(text) - 1] >= '0' && text[strlen(text) - 1] <= '9';
+    *bytes = bare ? value << 20 : value;
+    return true;
+}
+
+uint64_t plan_ram_available(void) {
+    struct err err = {0};
+    char *text = path_read_file("/proc/meminfo", 64 * 1024, NULL, &err);
+    uint64_t bytes = PLAN_UNKNOWN;
+    const char *line = text ? strstr(text, "MemAvailable:") : NULL;
+    if (line) {
+        unsigned long long kib = strtoull(line + strlen("MemAvailable:"), NULL, 10);
+        if (kib > 0)
+            bytes = (uint64_t)kib << 10;
+    }
+    mem_free(text);
+    return bytes;
+}

@@ -1,0 +1,28 @@
+// From a preset to a memory plan: its settings as the arithmetic wants them, this machine's devices
+// and memory.
+#pragma once
+
+#include "base/err.h"
+#include "engine/dialect.h"
+#include "plan/fit.h"
+#include "preset.h"
+
+// What a preset says, over the engine's defaults. `draft` and `mmproj` are paths as written, or
+// NULL. False when a value makes no sense; err names it.
+bool preset_plan_settings(const struct preset *preset, struct plan_settings *out,
+                          const char **draft, const char **mmproj, struct err *err);
+
+// Which settings the preset leaves open: ctx = max, n-cpu-moe = auto, kv = auto.
+void preset_plan_freedom(const struct preset *preset, struct fit *fit);
+
+// Devices that a build sees, with what is free on them now, and the memory that can be had.
+void preset_plan_machine(const struct dialect *dialect, struct plan_machine *out);
+
+// "CUDA0" -> PLAN_CUDA; what is not known counts as PLAN_VULKAN, whose use is the most usual.
+enum plan_kind plan_kind_of_device(const char *name);
+
+// "16G", "16376M"; a bare number is MiB.
+bool plan_parse_size(const char *text, uint64_t *bytes);
+
+// MemAvailable, with what clean page cache would give back. PLAN_UNKNOWN when it cannot be told.
+uint64_t plan_ram_available(void);
