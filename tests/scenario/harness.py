@@ -627,28 +627,33 @@ def stream_error(test, path, stream, what=""):
 
 
 class Sampler(threading.Thread):
-    """Looks every 10 ms how many engines are alive; keeps the worst it saw."""
+    """Looks every 10 ms how many engines are alive; keeps the worst it saw, and all it ever saw."""
 
     def __init__(self, world):
         super().__init__(daemon=True)
-        self.world, self.most, self.samples, self.witness = world, 0, 0, []
+        self.world, self.most, self.seen, self.witness = world, 0, set(), []
         self.stop_event = threading.Event()
+
+    def look(self):
+        pids = self.world.engine_pids()
+        self.seen.update(pids)
+        if len(pids) > self.most:
+            self.most = len(pids)
+            self.witness = [(pid, read_proc(pid, "cmdline")[-200:]) for pid in pids]
 
     def run(self):
         while not self.stop_event.wait(0.01):
-            pids = self.world.engine_pids()
-            self.samples += 1
-            if len(pids) > self.most:
-                self.most = len(pids)
-                self.witness = [(pid, read_proc(pid, "cmdline")[-200:]) for pid in pids]
+            self.look()
 
     def __enter__(self):
+        self.look()
         self.start()
         return self
 
     def __exit__(self, *_):
         self.stop_event.set()
         self.join()
+        self.look()
 
 
 def in_threads(count, work, timeout=60):

@@ -50,7 +50,7 @@ class Switching(Scenario):
         with Sampler(self.world) as sampler:
             in_threads(5, lambda i: switcher(i) if i == 4 else client(i), 110)
         self.assertLessEqual(sampler.most, 1, f"seed {seed}: {sampler.witness}")
-        self.assertGreater(sampler.samples, 20, "too few looks to mean anything")
+        self.assertGreater(len(sampler.seen), 10, "too few looks to mean anything")
         self.assertEqual(self.world.overlaps(), [])
         for asked, model, tag, got in answers:
             self.assertEqual((f"{asked}.gguf", tag), (model, got), f"seed {seed}")
