@@ -7,6 +7,7 @@
 #include "format/json.h"
 #include "preset_plan.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,14 +44,24 @@ struct request {
     } set;
 };
 
+// A mistake on the command line: false, for those who say true when they understood.
+__attribute__((format(printf, 1, 2))) static bool refuse(const char *format, ...) {
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    cli_fail(EXIT_USAGE, "%s", text);
+    return false;
+}
+
 static bool take_number(const char *option, const char *text, int64_t max, uint32_t *out) {
     uint64_t value;
     if (text && str_to_size(text, &value) && value > 0 && value <= (uint64_t)max) {
         *out = (uint32_t)value;
         return true;
     }
-    cli_fail(EXIT_USAGE, "%s needs a number from 1 to %lld", option, (long long)max);
-    return false;
+    return refuse("%s needs a number from 1 to %lld", option, (long long)max);
 }
 
 static bool take_device(struct request *r, const char *text) {
@@ -59,26 +70,24 @@ static bool take_device(struct request *r, const char *text) {
     size_t length = text ? (colon ? (size_t)(colon - text) : strlen(text)) : 0;
     r->devices_told = true;
     if (length == 0 || length >= sizeof kind)
-        return cli_fail(EXIT_USAGE, "--device needs KIND[:SIZE], such as cuda:16G") < 0;
+        return refuse("--device needs KIND[:SIZE], such as cuda:16G");
     memcpy(kind, text, length);
     kind[length] = '\0';
     enum plan_kind parsed;
     if (!plan_kind_parse(kind, &parsed))
-        return cli_fail(EXIT_USAGE,
-                        "\"%s\" is no device kind: cuda, rocm, vulkan, metal, rpc or cpu",
-                        kind) < 0;
+        return refuse("\"%s\" is no device kind: cuda, rocm, vulkan, metal, rpc or cpu", kind);
     if (parsed == PLAN_CPU) // everything in host memory; a size is the memory's
         return !colon || plan_parse_size(colon + 1, &r->machine.ram_bytes) ||
-               cli_fail(EXIT_USAGE, "\"%s\" is no size; write 32G or 32768M", colon + 1) < 0;
+               refuse("\"%s\" is no size; write 32G or 32768M", colon + 1);
     if (r->machine.devices == PLAN_DEVICES_MAX)
-        return cli_fail(EXIT_USAGE, "at most %d devices", PLAN_DEVICES_MAX) < 0;
+        return refuse("at most %d devices", PLAN_DEVICES_MAX);
     struct plan_device *device = &r->machine.device[r->machine.devices];
     *device = (struct plan_device){
         .kind = parsed, .capacity_bytes = PLAN_UNKNOWN, .overhead_bytes = PLAN_UNKNOWN};
     snprintf(device->name, sizeof device->name, "%s%zu", kind, r->machine.devices);
     r->machine.devices++;
     if (colon && !plan_parse_size(colon + 1, &device->capacity_bytes))
-        return cli_fail(EXIT_USAGE, "\"%s\" is no size; write 16G or 16376M", colon + 1) < 0;
+        return refuse("\"%s\" is no size; write 16G or 16376M", colon + 1);
     device->nominal = colon != NULL;
     return true;
 }
@@ -93,7 +102,7 @@ static bool take_split(struct request *r, const char *text) {
             return true;
         text = end + 1;
     }
-    return cli_fail(EXIT_USAGE, "--split needs proportions, such as 3,1") < 0;
+    return refuse("--split needs proportions, such as 3,1");
 }
 
 // One option and its value. Returns how many words it took, 0 when it is none of ours, -1 on an
@@ -123,7 +132,7 @@ static int take_option(struct request *r, char **argv) {
         if (options[i].number)
             return take_number(name, value, options[i].max, options[i].number) ? 2 : -1;
         if (!value)
-            return cli_fail(EXIT_USAGE, "%s needs a value", name) ? -1 : -1;
+            return refuse("%s needs a value", name) ? 2 : -1;
         *options[i].text = value;
         return 2;
     }
@@ -138,7 +147,7 @@ static int take_option(struct request *r, char **argv) {
         if (value && strcmp(value, "all") == 0)
             return 2;
         if (!value || !str_to_int(value, -2, INT32_MAX, &n))
-            return cli_fail(EXIT_USAGE, "--ngl needs a number of layers, or all") ? -1 : -1;
+            return refuse("--ngl needs a number of layers, or all") ? 2 : -1;
         if (n >= 0)
             r->set.ngl = (uint32_t)n;
         return 2;
@@ -147,13 +156,13 @@ static int take_option(struct request *r, char **argv) {
         r->ram_told = true;
         if (value && plan_parse_size(value, &r->machine.ram_bytes))
             return 2;
-        return cli_fail(EXIT_USAGE, "--ram needs a size, such as 32G") ? -1 : -1;
+        return refuse("--ram needs a size, such as 32G") ? 2 : -1;
     }
     if (strcmp(name, "--engine") == 0) {
         const char *digits = value && value[0] == 'b' ? value + 1 : value;
         if (digits && str_to_int(digits, 1, INT32_MAX, &r->set.engine))
             return 2;
-        return cli_fail(EXIT_USAGE, "--engine needs a build number, such as 11434") ? -1 : -1;
+        return refuse("--engine needs a build number, such as 11434") ? 2 : -1;
     }
     if (strcmp(name, "--kv-unified") == 0)
         r->set.unified = 1;
@@ -195,9 +204,8 @@ struct subject {
     struct fit fit;
 };
 
-static bool is_file(const char *target) {
-    return access(target, F_OK) == 0 && (strchr(target, '/') || str_ends(target, ".gguf"));
-}
+// A name with a slash or the suffix is a file, there or not; anything else is a preset.
+static bool is_file(const char *target) { return strchr(target, '/') || str_ends(target, ".gguf"); }
 
 static bool apply_words(const struct request *r, struct fit *fit) {
     struct plan_settings *s = &fit->settings;
@@ -205,25 +213,25 @@ static bool apply_words(const struct request *r, struct fit *fit) {
         uint64_t ctx = 0;
         fit->ctx_free = strcmp(r->ctx, "max") == 0;
         if (!fit->ctx_free && (!str_to_size(r->ctx, &ctx) || ctx > (1 << 30)))
-            return cli_fail(EXIT_USAGE, "--ctx needs a number of tokens (96K), or max") < 0;
+            return refuse("--ctx needs a number of tokens (96K), or max");
         s->ctx = (uint32_t)ctx;
     }
     if (r->kv) {
         fit->kv_free = strcmp(r->kv, "auto") == 0;
         if (!fit->kv_free && !(s->k = s->v = gguf_type_named(r->kv)))
-            return cli_fail(EXIT_USAGE, "\"%s\" is no cache type: f16, q8_0, q4_0, ...", r->kv) < 0;
+            return refuse("\"%s\" is no cache type: f16, q8_0, q4_0, ...", r->kv);
     }
     if (r->ncmoe) {
         int64_t n = 0;
         bool automatic = strcmp(r->ncmoe, "auto") == 0;
         if (!automatic && !str_to_int(r->ncmoe, 0, MODEL_LAYERS_MAX, &n))
-            return cli_fail(EXIT_USAGE, "--n-cpu-moe needs a number of layers, or auto") < 0;
+            return refuse("--n-cpu-moe needs a number of layers, or auto");
         s->ncmoe = (uint32_t)n;
         fit->offload_free = automatic;
     }
     if (r->spec) {
         if (strcmp(r->spec, "mtp") != 0 && strcmp(r->spec, "draft-mtp") != 0)
-            return cli_fail(EXIT_USAGE, "--spec mtp is the one that takes memory of its own") < 0;
+            return refuse("--spec mtp is the one that takes memory of its own");
         s->draft = PLAN_DRAFT_MTP;
     }
     return true;
@@ -387,6 +395,16 @@ static void note_reader(const struct model *model, struct outcome *outcome) {
         add_note(outcome, false, "an architecture we do not know: compute is an upper estimate");
 }
 
+// As the engine's flags spell it.
+static const char *lower(const struct gguf_type_info *type, char name[16]) {
+    size_t i = 0;
+    for (; type->name[i] && i < 15; i++)
+        name[i] = type->name[i] >= 'A' && type->name[i] <= 'Z' ? (char)(type->name[i] + 32)
+                                                               : type->name[i];
+    name[i] = '\0';
+    return name;
+}
+
 static json_t *mib(uint64_t bytes) {
     return bytes == PLAN_UNKNOWN
                ? json_null()
@@ -405,6 +423,7 @@ static json_t *part_json(const char *name, const char *kind, const struct plan_p
 static json_t *settings_json(const struct fit *fit, const struct plan_settings *s,
                              const struct plan *plan) {
     uint32_t all = fit->model->layers + 1;
+    char k[16], v[16];
     return json_pack("{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s, s:s, s:b}", "ctx",
                      (json_int_t)plan->ctx_total, "parallel", (json_int_t)s->parallel, "kv_unified",
                      (int)s->unified, "batch", (json_int_t)s->batch, "ubatch",
@@ -413,7 +432,7 @@ static json_t *settings_json(const struct fit *fit, const struct plan_settings *
                                   : s->ngl > all             ? all
                                                              : s->ngl),
                      "n_cpu_moe", (json_int_t)(s->ncmoe == UINT32_MAX ? all - 1 : s->ncmoe), "kv_k",
-                     s->k->name, "kv_v", s->v->name, "flash_attn", (int)s->flash_attention);
+                     lower(s->k, k), "kv_v", lower(s->v, v), "flash_attn", (int)s->flash_attention);
 }
 
 static json_t *proposals_json(const struct fit *fit, const struct outcome *outcome) {
@@ -475,8 +494,9 @@ static void print_settings(const struct fit *fit, const struct plan *plan) {
     printf("\ncontext %u tokens", plan->ctx_total);
     if (s->parallel > 1)
         printf(s->unified ? ", shared by %u slots" : ", in %u slots", s->parallel);
-    printf(", KV cache %s%s%s", s->k->name, s->k == s->v ? "" : " / ",
-           s->k == s->v ? "" : s->v->name);
+    char k[16], v[16];
+    printf(", KV cache %s%s%s", lower(s->k, k), s->k == s->v ? "" : " / ",
+           s->k == s->v ? "" : lower(s->v, v));
     if (fit->machine->devices && s->ncmoe)
         printf(", experts of %u layers on the CPU", s->ncmoe);
     if (fit->machine->devices)
@@ -484,43 +504,41 @@ static void print_settings(const struct fit *fit, const struct plan *plan) {
     puts("\n");
 }
 
-static void print_section(const struct fit *fit, const struct fit_proposal *p,
-                          const struct preset *preset) {
+static void print_section(const struct fit *fit, const struct fit_proposal *p) {
     uint32_t all = fit->model->layers + 1;
-    const char *slash = strrchr(fit->model->path, '/');
-    printf("\n[%s]\nmodel = %s\nctx = %u\nkv = ", preset ? preset->name : "mymodel",
-           preset || !slash ? fit->model->path : fit->model->path, p->plan.ctx_total);
-    for (const char *c = p->settings.k->name; *c; c++)
-        putchar(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
-    printf("\nparallel = %u\n", p->settings.parallel);
+    struct err err = {0};
+    char *path = path_absolute(fit->model->path, &err), type[16];
+    printf("\nFor presets.ini:\n[mymodel]\nmodel = %s\nctx = %u\nkv = %s\nparallel = %u\n",
+           path ? path : fit->model->path, p->plan.ctx_total, lower(p->settings.k, type),
+           p->settings.parallel);
     if (fit->machine->devices)
         printf("gpu-layers = %u\n", p->settings.ngl > all ? all : p->settings.ngl);
     if (p->settings.ncmoe)
         printf("n-cpu-moe = %u\n", p->settings.ncmoe);
+    mem_free(path);
 }
 
-static void print_proposals(const struct fit *fit, const struct outcome *outcome,
-                            const struct preset *preset) {
+static void print_proposals(const struct fit *fit, const struct outcome *outcome) {
     if (outcome->proposal_count == 0)
         return;
     puts("\nWhat fits, the recommended one first (one slot):");
     printf("  %9s  %-5s %6s %9s  %s\n", "context", "KV", "on CPU", "device MiB", "");
     for (size_t i = 0; i < outcome->proposal_count; i++) {
         const struct fit_proposal *p = &outcome->proposals[i];
+        char type[16];
         uint32_t all = fit->model->layers + 1;
         uint32_t cpu = p->settings.ncmoe           ? p->settings.ncmoe
                        : p->settings.ngl > all - 1 ? 0
                                                    : all - p->settings.ngl;
         double device = p->plan.devices ? (double)plan_total(&p->plan.device[0]) / MIB : 0;
         printf("%s %9u  %-5s %6u %10.0f  %s\n", i ? " " : "*", p->plan.ctx_total,
-               p->settings.k->name, fit->machine->devices ? cpu : fit->model->layers, device,
+               lower(p->settings.k, type), fit->machine->devices ? cpu : fit->model->layers, device,
                p->words);
     }
-    print_section(fit, &outcome->proposals[0], preset);
+    print_section(fit, &outcome->proposals[0]);
 }
 
-static void print_text(const struct fit *fit, const struct outcome *outcome,
-                       const struct preset *preset) {
+static void print_text(const struct fit *fit, const struct outcome *outcome) {
     const struct plan *plan = &outcome->plan;
     print_settings(fit, plan);
     printf("%-12s %8s %8s %7s %8s %7s %8s  MiB\n", "", "weights", "KV", "state", "compute",
@@ -541,7 +559,7 @@ static void print_text(const struct fit *fit, const struct outcome *outcome,
     size_t i;
     json_t *note;
     json_array_foreach(outcome->notes, i, note) printf("Note: %s.\n", json_string_value(note));
-    print_proposals(fit, outcome, preset);
+    print_proposals(fit, outcome);
 }
 
 static int plan_subject(const struct request *r, struct subject *subject) {
@@ -571,7 +589,7 @@ static int plan_subject(const struct request *r, struct subject *subject) {
     if (r->cli.json)
         print_json(fit, &outcome);
     else
-        print_text(fit, &outcome, subject->preset);
+        print_text(fit, &outcome);
     json_decref(outcome.notes);
     return outcome.plan.fits ? EXIT_DONE : EXIT_FAILED;
 }

@@ -120,10 +120,15 @@ static void apply_aliases(struct merge *merge) {
 
 static void apply_ctx(struct merge *merge) {
     uint64_t tokens;
+    if (strcmp(merge->value, "max") == 0) { // the planner finds out
+        set_flag(merge, "ctx-size", "max");
+        merge->preset->ctx_tokens = 0;
+        return;
+    }
     if (!str_to_size(merge->value, &tokens) || tokens > INT_MAX) {
         merge_error(merge,
-                    "ctx \"%.40s\" is no number of tokens; write 8192 or 96K (0: the "
-                    "model's own)",
+                    "ctx \"%.40s\" is no number of tokens; write 8192 or 96K, max for what "
+                    "fits, or 0 for the model's own",
                     merge->value);
         return;
     }
@@ -190,6 +195,23 @@ static void apply_load_timeout(struct merge *merge) {
         merge_error(merge, "load-timeout below a second lets no model load; the default is 10m");
 }
 
+// How many layers keep their experts on the CPU; auto: as few as fit.
+static void apply_n_cpu_moe(struct merge *merge) {
+    int64_t layers;
+    if (strcmp(merge->value, "auto") != 0 && !str_to_int(merge->value, 0, 4096, &layers))
+        merge_error(merge,
+                    "n-cpu-moe \"%.40s\" is no number of layers; write 16, or auto for as "
+                    "few as fit",
+                    merge->value);
+    else
+        set_flag(merge, "n-cpu-moe", merge->value);
+}
+
+static void apply_plan(struct merge *merge) {
+    if (!str_to_bool(merge->value, &merge->preset->plan))
+        merge_error(merge, "plan \"%.40s\" is neither on nor off", merge->value);
+}
+
 static void apply_default(struct merge *merge) {
     if (!str_to_bool(merge->value, &merge->preset->is_default))
         merge_error(merge, "default \"%.40s\" is neither on nor off", merge->value);
@@ -239,7 +261,9 @@ static const struct own_key {
     {"kv", apply_kv, false},
     {"cache-type-k", apply_cache_type, false},
     {"cache-type-v", apply_cache_type, false},
+    {"n-cpu-moe", apply_n_cpu_moe, false},
     {"parallel", apply_parallel, false},
+    {"plan", apply_plan, false},
     {"idle-off", apply_idle_off, false},
     {"load-timeout", apply_load_timeout, false},
     {"default", apply_default, true},
@@ -258,7 +282,7 @@ static const struct own_key {
 
 const char *const config_preset_keys[] = {"engine",  "model",       "group",    "aliases",
                                           "ctx",     "kv",          "idle-off", "load-timeout",
-                                          "default", "description", NULL};
+                                          "default", "description", "plan",     NULL};
 
 // Other spellings of keys that we act upon or that people write most, so that [*] and [name] meet.
 static const char *const other_names[][2] = {
@@ -471,6 +495,7 @@ bool config_make_preset(struct config *config, const struct ini_section *default
     preset->aliases = config_split_list("");
     preset->load_timeout_ms = LOAD_TIMEOUT_MS;
     preset->parallel = -1;
+    preset->plan = true;
     if (defaults)
         apply_section(&merge, defaults);
     if (section) {

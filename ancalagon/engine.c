@@ -374,11 +374,9 @@ static bool spawn(struct engine *engine, const struct preset *preset,
 }
 
 struct engine *engine_start(struct launch_context *context, const struct preset *preset,
-                            int64_t stop_grace_ms, const struct engine_ops *ops, void *arg,
-                            struct err *err) {
-    const struct dialect *dialect = dialect_probe(preset->engine_path, err);
-    if (!dialect)
-        return NULL;
+                            const struct decision *decision, int64_t stop_grace_ms,
+                            const struct engine_ops *ops, void *arg, struct err *err) {
+    const struct dialect *dialect = decision->dialect;
     if (access(preset->model, R_OK) != 0) {
         err_errno(err, "cannot read the model %s", preset->model);
         return NULL;
@@ -397,7 +395,7 @@ struct engine *engine_start(struct launch_context *context, const struct preset 
     timer_init(&engine->poll, context->loop, on_poll, engine);
     timer_init(&engine->deadline, context->loop, on_load_deadline, engine);
     struct launch_spec spec;
-    preset_launch_init(&spec, preset, dialect);
+    preset_launch_init(&spec, preset, dialect, decision);
     bool ok = choose_address(engine, dialect, &spec, err) && spawn(engine, preset, &spec, err);
     preset_launch_fini(&spec);
     if (!ok) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "decision.h"
 #include "event/loop.h"
 #include "http/client.h"
 #include "preset.h"
@@ -29,8 +30,8 @@ void launch_context_destroy(struct launch_context *context);
 
 // NULL when it cannot even be started; err says why and what to do.
 struct engine *engine_start(struct launch_context *context, const struct preset *preset,
-                            int64_t stop_grace_ms, const struct engine_ops *ops, void *arg,
-                            struct err *err);
+                            const struct decision *decision, int64_t stop_grace_ms,
+                            const struct engine_ops *ops, void *arg, struct err *err);
 void engine_stop(struct engine *engine);                        // SIGTERM, grace, SIGKILL
 void engine_kill(struct engine *engine, const struct err *why); // on_exit tells this reason
 void engine_destroy(struct engine *engine);                     // kills what is left; NULL is fine

@@ -3,15 +3,28 @@
 
 #include "base/mem.h"
 
+#include <string.h>
 #include <unistd.h>
 
+static bool is_decided(const struct decision *decision, const char *flag) {
+    for (size_t i = 0; decision && i < decision->count; i++)
+        if (strcmp(decision->settings[i].flag, flag) == 0)
+            return true;
+    return false;
+}
+
 void preset_launch_init(struct launch_spec *spec, const struct preset *preset,
-                        const struct dialect *dialect) {
-    struct setting *settings = mem_alloc((preset->settings_count + 1) * sizeof *settings);
-    size_t count = 0;
-    for (; count < preset->settings_count; count++)
-        settings[count] =
-            (struct setting){preset->settings[count].flag, preset->settings[count].value};
+                        const struct dialect *dialect, const struct decision *decision) {
+    size_t room = preset->settings_count + DECISION_SETTINGS_MAX + 1, count = 0;
+    struct setting *settings = mem_alloc(room * sizeof *settings);
+    for (size_t i = 0; i < preset->settings_count; i++) {
+        const struct preset_setting *from = &preset->settings[i];
+        if (!is_decided(decision, from->flag) && !decision_is_open(from->flag, from->value))
+            settings[count++] = (struct setting){from->flag, from->value};
+    }
+    for (size_t i = 0; decision && i < decision->count; i++)
+        settings[count++] =
+            (struct setting){decision->settings[i].flag, decision->settings[i].value};
     if (!preset_get(preset, "alias")) // else answers would name the model by its path
         settings[count++] = (struct setting){"alias", preset->name};
     *spec = (struct launch_spec){.dialect = dialect,
@@ -29,7 +42,7 @@ void preset_launch_fini(struct launch_spec *spec) {
 bool preset_launch_try(const struct preset *preset, const struct dialect *dialect,
                        struct launch *launch) {
     struct launch_spec spec;
-    preset_launch_init(&spec, preset, dialect);
+    preset_launch_init(&spec, preset, dialect, NULL);
     spec.socket = dialect->unix_socket ? "e.sock" : NULL;
     spec.port = 1;
     spec.api_key = "-";

@@ -2,12 +2,14 @@
 // start itself and for check-config, so that the two cannot disagree.
 #pragma once
 
+#include "decision.h"
 #include "engine/launch.h"
 #include "preset.h"
 
-// Fills model, settings and environment of *spec; free with preset_launch_fini.
+// Fills model, settings and environment of *spec; free with preset_launch_fini. `decision`: what
+// was decided over the preset, NULL when nothing was yet (then open settings are left out).
 void preset_launch_init(struct launch_spec *spec, const struct preset *preset,
-                        const struct dialect *dialect);
+                        const struct dialect *dialect, const struct decision *decision);
 void preset_launch_fini(struct launch_spec *spec);
 
 // The command line without a start, to learn from launch->problems whether the build can do what

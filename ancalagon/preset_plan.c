@@ -3,14 +3,23 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "engine/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+const char *preset_plan_get(const struct preset *preset, const char *name) {
+    const struct setting_rule *rule = setting_rule_find(name);
+    const char *value = preset_get(preset, name);
+    for (size_t i = 0; rule && !value && i < SETTING_FLAGS_MAX && rule->flags[i]; i++)
+        value = preset_get(preset, rule->flags[i] + strspn(rule->flags[i], "-"));
+    return value;
+}
+
 static bool number(const struct preset *preset, const char *flag, uint32_t *out, struct err *err) {
-    const char *text = preset_get(preset, flag);
+    const char *text = preset_plan_get(preset, flag);
     int64_t value;
     if (!text || strcmp(text, "auto") == 0)
         return true;
@@ -29,7 +38,7 @@ static bool number(const struct preset *preset, const char *flag, uint32_t *out,
 
 static bool cache_type(const struct preset *preset, const char *flag,
                        const struct gguf_type_info **out, struct err *err) {
-    const char *text = preset_get(preset, flag);
+    const char *text = preset_plan_get(preset, flag);
     if (!text || strcmp(text, "auto") == 0)
         return true;
     const struct gguf_type_info *type = gguf_type_named(text);
@@ -41,7 +50,7 @@ static bool cache_type(const struct preset *preset, const char *flag,
 }
 
 static bool flag_on(const struct preset *preset, const char *flag, bool fallback) {
-    const char *text = preset_get(preset, flag);
+    const char *text = preset_plan_get(preset, flag);
     bool value;
     if (!text)
         return fallback;
@@ -52,7 +61,7 @@ static bool flag_on(const struct preset *preset, const char *flag, bool fallback
 
 // "3,1" -> proportions of the devices.
 static void split(const struct preset *preset, struct plan_settings *out) {
-    const char *text = preset_get(preset, "tensor-split");
+    const char *text = preset_plan_get(preset, "tensor-split");
     for (size_t i = 0; text && *text && i < PLAN_DEVICES_MAX; i++) {
         char *end;
         double share = strtod(text, &end);
@@ -65,11 +74,11 @@ static void split(const struct preset *preset, struct plan_settings *out) {
 
 static void speculation(const struct preset *preset, struct plan_settings *out,
                         const char **draft) {
-    const char *type = preset_get(preset, "spec-type");
+    const char *type = preset_plan_get(preset, "spec-type");
     uint32_t tokens = out->draft_tokens;
     number(preset, "draft-max", &tokens, NULL);
     out->draft_tokens = tokens < 64 ? tokens : 64;
-    *draft = preset_get(preset, "model-draft");
+    *draft = preset_plan_get(preset, "model-draft");
     if (*draft && (!type || strstr(type, "draft-simple")))
         out->draft = PLAN_DRAFT_MODEL;
     else if (type && strstr(type, "mtp"))
@@ -100,9 +109,9 @@ bool preset_plan_settings(const struct preset *preset, struct plan_settings *out
         out->unified = false;
     }
     out->unified = flag_on(preset, "kv-unified", out->unified);
-    if (preset_get(preset, "no-kv-unified"))
+    if (preset_plan_get(preset, "no-kv-unified"))
         out->unified = false;
-    const char *flash = preset_get(preset, "flash-attn");
+    const char *flash = preset_plan_get(preset, "flash-attn");
     if (flash && strcmp(flash, "auto") != 0)
         out->flash_attention = flag_on(preset, "flash-attn", true);
     if (flag_on(preset, "cpu-moe", false))
@@ -112,12 +121,12 @@ bool preset_plan_settings(const struct preset *preset, struct plan_settings *out
         !flag_on(preset, "no-kv-offload", false) && flag_on(preset, "kv-offload", true);
     split(preset, out);
     speculation(preset, out, draft);
-    *mmproj = flag_on(preset, "no-mmproj", false) ? NULL : preset_get(preset, "mmproj");
+    *mmproj = flag_on(preset, "no-mmproj", false) ? NULL : preset_plan_get(preset, "mmproj");
     return true;
 }
 
 static bool is_word(const struct preset *preset, const char *flag, const char *word) {
-    const char *text = preset_get(preset, flag);
+    const char *text = preset_plan_get(preset, flag);
     return text && strcmp(text, word) == 0;
 }
 

@@ -7,6 +7,9 @@
 #include "plan/fit.h"
 #include "preset.h"
 
+// A setting by its canonical name (lib/engine/settings.h), however the preset spells it; or NULL.
+const char *preset_plan_get(const struct preset *preset, const char *name);
+
 // What a preset says, over the engine's defaults. `draft` and `mmproj` are paths as written, or
 // NULL. False when a value makes no sense; err names it.
 bool preset_plan_settings(const struct preset *preset, struct plan_settings *out,

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "config.h"
+#include "decision.h"
 #include "event/loop.h"
 #include "guard.h"
 #include "http/client.h"
@@ -31,6 +32,7 @@ struct service {
     const struct preset *preset; // in server->config; replaced on reload
     struct lane *lane;
     struct engine *engine; // NULL when off
+    struct decision decision; // made last: what it runs with, when loaded
     struct log_ring *log;
     struct metrics metrics;
     struct watchdog watchdog;

@@ -140,15 +140,49 @@ static bool settings_fit(const struct preset *preset, const struct dialect *dial
     return ok;
 }
 
+// What engines of other groups hold, and the host memory that this group's engine gives back.
+static void add_part(struct plan_part *to, const struct plan_part *from) {
+    to->weights += from->weights;
+    to->kv += from->kv;
+    to->state += from->state;
+    to->compute += from->compute;
+    to->overhead += from->overhead;
+}
+
+static uint64_t look_around(const struct service *service, struct plan *others) {
+    const struct service *other;
+    uint64_t returning = 0;
+    *others = (struct plan){0};
+    TAILQ_FOREACH (other, &service->server->services, link) {
+        const struct plan *plan = &other->decision.plan;
+        if (!other->engine || other == service || !other->decision.planned)
+            continue;
+        if (strcmp(other->preset->group, service->preset->group) == 0) {
+            returning += plan->host.kv + plan->host.state + plan->host.compute;
+            continue;
+        }
+        others->devices = plan->devices > others->devices ? plan->devices : others->devices;
+        for (size_t i = 0; i < plan->devices; i++)
+            add_part(&others->device[i], &plan->device[i]);
+    }
+    return returning;
+}
+
+static bool decide(struct service *service, struct err *err) {
+    const struct preset *preset = service->preset;
+    struct plan others;
+    if (access(preset->model, R_OK) != 0)
+        return err_errno(err, "cannot read the model %s", preset->model);
+    uint64_t returning = look_around(service, &others);
+    return decision_make(service->server->config, preset, &others, returning, &service->decision,
+                         err) &&
+           settings_fit(preset, service->decision.dialect, err);
+}
+
 // What is known to fail is refused before anything else is unloaded for it.
 bool service_can_start(struct service *service, struct err *err) {
     const struct preset *preset = service->preset;
-    const struct dialect *dialect = dialect_probe(preset->engine_path, err);
-    bool ok = dialect != NULL;
-    if (ok && access(preset->model, R_OK) != 0)
-        ok = err_errno(err, "cannot read the model %s", preset->model);
-    ok = ok && settings_fit(preset, dialect, err);
-    if (ok)
+    if (decide(service, err))
         return true;
     err_context(err, "preset %s could not start", preset->name);
     log_warn("engine.refused preset=%s why=\"%s\"", preset->name, err->text);
@@ -158,11 +192,25 @@ bool service_can_start(struct service *service, struct err *err) {
     return false;
 }
 
+static void log_plan(const struct service *service) {
+    const struct plan *plan = &service->decision.plan;
+    double mib = 1024.0 * 1024.0;
+    if (service->decision.planned)
+        log_info("plan preset=%s ctx=%u device_mib=%.0f host_mib=%.0f", service->preset->name,
+                 plan->ctx_total, plan->devices ? (double)plan_total(&plan->device[0]) / mib : 0.0,
+                 (double)plan_total(&plan->host) / mib);
+}
+
 void service_start(struct service *service) {
     struct server *server = service->server;
-    struct err err;
-    service->engine = engine_start(server->launch, service->preset, server->config->stop_grace_ms,
-                                   &engine_ops, service, &err);
+    struct err err = {0};
+    // Decided again: the preset may have been reloaded, and a restart was not asked for anew.
+    bool ok = decide(service, &err);
+    if (ok) {
+        log_plan(service);
+        service->engine = engine_start(server->launch, service->preset, &service->decision,
+                                       server->config->stop_grace_ms, &engine_ops, service, &err);
+    }
     if (service->engine) {
         log_info("engine.start preset=%s pid=%d", service->preset->name, service_pid(service));
         return;

@@ -337,7 +337,7 @@ static bool check(const struct model *model, struct err *err) {
             return err_set(err, ERR_LIMIT, "%s: %s is beyond any real model", model->path,
                            all[i].what);
     if (model->embd == 0)
-        return err_set(err, ERR_INVALID, "%s: no %s.embedding_length in its metadata", model->path,
+        return err_set(err, ERR_NOTFOUND, "%s: no %s.embedding_length in its metadata", model->path,
                        model->arch);
     for (uint32_t i = 0; i < model->layers; i++) {
         const struct model_layer *l = &model->layer[i];
@@ -356,7 +356,8 @@ static bool read_shape(struct model *model, struct err *err) {
     model->layers = number(&keys, "block_count", 0);
     model->layers_mtp = number(&keys, "nextn_predict_layers", 0);
     if (model->layers == 0 || model->layers > MODEL_LAYERS_MAX)
-        return err_set(err, ERR_INVALID, "%s: %s.block_count is %s", model->path, model->arch,
+        return err_set(err, model->layers ? ERR_LIMIT : ERR_NOTFOUND, "%s: %s.block_count is %s",
+                       model->path, model->arch,
                        model->layers ? "beyond 1024" : "missing, so it is no language model");
     if (model->layers_mtp >= model->layers)
         return err_set(err, ERR_INVALID, "%s: %s.nextn_predict_layers leaves no layer", model->path,
@@ -438,7 +439,7 @@ struct model *model_open(const char *path, struct err *err) {
                      model_kind_of(gguf) == MODEL_KIND_PROJECTOR ? "projector (--mmproj)"
                                                                  : "adapter (--lora)");
     else if (!*model->arch || strlen(model->arch) > 64)
-        ok = err_set(err, ERR_INVALID, "%s: no general.architecture in its metadata", path);
+        ok = err_set(err, ERR_NOTFOUND, "%s: no general.architecture in its metadata", path);
     else
         ok = read_shape(model, err);
     if (!ok) {

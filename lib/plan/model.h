@@ -74,7 +74,8 @@ struct model {
     size_t tensor_count;
 };
 
-// Errors name the file and what is missing or out of bounds.
+// Errors name the file and what is wrong. ERR_NOTFOUND: a sound file whose metadata does not say
+// what we need to know; an engine may still make something of it.
 struct model *model_open(const char *path, struct err *err);
 void model_close(struct model *model); // NULL is fine
 
