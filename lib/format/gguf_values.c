@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { PIECE = 64 * 1024 }; // of a string that gguf_strings hands over
+enum { PIECE = 64 * 1024 }; // of a string that gguf_list_next hands over
 
 static size_t value_size(enum gguf_value_type type) {
     static const uint8_t SIZES[] = {[GGUF_U8] = 1,  [GGUF_I8] = 1,  [GGUF_U16] = 2, [GGUF_I16] = 2,
@@ -244,31 +244,56 @@ bool gguf_array_uint(const struct gguf *gguf, const char *key, uint64_t index, u
     return true;
 }
 
-bool gguf_strings(const struct gguf *gguf, const char *key,
-                  bool (*each)(void *arg, uint64_t index, struct span text), void *arg,
-                  struct err *err) {
+struct gguf_list {
+    struct gguf_reader reader;
+    struct err err;
+    uint64_t left;
+    char piece[PIECE];
+};
+
+struct gguf_list *gguf_list_open(const struct gguf *gguf, const char *key, struct err *err) {
     const struct gguf_value *value = value_find(gguf, key);
-    if (!value || value->type != GGUF_ARRAY || value->element != GGUF_STRING)
-        return err_set(err, ERR_NOTFOUND, "%s: no list of strings named %s", gguf->path, key);
-    struct gguf_reader r;
-    struct err own = {0};
-    bool ok = reader_open(&r, gguf->path, &own);
-    char *text = mem_alloc(PIECE);
-    r.at = value->at <= r.size ? value->at : r.size; // it may have been replaced meanwhile
-    for (uint64_t i = 0; ok && i < value->count; i++) {
-        uint64_t length;
-        ok = reader_u64(&r, &length);
-        size_t kept = length < PIECE ? (size_t)length : PIECE;
-        if (ok)
-            ok = reader_take(&r, text, kept) && reader_skip(&r, length - kept);
-        if (ok && !each(arg, i, (struct span){text, kept}))
-            break;
+    if (!value || value->type != GGUF_ARRAY || value->element != GGUF_STRING) {
+        err_set(err, ERR_NOTFOUND, "%s: no list of strings named %s", gguf->path, key);
+        return NULL;
     }
-    mem_free(text);
-    reader_close(&r);
-    if (!ok && err)
-        *err = own;
-    return ok;
+    struct gguf_list *list = mem_alloc(sizeof *list);
+    struct gguf_reader *r = &list->reader;
+    if (!reader_open(r, gguf->path, &list->err)) {
+        if (err)
+            *err = list->err;
+        gguf_list_close(list);
+        return NULL;
+    }
+    r->at = value->at <= r->size ? value->at : r->size; // it may have been replaced meanwhile
+    list->left = value->count;
+    return list;
+}
+
+bool gguf_list_next(struct gguf_list *list, struct span *text, struct err *err) {
+    struct gguf_reader *r = &list->reader;
+    uint64_t length;
+    if (list->left == 0)
+        return false;
+    bool ok = reader_u64(r, &length);
+    size_t kept = length < PIECE ? (size_t)length : PIECE;
+    ok = ok && reader_take(r, list->piece, kept) && reader_skip(r, length - kept);
+    if (!ok) {
+        list->left = 0;
+        if (err)
+            *err = list->err;
+        return false;
+    }
+    list->left--;
+    *text = (struct span){list->piece, kept};
+    return true;
+}
+
+void gguf_list_close(struct gguf_list *list) {
+    if (!list)
+        return;
+    reader_close(&list->reader);
+    mem_free(list);
 }
 
 size_t gguf_keys(const struct gguf *gguf) { return gguf->value_count; }
