@@ -181,8 +181,33 @@ static void write_down(const struct fit *fit, const struct plan_settings *asked,
         decide_number(out, "ctx-size", out->plan.ctx_total);
 }
 
-static bool plan_model(const struct preset *preset, struct model *model, const struct plan *others,
-                       uint64_t returning, struct decision *out, struct err *err) {
+// How the preset's settings were decided, to do it again with a draft.
+struct again {
+    bool placed, ctx_told;
+    uint64_t returning;
+};
+
+static bool decide_again(void *arg, struct fit *fit, struct plan *plan, struct err *err) {
+    const struct again *again = arg;
+    return resolve(fit, again->placed, again->ctx_told, plan, again->returning, err);
+}
+
+// `asked`: the fit before anything was decided; `fit` and the plan change when a draft is chosen.
+static bool choose_draft(const struct config *config, const struct preset *preset,
+                         const struct fit *asked, struct again *again, struct fit *fit,
+                         struct decision *out, struct err *err) {
+    if (!preset->draft)
+        return true;
+    struct fit decided = *fit;
+    struct plan plan = out->plan;
+    struct draft_search search = {config,   preset, out->dialect, asked,
+                                  &decided, &plan,  decide_again, again};
+    return draft_choice_make(&search, &out->draft, fit, &out->plan, err);
+}
+
+static bool plan_model(const struct config *config, const struct preset *preset,
+                       struct model *model, const struct plan *others, uint64_t returning,
+                       struct decision *out, struct err *err) {
     const char *draft_path = NULL, *mmproj_path = NULL;
     struct fit fit = {.model = model, .machine = &out->machine};
     if (!preset_plan_settings(preset, &fit.settings, &draft_path, &mmproj_path, err))
@@ -202,16 +227,22 @@ static bool plan_model(const struct preset *preset, struct model *model, const s
     fit.projector = projector;
     plan_check(model, &fit.settings, note_guard, &guard);
     bool ok = guard.code == ERR_NONE;
+    struct fit asked_fit = fit;
+    struct again again = {placed, ctx_told, returning};
     if (!ok)
         *err = guard;
     else if (!resolve(&fit, placed, ctx_told, &out->plan, returning, err)) {
         ok = false;
         explain(&fit, err);
+    } else {
+        ok = choose_draft(config, preset, &asked_fit, &again, &fit, out, err);
     }
     if (ok) {
         out->planned = true;
         write_down(&fit, &asked, placed, out);
     }
+    if (fit.draft != draft)
+        model_close((struct model *)fit.draft);
     model_close(draft);
     gguf_close(projector);
     return ok;
@@ -232,6 +263,7 @@ bool decision_make(const struct config *config, const struct preset *preset,
     *out = (struct decision){.dialect = dialect_probe(preset->engine_path, err)};
     if (!out->dialect)
         return false;
+    draft_choice_unplanned(preset, &out->draft); // until it is planned
     if (!preset->plan || !starts_like_gguf(preset->model))
         return true; // the engine knows, or tells what is wrong with it
     struct model *model = model_open(preset->model, err);
@@ -242,9 +274,9 @@ bool decision_make(const struct config *config, const struct preset *preset,
     if (!model)
         return false;
     // RPC workers have memory that only the engine can ask for.
-    bool ok =
-        choose_engine(config, preset, model, out, err) &&
-        (preset_plan_get(preset, "rpc") || plan_model(preset, model, others, returning, out, err));
+    bool ok = choose_engine(config, preset, model, out, err) &&
+              (preset_plan_get(preset, "rpc") ||
+               plan_model(config, preset, model, others, returning, out, err));
     model_close(model);
     return ok;
 }

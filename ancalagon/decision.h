@@ -4,6 +4,7 @@
 #pragma once
 
 #include "config.h"
+#include "draft_choice.h"
 #include "engine/dialect.h"
 #include "plan/plan.h"
 
@@ -16,6 +17,7 @@ struct decision {
         char value[16];
     } settings[DECISION_SETTINGS_MAX]; // over the preset's own
     size_t count;
+    struct draft_choice draft; // with draft = ... in the preset
     bool planned; // false: the model or the build is not understood, and the engine decides
     struct plan plan;
     struct plan_machine machine;

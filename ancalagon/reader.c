@@ -6,7 +6,8 @@ bool reader_can(const struct dialect *dialect, enum gguf_type_family family) {
     switch (family) {
     case GGUF_TYPE_MAINLINE: return true;
     case GGUF_TYPE_TQ3: return dialect->family == DIALECT_TQ3;
-    case GGUF_TYPE_TURBO: return dialect->family == DIALECT_TQ3; // their --help is told apart no more
+    case GGUF_TYPE_TURBO:
+        return dialect->family == DIALECT_TQ3; // their --help is told apart no more
     case GGUF_TYPE_IK: return dialect->family == DIALECT_IK;
     case GGUF_TYPE_OLD: return dialect->family == DIALECT_OLD || dialect->family == DIALECT_UNKNOWN;
     case GGUF_TYPE_UNKNOWN: // a newer mainline may have learnt it

@@ -15,6 +15,7 @@
 #include "log_ring.h"
 #include "metrics.h"
 #include "scheduler.h"
+#include "speculation.h"
 #include "watchdog.h"
 
 #include <sys/queue.h>
@@ -33,6 +34,7 @@ struct service {
     struct lane *lane;
     struct engine *engine;    // NULL when off
     struct decision decision; // made last: what it runs with, when loaded
+    struct speculation speculation;
     struct log_ring *log;
     struct metrics metrics;
     struct watchdog watchdog;
