@@ -81,6 +81,10 @@ void config_free_files(char **files); // NULL is fine
 // to the problems. Runs the binaries (--help): some tens of milliseconds each, once.
 void config_check_engines(struct config *config);
 
+// Reads the headers of the presets' models and drafts: what no engine here can read, and drafts
+// that do not go with their model, are problems too. Some milliseconds a file.
+void config_check_models(struct config *config);
+
 void config_destroy(struct config *config); // NULL is fine
 
 const struct preset *config_find(const struct config *config, const char *name_or_alias);

@@ -45,27 +45,15 @@ static void decide_type(struct decision *out, const char *flag, const struct ggu
 
 // ---- which build ----
 
-// The preset's own engine; when it names none and cannot read the file, one of the other presets'.
 static bool choose_engine(const struct config *config, const struct preset *preset,
                           const struct model *model, struct decision *out, struct err *err) {
     const char *type = NULL;
     enum gguf_type_family family = model_family(model, &type);
-    if (reader_can(out->dialect, family))
-        return true;
-    bool named = strcmp(preset->engine, "default") != 0;
-    for (size_t i = 0; !named && i < config->presets_count; i++) {
-        struct err ignored;
-        const struct dialect *other = dialect_probe(config->presets[i].engine_path, &ignored);
-        if (other && reader_can(other, family)) {
-            out->dialect = other;
-            return true;
-        }
-    }
-    return err_set(
-        err, ERR_INVALID,
-        "%s has %s tensors, which this build of llama-server does not read: it needs %s; "
-        "build it and set engine = in the preset",
-        model->path, type ? type : "unknown", gguf_type_engine(family));
+    const struct dialect *chosen = reader_choose(config, preset, family);
+    if (!chosen)
+        return reader_refuse(model->path, family, type, err);
+    out->dialect = chosen;
+    return true;
 }
 
 // ---- what fits ----

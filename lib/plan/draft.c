@@ -124,6 +124,8 @@ bool draft_compatible(const struct gguf *target, const struct gguf *draft, char 
     draft_vocab_read(draft, &b);
     if (!draft_vocab_matches(&a, &b, why, size))
         return false;
+    if (gguf_lists_equal(target, draft, "tokenizer.ggml.tokens"))
+        return true;
     struct gguf_list *x = gguf_list_open(target, "tokenizer.ggml.tokens", &err);
     struct gguf_list *y = gguf_list_open(draft, "tokenizer.ggml.tokens", &err);
     bool same = x && y ? same_tokens(x, y, a.tokens < b.tokens ? a.tokens : b.tokens, why, size)
