@@ -7,6 +7,8 @@
 #include "preset_launch.h"
 #include "preset_plan.h"
 #include "server.h"
+#include "survey.h"
+#include "telemetry/gpu.h"
 
 #include <string.h>
 
@@ -17,19 +19,9 @@ enum {
     MEMORY_LOOK_MS = 150,
 };
 
-struct job { // belongs to the thread while it runs
-    struct planner *planner;
-    struct model_files files;
-    char *path[MODEL_FILES];
-    char *engine, *rpc;
-    bool ask_devices, devices_known;
-    struct dialect_devices devices;
-};
-
 struct planner {
     struct service *service;
     struct work *work;
-    struct job *job; // of `work`
     struct timer patience, again;
     TAILQ_HEAD(, intent) intents;
     unsigned round;
@@ -55,7 +47,6 @@ struct planner *planner_create(struct service *service) {
 static void give_up_job(struct planner *planner) {
     work_abandon(planner->work);
     planner->work = NULL;
-    planner->job = NULL;
     planner->forgotten = false;
     timer_stop(&planner->patience);
     timer_stop(&planner->again);
@@ -72,28 +63,6 @@ void planner_destroy(struct planner *planner) {
 void planner_forget(struct planner *planner) {
     planner->decided_ms = planner->hoped_ms = 0;
     planner->forgotten = planner->work != NULL;
-}
-
-// --- In the thread
-
-static void job_run(void *arg) {
-    struct job *job = arg;
-    const char *paths[MODEL_FILES] = {job->path[0], job->path[1], job->path[2]};
-    struct err ignored;
-    model_files_read(&job->files, paths);
-    if (job->ask_devices)
-        job->devices_known = dialect_devices_now(job->engine, job->rpc, &job->devices, &ignored);
-}
-
-static void job_drop(void *arg) {
-    struct job *job = arg;
-    model_files_fini(&job->files);
-    dialect_devices_fini(&job->devices);
-    for (size_t i = 0; i < MODEL_FILES; i++)
-        mem_free(job->path[i]);
-    mem_free(job->engine);
-    mem_free(job->rpc);
-    mem_free(job);
 }
 
 // --- What is there
@@ -127,16 +96,14 @@ static uint64_t capacity(const struct service *service, const struct dialect_dev
     return free > taken ? free - taken : 0;
 }
 
-static void find_machine(const struct service *service, const struct dialect *dialect,
-                         const struct job *job, struct plan_machine *out) {
-    bool fresh = job->devices_known;
-    struct dialect_devices listed =
-        fresh ? job->devices : (struct dialect_devices){dialect->devices, dialect->device_count};
+static void find_machine(const struct service *service, const struct survey *survey,
+                         struct plan_machine *out) {
     const struct service *other;
-    preset_plan_machine(&listed, out);
+    preset_plan_machine(&survey->devices, out);
     for (size_t i = 0; i < out->devices; i++)
         if (out->device[i].capacity_bytes != PLAN_UNKNOWN)
-            out->device[i].capacity_bytes = capacity(service, &listed.items[i], fresh);
+            out->device[i].capacity_bytes =
+                capacity(service, &survey->devices.items[i], survey->devices_fresh);
     TAILQ_FOREACH (other, &service->server->services, link)
         if (other != service && other->engine && out->ram_bytes != PLAN_UNKNOWN &&
             strcmp(other->preset->group, service->preset->group) == 0)
@@ -159,13 +126,13 @@ static bool build_can(const struct service *service, struct err *err) {
     return ok;
 }
 
-static bool decide(struct planner *planner, const struct job *job, struct err *err) {
+static bool decide(struct planner *planner, const struct survey *survey, struct err *err) {
     struct service *service = planner->service;
     struct decision_asked asked = {.preset = service->preset, .files = &planner->files};
     asked.dialect = decision_engine(service->server->config, service->preset, asked.files, err);
     if (!asked.dialect)
         return false;
-    find_machine(service, asked.dialect, job, &asked.machine);
+    find_machine(service, survey, &asked.machine);
     asked.swap_bytes = plan_swap_free();
     planner->decided_ms = loop_now_ms();
     if (decision_make(&asked, note, service, &service->decision, err) && build_can(service, err))
@@ -229,25 +196,24 @@ static void conclude(struct planner *planner, bool ok, struct err *err) {
     answer_intents(planner, ok ? NULL : err);
 }
 
-static void job_done(void *arg) {
-    struct job *job = arg;
-    struct planner *planner = job->planner;
+static void on_surveyed(void *arg) {
+    struct survey *survey = arg;
+    struct planner *planner = survey->owner;
     struct err err = {0};
     timer_stop(&planner->patience);
     planner->work = NULL;
-    planner->job = NULL;
-    planner->files = job->files;
-    job->files = (struct model_files){0};
-    bool again = planner->forgotten, ok = !again && decide(planner, job, &err);
+    planner->files = survey->files;
+    survey->files = (struct model_files){0};
+    bool again = planner->forgotten, ok = !again && decide(planner, survey, &err);
     planner->forgotten = false;
-    job_drop(job);
+    survey_destroy(survey);
     if (again)
         look(planner);
     else
         conclude(planner, ok, &err);
 }
 
-static const struct work_ops job_ops = {job_run, job_done, job_drop};
+static const struct work_ops survey_ops = {survey_run, on_surveyed, survey_destroy};
 
 static void on_patience_over(void *arg) {
     struct planner *planner = arg;
@@ -261,34 +227,20 @@ static void on_patience_over(void *arg) {
 // Reads what there is to read, if that is not being done already.
 static void look(struct planner *planner) {
     const struct preset *preset = planner->service->preset;
-    const char *paths[MODEL_FILES];
     struct err err = {0};
     if (planner->work)
         return;
     const struct dialect *dialect = dialect_probe(preset->engine_path, &err);
-    if (!dialect) {
-        conclude(planner, false, &err);
-        return;
+    if (dialect) {
+        struct survey *survey = survey_create(preset, dialect, &planner->files, planner);
+        planner->work = work_start(planner->service->server->loop, &survey_ops, survey, &err);
+        if (planner->work) {
+            timer_start(&planner->patience, PATIENCE_MS);
+            return;
+        }
+        survey_destroy(survey);
     }
-    decision_paths(preset, paths);
-    struct job *job = mem_alloc(sizeof *job);
-    job->planner = planner;
-    for (size_t i = 0; i < MODEL_FILES; i++)
-        job->path[i] = mem_strdup(paths[i]);
-    job->engine = mem_strdup(preset->engine_path);
-    job->rpc = mem_strdup(preset_get(preset, "rpc"));
-    job->ask_devices =
-        preset->plan && dialect->devices_known && (job->rpc || dialect->device_count > 0);
-    job->files = planner->files;
-    planner->files = (struct model_files){0};
-    planner->work = work_start(planner->service->server->loop, &job_ops, job, &err);
-    if (!planner->work) {
-        job_drop(job);
-        conclude(planner, false, &err);
-        return;
-    }
-    planner->job = job;
-    timer_start(&planner->patience, PATIENCE_MS);
+    conclude(planner, false, &err);
 }
 
 static bool is_fresh(const struct planner *planner) {

@@ -264,6 +264,16 @@ bool dialect_devices_now(const char *path, const char *rpc, struct dialect_devic
     return ok;
 }
 
+void dialect_devices_copy(struct dialect_devices *out, const struct dialect_device *items,
+                          size_t count) {
+    *out = (struct dialect_devices){mem_alloc((count + 1) * sizeof *items), count};
+    for (size_t i = 0; i < count; i++) {
+        out->items[i] = items[i];
+        out->items[i].name = mem_strdup(items[i].name);
+        out->items[i].description = mem_strdup(items[i].description);
+    }
+}
+
 void dialect_devices_fini(struct dialect_devices *devices) {
     for (size_t i = 0; i < devices->count; i++) {
         mem_free(devices->items[i].name);

@@ -51,6 +51,8 @@ struct dialect_devices {
 };
 bool dialect_devices_now(const char *path, const char *rpc, struct dialect_devices *out,
                          struct err *err);
+void dialect_devices_copy(struct dialect_devices *out, const struct dialect_device *items,
+                          size_t count);
 void dialect_devices_fini(struct dialect_devices *devices);
 
 void dialect_forget(void); // frees all that were probed; for tests and orderly ends
