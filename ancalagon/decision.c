@@ -167,7 +167,7 @@ static bool resolve(struct judging *j, struct plan *plan, struct err *err) {
     fit_nearest(fit, nearest, sizeof nearest);
     snprintf(text, sizeof text, "it does not fit: %s%s%s", plan->reason,
              *nearest ? ". What would: " : "", nearest);
-    return err_set(err, ERR_INVALID, "%s", text);
+    return err_set(err, ERR_LIMIT, "%s", text);
 }
 
 static void note_guard(void *arg, bool is_error, const char *text) {

@@ -41,7 +41,8 @@ struct decision_asked {
     uint64_t swap_bytes;
 };
 
-// False when it cannot run: err says why, with numbers, and what would. `note` is told what is
+// False when it cannot run: err says why, with numbers, and what would; ERR_LIMIT: for want of
+// memory. `note` is told what is
 // worth knowing although it runs; it may be NULL.
 bool decision_make(const struct decision_asked *asked, void (*note)(void *arg, const char *text),
                    void *arg, struct decision *out, struct err *err);

@@ -1,7 +1,7 @@
 #include "survey.h"
 
 #include "base/mem.h"
-#include "decision.h"
+#include "preset_plan.h"
 #include "telemetry/gpu.h"
 
 struct survey *survey_create(const struct preset *preset, const struct dialect *dialect,
@@ -81,4 +81,23 @@ void survey_destroy(void *arg) {
     mem_free(survey->engine);
     mem_free(survey->rpc);
     mem_free(survey);
+}
+
+bool survey_decide(const struct config *config, const struct preset *preset,
+                   void (*note)(void *arg, const char *text), void *arg, struct decision *out,
+                   struct err *err) {
+    struct model_files none = {0};
+    const struct dialect *dialect = dialect_probe(preset->engine_path, err);
+    *out = (struct decision){0};
+    if (!dialect)
+        return false;
+    struct survey *survey = survey_create(preset, dialect, &none, NULL);
+    survey_run(survey);
+    struct decision_asked asked = {.preset = preset, .files = &survey->files};
+    asked.dialect = decision_engine(config, preset, asked.files, err);
+    preset_plan_machine(&survey->devices, &asked.machine);
+    asked.swap_bytes = plan_swap_free();
+    bool ok = asked.dialect && decision_make(&asked, note, arg, out, err);
+    survey_destroy(survey);
+    return ok;
 }

@@ -3,6 +3,7 @@
 // fine.
 #pragma once
 
+#include "decision.h"
 #include "engine/dialect.h"
 #include "model_files.h"
 
@@ -23,3 +24,8 @@ struct survey *survey_create(const struct preset *preset, const struct dialect *
                              struct model_files *files, void *owner);
 void survey_run(void *survey);
 void survey_destroy(void *survey); // with the files, unless they were taken
+
+// Surveys and decides on the spot, for commands: they may block. No engine of ours is counted.
+bool survey_decide(const struct config *config, const struct preset *preset,
+                   void (*note)(void *arg, const char *text), void *arg, struct decision *out,
+                   struct err *err);
