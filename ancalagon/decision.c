@@ -81,7 +81,9 @@ const struct dialect *decision_engine(const struct config *config, const struct 
 
 // ---- what was decided ----
 
-static void decide(struct decision *out, const char *flag, const char *value) {
+void decision_add(struct decision *out, const char *flag, const char *value) {
+    if (out->count == DECISION_SETTINGS_MAX)
+        return;
     struct decision_setting *setting = &out->settings[out->count++];
     snprintf(setting->flag, sizeof setting->flag, "%s", flag);
     snprintf(setting->value, sizeof setting->value, "%s", value);
@@ -90,7 +92,7 @@ static void decide(struct decision *out, const char *flag, const char *value) {
 static void decide_number(struct decision *out, const char *flag, uint32_t value) {
     char text[16];
     snprintf(text, sizeof text, "%u", value);
-    decide(out, flag, text);
+    decision_add(out, flag, text);
 }
 
 // ---- what fits ----
@@ -192,9 +194,9 @@ static void write_down(const struct judging *j, struct decision *out) {
         decide_number(out, "ctx-size", out->plan.ctx_total);
     if (j->fit.kv_free) {
         plan_type_flag(s->k, type);
-        decide(out, "cache-type-k", type);
+        decision_add(out, "cache-type-k", type);
         plan_type_flag(s->v, type);
-        decide(out, "cache-type-v", type);
+        decision_add(out, "cache-type-v", type);
     }
     if (j->fit.machine->devices == 0)
         return;

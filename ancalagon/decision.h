@@ -12,7 +12,7 @@
 #include "model_files.h"
 #include "plan/plan.h"
 
-enum { DECISION_SETTINGS_MAX = 8 };
+enum { DECISION_SETTINGS_MAX = 12 };
 
 struct decision {
     const struct dialect *dialect; // belongs to dialect.h
@@ -49,6 +49,8 @@ bool decision_make(const struct decision_asked *asked, void (*note)(void *arg, c
 
 // The paths that a preset's files have, for model_files_read.
 void decision_paths(const struct preset *preset, const char *paths[MODEL_FILES]);
+
+void decision_add(struct decision *decision, const char *flag, const char *value);
 
 // The decided value of a flag, else the preset's; NULL when neither says. Words that leave a
 // setting open ("max", "auto") are no values.

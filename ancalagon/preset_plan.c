@@ -239,6 +239,8 @@ void preset_plan_machine(const struct dialect_devices *listed, struct plan_machi
         snprintf(to->name, sizeof to->name, "%s", from->name);
         to->kind = plan_kind_of_device(from->name);
         to->overhead_bytes = PLAN_UNKNOWN;
+        snprintf(to->card, sizeof to->card, "%s", from->description);
+        to->total_bytes = from->total_mib > 0 ? (uint64_t)from->total_mib << 20 : 0;
         // A driver that tells nothing leaves us without a limit, not with one of zero.
         to->capacity_bytes = from->total_mib > 0 ? (uint64_t)from->free_mib << 20 : PLAN_UNKNOWN;
     }

@@ -1,6 +1,7 @@
 #include "survey.h"
 
 #include "base/mem.h"
+#include "memory_store.h"
 #include "preset_plan.h"
 #include "telemetry/gpu.h"
 
@@ -96,6 +97,10 @@ bool survey_decide(const struct config *config, const struct preset *preset,
     struct decision_asked asked = {.preset = preset, .files = &survey->files};
     asked.dialect = decision_engine(config, preset, asked.files, err);
     preset_plan_machine(&survey->devices, &asked.machine);
+    struct memory_store *store = memory_store_open();
+    if (asked.dialect)
+        memory_store_apply(store, asked.dialect->version, &asked.machine);
+    memory_store_close(store);
     asked.swap_bytes = plan_swap_free();
     bool ok = asked.dialect && decision_make(&asked, note, arg, out, err);
     survey_destroy(survey);
