@@ -7,6 +7,7 @@
 #include "format/json.h"
 #include "machine_args.h"
 #include "preset_plan.h"
+#include "reader.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -334,26 +335,8 @@ static void add_note(void *arg, bool is_error, const char *text) {
 static void note_reader(const struct model *model, struct outcome *outcome) {
     const char *type = NULL;
     char text[240];
-    switch (model_family(model, &type)) {
-    case GGUF_TYPE_MAINLINE: return;
-    case GGUF_TYPE_TQ3:
-        snprintf(text, sizeof text,
-                 "%s tensors: only the fork turbo-tan/llama.cpp-tq3 reads them; build it and name "
-                 "it with engine = in the preset",
-                 type);
-        break;
-    case GGUF_TYPE_IK:
-        snprintf(text, sizeof text,
-                 "%s tensors: only ikawrakow/ik_llama.cpp reads them; build it and name it with "
-                 "engine = in the preset",
-                 type ? type : "ik_llama.cpp");
-        break;
-    default:
-        snprintf(text, sizeof text,
-                 "tensor types that llama.cpp does not know: it needs the fork that made them "
-                 "(sizes are taken from the file)");
-    }
-    add_note(outcome, false, text);
+    if (reader_note(model_family(model, &type), type, text, sizeof text))
+        add_note(outcome, false, text);
     if (!model->known)
         add_note(outcome, false, "an architecture we do not know: compute is an upper estimate");
 }

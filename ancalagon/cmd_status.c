@@ -106,6 +106,36 @@ static void print_loading(const json_t *status) {
     puts(line);
 }
 
+// "  speculation: 3 tokens ahead by NAME, 71 % right, 1.62 x" of the loaded preset.
+static void print_speculation(const json_t *status) {
+    size_t i;
+    json_t *preset;
+    const char *loaded = json_get_text(status, "preset", "");
+    json_array_foreach(json_object_get(status, "presets"), i, preset) {
+        const json_t *draft = json_object_get(preset, "draft");
+        if (strcmp(json_get_text(preset, "name", ""), loaded) != 0 || !json_is_object(draft))
+            continue;
+        const char *path = json_get_text(draft, "draft", ""), *slash = strrchr(path, '/');
+        const json_t *share = json_object_get(draft, "acceptance");
+        const json_t *gain = json_object_get(draft, "gain");
+        if (!json_get_bool(draft, "on", false)) {
+            printf("  speculation: off%s", *json_get_text(draft, "why", "") ? ", " : "");
+            print_safe(json_get_text(draft, "why", ""));
+        } else {
+            printf("  speculation: %lld tokens ahead by ",
+                   (long long)json_get_int(draft, "tokens", 0));
+            print_safe(strcmp(path, "mtp") == 0 ? "the model's own head"
+                       : slash                  ? slash + 1
+                                                : path);
+            if (json_is_real(share))
+                printf(", %.0f %% right", 100 * json_real_value(share));
+            if (json_is_real(gain))
+                printf(", %.2f x expected", json_real_value(gain));
+        }
+        putchar('\n');
+    }
+}
+
 static void print_status(const json_t *status) {
     const char *preset = json_get_text(status, "preset", NULL);
     const char *error = json_get_text(status, "error", NULL);
@@ -117,6 +147,8 @@ static void print_status(const json_t *status) {
         printf("  engine pid %lld", (long long)pid);
     putchar('\n');
     print_loading(status);
+    if (pid)
+        print_speculation(status);
     if (error) {
         fputs("  why: ", stdout);
         print_safe(error);

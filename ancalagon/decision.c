@@ -2,6 +2,7 @@
 
 #include "engine/reads.h"
 #include "preset_plan.h"
+#include "reader.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,17 +39,10 @@ void decision_paths(const struct preset *preset, const char *paths[MODEL_FILES])
 
 // ---- which build ----
 
-static const char *fork_of(enum gguf_type_family family) {
-    return family == GGUF_TYPE_TQ3  ? "the fork turbo-tan/llama.cpp-tq3"
-           : family == GGUF_TYPE_IK ? "the fork ikawrakow/ik_llama.cpp"
-                                    : "the fork that made it";
-}
-
 static enum reads reads(const struct dialect *dialect, enum gguf_type_family family,
                         const char *type) {
     if (family == GGUF_TYPE_MAINLINE ||
-        (family == GGUF_TYPE_TQ3 && dialect->family == DIALECT_TQ3) ||
-        (family == GGUF_TYPE_IK && dialect->family == DIALECT_IK))
+        (family != GGUF_TYPE_UNKNOWN && reader_can(dialect, family)))
         return READS_YES;
     return type && family != GGUF_TYPE_UNKNOWN ? reads_type(dialect->path, type) : READS_UNKNOWN;
 }
@@ -75,7 +69,7 @@ const struct dialect *decision_engine(const struct config *config, const struct 
     err_set(err, ERR_INVALID,
             "%s has %s tensors, which this build of llama-server does not read: it needs %s; "
             "build that and set engine = in the preset",
-            model->path, type ? type : "unknown", fork_of(family));
+            model->path, type ? type : "unknown", gguf_type_engine(family));
     return NULL;
 }
 
@@ -172,6 +166,28 @@ static bool resolve(struct judging *j, struct plan *plan, struct err *err) {
     return err_set(err, ERR_LIMIT, "%s", text);
 }
 
+static bool decide_again(void *arg, struct fit *fit, struct plan *plan, struct err *err) {
+    struct judging again = *(const struct judging *)arg;
+    again.fit = *fit;
+    bool ok = resolve(&again, plan, err);
+    *fit = again.fit;
+    return ok;
+}
+
+// `asked`: the fit before anything was decided. The fit and the plan change when one is chosen.
+static bool choose_draft(struct judging *j, const struct fit *asked, struct decision *out,
+                         struct err *err) {
+    if (!j->asked->preset->draft)
+        return true;
+    struct fit decided = j->fit;
+    struct plan plan = out->plan;
+    struct draft_search search = {j->asked->config,  j->asked->preset,
+                                  j->asked->dialect, asked,
+                                  &decided,          &plan,
+                                  decide_again,      j};
+    return draft_choice_make(&search, &out->draft, &j->fit, &out->plan, err);
+}
+
 static void note_guard(void *arg, bool is_error, const char *text) {
     struct judging *j = arg;
     if (!is_error)
@@ -235,6 +251,7 @@ bool decision_make(const struct decision_asked *asked, void (*tell)(void *arg, c
     const struct model_file *file = &asked->files->file[MODEL_FILE_MODEL];
     struct judging j = {.asked = asked, .note = tell, .arg = arg};
     *out = (struct decision){.dialect = asked->dialect};
+    draft_choice_unplanned(asked->preset, &out->draft); // until it is planned
     if (file->err.code != ERR_NONE && file->err.code != ERR_NOTFOUND) {
         *err = file->err;
         return false;
@@ -260,10 +277,15 @@ bool decision_make(const struct decision_asked *asked, void (*tell)(void *arg, c
     // Of what is not understood the plan only knows that it is less.
     if (!j.exact || (!j.fit.model->known && !open))
         return true;
-    if (!resolve(&j, &out->plan, err))
-        return false;
-    plan_check(j.fit.model, &j.fit.settings, note_guard, &j);
-    out->planned = true;
-    write_down(&j, out);
-    return true;
+    struct fit as_asked = j.fit;
+    bool ok = resolve(&j, &out->plan, err) && choose_draft(&j, &as_asked, out, err);
+    if (ok) {
+        plan_check(j.fit.model, &j.fit.settings, note_guard, &j);
+        out->planned = true;
+        write_down(&j, out);
+    }
+    out->chosen = j.fit.settings;
+    if (j.fit.draft != as_asked.draft)
+        model_close((struct model *)j.fit.draft);
+    return ok;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "config.h"
+#include "draft_choice.h"
 #include "engine/dialect.h"
 #include "model_files.h"
 #include "plan/plan.h"
@@ -21,8 +22,10 @@ struct decision {
         char value[16];
     } settings[DECISION_SETTINGS_MAX]; // over the preset's own
     size_t count;
+    struct draft_choice draft; // with draft = ... in the preset
     bool planned; // false: the model or the build is not understood, and the engine decides
     struct plan plan;
+    struct plan_settings chosen; // what the plan is of
     struct plan_machine machine;
 };
 
@@ -34,6 +37,7 @@ const struct dialect *decision_engine(const struct config *config, const struct 
 // What it may use: the devices as they will be once this group's engine is gone, in the engine's
 // order, and memory that is not of mapped files (ram_bytes).
 struct decision_asked {
+    const struct config *config;
     const struct preset *preset;
     const struct dialect *dialect;
     const struct model_files *files;

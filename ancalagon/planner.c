@@ -131,7 +131,8 @@ static bool build_can(const struct planner *planner, struct err *err) {
 
 static bool decide(struct planner *planner, const struct survey *survey, struct err *err) {
     struct service *service = planner->service;
-    struct decision_asked asked = {.preset = service->preset, .files = &planner->files};
+    struct decision_asked asked = {
+        .config = service->server->config, .preset = service->preset, .files = &planner->files};
     asked.dialect = decision_engine(service->server->config, service->preset, asked.files, err);
     if (!asked.dialect)
         return false;

@@ -17,6 +17,7 @@
 #include "metrics.h"
 #include "planner.h"
 #include "scheduler.h"
+#include "speculation.h"
 #include "watchdog.h"
 
 #include <sys/queue.h>
@@ -40,6 +41,7 @@ struct service {
     struct decision decision; // what it runs with, when loaded
     struct memory_watch memory;
     struct timer learn; // a moment after it is ready: what it printed has been read
+    struct speculation speculation;
     struct log_ring *log;
     struct metrics metrics;
     struct watchdog watchdog;

@@ -87,6 +87,7 @@ static void on_ready(struct engine *engine, unsigned slots, void *arg) {
     log_info("engine.ready preset=%s pid=%d ms=%lld slots=%u", service->preset->name,
              service_pid(service), (long long)took, slots);
     watchdog_reset(&service->watchdog, now);
+    speculation_begin(service);
     timer_start(&service->watch, WATCH_EVERY_MS);
     timer_start(&service->learn, LEARN_MS);
     scheduler_ready(service->lane, slots, now);
@@ -244,6 +245,7 @@ static void on_watch(void *arg) {
     struct service *service = arg;
     int64_t now = loop_now_ms();
     timer_start(&service->watch, WATCH_EVERY_MS);
+    speculation_tick(service);
     if (!proxy_waits_for_engine(service)) {
         watchdog_reset(&service->watchdog, now); // it owes nothing: silence is fine
         return;

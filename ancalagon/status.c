@@ -31,14 +31,15 @@ static json_t *preset_json(struct service *service) {
     int64_t breaker = lane_breaker_ms(service->lane, loop_now_ms());
     const struct preset *preset = service->preset;
     return json_pack(
-        "{s:s, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:s, s:I, s:I, s:b, s:I, s:o}", "name",
+        "{s:s, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:s, s:I, s:I, s:b, s:I, s:o, s:o}", "name",
         lane_name(service->lane), "aliases", aliases_json(preset), "description",
         preset->description, "group", scheduler_group(lane_scheduler(service->lane)), "state",
         service_state(service), "engine_pid", pid_or_null(service_pid(service)), "queued",
         (json_int_t)lane_waiting(service->lane), "inflight",
         (json_int_t)lane_running(service->lane), "model", preset->model, "restarts",
         (json_int_t)service->metrics.restarts, "requests", (json_int_t)service->metrics.requests,
-        "breaker", breaker > 0, "breaker_ms", (json_int_t)breaker, "error", error_of(service));
+        "breaker", breaker > 0, "breaker_ms", (json_int_t)breaker, "error", error_of(service),
+        "draft", speculation_json(service));
 }
 
 json_t *status_presets(struct server *server) {

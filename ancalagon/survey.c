@@ -94,7 +94,7 @@ bool survey_decide(const struct config *config, const struct preset *preset,
         return false;
     struct survey *survey = survey_create(preset, dialect, &none, NULL);
     survey_run(survey);
-    struct decision_asked asked = {.preset = preset, .files = &survey->files};
+    struct decision_asked asked = {.config = config, .preset = preset, .files = &survey->files};
     asked.dialect = decision_engine(config, preset, asked.files, err);
     preset_plan_machine(&survey->devices, &asked.machine);
     struct memory_store *store = memory_store_open();

@@ -44,6 +44,7 @@ struct request_knobs {
     bool close_after_headers;
     bool early_headers; /* stream: headers at once, not with the first token */
     bool prefill_stuck; /* no prompt progress in /slots while first_ms passes */
+    long draft_accept;  /* started with a draft: percent of its guesses that are right; -1: 60 */
     bool stamp;         /* each token is the monotonic clock in ns: bench/load reads it */
     enum fake_then then;
     enum fake_framing framing;
@@ -81,11 +82,14 @@ struct knobs {
 
 /* fake_flags.c */
 struct fake_args {
-    const char *model, *host, *port, *api_key, *alias;
+    const char *model, *host, *port, *api_key, *alias, *draft_model, *spec_type;
     long parallel, verbosity; /* -1 not given */
+    bool drafts;              /* speculation is on, as the real one would understand its flags */
+    long draft_n;             /* guesses a step */
     bool metrics, help, version, list_devices, embeddings;
 };
 void flags_help(enum fake_dialect dialect);
+extern bool flags_turbo; /* cache types as TurboQuant forks have them */
 /* Parses argv as that dialect would; on a bad flag prints its words to stderr and returns false. */
 bool flags_parse(int argc, char **argv, enum fake_dialect dialect, struct fake_args *args);
 
@@ -131,6 +135,7 @@ struct answer {
     const char *tag;
     long prompt_tokens, tokens, cached;
     double prompt_ms, predicted_ms;
+    long draft_n, draft_accepted; /* 0: no speculation */
     unsigned long id;
     bool include_usage;
 };

@@ -88,15 +88,17 @@ void answer_token_text(long index, char out[32]) {
 
 static void add_timings(struct text *out, const struct answer *a) {
     double per = a->tokens ? a->predicted_ms / (double)a->tokens : 0;
-    text_addf(
-        out,
-        "\"timings\":{\"cache_n\":%ld,\"prompt_n\":%ld,\"prompt_ms\":%.3f,"
-        "\"prompt_per_token_ms\":%.3f,\"prompt_per_second\":%.3f,\"predicted_n\":%ld,"
-        "\"predicted_ms\":%.3f,\"predicted_per_token_ms\":%.3f,\"predicted_per_second\":%.3f}",
-        a->cached, a->prompt_tokens, a->prompt_ms,
-        a->prompt_tokens ? a->prompt_ms / (double)a->prompt_tokens : 0,
-        a->prompt_ms > 0 ? 1e3 * (double)a->prompt_tokens / a->prompt_ms : 0, a->tokens,
-        a->predicted_ms, per, per > 0 ? 1e3 / per : 0);
+    text_addf(out,
+              "\"timings\":{\"cache_n\":%ld,\"prompt_n\":%ld,\"prompt_ms\":%.3f,"
+              "\"prompt_per_token_ms\":%.3f,\"prompt_per_second\":%.3f,\"predicted_n\":%ld,"
+              "\"predicted_ms\":%.3f,\"predicted_per_token_ms\":%.3f,\"predicted_per_second\":%.3f",
+              a->cached, a->prompt_tokens, a->prompt_ms,
+              a->prompt_tokens ? a->prompt_ms / (double)a->prompt_tokens : 0,
+              a->prompt_ms > 0 ? 1e3 * (double)a->prompt_tokens / a->prompt_ms : 0, a->tokens,
+              a->predicted_ms, per, per > 0 ? 1e3 / per : 0);
+    if (a->draft_n > 0)
+        text_addf(out, ",\"draft_n\":%ld,\"draft_n_accepted\":%ld", a->draft_n, a->draft_accepted);
+    text_addf(out, "}");
 }
 
 static void add_usage(struct text *out, const struct answer *a) {

@@ -11,7 +11,7 @@ extern char **environ;
 void knobs_init(struct knobs *knobs) {
     *knobs = (struct knobs){
         .dialect = DIALECT_MAINLINE,
-        .request = {.tokens = 4},
+        .request = {.tokens = 4, .draft_accept = -1},
         .wedge_after = -1,
         .exit_at_start = -1,
         .exit_after_ms = -1,
@@ -47,6 +47,7 @@ bool request_knobs_set(struct request_knobs *knobs, const char *key, const char 
         {"status", &knobs->status, NULL},
         {"body_bytes", &knobs->body_bytes, NULL},
         {"token_bytes", &knobs->token_bytes, NULL},
+        {"draft_accept", &knobs->draft_accept, NULL},
         {"split", NULL, &knobs->split},
         {"close_after_headers", NULL, &knobs->close_after_headers},
         {"early_headers", NULL, &knobs->early_headers},
