@@ -106,7 +106,10 @@ static const struct flag {
     {"--log-colors", NULL, "Enable colored logging", O, NULL},
     {"-v, --verbose, --log-verbose", NULL, "Set verbosity level to infinity", M | O, NULL},
     {"--offline", NULL, "Offline mode: forces use of cache, prevents network access", M | O, NULL},
-    {"-lv, --verbosity, --log-verbosity", "N", "Set the verbosity threshold", M | O, "#"},
+    {"-lv, --verbosity, --log-verbosity", "N",
+     "Set the verbosity threshold. Values:\n - 3: info\n - 4: trace (more info)\n - 5: debug", M,
+     "#"},
+    {"-lv, --verbosity, --log-verbosity", "N", "Set the verbosity threshold", O, "#"},
     {"--log-prefix, --no-log-prefix", NULL, "Enable prefix in log messages", M, NULL},
     {"--log-timestamps, --no-log-timestamps", NULL, "Enable timestamps in log messages", M, NULL},
     {"-s, --seed", "SEED", "RNG seed (default: -1)", ALL, NULL},
@@ -359,6 +362,8 @@ static void keep(struct fake_args *args, const struct flag *flag, const char *va
         args->alias = value;
     else if (list_has(names, ", ", "--parallel"))
         args->parallel = strtol(value, NULL, 10);
+    else if (list_has(names, ", ", "--verbosity"))
+        args->verbosity = strtol(value, NULL, 10);
     else if (list_has(names, ", ", "--model-draft"))
         args->draft_model = value;
     else if (list_has(names, ", ", "--spec-type"))

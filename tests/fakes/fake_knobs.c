@@ -134,6 +134,8 @@ bool knobs_set(struct knobs *knobs, const char *key, const char *value) {
         size_t size;
     } texts[] = {
         {"cause", knobs->cause, sizeof knobs->cause},
+        {"report", knobs->report, sizeof knobs->report},
+        {"report_end", knobs->report_end, sizeof knobs->report_end},
         {"log_dir", knobs->log_dir, sizeof knobs->log_dir},
         {"exclusive", knobs->exclusive, sizeof knobs->exclusive},
     };
