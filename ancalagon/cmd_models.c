@@ -75,30 +75,31 @@ static void end_steps(const struct steps *s) {
 // ---- which engine ----
 
 // One of the presets' engines that reads the file, or NULL.
-static const char *reading_engine(const struct view *v, enum gguf_type_family family) {
+static const char *reading_engine(const struct view *v, const struct model_entry *e) {
     for (size_t i = 0; v->config && i < v->config->presets_count; i++) {
         struct err ignored = {0};
         const char *path = v->config->presets[i].engine_path;
         const struct dialect *dialect = dialect_probe(path, &ignored);
-        if (dialect && reader_can(dialect, family))
+        if (dialect && reader_reads(dialect, e->family, e->foreign_type) == READS_YES)
             return path;
     }
     return NULL;
 }
 
-static const struct dialect *default_engine(const struct config *config) {
+// The devices that the default engine sees.
+static void find_machine(const struct view *v, struct plan_machine *out) {
     struct err ignored = {0};
+    struct dialect_devices listed = {0};
     char *cached = path_cache("engine/bin/llama-server");
-    const char *own = getenv("ANCALAGON_ENGINE");
-    const char *path = own && *own ? own : cached;
-    for (size_t i = 0; config && i < config->presets_count; i++)
-        if (strcmp(config->presets[i].engine, "default") == 0) {
-            path = config->presets[i].engine_path;
-            break;
-        }
-    const struct dialect *dialect = dialect_probe(path, &ignored);
+    const char *own = getenv("ANCALAGON_ENGINE"), *path = own && *own ? own : cached;
+    for (size_t i = 0; i < v->config->presets_count; i++)
+        if (strcmp(v->config->presets[i].engine, "default") == 0)
+            path = v->config->presets[i].engine_path;
+    if (!v->machine.devices_told)
+        dialect_devices_now(path, NULL, &listed, &ignored);
+    machine_args_resolve(&v->machine, &listed, out);
+    dialect_devices_fini(&listed);
     mem_free(cached);
-    return dialect;
 }
 
 // ---- one entry in words ----
@@ -196,7 +197,7 @@ static void print_reader(const struct view *v) {
     char text[240];
     if (!reader_note(e->family, e->foreign_type, text, sizeof text))
         return;
-    const char *engine = reading_engine(v, e->family);
+    const char *engine = reading_engine(v, e);
     if (engine)
         print_note("%s tensors: read by %s", e->foreign_type ? e->foreign_type : "unknown", engine);
     else
@@ -344,7 +345,7 @@ static json_t *fit_json(const struct model_entry *e, const struct plan_machine *
 static void add_model(const struct view *v, const struct plan_machine *machine, json_t *out) {
     const struct model_entry *e = entry_of(v);
     const struct model *m = e->model;
-    const char *engine = reading_engine(v, e->family);
+    const char *engine = reading_engine(v, e);
     size_t which[JSON_MAX];
     json_object_set_new(out, "name", text_json(m->name, strlen(m->name)));
     json_object_set_new(out, "quantisation", json_string(model_quantisation(m)));
@@ -418,7 +419,7 @@ static int list_folders(struct view *v, const char *const *folders) {
     struct plan_machine machine;
     struct err err = {0};
     clock_gettime(CLOCK_MONOTONIC, &steps.since);
-    machine_args_resolve(&v->machine, default_engine(v->config), &machine);
+    find_machine(v, &machine);
     v->list = model_list_read(folders, on_step, &steps, &err);
     if (!v->list)
         return cli_fail(EXIT_FAILED, "no models folder: %s; name one, or set models in [server]",

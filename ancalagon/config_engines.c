@@ -1,10 +1,10 @@
 #include "base/mem.h"
 #include "config_private.h"
-#include "plan/draft.h"
+#include "decision.h"
 #include "preset_launch.h"
-#include "reader.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static unsigned line_of(const struct preset *preset, const char *flag) {
     for (size_t i = 0; i < preset->settings_count; i++)
@@ -33,36 +33,23 @@ void config_check_engines(struct config *config) {
         check_preset(config, &config->presets[i]);
 }
 
-static void check_draft(struct config *config, const struct preset *preset,
-                        const struct model *model) {
-    struct err err = {0};
-    char why[200] = "";
-    if (!preset->draft || strcmp(preset->draft, "auto") == 0)
-        return;
-    struct gguf *draft = gguf_open(preset->draft, &err);
-    if (!draft && err.code == ERR_SYSTEM)
-        return; // not there: told by config_load already
-    if (!draft)
-        config_problem(config, CONFIG_ERROR, preset->draft_line, "draft: %s", err.text);
-    else if (!draft_compatible(model->gguf, draft, why, sizeof why))
-        config_problem(config, CONFIG_ERROR, preset->draft_line,
-                       "draft = %s does not go with the model: %s", preset->draft, why);
-    gguf_close(draft);
-}
-
 static void check_model(struct config *config, const struct preset *preset) {
+    const char *const paths[MODEL_FILES] = {preset->model, NULL, NULL};
+    struct model_files files = {0};
     struct err err = {0};
-    const char *type = NULL;
-    struct model *model = model_open(preset->model, &err);
-    if (!model) // the engine knows, or tells what is wrong with it
-        return;
-    enum gguf_type_family family = model_family(model, &type);
-    if (dialect_probe(preset->engine_path, &err) && !reader_choose(config, preset, family)) {
-        reader_refuse(preset->model, family, type, &err);
+    model_files_read(&files, paths);
+    if (dialect_probe(preset->engine_path, &err) &&
+        !decision_engine(config, preset, &files, &err))
         config_problem(config, CONFIG_ERROR, preset->line, "%s", err.text);
+    bool named = preset->draft && strcmp(preset->draft, "auto") != 0;
+    if (named && access(preset->draft, R_OK) == 0) { // else told by config_load already
+        draft_files_read(&files.drafts, preset->draft, config->models_dirs,
+                         files.file[MODEL_FILE_MODEL].model);
+        if (files.drafts.err.code != ERR_NONE)
+            config_problem(config, CONFIG_ERROR, preset->draft_line, "draft: %s",
+                           files.drafts.err.text);
     }
-    check_draft(config, preset, model);
-    model_close(model);
+    model_files_fini(&files);
 }
 
 void config_check_models(struct config *config) {

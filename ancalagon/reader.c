@@ -1,7 +1,6 @@
 #include "reader.h"
 
 #include <stdio.h>
-#include <string.h>
 
 bool reader_can(const struct dialect *dialect, enum gguf_type_family family) {
     switch (family) {
@@ -17,27 +16,16 @@ bool reader_can(const struct dialect *dialect, enum gguf_type_family family) {
     return true;
 }
 
-const struct dialect *reader_choose(const struct config *config, const struct preset *preset,
-                                    enum gguf_type_family family) {
-    struct err ignored = {0};
-    const struct dialect *own = dialect_probe(preset->engine_path, &ignored);
-    if (own && reader_can(own, family))
-        return own;
-    bool named = strcmp(preset->engine, "default") != 0;
-    for (size_t i = 0; !named && i < config->presets_count; i++) {
-        const struct dialect *other = dialect_probe(config->presets[i].engine_path, &ignored);
-        if (other && reader_can(other, family))
-            return other;
-    }
-    return NULL;
-}
-
-bool reader_refuse(const char *path, enum gguf_type_family family, const char *type_name,
-                   struct err *err) {
-    return err_set(err, ERR_INVALID,
-                   "%s has %s tensors, which this build of llama-server does not read: it needs "
-                   "%s; build it and set engine = in the preset",
-                   path, type_name ? type_name : "unknown", gguf_type_engine(family));
+enum reads reader_reads(const struct dialect *dialect, enum gguf_type_family family,
+                        const char *type_name) {
+    if (family == GGUF_TYPE_MAINLINE ||
+        (family != GGUF_TYPE_UNKNOWN && reader_can(dialect, family)))
+        return READS_YES;
+    if (!type_name || family == GGUF_TYPE_UNKNOWN)
+        return READS_UNKNOWN;
+    enum reads answer = reads_type(dialect->path, type_name);
+    bool plain = dialect->family == DIALECT_MAINLINE || dialect->family == DIALECT_OLD;
+    return answer == READS_UNKNOWN && plain ? READS_NO : answer;
 }
 
 bool reader_note(enum gguf_type_family family, const char *type_name, char *text, size_t size) {

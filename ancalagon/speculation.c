@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "draft_store.h"
+#include "planner.h"
 #include "server.h"
 
 #include <jansson.h>
@@ -114,6 +115,7 @@ void speculation_tick(struct service *service) {
     if (!s->losing || lane_running(service->lane) > 0 || lane_state(service->lane) != LANE_READY)
         return;
     s->losing = false;
+    planner_forget(service->planner); // what was decided does not hold any more
     scheduler_restart(service->lane, loop_now_ms());
     server_tick(service->server);
 }
