@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "cli.h"
 #include "config.h"
+#include "draft_choice.h"
 #include "format/json.h"
 #include "machine_args.h"
 #include "preset_plan.h"
@@ -169,6 +170,7 @@ struct subject {
     const struct preset *preset;
     struct model *model, *draft;
     struct gguf *projector;
+    struct draft_files drafts; // for a preset's draft key
     struct fit fit;
 };
 
@@ -310,6 +312,7 @@ static void forget(struct subject *subject) {
     model_close(subject->model);
     model_close(subject->draft);
     gguf_close(subject->projector);
+    draft_files_fini(&subject->drafts);
     config_destroy(subject->config);
     dialect_forget();
 }
@@ -328,7 +331,7 @@ static void add_note(void *arg, bool is_error, const char *text) {
     json_array_append_new(outcome->notes, json_string(text));
     if (is_error && outcome->plan.fits) {
         outcome->plan.fits = false;
-        snprintf(outcome->plan.reason, sizeof outcome->plan.reason, "%s", text);
+        snprintf(outcome->plan.reason, sizeof outcome->plan.reason, "%.300s", text);
     }
 }
 
@@ -499,12 +502,42 @@ static void print_text(const struct fit *fit, const struct outcome *outcome) {
     print_proposals(fit, outcome);
 }
 
+static bool decide_again(void *arg, struct fit *fit, struct plan *plan, struct err *err) {
+    const bool *free = arg;
+    return (*free ? fit_resolve(fit, plan) : fit_plan(fit, plan)) && fit_plan(fit, plan);
+}
+
+// What the preset's draft key comes to; the plan is then with it.
+static void plan_draft(struct subject *subject, const struct fit *asked, bool free,
+                       struct outcome *outcome) {
+    const struct preset *preset = subject->preset;
+    struct fit decided = subject->fit;
+    struct plan plan = outcome->plan;
+    struct draft_choice choice;
+    struct err err = {0};
+    const struct dialect *dialect = dialect_probe(preset->engine_path, &err);
+    if (!dialect || !plan.fits)
+        return;
+    draft_files_read(&subject->drafts, preset->draft, subject->config->models_dirs, subject->model);
+    struct draft_search search = {preset, &subject->drafts, dialect,      asked, &decided,
+                                  &plan,  decide_again,     (void *)&free};
+    if (!draft_choice_make(&search, &choice, &subject->fit, &outcome->plan, &err)) {
+        add_note(outcome, true, err.text);
+        return;
+    }
+    char text[240];
+    snprintf(text, sizeof text, "%s: %s", choice.kind == DRAFT_NONE ? "no draft" : "draft",
+             choice.why);
+    add_note(outcome, false, text);
+}
+
 static int plan_subject(const struct request *r, struct subject *subject) {
     struct plan_machine machine;
     struct outcome outcome = {.notes = json_array()};
     struct fit *fit = &subject->fit;
     find_machine(r, subject, &machine);
     fit->machine = &machine;
+    struct fit asked = *fit;
     bool propose = !r->ctx && !r->set.ngl_told && !r->ncmoe && !subject->preset;
     bool free = (r->ctx && fit->ctx_free) || (r->ncmoe && fit->offload_free) ||
                 (subject->preset && (fit->ctx_free || fit->offload_free));
@@ -521,6 +554,8 @@ static int plan_subject(const struct request *r, struct subject *subject) {
     if (free)
         fit_resolve(fit, &outcome.plan);
     fit_plan(fit, &outcome.plan);
+    if (subject->preset && subject->preset->draft && !r->draft && !r->spec)
+        plan_draft(subject, &asked, free, &outcome);
     plan_check(fit->model, &fit->settings, add_note, &outcome);
     note_reader(fit->model, &outcome);
     if (r->cli.json)

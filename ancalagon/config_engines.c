@@ -38,8 +38,7 @@ static void check_model(struct config *config, const struct preset *preset) {
     struct model_files files = {0};
     struct err err = {0};
     model_files_read(&files, paths);
-    if (dialect_probe(preset->engine_path, &err) &&
-        !decision_engine(config, preset, &files, &err))
+    if (dialect_probe(preset->engine_path, &err) && !decision_engine(config, preset, &files, &err))
         config_problem(config, CONFIG_ERROR, preset->line, "%s", err.text);
     bool named = preset->draft && strcmp(preset->draft, "auto") != 0;
     if (named && access(preset->draft, R_OK) == 0) { // else told by config_load already

@@ -202,9 +202,9 @@ static bool try_head(const struct draft_search *search, struct trial *t) {
     return is_worth(t, &record);
 }
 
-// The smallest one that goes with the model, fits and is worth it. `why`: of the smallest, when none.
-static bool try_models(const struct draft_search *search, struct trial *t, char *why,
-                       size_t size) {
+// The smallest one that goes with the model, fits and is worth it. `why`: of the smallest, when
+// none.
+static bool try_models(const struct draft_search *search, struct trial *t, char *why, size_t size) {
     for (size_t i = 0; i < search->files->count; i++) {
         const struct model *draft = search->files->model[i];
         struct draft_record record;

@@ -25,7 +25,7 @@ struct draft_choice {
 
 // What the choice is made for.
 struct draft_search {
-    const struct preset *preset;      // with a draft key
+    const struct preset *preset;     // with a draft key
     const struct draft_files *files; // read for it
     const struct dialect *dialect;
     const struct fit *asked;   // as the preset says, nothing decided

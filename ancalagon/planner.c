@@ -236,8 +236,8 @@ static void look(struct planner *planner) {
         return;
     const struct dialect *dialect = dialect_probe(preset->engine_path, &err);
     if (dialect) {
-        struct survey *survey = survey_create(planner->service->server->config, preset,
-                                              dialect, &planner->files, planner);
+        struct survey *survey = survey_create(planner->service->server->config, preset, dialect,
+                                              &planner->files, planner);
         planner->work = work_start(planner->service->server->loop, &survey_ops, survey, &err);
         if (planner->work) {
             timer_start(&planner->patience, PATIENCE_MS);

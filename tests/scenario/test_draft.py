@@ -104,6 +104,24 @@ class Choice(Scenario):
         self.assertIn("predicted", draft["why"])
         self.assertIn("speculation: ", self.world.cli("status", "--config", self.world.config).stdout)
 
+    def test_the_plan_says_so_too(self):
+        self.world.small("x")
+
+        def total():
+            result = self.world.cli("plan", "a", "--device", "cuda:16G", "--json", "--config",
+                                    self.world.config)
+            plan = json.loads(result.stdout)
+            return plan["devices"][0]["total_mib"], " ".join(plan["notes"])
+
+        with_draft, notes = total()
+        self.assertIn("x.gguf", notes)
+        self.assertIn("draft: predicted", notes)
+        self.world.presets["a"]["draft"] = "none"
+        self.world.write_config()
+        alone, notes = total()
+        self.assertNotIn("draft", notes)
+        self.assertGreater(with_draft, alone + 100)  # MiB
+
     def test_none(self):
         self.world.small("x")
         self.world.presets["a"]["draft"] = "none"
