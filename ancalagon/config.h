@@ -81,6 +81,10 @@ void config_free_files(char **files); // NULL is fine
 // to the problems. Runs the binaries (--help): some tens of milliseconds each, once.
 void config_check_engines(struct config *config);
 
+// Adds what the presets' plans say: what does not fit on this machine were it empty, what no engine
+// can do. Reads files: for commands.
+void config_check_plans(struct config *config);
+
 void config_destroy(struct config *config); // NULL is fine
 
 const struct preset *config_find(const struct config *config, const char *name_or_alias);

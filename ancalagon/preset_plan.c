@@ -271,3 +271,8 @@ uint64_t plan_ram_available(void) {
 }
 
 uint64_t plan_swap_free(void) { return meminfo("SwapFree:"); }
+
+uint64_t plan_ram_total(void) {
+    uint64_t bytes = meminfo("MemTotal:");
+    return bytes ? bytes : PLAN_UNKNOWN;
+}
