@@ -26,7 +26,8 @@ static void note_reader(struct plan_outcome *out) {
     const char *type = NULL;
     char text[240];
     const struct model *model = out->fit.model;
-    if (reader_note(model_family(model, &type), type, text, sizeof text))
+    enum gguf_type_family family = model_family(model, &type);
+    if (reader_note(family, type, text, sizeof text))
         add_note(out, text);
     if (!model->known)
         add_note(out, "an architecture we do not know: compute is an upper estimate");
