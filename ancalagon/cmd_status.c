@@ -136,6 +136,22 @@ static void print_speculation(const json_t *status) {
     }
 }
 
+// "memory: planned 15622 MiB, measured 15601 (-0.1 %)" of the loaded preset.
+static void print_memory(const json_t *presets, const char *name) {
+    size_t i;
+    json_t *preset;
+    json_array_foreach(presets, i, preset) {
+        const json_t *memory = json_object_get(preset, "memory");
+        if (strcmp(json_get_text(preset, "name", ""), name) != 0 || !json_is_object(memory))
+            continue;
+        printf("memory: planned %.0f MiB, measured %.0f (%+.1f %%)%s\n",
+               json_number_value(json_object_get(memory, "predicted_mib")),
+               json_number_value(json_object_get(memory, "measured_mib")),
+               json_number_value(json_object_get(memory, "difference_percent")),
+               json_get_bool(memory, "differs", false) ? ": it differs; see ancalagon plan" : "");
+    }
+}
+
 static void print_status(const json_t *status) {
     const char *preset = json_get_text(status, "preset", NULL);
     const char *error = json_get_text(status, "error", NULL);
@@ -154,6 +170,8 @@ static void print_status(const json_t *status) {
         print_safe(error);
         putchar('\n');
     }
+    if (preset)
+        print_memory(json_object_get(status, "presets"), preset);
     printf("requests: %lld so far, %lld running, %lld waiting\n",
            (long long)json_get_int(status, "requests", 0),
            (long long)json_get_int(status, "inflight", 0),

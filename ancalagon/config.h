@@ -81,9 +81,9 @@ void config_free_files(char **files); // NULL is fine
 // to the problems. Runs the binaries (--help): some tens of milliseconds each, once.
 void config_check_engines(struct config *config);
 
-// Reads the headers of the presets' models and drafts: what no engine here can read, and drafts
-// that do not go with their model, are problems too. Some milliseconds a file.
-void config_check_models(struct config *config);
+// Adds what the presets' plans say: what does not fit on this machine were it empty, what no engine
+// can do. Reads files: for commands.
+void config_check_plans(struct config *config);
 
 void config_destroy(struct config *config); // NULL is fine
 

@@ -508,6 +508,21 @@ static void check_draft(struct merge *merge) {
     }
 }
 
+// Words that stand for "what fits" are for a plan to fill in.
+static void check_open(struct merge *merge) {
+    static const struct {
+        const char *flag, *word, *written;
+    } open[] = {{"ctx-size", "max", "ctx = max"},
+                {"n-cpu-moe", "auto", "n-cpu-moe = auto"},
+                {"cache-type-k", "auto", "kv = auto"}};
+    for (size_t i = 0; !merge->preset->plan && i < sizeof open / sizeof *open; i++) {
+        const char *value = preset_get(merge->preset, open[i].flag);
+        if (value && strcmp(value, open[i].word) == 0)
+            merge_error(merge, "%s needs a plan, and plan is off; write a number or a type",
+                        open[i].written);
+    }
+}
+
 static void check_engine(struct merge *merge) {
     struct preset *preset = merge->preset;
     bool exists;
@@ -557,6 +572,7 @@ bool config_make_preset(struct config *config, const struct ini_section *default
     }
     check_kv(&merge);
     check_draft(&merge);
+    check_open(&merge);
     if (preset->name && merge.ok)
         check_engine(&merge);
     return merge.ok;

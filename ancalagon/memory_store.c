@@ -27,6 +27,10 @@ double memory_seen_difference(const struct memory_seen *seen) {
     return seen->predicted > 0 ? seen->measured / seen->predicted - 1 : 0;
 }
 
+bool memory_seen_differs(const struct memory_seen *seen) {
+    return fabs(memory_seen_difference(seen)) > MEMORY_DIFFERS;
+}
+
 struct memory_store *memory_store_open(void) {
     struct memory_store *store = mem_alloc(sizeof *store);
     char *path = path_state("memory.json");
@@ -97,7 +101,7 @@ static struct memory_sum sum_of(const json_t *object) {
                                number(object, "state_mib"), number(object, "compute_mib"), true};
 }
 
-static json_t *sum_json(const struct memory_sum *sum) {
+json_t *memory_sum_json(const struct memory_sum *sum) {
     return json_pack("{s:f, s:f, s:f, s:f}", "weights_mib", sum->weights_mib, "kv_mib", sum->kv_mib,
                      "state_mib", sum->state_mib, "compute_mib", sum->compute_mib);
 }
@@ -136,9 +140,10 @@ void memory_store_put(struct memory_store *store, const char *preset,
     if (json_object_size(presets) >= PRESETS_MAX)
         json_object_clear(presets); // names of a thousand presets that are long gone
     for (size_t i = 0; i < seen->parts; i++)
-        json_array_append_new(parts, json_pack("{s:s, s:o, s:o}", "name", seen->part[i].name,
-                                               "predicted", sum_json(&seen->part[i].predicted),
-                                               "measured", sum_json(&seen->part[i].measured)));
+        json_array_append_new(parts,
+                              json_pack("{s:s, s:o, s:o}", "name", seen->part[i].name, "predicted",
+                                        memory_sum_json(&seen->part[i].predicted), "measured",
+                                        memory_sum_json(&seen->part[i].measured)));
     json_object_set_new(presets, preset,
                         json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:s, s:o}", "engine",
                                   seen->engine, "key", seen->key, "when", (json_int_t)seen->when,

@@ -9,6 +9,7 @@
 #include "engine/memory_report.h"
 #include "plan/plan.h"
 
+#include <jansson.h>
 #include <stdint.h>
 
 #define MEMORY_DIFFERS 0.02 // from here on a plan that was off is told
@@ -29,6 +30,8 @@ struct memory_seen {
 };
 
 double memory_seen_difference(const struct memory_seen *seen); // of the worst: 0.03 is 3 % more
+bool memory_seen_differs(const struct memory_seen *seen);
+json_t *memory_sum_json(const struct memory_sum *sum);
 
 struct memory_store;
 

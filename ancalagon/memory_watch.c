@@ -115,7 +115,7 @@ bool memory_watch_loaded(struct memory_watch *watch, struct memory_store *store,
     double difference = memory_seen_difference(&seen);
     snprintf(text, size, "%s: planned %.0f MiB, measured %.0f, %+.1f %%", seen.worst,
              seen.predicted, seen.measured, difference * 100);
-    return fabs(difference) > MEMORY_DIFFERS;
+    return memory_seen_differs(&seen);
 }
 
 // "Unaccounted" is of everybody: what was taken before this engine came is not its driver's.

@@ -94,7 +94,7 @@ static void on_ready(struct engine *engine, unsigned slots, void *arg) {
     server_tick(service->server);
 }
 
-static void on_exit(struct engine *engine, const struct err *why, void *arg) {
+static void on_end(struct engine *engine, const struct err *why, void *arg) {
     struct service *service = arg;
     struct err text = *why;
     enum lane_state state = lane_state(service->lane);
@@ -154,7 +154,7 @@ static void on_probe(struct engine *engine, bool moved, void *arg) {
         watchdog_probe_answered(&service->watchdog);
 }
 
-static const struct engine_ops engine_ops = {on_ready, on_exit, on_line, on_probe};
+static const struct engine_ops engine_ops = {on_ready, on_end, on_line, on_probe};
 
 static void log_plan(const struct service *service) {
     const struct plan *plan = &service->decision.plan;

@@ -101,7 +101,14 @@ void survey_destroy(void *arg) {
     mem_free(survey);
 }
 
-bool survey_decide(const struct config *config, const struct preset *preset,
+static void clear(struct plan_machine *machine) {
+    machine->ram_bytes = plan_ram_total();
+    for (size_t i = 0; i < machine->devices; i++)
+        if (machine->device[i].capacity_bytes != PLAN_UNKNOWN)
+            machine->device[i].capacity_bytes = machine->device[i].total_bytes;
+}
+
+bool survey_decide(const struct config *config, const struct preset *preset, bool empty,
                    void (*note)(void *arg, const char *text), void *arg, struct decision *out,
                    struct err *err) {
     struct model_files none = {0};
@@ -110,6 +117,8 @@ bool survey_decide(const struct config *config, const struct preset *preset,
     if (!dialect)
         return false;
     struct survey *survey = survey_create(config, preset, dialect, &none, NULL);
+    if (empty && !survey->rpc)
+        survey->ask_devices = false; // their size is known
     survey_run(survey);
     struct decision_asked asked = {.config = config, .preset = preset, .files = &survey->files};
     asked.dialect = decision_engine(config, preset, asked.files, err);
@@ -119,6 +128,8 @@ bool survey_decide(const struct config *config, const struct preset *preset,
         memory_store_apply(store, asked.dialect->version, &asked.machine);
     memory_store_close(store);
     asked.swap_bytes = plan_swap_free();
+    if (empty)
+        clear(&asked.machine);
     bool ok = asked.dialect && decision_make(&asked, note, arg, out, err);
     survey_destroy(survey);
     return ok;

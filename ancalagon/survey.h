@@ -26,7 +26,8 @@ struct survey *survey_create(const struct config *config, const struct preset *p
 void survey_run(void *survey);
 void survey_destroy(void *survey); // with the files, unless they were taken
 
-// Surveys and decides on the spot, for commands: they may block. No engine of ours is counted.
-bool survey_decide(const struct config *config, const struct preset *preset,
+// Surveys and decides on the spot, for commands: they may block. `empty`: as if nobody else used
+// the machine; else with what is free now, in which an engine of ours may be.
+bool survey_decide(const struct config *config, const struct preset *preset, bool empty,
                    void (*note)(void *arg, const char *text), void *arg, struct decision *out,
                    struct err *err);
