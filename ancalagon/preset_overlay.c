@@ -122,7 +122,8 @@ bool preset_overlay(const struct preset *preset, const char *engine_path,
             add(out, from->flag, from->value, from->line);
     }
     for (size_t i = 0; i < count; i++)
-        if (overlays[i].value && !is_draft_key(&overlays[i]) && !add_overlay(out, &overlays[i], err)) {
+        if (overlays[i].value && !is_draft_key(&overlays[i]) &&
+            !add_overlay(out, &overlays[i], err)) {
             preset_fini(out);
             return false;
         }
