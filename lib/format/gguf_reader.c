@@ -82,7 +82,7 @@ bool reader_u32(struct gguf_reader *r, uint32_t *out) { return reader_take(r, ou
 bool reader_u64(struct gguf_reader *r, uint64_t *out) { return reader_take(r, out, sizeof *out); }
 
 char *reader_name(struct gguf_reader *r, uint64_t max, const char *what) {
-    uint64_t length;
+    uint64_t length = 0;
     if (!reader_u64(r, &length))
         return NULL;
     if (length == 0 || length > max) {
