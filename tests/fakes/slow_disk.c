@@ -9,6 +9,8 @@
 
 typedef int stat_fn(const char *path, struct stat *out);
 
+// The header calls them __file and __buf.
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name)
 int stat(const char *restrict path, struct stat *restrict out) {
     stat_fn *real = (stat_fn *)dlsym(RTLD_NEXT, "stat");
     const char *flag = getenv("SLOW_DISK");
