@@ -54,7 +54,7 @@ bool decision_make(const struct decision_asked *asked, void (*note)(void *arg, c
 // The paths that a preset's files have, for model_files_read.
 void decision_paths(const struct preset *preset, const char *paths[MODEL_FILES]);
 
-void decision_add(struct decision *decision, const char *flag, const char *value);
+void decision_add(struct decision *out, const char *flag, const char *value);
 
 // The decided value of a flag, else the preset's; NULL when neither says. Words that leave a
 // setting open ("max", "auto") are no values.

@@ -391,10 +391,6 @@ struct engine *engine_start(struct launch_context *context, const struct preset 
                             const struct decision *decision, int64_t stop_grace_ms,
                             const struct engine_ops *ops, void *arg, struct err *err) {
     const struct dialect *dialect = decision->dialect;
-    if (access(preset->model, R_OK) != 0) {
-        err_errno(err, "cannot read the model %s", preset->model);
-        return NULL;
-    }
     if (!path_make_private(context->runtime_dir, err)) // cleaners of /tmp may have taken it
         return NULL;
     struct engine *engine = mem_alloc(sizeof *engine);

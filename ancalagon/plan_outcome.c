@@ -3,12 +3,16 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "control_client.h"
 #include "decision.h"
+#include "format/json.h"
 #include "preset_plan.h"
 #include "reader.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { SERVER_MS = 1000 }; // how long a running server may take to say what it holds
 
 static void add_note(void *arg, const char *text) {
     struct plan_outcome *out = arg;
@@ -52,6 +56,36 @@ static void find_machine(const struct plan_args *args, const char *engine, const
     struct memory_store *store = memory_store_open();
     memory_store_apply(store, dialect->version, &out->machine);
     memory_store_close(store);
+}
+
+static void give_back(const json_t *holds, struct plan_machine *machine) {
+    for (size_t i = 0; i < machine->devices; i++) {
+        struct plan_device *device = &machine->device[i];
+        double mib = json_number_value(json_object_get(holds, device->name));
+        if (device->capacity_bytes == PLAN_UNKNOWN || !(mib > 0 && mib < 1e9))
+            continue;
+        device->capacity_bytes += (uint64_t)(mib * 1024 * 1024);
+        if (device->capacity_bytes > device->total_bytes)
+            device->capacity_bytes = device->total_bytes;
+    }
+}
+
+// What this group's engine holds would be free by the time the preset is loaded.
+static void count_loaded(const struct plan_args *args, struct plan_outcome *out) {
+    struct err err;
+    struct control_reply reply = {0};
+    struct control *control =
+        args->machine.devices_told ? NULL : control_open(args->cli.config, &err);
+    size_t i;
+    json_t *preset;
+    if (control && control_ask(control, "GET", "/presets", NULL, SERVER_MS, &reply, &err)) {
+        json_array_foreach(reply.json, i, preset) {
+            if (strcmp(json_get_text(preset, "group", ""), out->preset.group) == 0)
+                give_back(json_object_get(preset, "holds"), &out->machine);
+        }
+    }
+    control_reply_fini(&reply);
+    control_close(control);
 }
 
 // ---- files ----
@@ -212,6 +246,7 @@ static int plan_preset(const struct plan_args *args, struct plan_outcome *out) {
     if (!preset_plan_settings(&out->preset, &out->fit.settings, &draft, &mmproj, &err))
         return cli_fail(EXIT_CONFIG, "[%s] %s", args->target, err.text);
     find_machine(args, out->preset.engine_path, preset_get(&out->preset, "rpc"), out);
+    count_loaded(args, out);
     decide(args, out);
     struct memory_store *store = memory_store_open();
     out->has_seen = memory_store_get(store, out->preset.name, &out->seen);

@@ -219,11 +219,16 @@ static void on_surveyed(void *arg) {
 
 static const struct work_ops survey_ops = {survey_run, on_surveyed, survey_destroy};
 
+static int64_t patience_ms(const struct planner *planner) {
+    int64_t load = planner->service->preset->load_timeout_ms;
+    return load < PATIENCE_MS ? load : PATIENCE_MS;
+}
+
 static void on_patience_over(void *arg) {
     struct planner *planner = arg;
     struct err err;
-    err_set(&err, ERR_TIMEOUT, "%s was not read within %d s: is its disk or network share there?",
-            planner->service->preset->model, PATIENCE_MS / 1000);
+    err_set(&err, ERR_TIMEOUT, "%s was not read within %lld s: is its disk or network share there?",
+            planner->service->preset->model, (long long)patience_ms(planner) / 1000);
     give_up_job(planner); // with it go the files that it has
     conclude(planner, false, &err);
 }
@@ -240,7 +245,7 @@ static void look(struct planner *planner) {
                                               &planner->files, planner);
         planner->work = work_start(planner->service->server->loop, &survey_ops, survey, &err);
         if (planner->work) {
-            timer_start(&planner->patience, PATIENCE_MS);
+            timer_start(&planner->patience, patience_ms(planner));
             return;
         }
         survey_destroy(survey);

@@ -25,6 +25,7 @@
 struct engine;
 struct launch_context;
 struct memory_store;
+struct work;
 struct request;
 struct waiter;
 
@@ -67,7 +68,7 @@ struct server {
     struct http_server *control; // the unix socket
     struct launch_context *launch;
     struct memory_store *memory; // what engines took
-    unsigned memory_writes;      // of it, under way
+    struct work *memory_write;   // of it, under way
     struct service_list services;
     struct scheduler **groups;
     size_t group_count;

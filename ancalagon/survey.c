@@ -69,8 +69,8 @@ static bool ask_drivers(struct dialect_devices *devices) {
     return ok && matched == devices->count;
 }
 
-void survey_run(void *arg) {
-    struct survey *survey = arg;
+void survey_run(void *of) {
+    struct survey *survey = of;
     const char *paths[MODEL_FILES] = {survey->path[0], survey->path[1], survey->path[2]};
     struct dialect_devices listed;
     struct err ignored;
@@ -88,8 +88,8 @@ void survey_run(void *arg) {
     }
 }
 
-void survey_destroy(void *arg) {
-    struct survey *survey = arg;
+void survey_destroy(void *of) {
+    struct survey *survey = of;
     model_files_fini(&survey->files);
     dialect_devices_fini(&survey->devices);
     for (size_t i = 0; i < MODEL_FILES; i++)

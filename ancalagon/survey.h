@@ -23,8 +23,8 @@ struct survey {
 // Takes *files over.
 struct survey *survey_create(const struct config *config, const struct preset *preset,
                              const struct dialect *dialect, struct model_files *files, void *owner);
-void survey_run(void *survey);
-void survey_destroy(void *survey); // with the files, unless they were taken
+void survey_run(void *of);     // these two take a struct survey, as work_ops want them
+void survey_destroy(void *of); // with the files, unless they were taken
 
 // Surveys and decides on the spot, for commands: they may block. `empty`: as if nobody else used
 // the machine; else with what is free now, in which an engine of ours may be.

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 
-from harness import ANTHROPIC, OPENAI, Scenario, World, assert_error_body, eventually
+from harness import (ANTHROPIC, OPENAI, Scenario, World, assert_error_body, binary, eventually)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models"))
 import make_gguf  # noqa: E402
@@ -87,11 +87,12 @@ class Open(Planned):
                "cpu": {"ctx": "max", "kv": "auto", "parallel": "1"}}
 
     def test_open_settings_reach_the_engine_as_numbers(self):
-        world = self.world.start()
-        for name in ("coder", "dense"):
+        world = self.world
+        plans = {name: world.plan(name) for name in ("coder", "dense")}
+        world.start()
+        for name, plan in plans.items():
             with self.subTest(name):
                 self.load(name)
-                plan = world.plan(name)
                 self.assertTrue(plan["fits"], plan)
                 argv = world.argv(name)
                 self.assertEqual(world.flag(name, "--ctx-size", "-c"), str(plan["ctx"]))
@@ -100,7 +101,7 @@ class Open(Planned):
                 self.assertEqual(world.flag(name, "--fit", "-fit"), "off", argv)
                 self.assertNotIn("auto", argv)
                 self.assertNotIn("max", argv)
-        plan = world.plan("coder")
+        plan = plans["coder"]
         self.assertEqual(world.flag("coder", "--n-cpu-moe", "-ncmoe"),
                          str(plan["settings"]["n_cpu_moe"]))
         self.assertEqual(plan["ctx"], 98304)
@@ -207,6 +208,7 @@ class Refused(Planned):
         world.presets["c"] = {"model": "b.gguf", "ctx": "48K", "gpu-layers": "99", "parallel": "1"}
         world.write_config()
         self.assertEqual(world.control("POST", "/reload", {}).status, 200)
+        self.assertTrue(world.plan("c")["fits"], "the command counts it too")
         done = []
         thread = threading.Thread(target=lambda: done.append(self.switch("c")))
         thread.start()
@@ -488,3 +490,74 @@ class Files(Planned):
         eventually(lambda: world.status()["inflight"] == 0 and world.status()["queued"] == 0,
                    "nobody is left")
         self.chat_ok("a")
+
+
+class Hung(Planned):
+    """A share that does not answer holds up whoever wants its model, and nobody else."""
+    shapes = {"a": ("tiny-llama",), "b": ("tiny-llama",)}
+    presets = {"a": {}, "b": {}}
+
+    def setUp(self):
+        super().setUp()
+        world = self.world
+        os.mkdir(world.path("models", "hung"))
+        for suffix in ("", ".fake"):
+            os.rename(world.path("models", f"b.gguf{suffix}"),
+                      world.path("models", "hung", f"b.gguf{suffix}"))
+        world.presets["b"]["model"] = world.path("models", "hung", "b.gguf")
+        plain = world.environment
+        library = binary("slow_disk.so")
+
+        def environment(**more):
+            env = plain(**more)
+            env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+            return {**env, "LD_PRELOAD": library, "SLOW_DISK": world.path("slow")}
+        world.environment = environment
+
+    def hang(self):
+        open(self.world.path("slow"), "w").close()
+
+    def answer(self):
+        os.unlink(self.world.path("slow"))
+
+    def test_others_go_on(self):
+        world = self.world
+        world.write_config()
+        world.start()
+        pid = self.load("a")
+        self.hang()
+        self.raw_ask("b").reset()
+        waiting = self.raw_ask("b")
+        for _ in range(5):
+            self.chat_ok("a")
+        self.assertEqual(world.status()["engine_pid"], pid)
+        self.assertEqual(world.overlaps(), [])
+        self.answer()
+        self.assertEqual(waiting.read_reply().status, 200)
+        waiting.close()
+
+    def test_patience_ends(self):
+        world = self.world
+        world.presets["b"]["load-timeout"] = "1s"
+        world.write_config()
+        world.start()
+        pid = self.load("a")
+        self.hang()
+        reply = self.switch("b")
+        self.assertEqual(reply.status, 422, reply)
+        self.assertIn("network share", reply.body.decode())
+        self.assertEqual(world.status()["engine_pid"], pid)
+        self.answer()
+        self.load("b")
+
+    def test_the_server_ends_all_the_same(self):
+        world = self.world
+        world.write_config()
+        world.start()
+        self.load("a")
+        self.hang()
+        waiting = self.raw_ask("b")
+        eventually(lambda: world.status()["requests"] == 1, "it has come")
+        world.process.terminate()
+        self.end()
+        waiting.close()
