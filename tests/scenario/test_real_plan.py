@@ -58,6 +58,13 @@ class Cpu(Real):
         self.assertIn("model buffer size", logs)
         self.assertNotIn("xylophagous", logs + world.server_log())
 
+    def test_no_prompt_in_an_error_of_its(self):
+        """llama-server prints the system prompt when it does not like a header in it."""
+        system = "x-anthropic-billing-header: cch=too-long-for-it;\nYou are\nxylophagous zymurgy"
+        self.chat_ok("b", path="/v1/messages", system=system)
+        logs = self.world.cli("logs", "b", "--config", self.world.config).stdout
+        self.assertNotIn("xylophagous", logs + self.world.server_log())
+
 
 class Device(Real):
     """One preset on an RPC worker: a device whose memory the engine is asked for."""
