@@ -4,12 +4,13 @@
 void cells_of(const struct model *model, const struct plan_settings *settings, struct cells *out) {
     uint32_t slots = settings->parallel ? settings->parallel : 1;
     uint32_t ctx = settings->ctx ? settings->ctx : model->ctx_train;
+    uint32_t batch = settings->batch < ctx ? settings->batch : ctx ? ctx : 1;
     ctx = (uint32_t)pad_to(ctx ? ctx : 1, 256);
-    uint32_t batch = settings->batch < ctx ? settings->batch : ctx;
     out->sequences = slots;
     out->streams = settings->unified ? 1 : slots;
     out->full = settings->unified ? ctx : (uint32_t)pad_to(ctx / slots ? ctx / slots : 1, 256);
     out->ubatch = settings->ubatch < batch ? settings->ubatch : batch;
+    out->tokens = (uint32_t)pad_to(out->ubatch, slots);
 
     uint64_t sliding = (uint64_t)model->window * (settings->unified ? slots : 1) + out->ubatch;
     if (settings->swa_full || sliding > out->full)

@@ -18,7 +18,8 @@ struct cells {
     uint32_t sequences; // slots
     uint32_t full;      // cells of a full layer, a stream
     uint32_t sliding;   // cells of a sliding layer, a stream
-    uint32_t ubatch;    // tokens of one pass
+    uint32_t ubatch;    // tokens of one pass, as told
+    uint32_t tokens;    // ... and as reserved: a multiple of the slots
     uint32_t outputs;   // rows of logits in one pass
 };
 

@@ -90,18 +90,16 @@ static struct graph *start(const struct model *model, const struct plan_settings
     uint32_t alignment[GRAPH_BACKENDS_MAX];
     bool offloads[GRAPH_BACKENDS_MAX];
     size_t n = machine->devices;
-    bool all_async = n > 1;
     for (size_t i = 0; i < n; i++) {
         enum plan_kind kind = machine->device[i].kind;
         alignment[i] = alignment_of(kind);
         offloads[i] = kind == PLAN_CUDA || kind == PLAN_ROCM || kind == PLAN_VULKAN;
-        all_async &= kind == PLAN_CUDA || kind == PLAN_ROCM || kind == PLAN_VULKAN;
     }
     alignment[n] = 32;
     offloads[n] = false;
     // Pipeline parallelism: every copy between devices is kept four times.
     bool pipeline =
-        all_async && settings->ngl > model->layers && settings->kv_offload && !place->overrides;
+        n > 1 && settings->ngl > model->layers && settings->kv_offload && !place->overrides;
     return graph_create((int)n + 1, alignment, offloads, pipeline ? 4 : 1);
 }
 
@@ -119,7 +117,7 @@ bool rehearse(const struct model *model, const struct plan_settings *settings,
                       .cells = cells,
                       .arch = arch,
                       .layers = model->layers - model->layers_mtp,
-                      .tokens = cells->ubatch,
+                      .tokens = cells->tokens,
                       .cpu = (int)machine->devices};
     int stream = build_inputs(&b);
     for (uint32_t i = 0; i < b.layers; i++)
