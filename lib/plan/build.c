@@ -87,7 +87,7 @@ static int rotation(struct build *b, bool keys, bool sliding) {
     const struct gguf_type_info *type = keys ? b->settings->k : b->settings->v;
     uint32_t all = 0;
     bool alike = true;
-    for (uint32_t i = 0; i < b->layers; i++) {
+    for (uint32_t i = b->first; i < b->layers; i++) {
         const struct model_layer *l = &m->layer[i];
         uint32_t width = keys ? l->head_k : l->head_v;
         if (!l->attends || (m->window && l->sliding != sliding))
@@ -103,7 +103,7 @@ static int rotation(struct build *b, bool keys, bool sliding) {
     return graph_input(b->graph, 4, n, n, 1);
 }
 
-static struct attention_inputs attention_inputs(struct build *b, bool sliding) {
+struct attention_inputs build_attention_inputs(struct build *b, bool sliding) {
     struct attention_inputs in;
     int64_t cells = sliding ? b->cells->sliding : b->cells->full;
     int64_t streams = b->cells->streams;
@@ -150,9 +150,9 @@ int build_inputs(struct build *b) {
     graph_expand(g, embedded);
 
     b->position = graph_input(g, 4, t * (b->arch->mrope ? 4 : 1), 1, 1);
-    b->full = attention_inputs(b, false);
+    b->full = build_attention_inputs(b, false);
     if (b->model->window)
-        b->sliding = attention_inputs(b, true);
+        b->sliding = build_attention_inputs(b, true);
     b->state_copy = graph_input(g, 4, b->cells->sequences, 1, 1);
     b->rows = graph_input(g, 4, b->cells->outputs, 1, 1);
     return embedded;
@@ -202,7 +202,7 @@ static void project(struct build *b, int x, const struct model_layer *l, int *q,
 }
 
 // Queries and their gate come from one matrix (qwen3next and its kin).
-static int gated_attention(struct build *b, int x, const struct model_layer *l) {
+int build_gated_attention(struct build *b, int x, const struct model_layer *l) {
     int both = build_multiply_bias(b, "attn_q", x);
     int q = split_off(b, both, l->head_k, l->heads, 2 * l->head_k);
     q = build_rope(b, build_norm(b, q, "attn_q_norm.weight"));
@@ -219,7 +219,7 @@ static int gated_attention(struct build *b, int x, const struct model_layer *l) 
     return build_multiply_bias(b, "attn_output", y);
 }
 
-static int plain_attention(struct build *b, int x, const struct model_layer *l) {
+int build_plain_attention(struct build *b, int x, const struct model_layer *l) {
     int q, k, v;
     project(b, x, l, &q, &k, &v);
     if (has(b, "attn_q_norm.weight"))
@@ -238,7 +238,7 @@ static int plain_attention(struct build *b, int x, const struct model_layer *l) 
     return build_multiply_bias(b, "attn_output", y);
 }
 
-static int feed_forward(struct build *b, int x, int residual) {
+int build_feed_forward(struct build *b, int x, int residual) {
     if (!has(b, "ffn_gate_inp.weight"))
         return build_ffn(b, x, "ffn_up", "ffn_gate", "ffn_down");
     if (!b->arch->router_beside)
@@ -269,9 +269,9 @@ int build_layer(struct build *b, uint32_t layer, int stream) {
     else if (b->model->rank_kv && has(b, "attn_kv_a_mqa.weight"))
         x = build_compressed_attention(b, x);
     else if (b->arch->gated_queries)
-        x = gated_attention(b, x, l);
+        x = build_gated_attention(b, x, l);
     else
-        x = plain_attention(b, x, l);
+        x = build_plain_attention(b, x, l);
 
     bool last = layer == b->layers - 1 && b->arch->rows == ROWS_LAST_LAYER;
     if (last) {
@@ -284,7 +284,7 @@ int build_layer(struct build *b, uint32_t layer, int stream) {
     const char *middle =
         first_of(b, post_norms ? (const char *const[]){"ffn_norm.weight", NULL} : MIDDLE);
     x = build_norm(b, residual, middle ? middle : "ffn_norm.weight");
-    x = feed_forward(b, x, residual);
+    x = build_feed_forward(b, x, residual);
     if (post_norms)
         x = build_norm(b, x, "post_ffw_norm.weight");
     x = build_add(b, x, residual);
@@ -308,7 +308,15 @@ void build_output(struct build *b, int stream) {
     if (b->arch->rows == ROWS_AFTER_NORM)
         x = build_rows(b, x);
     graph_keep(b->graph, x);
-    struct weight head = build_global(b, "output.weight", at);
+    build_logits(b, x, NULL);
+}
+
+// `own`: the layer's head, when it has one.
+void build_logits(struct build *b, int x, const char *own) {
+    int at = device_of(b, b->place->output);
+    struct weight head = own ? build_weight(b, own) : (struct weight){.id = GRAPH_NONE};
+    if (head.id == GRAPH_NONE)
+        head = build_global(b, "output.weight", at);
     if (head.id == GRAPH_NONE)
         head = build_global(b, "token_embd.weight", at);
     x = build_multiply(b, head, x);

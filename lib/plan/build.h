@@ -30,7 +30,7 @@ struct build {
     const struct placement *place;
     const struct cells *cells;
     const struct arch_graph *arch;
-    uint32_t layers; // without multi-token heads
+    uint32_t first, layers; // that keep a cache in this context: [first, layers)
     int64_t tokens;
     int cpu;
     bool unknown; // a tensor is missing that the graph needs
@@ -64,6 +64,13 @@ int build_rows(struct build *b, int x); // the rows that become outputs
 int build_inputs(struct build *b); // returns the embedded tokens
 int build_layer(struct build *b, uint32_t layer, int stream);
 void build_output(struct build *b, int stream);
+void build_guess(struct build *b); // the graph of a multi-token head, from inputs to logits
+void build_logits(struct build *b, int x, const char *own);
+
+int build_gated_attention(struct build *b, int x, const struct model_layer *l);
+int build_plain_attention(struct build *b, int x, const struct model_layer *l);
+int build_feed_forward(struct build *b, int x, int residual);
+struct attention_inputs build_attention_inputs(struct build *b, bool sliding);
 
 int build_attention(struct build *b, int q, int k, int v, int64_t head_v);
 int build_compressed_attention(struct build *b, int normed); // MLA

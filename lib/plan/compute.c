@@ -42,15 +42,36 @@ static void estimate(const struct model *model, const struct plan_settings *sett
     out->host.compute += mask + (host_works ? work : ub * 4 * 2 * model->embd);
 }
 
-void add_compute(const struct model *model, const struct plan_settings *settings,
-                 const struct plan_machine *machine, const struct placement *place,
-                 const struct cells *cells, struct plan *out) {
+static void add_graph(const struct model *model, bool head, const struct plan_settings *settings,
+                      const struct plan_machine *machine, const struct placement *place,
+                      const struct cells *cells, struct plan *out) {
     uint64_t bytes[PLAN_DEVICES_MAX + 1];
-    if (!rehearse(model, settings, machine, place, cells, bytes)) {
+    if (!rehearse(model, head, settings, machine, place, cells, bytes)) {
         estimate(model, settings, machine, place, cells, out);
         return;
     }
     for (size_t i = 0; i < machine->devices; i++)
         out->device[i].compute += bytes[i];
     out->host.compute += bytes[machine->devices];
+}
+
+// The context of a multi-token head: the same slots and tokens, one layer, the draft's cache types.
+static void add_head(const struct model *model, const struct plan_settings *settings,
+                     const struct plan_machine *machine, const struct placement *place,
+                     struct plan *out) {
+    struct plan_settings own = *settings;
+    struct cells cells;
+    own.draft = PLAN_DRAFT_NONE;
+    own.k = settings->draft_k;
+    own.v = settings->draft_v;
+    cells_of(model, &own, &cells);
+    add_graph(model, true, &own, machine, place, &cells, out);
+}
+
+void add_compute(const struct model *model, const struct plan_settings *settings,
+                 const struct plan_machine *machine, const struct placement *place,
+                 const struct cells *cells, struct plan *out) {
+    add_graph(model, false, settings, machine, place, cells, out);
+    if (place->load_mtp)
+        add_head(model, settings, machine, place, out);
 }

@@ -103,7 +103,7 @@ static struct graph *start(const struct model *model, const struct plan_settings
     return graph_create((int)n + 1, alignment, offloads, pipeline ? 4 : 1);
 }
 
-bool rehearse(const struct model *model, const struct plan_settings *settings,
+bool rehearse(const struct model *model, bool head, const struct plan_settings *settings,
               const struct plan_machine *machine, const struct placement *place,
               const struct cells *cells, uint64_t *bytes) {
     const struct arch_graph *arch = graph_find(model->arch);
@@ -119,11 +119,17 @@ bool rehearse(const struct model *model, const struct plan_settings *settings,
                       .layers = model->layers - model->layers_mtp,
                       .tokens = cells->tokens,
                       .cpu = (int)machine->devices};
-    int stream = build_inputs(&b);
-    for (uint32_t i = 0; i < b.layers; i++)
-        if (worth_building(&b, i))
-            stream = build_layer(&b, i, stream);
-    build_output(&b, stream);
+    if (head) {
+        b.first = b.layers;
+        b.layers = b.first + 1;
+        build_guess(&b);
+    } else {
+        int stream = build_inputs(&b);
+        for (uint32_t i = 0; i < b.layers; i++)
+            if (worth_building(&b, i))
+                stream = build_layer(&b, i, stream);
+        build_output(&b, stream);
+    }
     graph_measure(b.graph, bytes);
     graph_destroy(b.graph);
     return !b.unknown;

@@ -7,6 +7,7 @@
 
 // Bytes of each device's buffer and, last, the host's. False when the architecture's graph is not
 // known well enough; then compute.c estimates.
-bool rehearse(const struct model *model, const struct plan_settings *settings,
+// `head`: of the multi-token head's context, else of the model's.
+bool rehearse(const struct model *model, bool head, const struct plan_settings *settings,
               const struct plan_machine *machine, const struct placement *place,
               const struct cells *cells, uint64_t *bytes);
