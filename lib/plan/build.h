@@ -18,6 +18,9 @@ struct arch_graph {
     bool mrope;         // four positions a token
     bool cap_scores;    // soft cap inside attention
     bool router_beside; // the router reads the layer's input, and a dense MLP runs beside
+    bool layer_norm;    // ... without a bias that would tell
+    enum { BLOCK_TWO, BLOCK_SINGLE, BLOCK_PARALLEL, BLOCK_STATE_BESIDE } block;
+    enum { ROPE_ALL, ROPE_NONE, ROPE_SLIDING } rope; // the layers whose positions are rotated
     enum { ROWS_LAST_LAYER, ROWS_BEFORE_NORM, ROWS_AFTER_NORM } rows; // where outputs are chosen
     enum { HIDDEN_NONE, HIDDEN_RAW, HIDDEN_NORMED } keep_hidden;      // kept for draft heads
 };
@@ -72,8 +75,9 @@ int build_plain_attention(struct build *b, int x, const struct model_layer *l);
 int build_feed_forward(struct build *b, int x, int residual);
 struct attention_inputs build_attention_inputs(struct build *b, bool sliding);
 
+int build_permuted(struct build *b, int x); // dimensions 1 and 2 swapped
 int build_attention(struct build *b, int q, int k, int v, int64_t head_v);
 int build_compressed_attention(struct build *b, int normed); // MLA
-int build_linear_attention(struct build *b, int normed);     // gated delta net
+int build_recurrent(struct build *b, int normed); // whatever kind the layer's tensors tell
 int build_experts(struct build *b, int x, int router_input);
 int build_ffn(struct build *b, int x, const char *up, const char *gate, const char *down);

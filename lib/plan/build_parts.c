@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int permuted(struct build *b, int x) { // 0, 2, 1, 3
+int build_permuted(struct build *b, int x) { // 0, 2, 1, 3
     struct graph_shape s = graph_shape(b->graph, x);
     struct graph_shape p = {{s.ne[0], s.ne[2], s.ne[1], s.ne[3]},
                             {s.nb[0], s.nb[2], s.nb[1], s.nb[3]}};
@@ -77,7 +77,7 @@ static int scored(struct build *b, int q, int cache_k, int cache_v, int mask, in
     scores = build_add(b, scores, mask);
     int y = graph_op(b->graph, GRAPH_FRESH, 4, head_v, t, l->heads, streams, cache_v, scores,
                      GRAPH_NONE, GRAPH_NONE);
-    return graph_op(b->graph, GRAPH_FRESH, 4, head_v * l->heads, b->tokens, 1, 1, permuted(b, y),
+    return graph_op(b->graph, GRAPH_FRESH, 4, head_v * l->heads, b->tokens, 1, 1, build_permuted(b, y),
                     GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
 }
 
@@ -108,13 +108,13 @@ int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
     int64_t streams = b->cells->streams, t = b->tokens / streams;
     struct graph_shape view = {{s.ne[0], s.ne[1], t, streams},
                                {s.nb[0], s.nb[1], s.nb[2], s.nb[2] * t}};
-    q = permuted(b, graph_view(b->graph, q, &view));
+    q = build_permuted(b, graph_view(b->graph, q, &view));
     int y;
     if (b->settings->flash_attention) {
         y = flash(b, q, cache_k, cache_v, in->mask, cells, head_v);
         struct weight up = build_weight(b, "attn_v_b.weight");
         if (b->model->mla && up.id != GRAPH_NONE) {
-            y = permuted(b, build_multiply(b, up, permuted(b, y)));
+            y = build_permuted(b, build_multiply(b, up, build_permuted(b, y)));
             y = graph_op(b->graph, GRAPH_FRESH, 4, up.out, l->heads, t, streams, y, GRAPH_NONE,
                          GRAPH_NONE, GRAPH_NONE);
         }
@@ -163,8 +163,8 @@ int build_compressed_attention(struct build *b, int normed) {
     part = build_reshape(b, build_norm(b, part, "attn_kv_a_norm.weight"), rank, 1, b->tokens);
     if (m->mla) {
         int q_rope = build_rope(b, view_part(b, q, rope_width, l->heads, head));
-        int q_nope = permuted(b, view_part(b, q, nope, l->heads, head));
-        q_nope = permuted(b, build_multiply(b, build_weight(b, "attn_k_b.weight"), q_nope));
+        int q_nope = build_permuted(b, view_part(b, q, nope, l->heads, head));
+        q_nope = build_permuted(b, build_multiply(b, build_weight(b, "attn_k_b.weight"), q_nope));
         q = joined(b, q_nope, q_rope);
         int y = build_attention(b, q, joined(b, part, k_rope), part, rank);
         return build_multiply_bias(b, "attn_output", y);
@@ -324,84 +324,4 @@ int build_experts(struct build *b, int x, int router_input) {
         sum = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], s.ne[1], 1, 1, view[0], GRAPH_NONE,
                        GRAPH_NONE, GRAPH_NONE);
     return shared_expert(b, x, sum);
-}
-
-// A state of the recurrent cache, read through the slots' index; `extra` states are moved along.
-static int read_state(struct build *b, int cache, int64_t width) {
-    int64_t n = b->cells->sequences;
-    int zero =
-        graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, cache, GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
-    graph_expand(b->graph, zero);
-    int all = graph_op(b->graph, GRAPH_FRESH, 4, width, n, 1, 1, cache, b->state_copy, GRAPH_NONE,
-                       GRAPH_NONE);
-    int mine = build_reshape(b, all, width, n, 1);
-    graph_expand(b->graph, mine);
-    struct graph_shape none = {{width, 0, 1, 1}, {4, width * 4, 0, 0}};
-    int extra = graph_view(b->graph, all, &none);
-    graph_expand(b->graph, graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, extra, cache, GRAPH_NONE,
-                                    GRAPH_NONE));
-    return mine;
-}
-
-// A gated delta net: convolution, normalised queries and keys, the fused recurrence, a gated norm
-// (models/qwen35.cpp, delta-net-base.cpp).
-int build_linear_attention(struct build *b, int x) {
-    const struct model *m = b->model;
-    struct weight conv = build_weight(b, "ssm_conv1d.weight"),
-                  norm = build_weight(b, "ssm_norm.weight");
-    struct weight beta_w = build_weight(b, "ssm_beta.weight");
-    if (conv.id == GRAPH_NONE || norm.id == GRAPH_NONE || beta_w.id == GRAPH_NONE) {
-        b->unknown = true;
-        return x;
-    }
-    int64_t seqs = b->cells->sequences, t = b->tokens / seqs, channels = m->conv_channels;
-    int64_t heads = beta_w.out, width = norm.in, keep = conv.in - 1, inner = heads * width;
-    int64_t key_width = (channels - inner) / 2;
-    int at = b->settings->kv_offload ? b->backend : b->cpu;
-    int cache_r = graph_cache(b->graph, at), cache_s = graph_cache(b->graph, at);
-
-    int mixed = build_reshape(b, build_multiply(b, build_weight(b, "attn_qkv.weight"), x), channels,
-                              t, seqs);
-    int z = build_multiply(b, build_weight(b, "attn_gate.weight"), x);
-    int beta = build_multiply(b, beta_w, x);
-    beta = build_scale(b, build_reshape(b, beta, heads, t, seqs));
-    int alpha =
-        build_reshape(b, build_multiply(b, build_weight(b, "ssm_alpha.weight"), x), heads, t, seqs);
-    struct weight dt = build_weight(b, "ssm_dt.bias"), a = build_weight(b, "ssm_a");
-    alpha = build_scale(b, build_add(b, alpha, dt.id));
-    alpha = build_reshape(b, build_add(b, alpha, a.id), heads, t, seqs);
-
-    int old = build_reshape(b, read_state(b, cache_r, keep * channels), keep, channels, seqs);
-    struct graph_shape turned = {{t, channels, seqs, 1},
-                                 {channels * 4, 4, channels * 4 * t, channels * 4 * t * seqs}};
-    int input = graph_op(b->graph, GRAPH_FRESH, 4, t + keep, channels, seqs, 1, old,
-                         graph_view(b->graph, mixed, &turned), GRAPH_NONE, GRAPH_NONE);
-    struct graph_shape tail = {{keep, channels, seqs, 1},
-                               {4, (t + keep) * 4, (t + keep) * channels * 4, 0}};
-    graph_expand(b->graph,
-                 graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, graph_view(b->graph, input, &tail),
-                          cache_r, GRAPH_NONE, GRAPH_NONE));
-    int state = build_reshape(b, read_state(b, cache_s, m->state_s), width, width * heads, seqs);
-    int out = graph_op(b->graph, GRAPH_FRESH, 4, channels, t, seqs, 1, input, conv.id, GRAPH_NONE,
-                       GRAPH_NONE);
-    out = build_scale(b, out);
-    struct graph_shape qk = {{key_width, 1, t, seqs}, {4, 4, channels * 4, channels * 4 * t}};
-    struct graph_shape vs = {{inner, 1, t, seqs}, {4, 4, channels * 4, channels * 4 * t}};
-    int q = build_scale(b, build_scale(b, graph_view(b->graph, out, &qk)));
-    int k = build_scale(b, build_scale(b, graph_view(b->graph, out, &qk)));
-    int v = graph_view(b->graph, out, &vs);
-    int net =
-        graph_op(b->graph, GRAPH_FRESH, 4, inner, b->tokens + width * seqs, 1, 1, q, k, v, state);
-    graph_also(b->graph, net, alpha);
-    graph_also(b->graph, net, beta);
-    struct graph_shape head = {{width, heads, t, seqs}, {4, width * 4, inner * 4, inner * 4 * t}};
-    int y = graph_view(b->graph, net, &head);
-    int fresh = graph_view(b->graph, net, &head);
-    graph_expand(b->graph, graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, fresh, cache_s,
-                                    GRAPH_NONE, GRAPH_NONE));
-    y = build_norm(b, y, "ssm_norm.weight");
-    int gate = build_scale(b, build_reshape(b, z, width, heads * t, seqs));
-    y = build_reshape(b, build_add(b, y, gate), inner, t * seqs, 1);
-    y = build_multiply(b, build_weight(b, "ssm_out.weight"), y);
-    return build_reshape(b, y, m->embd, b->tokens, 1);
 }

@@ -19,6 +19,9 @@ void cells_of(const struct model *model, const struct plan_settings *settings, s
 
     uint32_t guesses = settings->draft == PLAN_DRAFT_NONE ? 0 : settings->draft_tokens;
     uint64_t outputs = (uint64_t)slots * (1 + guesses);
+    out->snapshots = 1; // one more for each guess, to go back to
+    if (settings->draft == PLAN_DRAFT_MTP && model->rolls_back)
+        out->snapshots += settings->draft_tokens;
     bool lean = settings->engine_build == 0 || settings->engine_build >= PLAN_BUILD_LEAN;
     out->outputs = !lean || outputs > out->ubatch ? out->ubatch : (uint32_t)outputs;
 }
@@ -40,9 +43,7 @@ static uint64_t layer_bytes(const struct model *model, const struct plan_setting
 
 void add_cache(const struct model *model, const struct plan_settings *settings,
                const struct placement *place, const struct cells *cells, struct plan *out) {
-    uint64_t states = cells->sequences;
-    if (settings->draft == PLAN_DRAFT_MTP) // one more for each guess, to go back to
-        states *= 1 + settings->draft_tokens;
+    uint64_t states = (uint64_t)cells->sequences * cells->snapshots;
     for (uint32_t i = 0; i < model->layers; i++) {
         const struct model_layer *layer = &model->layer[i];
         int at = settings->kv_offload ? place->layer[i] : PLACE_HOST;

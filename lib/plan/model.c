@@ -7,6 +7,8 @@
 
 // What the architecture decides and the file does not say. `pattern` n: of every n layers the last
 // is a full one (the first, with `full_first`); 0: the file's own array is the only source.
+enum { ALL_SLIDE = 255 }; // every layer that attends
+
 struct arch_rule {
     const char *arch;
     enum { NEVER, WHEN_SET, ALWAYS } sliding;
@@ -15,7 +17,7 @@ struct arch_rule {
     uint16_t window; // when the file gives none
     enum { NO_STATE, ALL_STATE, BY_HEADS, BY_INTERVAL, BY_HEADS_AND_FF, BOTH } state;
     uint8_t kv_first; // layers that keep a cache, counted from the first; the rest share
-    bool tied_own;
+    bool tied_own, rolls_back;
 };
 
 static const struct arch_rule RULES[] = {
@@ -105,15 +107,15 @@ static const struct arch_rule RULES[] = {
     {"jamba", .state = BY_HEADS},
     {"granitehybrid", .state = BY_HEADS},
     {"plamo2", .state = BY_HEADS},
-    {"lfm2", .sliding = NEVER, .state = BY_HEADS},
-    {"lfm2moe", .state = BY_HEADS},
+    {"lfm2", .sliding = WHEN_SET, .pattern = ALL_SLIDE, .state = BY_HEADS, .rolls_back = true},
+    {"lfm2moe", .state = BY_HEADS, .rolls_back = true},
     {"kimi-linear", .state = BY_HEADS},
-    {"nemotron_h", .state = BY_HEADS_AND_FF},
-    {"nemotron_h_moe", .state = BY_HEADS_AND_FF},
+    {"nemotron_h", .state = BY_HEADS_AND_FF, .rolls_back = true},
+    {"nemotron_h_moe", .state = BY_HEADS_AND_FF, .rolls_back = true},
     {"falcon-h1", .state = BOTH},
     {"qwen3next", .state = BY_INTERVAL},
-    {"qwen35", .state = BY_INTERVAL},
-    {"qwen35moe", .state = BY_INTERVAL},
+    {"qwen35", .state = BY_INTERVAL, .rolls_back = true},
+    {"qwen35moe", .state = BY_INTERVAL, .rolls_back = true},
 };
 
 static const struct arch_rule *rule_find(const char *arch) {
@@ -163,6 +165,8 @@ static bool is_sliding(struct keys *keys, const struct arch_rule *rule, const st
                        uint32_t layer) {
     if (!rule || rule->sliding == NEVER || !model->window)
         return false;
+    if (rule->pattern == ALL_SLIDE)
+        return model->layer[layer].heads_kv != 0;
     uint64_t value;
     if (gguf_array_uint(keys->gguf, key(keys, "attention.sliding_window_pattern"), layer, &value))
         return value != 0;
@@ -248,6 +252,8 @@ static void read_state(struct keys *keys, struct model *model) {
         r = 3ull * (conv ? conv - 1 : 3) * heads * kda;
         s = (uint64_t)kda * kda * heads;
     } else {
+        model->inner = inner;
+        model->ssm_heads = number(keys, "ssm.time_step_rank", 0);
         model->conv_channels = inner + 2 * groups * state;
         r = (uint64_t)(conv ? conv - 1 : 0) * model->conv_channels;
         s = (uint64_t)state * inner;
@@ -374,6 +380,7 @@ static bool read_shape(struct model *model, struct err *err) {
     model->rank_kv = number(&keys, "attention.kv_lora_rank", 0);
     model->rank_q = number(&keys, "attention.q_lora_rank", 0);
     model->tied_own = rule && rule->tied_own;
+    model->rolls_back = rule && rule->rolls_back;
     if (rule && rule->sliding != NEVER) {
         model->window = number(&keys, "attention.sliding_window", 0);
         bool off =

@@ -67,6 +67,8 @@ struct model {
     bool tied_own;             // ... and is loaded twice even into the same memory
     uint32_t state_r, state_s; // of a recurrent layer, f32 elements for each sequence
     uint32_t conv_channels;    // width of what a recurrent layer convolves
+    uint32_t inner, ssm_heads; // ... and of what it works on, and in how many heads
+    bool rolls_back;           // keeps states for each guessed token, to go back to
     uint32_t mla_head_k, mla_head_v, rank_kv, rank_q; // MLA: heads before compression, elements
 
     struct model_layer *layer; // [layers]

@@ -21,6 +21,7 @@ struct cells {
     uint32_t ubatch;    // tokens of one pass, as told
     uint32_t tokens;    // ... and as reserved: a multiple of the slots
     uint32_t outputs;   // rows of logits in one pass
+    uint32_t snapshots; // states kept for each sequence
 };
 
 void place_layers(const struct model *model, const struct plan_settings *settings,

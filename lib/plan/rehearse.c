@@ -41,15 +41,38 @@ static const struct arch_graph GRAPHS[] = {
      .expand_norm = true, .mrope = true},
     {"qwen35moe", .shared = SHARED_GATED, .experts_norm = true, .keep_hidden = HIDDEN_NORMED,
      .rows = ROWS_AFTER_NORM, .gated_queries = true, .expand_norm = true, .mrope = true},
-    {"qwen3next", .shared = SHARED_GATED, .experts_norm = true, .gated_queries = true,
-     .expand_norm = true},
+    {"qwen3next", .shared = SHARED_GATED, .experts_norm = true, .keep_hidden = HIDDEN_NORMED,
+     .rows = ROWS_AFTER_NORM, .gated_queries = true, .expand_norm = true},
+    {"mamba", .block = BLOCK_SINGLE},
+    {"mamba2", .block = BLOCK_SINGLE},
+    {"nemotron_h", .block = BLOCK_SINGLE, .rope = ROPE_NONE, .rows = ROWS_AFTER_NORM,
+     .keep_hidden = HIDDEN_NORMED},
+    {"nemotron_h_moe", .block = BLOCK_SINGLE, .rope = ROPE_NONE, .rows = ROWS_AFTER_NORM,
+     .keep_hidden = HIDDEN_NORMED},
+    {"falcon-h1", .block = BLOCK_STATE_BESIDE},
+    {"jamba", .rope = ROPE_NONE},
+    {"granitehybrid", .experts_norm = true, .rope = ROPE_NONE},
+    {"lfm2"},
+    {"lfm2moe", .experts_norm = true},
+    {"command-r", .block = BLOCK_PARALLEL, .layer_norm = true},
+    {"cohere2", .block = BLOCK_PARALLEL, .layer_norm = true, .rope = ROPE_SLIDING},
+    {"cohere2moe", .block = BLOCK_PARALLEL, .layer_norm = true, .rope = ROPE_SLIDING,
+     .rows = ROWS_AFTER_NORM, .keep_hidden = HIDDEN_NORMED},
+    {"phi2", .block = BLOCK_PARALLEL, .scale_queries = true},
+    {"falcon", .block = BLOCK_PARALLEL},
+    {"gpt2", .rope = ROPE_NONE},
+    {"starcoder", .rope = ROPE_NONE},
+    {"mpt", .rope = ROPE_NONE},
+    {"bloom", .rope = ROPE_NONE},
+    {"jais", .rope = ROPE_NONE},
 };
 
 static const struct arch_graph *graph_find(const char *arch) {
     for (size_t i = 0; i < sizeof GRAPHS / sizeof *GRAPHS; i++)
         if (strcmp(GRAPHS[i].arch, arch) == 0)
             return &GRAPHS[i];
-    return NULL;
+    static const struct arch_graph plain;
+    return &plain;
 }
 
 // Long runs of like layers repeat the same births and deaths: a few periods of them leave the same

@@ -71,6 +71,15 @@ class Workers:
             end(process)
         raise AssertionError("the RPC worker does not start")
 
+    def revive(self):
+        """A worker does not outlive a request that its backend cannot serve."""
+        if all(process.poll() is None for process in self.processes):
+            return
+        self.stop()
+        self.processes, self.addresses = [], []
+        for _ in range(self.count):
+            self.start()
+
     def stop(self):
         for process in self.processes:
             end(process)
@@ -197,8 +206,8 @@ def parse_dry(text):
 
 def dry(engine, case, path, addresses):
     models = parse_dry(dry_log(engine, engine_argv(case, path, addresses)))
-    if not models:
-        raise DryPassError("the dry pass says nothing")
+    if not models or len(models[0]["devices"]) != len(addresses):
+        raise DryPassError("the dry pass measured nothing, or not all devices")
     if case.get("mtp") and len(models) > 1:  # the head's own context uses the model's weights
         models[1]["host"]["model"] = 0
         for device in models[1]["devices"].values():
