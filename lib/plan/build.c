@@ -3,10 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int device_of(const struct build *b, int place) {
-    return place == PLACE_HOST ? b->cpu : place;
-}
-
 static struct weight weight_at(struct build *b, const struct gguf_tensor *tensor, int backend) {
     if (!tensor)
         return (struct weight){.id = GRAPH_NONE};
@@ -171,5 +167,8 @@ int build_inputs(struct build *b) {
         b->sliding = build_attention_inputs(b, true);
     b->state_copy = graph_input(g, 4, b->cells->sequences, 1, 1);
     b->rows = graph_input(g, 4, b->cells->outputs, 1, 1);
+    b->per_layer = build_per_layer_inputs(b, embedded);
+    if (b->arch->block == BLOCK_COPIES)
+        return build_copies(b, embedded);
     return embedded;
 }

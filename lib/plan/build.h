@@ -19,7 +19,8 @@ struct arch_graph {
     bool cap_scores;    // soft cap inside attention
     bool router_beside; // the router reads the layer's input, and a dense MLP runs beside
     bool layer_norm;    // ... without a bias that would tell
-    enum { BLOCK_TWO, BLOCK_SINGLE, BLOCK_PARALLEL, BLOCK_STATE_BESIDE } block;
+    bool residual_first; // the order in which a sum looks for memory to take over
+    enum { BLOCK_TWO, BLOCK_SINGLE, BLOCK_PARALLEL, BLOCK_STATE_BESIDE, BLOCK_COPIES } block;
     enum { ROPE_ALL, ROPE_NONE, ROPE_SLIDING } rope; // the layers whose positions are rotated
     enum { ROWS_LAST_LAYER, ROWS_BEFORE_NORM, ROWS_AFTER_NORM } rows; // where outputs are chosen
     enum { HIDDEN_NONE, HIDDEN_RAW, HIDDEN_NORMED } keep_hidden;      // kept for draft heads
@@ -65,6 +66,11 @@ int build_reshape(struct build *b, int x, int64_t ne0, int64_t ne1, int64_t ne2)
 int build_rows(struct build *b, int x); // the rows that become outputs
 
 int build_inputs(struct build *b); // returns the embedded tokens
+int build_per_layer_inputs(struct build *b, int stream); // GRAPH_NONE when the model has none
+int build_per_layer(struct build *b, int x);
+int build_copies(struct build *b, int stream); // Gemma 3n's streams, and back
+int build_copies_layer(struct build *b, int stream, const struct model_layer *l);
+int build_merge_copies(struct build *b, int stream);
 int build_layer(struct build *b, uint32_t layer, int stream);
 void build_output(struct build *b, int stream);
 void build_guess(struct build *b); // the graph of a multi-token head, from inputs to logits

@@ -181,7 +181,7 @@ static int two_blocks(struct build *b, int stream, const struct model_layer *l) 
     static const char *const MIDDLE[] = {"ffn_norm.weight", "post_attention_norm.weight", NULL};
     bool post_norms = first_of(b, AFTER_FFN) || has(b, "attn_output_norm.weight");
 
-    int x = has(b, "attn_norm.weight") ? build_norm(b, stream, "attn_norm.weight") : stream;
+    int x = has(b, "attn_norm.weight") || b->arch->layer_norm ? build_norm(b, stream, "attn_norm.weight") : stream;
     if (b->arch->expand_norm)
         graph_expand(b->graph, x);
     x = attend(b, x, l);
@@ -191,14 +191,17 @@ static int two_blocks(struct build *b, int stream, const struct model_layer *l) 
     }
     if (post_norms)
         x = after_norm(b, x, AFTER_ATTENTION);
-    int residual = build_add(b, x, stream);
+    bool stream_first = b->arch->residual_first;
+    int residual = stream_first ? build_add(b, stream, x) : build_add(b, x, stream);
     x = residual;
-    if (!post_norms || has(b, "ffn_norm.weight"))
+    if (b->arch->layer_norm && !first_of(b, MIDDLE))
+        x = build_norm(b, x, "ffn_norm.weight");
+    else if (!post_norms || has(b, "ffn_norm.weight"))
         x = after_norm(b, x, MIDDLE);
     x = build_feed_forward(b, x, residual);
     if (post_norms)
         x = after_norm(b, x, AFTER_FFN);
-    return build_add(b, x, residual);
+    return stream_first ? build_add(b, residual, x) : build_add(b, x, residual);
 }
 
 int build_layer(struct build *b, uint32_t layer, int stream) {
@@ -209,11 +212,12 @@ int build_layer(struct build *b, uint32_t layer, int stream) {
     switch (b->arch->block) {
     case BLOCK_SINGLE: x = single_block(b, stream, l); break;
     case BLOCK_PARALLEL: x = parallel_block(b, stream, l); break;
+    case BLOCK_COPIES: x = build_copies_layer(b, stream, l); break;
     case BLOCK_STATE_BESIDE: x = state_beside(b, stream, l); break;
     default: x = two_blocks(b, stream, l);
     }
-    if (has(b, "per_layer_token_embd.weight"))
-        b->unknown = true;
+    if (b->per_layer != GRAPH_NONE && b->arch->block != BLOCK_COPIES)
+        x = build_add(b, x, build_per_layer(b, x));
     if (has(b, "layer_output_scale.weight"))
         x = build_add(b, x, build_weight(b, "layer_output_scale.weight").id);
     return x;
@@ -221,6 +225,8 @@ int build_layer(struct build *b, uint32_t layer, int stream) {
 
 void build_output(struct build *b, int stream) {
     int at = device_of(b, b->place->output);
+    if (b->arch->block == BLOCK_COPIES)
+        stream = build_merge_copies(b, stream);
     if (b->arch->keep_hidden == HIDDEN_RAW)
         graph_keep(b->graph, stream);
     if (b->arch->rows == ROWS_BEFORE_NORM)

@@ -129,14 +129,14 @@ def gemma(name, arch, layers, embd, heads, kv, head, ff, vocab, ctx, window, qk_
 
 
 def gemma4(name, layers, embd, heads, kv_sliding, kv_full, head_sliding, head_full, ff, vocab, ctx,
-           window, period, count=0, used=0, width=0, shared_kv=0):
+           window, period, count=0, used=0, width=0, shared_kv=0, per_layer=0):
     sliding = [(i + 1) % period != 0 for i in range(layers)]
     g = Gguf("gemma4", name)
     kv = [kv_sliding if s else kv_full for s in sliding]
     common(g, layers, embd, heads, kv, ctx, ff, head_full)
     g.ints(attention__key_length_swa=head_sliding, attention__value_length_swa=head_sliding,
            attention__sliding_window=window, attention__shared_kv_layers=shared_kv,
-           embedding_length_per_layer_input=0, rope__dimension_count=head_full,
+           embedding_length_per_layer_input=per_layer, rope__dimension_count=head_full,
            rope__dimension_count_swa=head_sliding)
     if count:
         g.ints(expert_count=count, expert_used_count=used, expert_feed_forward_length=width)
@@ -145,13 +145,21 @@ def gemma4(name, layers, embd, heads, kv_sliding, kv_full, head_sliding, head_fu
     g.float(".final_logit_softcapping", 30.0)
     embeddings(g, embd, vocab, tied=True)
     g.tensor("rope_freqs", head_full // 2, role="norm")
+    if per_layer:
+        g.tensor("per_layer_token_embd", per_layer * layers, vocab, role="embedding")
+        g.tensor("per_layer_model_proj", embd, per_layer * layers, role="half")
+        g.tensor("per_layer_proj_norm", per_layer, role="norm")
     for i in range(layers):
         b, head = f"blk.{i}.", head_sliding if sliding[i] else head_full
+        if per_layer:
+            g.tensor(b + "inp_gate", embd, per_layer, role="small")
+            g.tensor(b + "proj", per_layer, embd, role="small")
+            g.tensor(b + "post_norm", embd, role="norm")
         for norm in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"):
             g.tensor(b + norm, embd, role="norm")
         g.tensor(b + "attn_q", embd, heads * head)
         g.tensor(b + "attn_k", embd, kv[i] * head)
-        if sliding[i]:  # full layers use their keys as values
+        if sliding[i] or per_layer:  # full layers of the large ones use their keys as values
             g.tensor(b + "attn_v", embd, kv[i] * head, role="value")
         g.tensor(b + "attn_output", heads * head, embd)
         g.tensor(b + "attn_q_norm", head, role="norm")
@@ -164,6 +172,38 @@ def gemma4(name, layers, embd, heads, kv_sliding, kv_full, head_sliding, head_fu
             g.tensor(b + "ffn_down_exps.scale", count, role="norm")
             for norm in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"):
                 g.tensor(b + norm, embd, role="norm")
+    add_tokenizer(g, vocab)
+    return g
+
+
+def gemma3n(name, layers, embd, heads, kv, head, ff, vocab, ctx, window, per_layer, altup=4, laurel=64):
+    """Gemma 3n: four copies of the stream, predicted and corrected in turn; inputs to every layer."""
+    g = Gguf("gemma3n", name)
+    common(g, layers, embd, heads, kv, ctx, ff, head)
+    g.ints(attention__sliding_window=window, embedding_length_per_layer_input=per_layer,
+           altup__num_inputs=altup, altup__active_idx=0, attention__shared_kv_layers=layers - 20)
+    g.flag_list(".attention.sliding_window_pattern", [(i + 1) % 5 != 0 for i in range(layers)])
+    g.float(".final_logit_softcapping", 30.0)
+    embeddings(g, embd, vocab, tied=True)
+    g.tensor("altup_proj", embd, embd, altup - 1, role="half")
+    g.tensor("altup_unembd_proj", embd, embd, altup - 1, role="half")
+    g.tensor("per_layer_token_embd", per_layer * layers, vocab, role="embedding")
+    g.tensor("per_layer_model_proj", embd, per_layer * layers, role="half")
+    g.tensor("per_layer_proj_norm", per_layer, role="norm")
+    for i in range(layers):
+        b = f"blk.{i}."
+        attention(g, b, embd, heads, kv, head, qk_norm=True)
+        for norm in ("post_attention_norm", "ffn_norm", "post_ffw_norm", "post_norm", "altup_router_norm",
+                     "altup_correct_scale", "laurel_post_norm"):
+            g.tensor(b + norm, embd, role="norm")
+        dense(g, b, embd, ff)
+        g.tensor(b + "inp_gate", embd, per_layer)
+        g.tensor(b + "proj", per_layer, embd)
+        g.tensor(b + "altup_correct_coef", altup, altup, role="small")
+        g.tensor(b + "altup_predict_coef", altup, altup * altup, role="small")
+        g.tensor(b + "altup_router", embd, altup, role="small")
+        g.tensor(b + "laurel_l", embd, laurel)
+        g.tensor(b + "laurel_r", laurel, embd)
     add_tokenizer(g, vocab)
     return g
 
@@ -348,6 +388,12 @@ MODELS = {
                                      262144, 1024, 6, 128, 8, 704),
     "gemma4-31b": lambda: gemma4("Gemma 4 31B", 60, 5376, 32, 16, 4, 256, 512, 21504, 262144, 262144,
                                  1024, 6),
+    "gemma4-e2b": lambda: gemma4("Gemma 4 E2B", 35, 1536, 8, 1, 1, 256, 512, 6144, 262144, 131072, 512, 5,
+                                 shared_kv=20, per_layer=256),
+    "gemma4-e4b": lambda: gemma4("Gemma 4 E4B", 42, 2560, 8, 2, 2, 256, 512, 10240, 262144, 131072, 512,
+                                 6, shared_kv=18, per_layer=256),
+    "gemma3n-e2b": lambda: gemma3n("Gemma 3n E2B", 30, 2048, 8, 2, 256, 8192, 262144, 32768, 512, 256),
+    "gemma3n-e4b": lambda: gemma3n("Gemma 3n E4B", 35, 2048, 8, 2, 256, 16384, 262144, 32768, 512, 256),
     "gpt-oss-20b": lambda: gpt_oss("gpt-oss 20b", 24, 2880, 64, 8, 64, 32, 4, 2880, 201088, 131072),
     "gpt-oss-120b": lambda: gpt_oss("gpt-oss 120b", 36, 2880, 64, 8, 64, 128, 4, 2880, 201088, 131072),
     "deepseek-v2-lite": lambda: deepseek2("DeepSeek V2 Lite", 27, 2048, 16, 0, 512, 64, 128, 128, 10944,
@@ -388,6 +434,8 @@ def mix(name, layers):
     def kind_of(tensor, ne, role):
         if role in ("norm", "small") or len(ne) == 1:
             return "f32"
+        if role == "half":
+            return "f16"
         if name == "q4_k_m":
             kind = q4_k_m(tensor, ne, role)
         elif name == "mxfp4":
