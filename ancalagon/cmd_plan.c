@@ -391,8 +391,6 @@ static void note_reader(const struct model *model, struct outcome *outcome) {
                  "(sizes are taken from the file)");
     }
     add_note(outcome, false, text);
-    if (!model->known)
-        add_note(outcome, false, "an architecture we do not know: compute is an upper estimate");
 }
 
 // As the engine's flags spell it.
@@ -586,6 +584,8 @@ static int plan_subject(const struct request *r, struct subject *subject) {
     fit_plan(fit, &outcome.plan);
     plan_check(fit->model, &fit->settings, add_note, &outcome);
     note_reader(fit->model, &outcome);
+    if (outcome.plan.estimated)
+        add_note(&outcome, false, "an architecture we do not know: compute is an upper estimate");
     if (r->cli.json)
         print_json(fit, &outcome);
     else

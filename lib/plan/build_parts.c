@@ -110,7 +110,7 @@ int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
                                {s.nb[0], s.nb[1], s.nb[2], s.nb[2] * t}};
     q = build_permuted(b, graph_view(b->graph, q, &view));
     int y;
-    if (b->settings->flash_attention) {
+    if (b->settings->flash_attention && !b->arch->scored) {
         y = flash(b, q, cache_k, cache_v, in->mask, cells, head_v);
         struct weight up = build_weight(b, "attn_v_b.weight");
         if (b->model->mla && up.id != GRAPH_NONE) {
@@ -303,12 +303,18 @@ int build_experts(struct build *b, int x, int router_input) {
     int chosen, weights;
     route(b, router_input, &chosen, &weights);
     struct graph_shape s = graph_shape(b->graph, x);
-    int y = gated(b, build_reshape(b, x, s.ne[0], 1, s.ne[1]), chosen);
-    y = multiply_chosen(b, "ffn_down_exps", y, chosen);
-    y = build_add(b, y, weights);
+    uint32_t used = b->model->experts_used;
+    int input = build_reshape(b, x, s.ne[0], 1, s.ne[1]);
+    if (b->arch->weights_first) {
+        input = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], used, s.ne[1], 1, input, GRAPH_NONE,
+                         GRAPH_NONE, GRAPH_NONE);
+        input = build_add(b, input, weights);
+    }
+    int y = multiply_chosen(b, "ffn_down_exps", gated(b, input, chosen), chosen);
+    if (!b->arch->weights_first)
+        y = build_add(b, y, weights);
     graph_expand(b->graph, y);
 
-    uint32_t used = b->model->experts_used;
     struct graph_shape one = {{s.ne[0], s.ne[1], 1, 1}, {4, s.ne[0] * 4 * used, 0, 0}};
     one.nb[2] = one.nb[3] = one.nb[1] * s.ne[1];
     int view[256], sum = GRAPH_NONE;

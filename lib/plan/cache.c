@@ -55,6 +55,8 @@ void add_cache(const struct model *model, const struct plan_settings *settings,
         uint64_t rows = (uint64_t)(layer->sliding ? cells->sliding : cells->full) * cells->streams;
         if (layer->attends)
             part_at(out, at)->kv += layer_bytes(model, settings, layer, rows, k, v);
+        if (layer->attends && model->index_cached)
+            part_at(out, at)->kv += rows * gguf_row_bytes(k, model->index_width);
         if (layer->recurrent)
             part_at(out, at)->state +=
                 states * 4 * ((uint64_t)model->state_r + (uint64_t)model->state_s);

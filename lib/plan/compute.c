@@ -1,6 +1,8 @@
 // Compute buffers: what the graph's intermediate results take (ggml_gallocr_reserve_n).
 #include "plan/rehearse.h"
 
+#include <string.h>
+
 // An upper estimate for architectures whose graph we do not know: the widest moment of a layer.
 static uint64_t widest(const struct model *model) {
     uint64_t e = model->embd, best = 0;
@@ -19,10 +21,16 @@ static uint64_t widest(const struct model *model) {
     return best;
 }
 
+// Choosing tokens to attend to takes scores over the whole context, several times over.
+static uint64_t choosing(const struct model *model, const struct cells *cells) {
+    uint64_t times = model->index_width == 0 ? 0 : model->mla ? 9 : 17;
+    return times * 4 * cells->tokens * cells->full;
+}
+
 static void estimate(const struct model *model, const struct plan_settings *settings,
                      const struct plan_machine *machine, const struct placement *place,
-                     const struct cells *cells, struct plan *out) {
-    uint64_t ub = cells->ubatch, mask = ub * cells->full * 2;
+                     const struct cells *cells, uint64_t *bytes) {
+    uint64_t ub = cells->tokens, mask = ub * cells->full * 2;
     bool any_sliding = false, on[PLAN_DEVICES_MAX] = {false}, on_host = false;
     for (uint32_t i = 0; i < model->layers; i++) {
         any_sliding |= model->layer[i].sliding;
@@ -33,26 +41,33 @@ static void estimate(const struct model *model, const struct plan_settings *sett
     }
     if (any_sliding)
         mask += ub * cells->sliding * 2;
-    uint64_t work = ub * 4 * widest(model);
+    // Three embeddings of each token wait from the first to the last layer (build_inputs).
+    uint64_t work = ub * 4 * (widest(model) + 3 * (uint64_t)model->embd) + choosing(model, cells);
     uint64_t logits = ((uint64_t)cells->outputs * model->vocab + ub * model->embd) * 4;
-    for (size_t i = 0; i < machine->devices; i++)
-        if (on[i])
-            out->device[i].compute += mask + (work > logits ? work : logits);
+    size_t n = machine->devices;
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = on[i] ? mask + (work > logits ? work : logits) : 0;
     bool host_works = on_host || settings->ncmoe > 0;
-    out->host.compute += mask + (host_works ? work : ub * 4 * 2 * model->embd);
+    bytes[n] = mask + (host_works ? work : ub * 4 * 4 * model->embd);
 }
 
 static void add_graph(const struct model *model, bool head, const struct plan_settings *settings,
                       const struct plan_machine *machine, const struct placement *place,
                       const struct cells *cells, struct plan *out) {
-    uint64_t bytes[PLAN_DEVICES_MAX + 1];
-    if (!rehearse(model, head, settings, machine, place, cells, bytes)) {
-        estimate(model, settings, machine, place, cells, out);
-        return;
+    uint64_t bytes[PLAN_DEVICES_MAX + 1], upper[PLAN_DEVICES_MAX + 1] = {0};
+    bool exact = false;
+    if (!rehearse(model, head, settings, machine, place, cells, bytes, &exact)) {
+        memset(bytes, 0, sizeof bytes);
+        exact = false;
     }
-    for (size_t i = 0; i < machine->devices; i++)
-        out->device[i].compute += bytes[i];
-    out->host.compute += bytes[machine->devices];
+    if (!exact) {
+        out->estimated = true;
+        estimate(model, settings, machine, place, cells, upper);
+    }
+    for (size_t i = 0; i <= machine->devices; i++) {
+        struct plan_part *part = i < machine->devices ? &out->device[i] : &out->host;
+        part->compute += bytes[i] > upper[i] ? bytes[i] : upper[i];
+    }
 }
 
 // The context of a multi-token head: the same slots and tokens, one layer, the draft's cache types.

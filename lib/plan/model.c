@@ -18,6 +18,8 @@ struct arch_rule {
     enum { NO_STATE, ALL_STATE, BY_HEADS, BY_INTERVAL, BY_HEADS_AND_FF, BOTH } state;
     uint8_t kv_first; // layers that keep a cache, counted from the first; the rest share
     bool tied_own, rolls_back;
+    bool indexer;  // a second cache of keys, that chooses which tokens are attended to
+    bool no_cache; // diffusion: every pass reads all tokens anew
 };
 
 static const struct arch_rule RULES[] = {
@@ -79,6 +81,24 @@ static const struct arch_rule RULES[] = {
     {"apertus"},
     {"minimax-m2"},
     {"arcee"},
+    {"codeshell"},
+    {"grovemoe"},
+    {"hunyuan_vl"},
+    {"hy_v3"},
+    {"jais"},
+    {"jais2"},
+    {"maincoder"},
+    {"mistral4"},
+    {"nanbeige"},
+    {"paddleocr"},
+    {"pangu-embedded"},
+    {"plamo"},
+    {"pockettts"},
+    {"qwen"},
+    {"qwen3tts"},
+    {"talkie"},
+    {"deepseek32", .indexer = true},
+    {"glm-dsa", .indexer = true},
     {"gemma2", .sliding = ALWAYS, .pattern = 2, .window = 4096},
     {"gemma3", .sliding = WHEN_SET, .pattern = 6},
     {"gemma3n", .sliding = ALWAYS, .pattern = 5, .kv_first = 20, .tied_own = true},
@@ -97,7 +117,14 @@ static const struct arch_rule RULES[] = {
     {"laguna", .sliding = WHEN_SET, .pattern = 4, .full_first = true},
     {"step35", .sliding = ALWAYS},
     {"mimo2", .sliding = ALWAYS},
-    {"granite-swa", .sliding = ALWAYS},
+    {"granite_swa", .sliding = ALWAYS},
+    {"maple", .sliding = ALWAYS},
+    {"spark2_5", .sliding = ALWAYS},
+    {"muse-glimmer", .sliding = ALWAYS},
+    {"dream", .no_cache = true},
+    {"llada", .no_cache = true},
+    {"llada-moe", .no_cache = true},
+    {"rnd1", .no_cache = true},
     {"mamba", .state = ALL_STATE},
     {"mamba2", .state = ALL_STATE},
     {"rwkv6", .state = ALL_STATE},
@@ -226,7 +253,7 @@ static void read_layer(struct keys *keys, const struct arch_rule *rule, struct m
     bool only_state = layer->recurrent && rule->state != BOTH;
     bool no_attention = rule && rule->state == BY_HEADS_AND_FF && layer->ff != 0;
     layer->attends =
-        !only_state && !no_attention && layer->heads_kv > 0 && i < kv_first(keys, rule, model);
+        !(rule && rule->no_cache) && !only_state && !no_attention && layer->heads_kv > 0 && i < kv_first(keys, rule, model);
     if (layer->ff > model->ff_max)
         model->ff_max = layer->ff;
 }
@@ -337,7 +364,8 @@ static bool check(const struct model *model, struct err *err) {
         uint32_t value;
     } all[] = {{"embedding_length", model->embd},      {"vocabulary", model->vocab},
                {"expert_count", model->experts},       {"expert_used_count", model->experts_used},
-               {"feed_forward_length", model->ff_max}, {"sliding_window", model->window}};
+               {"feed_forward_length", model->ff_max}, {"sliding_window", model->window},
+               {"attention.indexer.key_length", model->index_width}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].value > MODEL_WIDTH_MAX)
             return err_set(err, ERR_LIMIT, "%s: %s is beyond any real model", model->path,
@@ -380,6 +408,8 @@ static bool read_shape(struct model *model, struct err *err) {
     model->rank_kv = number(&keys, "attention.kv_lora_rank", 0);
     model->rank_q = number(&keys, "attention.q_lora_rank", 0);
     model->tied_own = rule && rule->tied_own;
+    model->index_width = number(&keys, "attention.indexer.key_length", 0);
+    model->index_cached = rule && rule->indexer;
     model->rolls_back = rule && rule->rolls_back;
     if (rule && rule->sliding != NEVER) {
         model->window = number(&keys, "attention.sliding_window", 0);

@@ -68,6 +68,8 @@ struct model {
     uint32_t state_r, state_s; // of a recurrent layer, f32 elements for each sequence
     uint32_t conv_channels;    // width of what a recurrent layer convolves
     uint32_t inner, ssm_heads; // ... and of what it works on, and in how many heads
+    uint32_t index_width;      // of the keys that choose which tokens are attended to
+    bool index_cached;         // ... which have a cache of their own
     bool rolls_back;           // keeps states for each guessed token, to go back to
     uint32_t mla_head_k, mla_head_v, rank_kv, rank_q; // MLA: heads before compression, elements
 

@@ -87,6 +87,7 @@ static void add_draft(const struct model *draft, const struct plan_settings *set
     for (size_t i = 0; i < machine->devices; i++)
         add_part(&out->device[i], &part.device[i]);
     add_part(&out->host, &part.host);
+    out->estimated |= part.estimated;
 }
 
 // The projector's weights, and the work on its largest picture (mtmd.cpp asks a dry pass; the

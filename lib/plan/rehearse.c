@@ -57,6 +57,9 @@ static const struct arch_graph GRAPHS[] = {
     {"gemma3n", .scale_rows = true, .rows = ROWS_BEFORE_NORM, .norm_values = true,
      .block = BLOCK_COPIES},
     {"olmo", .layer_norm = true},
+    {"refact", .rope = ROPE_NONE},
+    {"grok", .experts_norm = true, .scored = true},
+    {"llama4", .weights_first = true},
     {"command-r", .block = BLOCK_PARALLEL, .layer_norm = true},
     {"cohere2", .block = BLOCK_PARALLEL, .layer_norm = true, .rope = ROPE_SLIDING},
     {"cohere2moe", .block = BLOCK_PARALLEL, .layer_norm = true, .rope = ROPE_SLIDING,
@@ -68,14 +71,60 @@ static const struct arch_graph GRAPHS[] = {
     {"mpt", .rope = ROPE_NONE},
     {"bloom", .rope = ROPE_NONE},
     {"jais", .rope = ROPE_NONE},
+    // Nothing special: what their tensors tell is all.
+    {"afmoe"},
+    {"arcee"},
+    {"baichuan"},
+    {"chatglm"},
+    {"codeshell"},
+    {"dbrx"},
+    {"deci"},
+    {"deepseek"},
+    {"exaone"},
+    {"exaone-moe"},
+    {"exaone4"},
+    {"gptneox"},
+    {"granite_swa"},
+    {"grovemoe"},
+    {"hunyuan-dense"},
+    {"hunyuan-moe"},
+    {"hunyuan_vl"},
+    {"hy_v3"},
+    {"jais2"},
+    {"laguna"},
+    {"maincoder"},
+    {"maple"},
+    {"mellum"},
+    {"mimo2"},
+    {"minicpm"},
+    {"minicpm3"},
+    {"minimax-m2"},
+    {"mistral4"},
+    {"nanbeige"},
+    {"nemotron"},
+    {"olmo2"},
+    {"openelm"},
+    {"orion"},
+    {"paddleocr"},
+    {"pangu-embedded"},
+    {"phimoe"},
+    {"plamo"},
+    {"plamo3"},
+    {"pockettts"},
+    {"qwen"},
+    {"qwen2vl"},
+    {"qwen3tts"},
+    {"spark2_5"},
+    {"stablelm"},
+    {"starcoder2"},
+    {"xverse"},
 };
 
 static const struct arch_graph *graph_find(const char *arch) {
     for (size_t i = 0; i < sizeof GRAPHS / sizeof *GRAPHS; i++)
         if (strcmp(GRAPHS[i].arch, arch) == 0)
             return &GRAPHS[i];
-    static const struct arch_graph plain;
-    return &plain;
+    return NULL;
 }
 
 // Long runs of like layers repeat the same births and deaths: a few periods of them leave the same
@@ -131,9 +180,13 @@ static struct graph *start(const struct model *model, const struct plan_settings
 
 bool rehearse(const struct model *model, bool head, const struct plan_settings *settings,
               const struct plan_machine *machine, const struct placement *place,
-              const struct cells *cells, uint64_t *bytes) {
+              const struct cells *cells, uint64_t *bytes, bool *exact) {
+    static const struct arch_graph plain;
     const struct arch_graph *arch = graph_find(model->arch);
-    if (!arch || (model->mla && model->rank_kv == 0))
+    *exact = arch != NULL;
+    if (!arch)
+        arch = &plain;
+    if (model->mla && model->rank_kv == 0)
         return false;
     struct build b = {.graph = start(model, settings, machine, place),
                       .model = model,
