@@ -17,11 +17,10 @@ struct arch_graph {
     bool expand_norm;   // the first norm is put into the graph at once
     bool mrope;         // four positions a token
     bool cap_scores;    // soft cap inside attention
-    bool scored;        // never flash attention
     bool router_beside; // the router reads the layer's input, and a dense MLP runs beside
     bool weights_first; // experts' weights are applied before their matrices
     bool layer_norm;    // ... without a bias that would tell
-    bool residual_first; // the order in which a sum looks for memory to take over
+    bool first_after_attention, first_after_ffn; // sums look at the stream first for memory
     enum { BLOCK_TWO, BLOCK_SINGLE, BLOCK_PARALLEL, BLOCK_STATE_BESIDE, BLOCK_COPIES } block;
     enum { ROPE_ALL, ROPE_NONE, ROPE_SLIDING } rope; // the layers whose positions are rotated
     enum { ROWS_LAST_LAYER, ROWS_BEFORE_NORM, ROWS_AFTER_NORM } rows; // where outputs are chosen

@@ -191,8 +191,7 @@ static int two_blocks(struct build *b, int stream, const struct model_layer *l) 
     }
     if (post_norms)
         x = after_norm(b, x, AFTER_ATTENTION);
-    bool stream_first = b->arch->residual_first;
-    int residual = stream_first ? build_add(b, stream, x) : build_add(b, x, stream);
+    int residual = b->arch->first_after_attention ? build_add(b, stream, x) : build_add(b, x, stream);
     x = residual;
     if (b->arch->layer_norm && !first_of(b, MIDDLE))
         x = build_norm(b, x, "ffn_norm.weight");
@@ -201,7 +200,7 @@ static int two_blocks(struct build *b, int stream, const struct model_layer *l) 
     x = build_feed_forward(b, x, residual);
     if (post_norms)
         x = after_norm(b, x, AFTER_FFN);
-    return stream_first ? build_add(b, residual, x) : build_add(b, x, residual);
+    return b->arch->first_after_ffn ? build_add(b, residual, x) : build_add(b, x, residual);
 }
 
 int build_layer(struct build *b, uint32_t layer, int stream) {

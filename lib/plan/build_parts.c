@@ -81,13 +81,27 @@ static int scored(struct build *b, int q, int cache_k, int cache_v, int mask, in
                     GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
 }
 
+// A layer without a cache reads the last layer's that has one and slides, or not, as it does.
+static int cache_of(struct build *b, const struct model_layer *l, bool keys, int64_t cells) {
+    uint32_t owner = b->layer;
+    while (!l->attends && owner > 0 &&
+           !(b->model->layer[owner].attends && b->model->layer[owner].sliding == l->sliding))
+        owner--;
+    int place = b->place->layer[owner];
+    const struct gguf_type_info *type = keys ? b->settings->k : b->settings->v;
+    uint64_t width = (uint64_t)(keys ? l->head_k : l->head_v) * l->heads_kv;
+    uint64_t bytes = gguf_row_bytes(type, width) * (uint64_t)cells * b->cells->streams;
+    bool host = !b->settings->kv_offload || place == PLACE_HOST;
+    return graph_cache(b->graph, host ? b->cpu : place, bytes);
+}
+
 int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
     const struct model_layer *l = &b->model->layer[b->layer];
     const struct attention_inputs *in = l->sliding ? &b->sliding : &b->full;
     int64_t cells = l->sliding ? b->cells->sliding : b->cells->full;
-    int at = b->settings->kv_offload ? b->backend : b->cpu;
-    int cache_k = graph_cache(b->graph, at);
-    int cache_v = b->model->mla ? cache_k : graph_cache(b->graph, at);
+    int cache_k = cache_of(b, l, true, cells), cache_v = cache_k;
+    if (!b->model->mla)
+        cache_v = cache_of(b, l, false, cells);
     if (!b->model->mla || b->model->window) {
         q = rotate(b, q, in->k_rotation);
         k = rotate(b, k, in->k_rotation);
@@ -110,7 +124,7 @@ int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
                                {s.nb[0], s.nb[1], s.nb[2], s.nb[2] * t}};
     q = build_permuted(b, graph_view(b->graph, q, &view));
     int y;
-    if (b->settings->flash_attention && !b->arch->scored) {
+    if (b->settings->flash_attention) {
         y = flash(b, q, cache_k, cache_v, in->mask, cells, head_v);
         struct weight up = build_weight(b, "attn_v_b.weight");
         if (b->model->mla && up.id != GRAPH_NONE) {

@@ -10,8 +10,8 @@ struct batch { // of whole sequences, as recurrent layers see it
 static struct batch batch_of(struct build *b) {
     int at = b->settings->kv_offload ? b->backend : b->cpu;
     int64_t seqs = b->cells->sequences;
-    return (struct batch){seqs, b->tokens / seqs, graph_cache(b->graph, at),
-                          graph_cache(b->graph, at)};
+    return (struct batch){seqs, b->tokens / seqs, graph_cache(b->graph, at, 1),
+                          graph_cache(b->graph, at, 1)};
 }
 
 static void store(struct build *b, int from, int cache) {

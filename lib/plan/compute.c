@@ -1,6 +1,7 @@
 // Compute buffers: what the graph's intermediate results take (ggml_gallocr_reserve_n).
 #include "plan/rehearse.h"
 
+#include <stdio.h>
 #include <string.h>
 
 // An upper estimate for architectures whose graph we do not know: the widest moment of a layer.
@@ -24,6 +25,11 @@ static uint64_t widest(const struct model *model) {
 // Choosing tokens to attend to takes scores over the whole context, several times over.
 static uint64_t choosing(const struct model *model, const struct cells *cells) {
     uint64_t times = model->index_width == 0 ? 0 : model->mla ? 9 : 17;
+    double cap = 0;
+    char key[96];
+    snprintf(key, sizeof key, "%s.attn_logit_softcapping", model->arch);
+    if (gguf_number(model->gguf, key, &cap) && cap != 0) // may do without flash attention
+        times += model->layer[0].heads;
     return times * 4 * cells->tokens * cells->full;
 }
 

@@ -111,8 +111,8 @@ int graph_weight(struct graph *graph, int backend, uint64_t bytes) {
     return id;
 }
 
-int graph_cache(struct graph *graph, int backend) {
-    int id = graph_weight(graph, backend, 1);
+int graph_cache(struct graph *graph, int backend, uint64_t bytes) {
+    int id = graph_weight(graph, backend, bytes);
     graph->tensors[id].weight = false;
     return id;
 }

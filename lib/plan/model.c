@@ -351,6 +351,8 @@ static void read_tensors(struct model *model) {
         struct model_tensor *tensor = &model->tensors[i];
         tensor->gguf = gguf_tensor_at(model->gguf, i);
         classify(model, tensor);
+        if (tensor->part == MODEL_PART_EXPERTS && tensor->place == MODEL_PLACE_LAYER)
+            model->layer[tensor->layer].routed = true;
         token_embd |= strcmp(tensor->gguf->name, "token_embd.weight") == 0;
         output |= strcmp(tensor->gguf->name, "output.weight") == 0;
     }

@@ -25,6 +25,7 @@ struct model_layer {
     bool attends;            // keeps keys (and values) of its own
     bool sliding;            // only of the last `window` tokens
     bool recurrent;          // keeps a state of fixed size for each sequence
+    bool routed;             // has experts
     bool mtp;                // a multi-token-prediction head, loaded only for that kind of draft
 };
 

@@ -16,7 +16,7 @@ static const struct arch_graph GRAPHS[] = {
     {"qwen3moe", .experts_norm = true},
     {"qwen3vl"},
     {"qwen3vlmoe", .experts_norm = true},
-    {"phi3"},
+    {"phi3", .scale_queries = true, .first_after_ffn = true},
     {"granite"},
     {"granitemoe", .experts_norm = true},
     {"smollm3"},
@@ -25,8 +25,10 @@ static const struct arch_graph GRAPHS[] = {
     {"ernie4_5"},
     {"ernie4_5-moe", .experts_norm = true},
     {"olmoe"},
-    {"glm4", .keep_hidden = HIDDEN_NORMED},
-    {"glm4moe", .keep_hidden = HIDDEN_NORMED},
+    {"glm4"},
+    {"hy_v3", .keep_hidden = HIDDEN_NORMED, .rows = ROWS_AFTER_NORM},
+    {"step35", .keep_hidden = HIDDEN_NORMED, .rows = ROWS_AFTER_NORM},
+    {"glm4moe", .keep_hidden = HIDDEN_NORMED, .rows = ROWS_AFTER_NORM},
     {"dots1"},
     {"bailingmoe"},
     {"bailingmoe2"},
@@ -50,15 +52,14 @@ static const struct arch_graph GRAPHS[] = {
     {"nemotron_h_moe", .block = BLOCK_SINGLE, .rope = ROPE_NONE, .rows = ROWS_AFTER_NORM,
      .keep_hidden = HIDDEN_NORMED},
     {"falcon-h1", .block = BLOCK_STATE_BESIDE},
-    {"jamba", .rope = ROPE_NONE, .residual_first = true},
+    {"jamba", .rope = ROPE_NONE, .first_after_attention = true, .first_after_ffn = true},
     {"granitehybrid", .experts_norm = true, .rope = ROPE_NONE},
-    {"lfm2", .residual_first = true},
-    {"lfm2moe", .experts_norm = true, .residual_first = true},
+    {"lfm2", .first_after_attention = true, .first_after_ffn = true},
+    {"lfm2moe", .experts_norm = true, .first_after_attention = true, .first_after_ffn = true},
     {"gemma3n", .scale_rows = true, .rows = ROWS_BEFORE_NORM, .norm_values = true,
      .block = BLOCK_COPIES},
     {"olmo", .layer_norm = true},
     {"refact", .rope = ROPE_NONE},
-    {"grok", .experts_norm = true, .scored = true},
     {"llama4", .weights_first = true},
     {"command-r", .block = BLOCK_PARALLEL, .layer_norm = true},
     {"cohere2", .block = BLOCK_PARALLEL, .layer_norm = true, .rope = ROPE_SLIDING},
@@ -89,7 +90,6 @@ static const struct arch_graph GRAPHS[] = {
     {"hunyuan-dense"},
     {"hunyuan-moe"},
     {"hunyuan_vl"},
-    {"hy_v3"},
     {"jais2"},
     {"laguna"},
     {"maincoder"},
@@ -136,10 +136,13 @@ static bool like(const struct build *b, uint32_t i, uint32_t j) {
     return b->place->layer[i] == b->place->layer[j] && (i < s->ncmoe) == (j < s->ncmoe) &&
            (i < s->ncffn) == (j < s->ncffn) &&
            b->model->layer[i].attends == b->model->layer[j].attends &&
+           b->model->layer[i].routed == b->model->layer[j].routed &&
            b->model->layer[i].ff == b->model->layer[j].ff;
 }
 
 static bool worth_building(const struct build *b, uint32_t layer) {
+    if (b->per_layer != GRAPH_NONE) // each layer has an input of its own
+        return true;
     uint32_t first = layer, last = layer;
     while (first > 0 && like(b, first - 1, layer))
         first--;
