@@ -116,7 +116,10 @@ struct attention_inputs build_attention_inputs(struct build *b, bool sliding) {
     in.k_index = graph_input(b->graph, 8, b->tokens, 1, 1);
     int64_t rows = 1; // without flash attention, values are stored one element a row
     if (!b->settings->flash_attention)
-        rows = (int64_t)b->model->layer[0].head_v * b->model->layer[0].heads_kv;
+        for (uint32_t i = b->first; i < b->layers; i++) {
+            int64_t width = (int64_t)b->model->layer[i].head_v * b->model->layer[i].heads_kv;
+            rows = width > rows ? width : rows;
+        }
     in.v_index = b->model->mla ? GRAPH_NONE : graph_input(b->graph, 8, b->tokens * rows, 1, 1);
     bool lean = b->settings->engine_build == 0 || b->settings->engine_build >= PLAN_BUILD_LEAN;
     bool half = b->settings->flash_attention;
@@ -149,6 +152,11 @@ int build_inputs(struct build *b) {
     graph_expand(g, embedded);
     graph_expand(g, vectors);
     graph_expand(g, both);
+    double scale = 0;
+    char key[96];
+    snprintf(key, sizeof key, "%s.embedding_scale", b->model->arch);
+    if (gguf_number(b->model->gguf, key, &scale) && scale != 0)
+        embedded = build_scale(b, embedded);
     if (b->arch->scale_rows)
         embedded = build_add(b, embedded, graph_input(g, 4, 1, t, 1));
     else if (b->arch->scale_embedding)

@@ -22,7 +22,7 @@ struct arch_graph {
     bool layer_norm;    // ... without a bias that would tell
     bool first_after_attention, first_after_ffn; // sums look at the stream first for memory
     enum { BLOCK_TWO, BLOCK_SINGLE, BLOCK_PARALLEL, BLOCK_STATE_BESIDE, BLOCK_COPIES } block;
-    enum { ROPE_ALL, ROPE_NONE, ROPE_SLIDING } rope; // the layers whose positions are rotated
+    enum { ROPE_ALL, ROPE_NONE, ROPE_SLIDING, ROPE_THREE_OF_FOUR } rope; // the layers whose positions are rotated
     enum { ROWS_LAST_LAYER, ROWS_BEFORE_NORM, ROWS_AFTER_NORM } rows; // where outputs are chosen
     enum { HIDDEN_NONE, HIDDEN_RAW, HIDDEN_NORMED } keep_hidden;      // kept for draft heads
 };

@@ -26,7 +26,8 @@ static bool has(struct build *b, const char *name) {
 
 int build_rope(struct build *b, int x) {
     const struct model_layer *l = &b->model->layer[b->layer];
-    if (b->arch->rope == ROPE_NONE || (b->arch->rope == ROPE_SLIDING && !l->sliding))
+    if (b->arch->rope == ROPE_NONE || (b->arch->rope == ROPE_SLIDING && !l->sliding) ||
+        (b->arch->rope == ROPE_THREE_OF_FOUR && b->layer % 4 == 3))
         return x;
     struct graph_shape s = graph_shape(b->graph, x);
     return graph_op(b->graph, GRAPH_ROPE, 4, s.ne[0], s.ne[1], s.ne[2], s.ne[3], x, b->position,
@@ -163,7 +164,7 @@ static int state_beside(struct build *b, int stream, const struct model_layer *l
     int residual = build_add(b, build_add(b, attended, x), stream);
     if (chooses_rows(b))
         residual = build_rows(b, residual);
-    x = build_norm(b, residual, "ffn_norm.weight");
+    x = build_norm(b, residual, has(b, "ffn_norm.weight") ? "ffn_norm.weight" : "ffn_norm");
     return build_add(b, build_feed_forward(b, x, residual), residual);
 }
 

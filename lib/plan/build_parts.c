@@ -318,7 +318,11 @@ int build_experts(struct build *b, int x, int router_input) {
     route(b, router_input, &chosen, &weights);
     struct graph_shape s = graph_shape(b->graph, x);
     uint32_t used = b->model->experts_used;
-    int input = build_reshape(b, x, s.ne[0], 1, s.ne[1]);
+    // Nemotron's experts work on a narrower vector.
+    struct weight narrow = build_weight(b, "ffn_latent_down.weight");
+    int input = narrow.id == GRAPH_NONE ? x : build_multiply(b, narrow, x);
+    s = graph_shape(b->graph, input);
+    input = build_reshape(b, input, s.ne[0], 1, s.ne[1]);
     if (b->arch->weights_first) {
         input = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], used, s.ne[1], 1, input, GRAPH_NONE,
                          GRAPH_NONE, GRAPH_NONE);
@@ -343,5 +347,7 @@ int build_experts(struct build *b, int x, int router_input) {
     if (used <= 1)
         sum = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], s.ne[1], 1, 1, view[0], GRAPH_NONE,
                        GRAPH_NONE, GRAPH_NONE);
+    if (narrow.id != GRAPH_NONE)
+        sum = build_multiply(b, build_weight(b, "ffn_latent_up.weight"), sum);
     return shared_expert(b, x, sum);
 }

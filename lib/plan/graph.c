@@ -145,11 +145,22 @@ int graph_op(struct graph *graph, enum graph_op op, int size, int64_t ne0, int64
     return id;
 }
 
+// From the first byte to the last, gaps included: what a copy of a view takes (ggml_nbytes).
+static uint64_t extent(const struct graph_shape *s, int size) {
+    int64_t bytes = size;
+    for (int i = 0; i < 4; i++) {
+        if (s->ne[i] <= 0)
+            return 0;
+        bytes += (s->ne[i] - 1) * s->nb[i];
+    }
+    return (uint64_t)bytes;
+}
+
 int graph_view(struct graph *graph, int source, const struct graph_shape *shape) {
     int id = add_tensor(graph, GRAPH_VIEW, graph->tensors[source].size);
     struct tensor *t = &graph->tensors[id];
     t->shape = *shape;
-    t->bytes = (uint64_t)(shape->ne[0] * shape->ne[1] * shape->ne[2] * shape->ne[3] * t->size);
+    t->bytes = extent(shape, t->size);
     t->source[0] = source;
     t->view_of = root_of(graph, source);
     return id;

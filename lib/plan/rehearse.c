@@ -19,7 +19,7 @@ static const struct arch_graph GRAPHS[] = {
     {"phi3", .scale_queries = true, .first_after_ffn = true},
     {"granite"},
     {"granitemoe", .experts_norm = true},
-    {"smollm3"},
+    {"smollm3", .rope = ROPE_THREE_OF_FOUR},
     {"seed_oss"},
     {"internlm2"},
     {"ernie4_5"},

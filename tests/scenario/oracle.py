@@ -166,7 +166,8 @@ def dry_log(engine, argv, env=None):
             text += piece
     finally:
         end(process)
-    return text.decode(errors="replace")
+    text = text.decode(errors="replace")
+    return text[:text.index("projected ")]  # then it loads the model in earnest
 
 
 def parse_dry(text):
