@@ -121,7 +121,7 @@ struct attention_inputs build_attention_inputs(struct build *b, bool sliding) {
             rows = width > rows ? width : rows;
         }
     in.v_index = b->model->mla ? GRAPH_NONE : graph_input(b->graph, 8, b->tokens * rows, 1, 1);
-    bool lean = b->settings->engine_build == 0 || b->settings->engine_build >= PLAN_BUILD_LEAN;
+    bool lean = plan_has(b->settings, PLAN_BUILD_HALF_MASK);
     bool half = b->settings->flash_attention;
     in.mask = graph_input(b->graph, half && lean ? 2 : 4, cells, b->tokens / streams, streams);
     if (half && !lean) // older builds filled it in f32 and converted it
@@ -130,6 +130,16 @@ struct attention_inputs build_attention_inputs(struct build *b, bool sliding) {
     in.k_rotation = rotation(b, true, sliding);
     in.v_rotation = rotation(b, false, sliding);
     return in;
+}
+
+static void mixed_inputs(struct build *b, int table) {
+    struct graph *g = b->graph;
+    int64_t e = b->model->embd, t = b->tokens;
+    int tokens = graph_input(g, 4, t, 1, 1), slots = graph_input(g, 8, t, 1, 1);
+    int mixed = graph_input(g, 4, e, t, 1);
+    int rows = graph_op(g, GRAPH_LOOKUP, 4, e, t, 1, 1, table, tokens, GRAPH_NONE, GRAPH_NONE);
+    int copy = graph_op(g, GRAPH_FRESH, 4, e, t, 1, 1, mixed, GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
+    graph_expand(g, graph_op(g, GRAPH_STORE, 4, e, t, 1, 1, rows, slots, copy, GRAPH_NONE));
 }
 
 // Token embedding with its two alternatives: rows given as vectors, and a mix of both
@@ -143,15 +153,10 @@ int build_inputs(struct build *b) {
     int tokens = graph_input(g, 4, t, 1, 1), vectors = graph_input(g, 4, e, t, 1);
     int embedded =
         graph_op(g, GRAPH_LOOKUP, 4, e, t, 1, 1, table.id, tokens, GRAPH_NONE, GRAPH_NONE);
-    int mixed_tokens = graph_input(g, 4, t, 1, 1), slots = graph_input(g, 8, t, 1, 1);
-    int mixed = graph_input(g, 4, e, t, 1);
-    int rows =
-        graph_op(g, GRAPH_LOOKUP, 4, e, t, 1, 1, table.id, mixed_tokens, GRAPH_NONE, GRAPH_NONE);
-    int copy = graph_op(g, GRAPH_FRESH, 4, e, t, 1, 1, mixed, GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
-    int both = graph_op(g, GRAPH_STORE, 4, e, t, 1, 1, rows, slots, copy, GRAPH_NONE);
     graph_expand(g, embedded);
     graph_expand(g, vectors);
-    graph_expand(g, both);
+    if (plan_has(b->settings, PLAN_BUILD_MIXED))
+        mixed_inputs(b, table.id);
     double scale = 0;
     char key[96];
     snprintf(key, sizeof key, "%s.embedding_scale", b->model->arch);

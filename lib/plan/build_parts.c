@@ -41,18 +41,13 @@ static void store(struct build *b, int x, int index, int cache) {
                  graph_op(b->graph, GRAPH_STORE, 2, 1, 1, 1, 1, flat, index, cache, GRAPH_NONE));
 }
 
-// CUDA unpacks one layer's quantised cache to f16 behind the result (fattn.cu).
-static uint64_t unpacked(const struct build *b, const struct model_layer *l, int64_t cells) {
-    bool cuda = b->backend < b->cpu && (b->machine->device[b->backend].kind == PLAN_CUDA ||
-                                        b->machine->device[b->backend].kind == PLAN_ROCM);
-    uint64_t bytes = 0;
-    if (!cuda)
-        return 0;
-    if (b->settings->k->id != GGUF_TYPE_F16)
-        bytes += 2ull * l->head_k * l->heads_kv * (uint64_t)cells;
-    if (b->settings->v->id != GGUF_TYPE_F16 && !b->model->mla)
-        bytes += 2ull * l->head_v * l->heads_kv * (uint64_t)cells;
-    return bytes;
+// On any of these the attention of a layer that lies on the host may be worked out too.
+static bool reserves_unpacked(const struct build *b) {
+    int at = b->backend < b->cpu ? b->backend : 0;
+    if (b->cpu == 0 || !plan_has(b->settings, PLAN_BUILD_UNPACKED))
+        return false;
+    enum plan_kind kind = b->machine->device[at].kind;
+    return kind == PLAN_CUDA || kind == PLAN_ROCM;
 }
 
 static int flash(struct build *b, int q, int cache_k, int cache_v, int mask, int64_t cells,
@@ -61,7 +56,8 @@ static int flash(struct build *b, int q, int cache_k, int cache_v, int mask, int
     int64_t streams = b->cells->streams;
     int y = graph_op(b->graph, GRAPH_ATTEND, 4, head_v, l->heads, b->tokens / streams, streams, q,
                      cache_k, cache_v, mask);
-    graph_grow(b->graph, y, unpacked(b, l, cells * streams));
+    if (reserves_unpacked(b))
+        graph_grow(b->graph, y, unpacked_bytes(b->model, b->settings, l, (uint64_t)(cells * streams)));
     return y;
 }
 

@@ -22,8 +22,8 @@ void cells_of(const struct model *model, const struct plan_settings *settings, s
     out->snapshots = 1; // one more for each guess, to go back to
     if (settings->draft == PLAN_DRAFT_MTP && model->rolls_back)
         out->snapshots += settings->draft_tokens;
-    bool lean = settings->engine_build == 0 || settings->engine_build >= PLAN_BUILD_LEAN;
-    out->outputs = !lean || outputs > out->ubatch ? out->ubatch : (uint32_t)outputs;
+    bool few = plan_has(settings, PLAN_BUILD_FEW_OUTPUTS);
+    out->outputs = !few || outputs > out->ubatch ? out->ubatch : (uint32_t)outputs;
 }
 
 static uint64_t layer_bytes(const struct model *model, const struct plan_settings *settings,
@@ -61,4 +61,14 @@ void add_cache(const struct model *model, const struct plan_settings *settings,
             part_at(out, at)->state +=
                 states * 4 * ((uint64_t)model->state_r + (uint64_t)model->state_s);
     }
+}
+
+uint64_t unpacked_bytes(const struct model *model, const struct plan_settings *settings,
+                        const struct model_layer *layer, uint64_t cells) {
+    uint64_t bytes = 0;
+    if (settings->k->id != GGUF_TYPE_F16)
+        bytes += 2ull * layer->head_k * layer->heads_kv * cells;
+    if (settings->v->id != GGUF_TYPE_F16 && !model->mla)
+        bytes += 2ull * layer->head_v * layer->heads_kv * cells;
+    return bytes;
 }

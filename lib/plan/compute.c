@@ -57,6 +57,36 @@ static void estimate(const struct model *model, const struct plan_settings *sett
     bytes[n] = mask + (host_works ? work : ub * 4 * 4 * model->embd);
 }
 
+// The largest layer's cache, unpacked: older engines take it when a long prompt comes, from a pool
+// that no log shows.
+static uint64_t unpacked_most(const struct model *model, const struct plan_settings *settings,
+                              const struct placement *place, const struct cells *cells, int device) {
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < model->layers; i++) {
+        const struct model_layer *l = &model->layer[i];
+        if (!l->attends || l->mtp || place->layer[i] != device)
+            continue;
+        uint64_t rows = (uint64_t)(l->sliding ? cells->sliding : cells->full) * cells->streams;
+        uint64_t bytes = unpacked_bytes(model, settings, l, rows);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+static void add_unpacked(const struct model *model, const struct plan_settings *settings,
+                         const struct plan_machine *machine, const struct placement *place,
+                         const struct cells *cells, bool exact, struct plan *out) {
+    bool reserved = plan_has(settings, PLAN_BUILD_UNPACKED);
+    for (size_t i = 0; i < machine->devices; i++) {
+        enum plan_kind kind = machine->device[i].kind;
+        bool unpacks = (kind == PLAN_CUDA || kind == PLAN_ROCM) && settings->flash_attention;
+        if (!unpacks || (reserved && exact))
+            continue;
+        uint64_t bytes = unpacked_most(model, settings, place, cells, (int)i);
+        *(reserved ? &out->device[i].compute : &out->device[i].overhead) += bytes;
+    }
+}
+
 static void add_graph(const struct model *model, bool head, const struct plan_settings *settings,
                       const struct plan_machine *machine, const struct placement *place,
                       const struct cells *cells, struct plan *out) {
@@ -74,6 +104,7 @@ static void add_graph(const struct model *model, bool head, const struct plan_se
         struct plan_part *part = i < machine->devices ? &out->device[i] : &out->host;
         part->compute += bytes[i] > upper[i] ? bytes[i] : upper[i];
     }
+    add_unpacked(model, settings, machine, place, cells, exact, out);
 }
 
 // The context of a multi-token head: the same slots and tokens, one layer, the draft's cache types.

@@ -30,7 +30,7 @@ struct list {
 struct block {
     uint64_t offset, size;
 };
-enum { BLOCKS_MAX = 256 };
+enum { BLOCKS_MAX = 256, OFFLOAD_ROWS = 32 };
 struct heap {
     struct block block[BLOCKS_MAX];
     int blocks;
@@ -219,10 +219,11 @@ static int first_choice(const struct graph *graph, const struct tensor *t) {
         if (t->source[i] == GRAPH_NONE || !graph->tensors[t->source[i]].weight)
             continue;
         int at = graph->tensors[t->source[i]].backend;
-        // Matrices alone are worth fetching: their results are new.
-        for (int b = 0; at == cpu && t->op == GRAPH_FRESH && b < cpu; b++)
-            if (graph->offloads[b] && t->shape.ne[1] * t->shape.ne[2] >= 32 &&
-                graph->tensors[t->source[i]].bytes > 1)
+        // A device may fetch what it needs for a large batch.
+        bool large = t->shape.ne[1] * t->shape.ne[2] * t->shape.ne[3] >= OFFLOAD_ROWS;
+        bool fetched = at == cpu && large && (t->op == GRAPH_FRESH || t->op == GRAPH_REUSE);
+        for (int b = 0; fetched && b < cpu; b++)
+            if (graph->offloads[b])
                 return b;
         return at;
     }

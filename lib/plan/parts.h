@@ -33,6 +33,9 @@ void add_weights(const struct model *model, const struct plan_settings *settings
                  struct plan *out);
 void add_cache(const struct model *model, const struct plan_settings *settings,
                const struct placement *place, const struct cells *cells, struct plan *out);
+// CUDA unpacks one layer's cache at a time to f16 (ggml_cuda_flash_attn_ext_get_alloc_size).
+uint64_t unpacked_bytes(const struct model *model, const struct plan_settings *settings,
+                        const struct model_layer *layer, uint64_t cells);
 void add_compute(const struct model *model, const struct plan_settings *settings,
                  const struct plan_machine *machine, const struct placement *place,
                  const struct cells *cells, struct plan *out);

@@ -27,6 +27,10 @@ bool plan_kind_parse(const char *text, enum plan_kind *out) {
     return false;
 }
 
+bool plan_has(const struct plan_settings *settings, int build) {
+    return settings->engine_build == 0 || settings->engine_build >= build;
+}
+
 void plan_settings_init(struct plan_settings *settings) {
     *settings = (struct plan_settings){
         .parallel = 4, // llama-server's own default: four slots that share one cache
@@ -139,17 +143,17 @@ void plan_make(const struct model *model, const struct model *draft, const struc
                const struct plan_settings *settings, const struct plan_machine *machine,
                struct plan *out) {
     *out = (struct plan){.devices = machine->devices};
-    if (draft)
-        add_draft(draft, settings, machine, out);
-    if (projector)
-        add_projector(projector, machine, out);
-    add_model(model, settings, machine, out);
     for (size_t i = 0; i < machine->devices; i++) {
         const struct plan_device *device = &machine->device[i];
         out->device[i].overhead = device->overhead_bytes != PLAN_UNKNOWN
                                       ? device->overhead_bytes
                                       : (uint64_t)KINDS[device->kind].overhead_mib << 20;
     }
+    if (draft)
+        add_draft(draft, settings, machine, out);
+    if (projector)
+        add_projector(projector, machine, out);
+    add_model(model, settings, machine, out);
     judge(machine, out);
 }
 

@@ -171,7 +171,7 @@ static struct graph *start(const struct model *model, const struct plan_settings
     for (size_t i = 0; i < n; i++) {
         enum plan_kind kind = machine->device[i].kind;
         alignment[i] = alignment_of(kind);
-        offloads[i] = kind == PLAN_CUDA || kind == PLAN_ROCM || kind == PLAN_VULKAN;
+        offloads[i] = kind != PLAN_RPC;
     }
     alignment[n] = 32;
     offloads[n] = false;
