@@ -123,8 +123,15 @@ static int attend(struct build *b, int x, const struct model_layer *l) {
     return build_plain_attention(b, x, l);
 }
 
+// Architectures with draft heads need all rows to the end, since there are such heads.
+static bool rows_late(const struct build *b) {
+    return b->arch->rows == ROWS_AFTER_NORM && plan_has(b->settings, PLAN_BUILD_HIDDEN);
+}
+
 static bool chooses_rows(const struct build *b) {
-    return b->layer == b->layers - 1 && b->arch->rows == ROWS_LAST_LAYER;
+    bool last = b->arch->rows == ROWS_LAST_LAYER ||
+                (b->arch->rows == ROWS_AFTER_NORM && !rows_late(b));
+    return b->layer == b->layers - 1 && last;
 }
 
 // One operation a layer: Mamba, Nemotron-H.
@@ -227,7 +234,8 @@ void build_output(struct build *b, int stream) {
     int at = device_of(b, b->place->output);
     if (b->arch->block == BLOCK_COPIES)
         stream = build_merge_copies(b, stream);
-    if (b->arch->keep_hidden == HIDDEN_RAW)
+    bool kept = plan_has(b->settings, PLAN_BUILD_HIDDEN);
+    if (kept && b->arch->keep_hidden == HIDDEN_RAW)
         graph_keep(b->graph, stream);
     if (b->arch->rows == ROWS_BEFORE_NORM)
         stream = build_rows(b, stream);
@@ -236,9 +244,9 @@ void build_output(struct build *b, int stream) {
     if (norm.id == GRAPH_NONE) // LFM2's name for it
         norm = build_global(b, "token_embd_norm.weight", at);
     x = norm.id == GRAPH_NONE ? x : build_add(b, x, norm.id);
-    if (b->arch->keep_hidden == HIDDEN_NORMED)
+    if (kept && b->arch->keep_hidden == HIDDEN_NORMED)
         graph_keep(b->graph, x);
-    if (b->arch->rows == ROWS_AFTER_NORM)
+    if (rows_late(b))
         x = build_rows(b, x);
     graph_keep(b->graph, x);
     build_logits(b, x, NULL);

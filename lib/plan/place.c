@@ -32,9 +32,11 @@ void place_layers(const struct model *model, const struct plan_settings *setting
     uint32_t all = model->layers + 1;
     uint32_t offloaded = machine->devices == 0 ? 0 : settings->ngl > all ? all : settings->ngl;
     uint32_t first = all - offloaded;
+    if (first > 0 && !plan_has(settings, PLAN_BUILD_OUTPUT_FIRST))
+        first--;
     for (uint32_t i = 0; i <= model->layers; i++) {
         int at = PLACE_HOST;
-        if (i >= first && offloaded > 0) {
+        if (i >= first && i - first < offloaded) {
             float x = (float)(i - first) / (float)offloaded;
             at = 0;
             while ((size_t)at + 1 < machine->devices && (float)cumulative[at] <= x)

@@ -41,6 +41,8 @@ struct plan_machine {
 // Layouts that changed with llama.cpp's builds; an engine's number is compared with them. The numbers
 // are read off the dates of the changes and of published logs, and may be some tens of builds off.
 enum {
+    PLAN_BUILD_OUTPUT_FIRST = 7300, // -ngl N is the output layer and N - 1 others, not N others
+    PLAN_BUILD_HIDDEN = 9290,      // the last hidden state is kept for draft heads (#22673)
     PLAN_BUILD_HALF_MASK = 9350,   // masks are filled as f16, not as f32 and then converted (#23764)
     PLAN_BUILD_FEW_OUTPUTS = 9370, // logits for the slots, not for each token of a batch (#23861)
     PLAN_BUILD_UNPACKED = 9400,    // room to unpack a quantised cache is reserved at the start (#23907)
