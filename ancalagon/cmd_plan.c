@@ -462,12 +462,15 @@ static void print_json(const struct fit *fit, const struct outcome *outcome) {
                               part_json(fit->machine->device[i].name,
                                         plan_kind_name(fit->machine->device[i].kind),
                                         &plan->device[i], fit->machine->device[i].capacity_bytes));
+    char nearest[160] = "";
+    if (!plan->fits)
+        fit_nearest(fit, nearest, sizeof nearest);
     json_t *all = json_pack(
-        "{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:s, s:O, s:o}", "model", model_json(fit->model),
+        "{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:s, s:s, s:b, s:O, s:o}", "model", model_json(fit->model),
         "settings", settings_json(fit, &fit->settings, plan), "ctx", (json_int_t)plan->ctx_total,
         "ctx_slot", (json_int_t)plan->ctx_slot, "devices", devices, "host",
         part_json("host", "cpu", &plan->host, fit->machine->ram_bytes), "fits", (int)plan->fits,
-        "reason", plan->reason, "notes", outcome->notes, "proposals", proposals_json(fit, outcome));
+        "reason", plan->reason, "nearest", nearest, "estimated", (int)plan->estimated, "notes", outcome->notes, "proposals", proposals_json(fit, outcome));
     json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
     putchar('\n');
     json_decref(all);

@@ -11,8 +11,8 @@ static const struct {
     uint32_t margin_mib;   // left free: allocations that grow with use
     uint32_t reserved_mib; // of a nominal size: firmware, driver and a screen
 } KINDS[] = {
-    [PLAN_CPU] = {"cpu", 0, 0, 0},         [PLAN_CUDA] = {"cuda", 500, 256, 464},
-    [PLAN_ROCM] = {"rocm", 450, 256, 464}, [PLAN_VULKAN] = {"vulkan", 300, 256, 464},
+    [PLAN_CPU] = {"cpu", 0, 0, 0},         [PLAN_CUDA] = {"cuda", 500, 256, 600},
+    [PLAN_ROCM] = {"rocm", 450, 256, 600}, [PLAN_VULKAN] = {"vulkan", 300, 256, 600},
     [PLAN_METAL] = {"metal", 100, 256, 0}, [PLAN_RPC] = {"rpc", 0, 0, 0},
 };
 
