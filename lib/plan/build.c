@@ -10,15 +10,35 @@ static struct weight weight_at(struct build *b, const struct gguf_tensor *tensor
                            (int64_t)tensor->ne[1], (int64_t)tensor->ne[2]};
 }
 
+// "blk.17." and the suffix; names are looked up so often that a format string would show.
+static const struct gguf_tensor *find(const struct build *b, const char *suffix) {
+    char name[160], digits[12];
+    size_t length = 4, n = 0, rest = strlen(suffix);
+    memcpy(name, "blk.", 4);
+    uint32_t layer = b->layer;
+    do
+        digits[n++] = (char)('0' + layer % 10);
+    while ((layer /= 10) > 0);
+    while (n > 0)
+        name[length++] = digits[--n];
+    name[length++] = '.';
+    if (rest >= sizeof name - length)
+        return NULL;
+    memcpy(name + length, suffix, rest + 1);
+    return gguf_tensor_find(b->model->gguf, name);
+}
+
+bool build_has(const struct build *b, const char *suffix) { return find(b, suffix) != NULL; }
+
 struct weight build_weight(struct build *b, const char *suffix) {
-    char name[128];
-    snprintf(name, sizeof name, "blk.%u.%s", b->layer, suffix);
-    bool experts = strstr(suffix, "exps") != NULL && strncmp(suffix, "ffn_", 4) == 0;
-    bool dense = strncmp(suffix, "ffn_up.", 7) == 0 || strncmp(suffix, "ffn_gate.", 9) == 0 ||
-                 strncmp(suffix, "ffn_down.", 9) == 0;
+    bool feeds = strncmp(suffix, "ffn_", 4) == 0;
+    bool experts = feeds && strstr(suffix, "exps") != NULL;
+    bool dense = feeds && (strncmp(suffix, "ffn_up.", 7) == 0 ||
+                           strncmp(suffix, "ffn_gate.", 9) == 0 ||
+                           strncmp(suffix, "ffn_down.", 9) == 0);
     bool host =
         (experts && b->layer < b->settings->ncmoe) || (dense && b->layer < b->settings->ncffn);
-    return weight_at(b, gguf_tensor_find(b->model->gguf, name), host ? b->cpu : b->backend);
+    return weight_at(b, find(b, suffix), host ? b->cpu : b->backend);
 }
 
 struct weight build_global(struct build *b, const char *name, int backend) {
@@ -54,15 +74,20 @@ int build_multiply_bias(struct build *b, const char *name, int x) {
     return bias.id == GRAPH_NONE ? y : build_add(b, y, bias.id);
 }
 
-static struct weight beside(struct build *b, const char *name, const char *suffix) {
+// "attn_norm.weight" -> "attn_norm.bias"
+static struct weight bias_of(struct build *b, const char *name) {
     char full[96];
-    snprintf(full, sizeof full, "%.*s%s", (int)(strlen(name) - strlen("weight")), name, suffix);
+    size_t length = strlen(name), tail = strlen("weight");
+    if (length < tail || length >= sizeof full)
+        return (struct weight){.id = GRAPH_NONE};
+    memcpy(full, name, length - tail);
+    memcpy(full + length - tail, "bias", sizeof "bias");
     return build_weight(b, full);
 }
 
 // RMS norms may work in place; layer norms, which have a bias, do not.
 int build_norm(struct build *b, int x, const char *name) {
-    struct weight w = build_weight(b, name), bias = beside(b, name, "bias");
+    struct weight w = build_weight(b, name), bias = bias_of(b, name);
     bool layer_norm = bias.id != GRAPH_NONE || b->arch->layer_norm;
     int y = like(b, layer_norm ? GRAPH_FRESH : GRAPH_REUSE, x, GRAPH_NONE);
     if (w.id != GRAPH_NONE)

@@ -55,6 +55,7 @@ struct weight {
     int64_t in, out, stack;
 };
 struct weight build_weight(struct build *b, const char *suffix); // of the current layer
+bool build_has(const struct build *b, const char *suffix);
 struct weight build_global(struct build *b, const char *name, int backend);
 
 int build_multiply(struct build *b, struct weight w, int x);

@@ -11,18 +11,13 @@ static int device_of(const struct build *b, int place) {
 
 // Norms go by different names: the first that is there.
 static const char *first_of(struct build *b, const char *const *names) {
-    for (; *names; names++) {
-        char full[128];
-        snprintf(full, sizeof full, "blk.%u.%s", b->layer, *names);
-        if (gguf_tensor_find(b->model->gguf, full))
+    for (; *names; names++)
+        if (build_has(b, *names))
             return *names;
-    }
     return NULL;
 }
 
-static bool has(struct build *b, const char *name) {
-    return first_of(b, (const char *const[]){name, NULL}) != NULL;
-}
+static bool has(struct build *b, const char *name) { return build_has(b, name); }
 
 int build_rope(struct build *b, int x) {
     const struct model_layer *l = &b->model->layer[b->layer];

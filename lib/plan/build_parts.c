@@ -195,7 +195,7 @@ int build_compressed_attention(struct build *b, int normed) {
 static bool present(struct build *b, const char *name) {
     char full[96];
     snprintf(full, sizeof full, "%s.weight", name);
-    return build_weight(b, full).id != GRAPH_NONE;
+    return build_has(b, full);
 }
 
 // Gate and up as two matrices, or as one whose halves are gate and up.

@@ -124,7 +124,7 @@ static int delta_net(struct build *b, int x) {
     const struct model *m = b->model;
     struct weight conv = build_weight(b, "ssm_conv1d.weight"),
                   norm = build_weight(b, "ssm_norm.weight");
-    bool shared = build_weight(b, "ssm_ba.weight").id != GRAPH_NONE;
+    bool shared = build_has(b, "ssm_ba.weight");
     if (conv.id == GRAPH_NONE || norm.id == GRAPH_NONE || norm.in == 0) {
         b->unknown = true;
         return x;
@@ -189,7 +189,7 @@ static int gated_output(struct build *b, const struct batch *batch, int y, int x
 }
 
 static int normed_part(struct build *b, int x, const char *norm) {
-    return build_weight(b, norm).id == GRAPH_NONE ? x : build_norm(b, x, norm);
+    return !build_has(b, norm) ? x : build_norm(b, x, norm);
 }
 
 static int mamba(struct build *b, int cur) {
@@ -215,7 +215,7 @@ static int mamba(struct build *b, int cur) {
     int dt = part_of(b, &batch, db, dt_w.in, 1, x_w.out);
     int b_ = part_of(b, &batch, db, states, 1, x_w.out);
     int c = part_of(b, &batch, db, states, 1, x_w.out);
-    bool normed = build_weight(b, "ssm_dt_norm.weight").id != GRAPH_NONE;
+    bool normed = build_has(b, "ssm_dt_norm.weight");
     dt = normed ? build_norm(b, dt, "ssm_dt_norm.weight") : fresh_like(b, dt);
     b_ = normed_part(b, b_, "ssm_b_norm.weight");
     c = normed_part(b, c, "ssm_c_norm.weight");
@@ -252,7 +252,7 @@ static int mamba2(struct build *b, int cur) {
     dt = build_add(b, fresh_like(b, dt), bias(b, "ssm_dt.bias"));
     int y = scan(b, &batch, inner, x, dt, b_, c);
     y = build_reshape(b, gated_output(b, &batch, y, x, z, inner), inner, t, n);
-    if (build_weight(b, "ssm_norm.weight").id != GRAPH_NONE)
+    if (build_has(b, "ssm_norm.weight"))
         y = build_reshape(b, build_norm(b, y, "ssm_norm.weight"), inner, t * n, 1);
     y = build_reshape(b, y, inner, t * n, 1);
     return build_multiply(b, build_weight(b, "ssm_out.weight"), y);
@@ -284,12 +284,12 @@ static int short_convolution(struct build *b, int cur) {
 }
 
 int build_recurrent(struct build *b, int x) {
-    if (build_weight(b, "shortconv.in_proj.weight").id != GRAPH_NONE)
+    if (build_has(b, "shortconv.in_proj.weight"))
         return short_convolution(b, x);
-    if (build_weight(b, "ssm_beta.weight").id != GRAPH_NONE ||
-        build_weight(b, "ssm_ba.weight").id != GRAPH_NONE)
+    if (build_has(b, "ssm_beta.weight") ||
+        build_has(b, "ssm_ba.weight"))
         return delta_net(b, x);
-    if (build_weight(b, "ssm_x.weight").id != GRAPH_NONE)
+    if (build_has(b, "ssm_x.weight"))
         return mamba(b, x);
     return mamba2(b, x);
 }

@@ -28,7 +28,7 @@ static const struct arch_graph GRAPHS[] = {
     {"glm4"},
     {"hy_v3", .keep_hidden = HIDDEN_NORMED, .rows = ROWS_AFTER_NORM},
     {"step35", .keep_hidden = HIDDEN_NORMED, .rows = ROWS_AFTER_NORM},
-    {"glm4moe", .keep_hidden = HIDDEN_NORMED, .rows = ROWS_AFTER_NORM},
+    {"glm4moe", .keep_hidden = HIDDEN_NORMED},
     {"dots1"},
     {"bailingmoe"},
     {"bailingmoe2"},
@@ -127,28 +127,47 @@ static const struct arch_graph *graph_find(const char *arch) {
     return NULL;
 }
 
-// Long runs of like layers repeat the same births and deaths: a few periods of them leave the same
-// holes as all. Returns whether the layer is worth building.
-enum { RUN_HEAD = 8, RUN_TAIL = 7 };
+// Long runs of like layers, or of like groups of layers, repeat the same births and deaths: a few of
+// them leave the same holes as all. So only the first and last of a run are built.
+enum { RUN_HEAD = 8, RUN_TAIL = 7, PERIOD_MAX = 12 };
 
 static bool like(const struct build *b, uint32_t i, uint32_t j) {
     const struct plan_settings *s = b->settings;
+    const struct model_layer *x = &b->model->layer[i], *y = &b->model->layer[j];
     return b->place->layer[i] == b->place->layer[j] && (i < s->ncmoe) == (j < s->ncmoe) &&
-           (i < s->ncffn) == (j < s->ncffn) &&
-           b->model->layer[i].attends == b->model->layer[j].attends &&
-           b->model->layer[i].routed == b->model->layer[j].routed &&
-           b->model->layer[i].ff == b->model->layer[j].ff;
+           (i < s->ncffn) == (j < s->ncffn) && x->attends == y->attends &&
+           x->sliding == y->sliding && x->recurrent == y->recurrent && x->routed == y->routed &&
+           x->ff == y->ff && x->heads == y->heads && x->heads_kv == y->heads_kv;
 }
 
-static bool worth_building(const struct build *b, uint32_t layer) {
-    if (b->per_layer != GRAPH_NONE) // each layer has an input of its own
-        return true;
-    uint32_t first = layer, last = layer;
-    while (first > 0 && like(b, first - 1, layer))
-        first--;
-    while (last + 1 < b->layers && like(b, last + 1, layer))
+// How many layers from `first` on can be left out, when groups of `period` repeat; `end`: of the run.
+static uint32_t spare(const struct build *b, uint32_t first, uint32_t period, uint32_t *end) {
+    uint32_t last = first + period;
+    while (last < b->layers && like(b, last - period, last))
         last++;
-    return layer - first < RUN_HEAD || last - layer < RUN_TAIL;
+    *end = last < b->layers ? last : b->layers;
+    uint32_t head = RUN_HEAD > 2 * period ? RUN_HEAD : 2 * period;
+    uint32_t tail = RUN_TAIL > period ? RUN_TAIL : period;
+    uint32_t length = *end - first;
+    return length > head + tail ? (length - head - tail) / period * period : 0;
+}
+
+static void choose_layers(const struct build *b, bool *skipped) {
+    for (uint32_t at = 0, next; at < b->layers; at = next) {
+        uint32_t most = 0, period = 1;
+        next = at + 1;
+        for (uint32_t p = 1; p <= PERIOD_MAX; p++) {
+            uint32_t end, count = spare(b, at, p, &end);
+            if (count <= most)
+                continue;
+            most = count;
+            period = p;
+            next = end;
+        }
+        uint32_t head = RUN_HEAD > 2 * period ? RUN_HEAD : 2 * period;
+        for (uint32_t i = 0; i < most; i++)
+            skipped[at + head + i] = true;
+    }
 }
 
 static uint32_t alignment_of(enum plan_kind kind) {
@@ -206,9 +225,12 @@ bool rehearse(const struct model *model, bool head, const struct plan_settings *
         b.layers = b.first + 1;
         build_guess(&b);
     } else {
+        bool skipped[MODEL_LAYERS_MAX] = {false};
         int stream = build_inputs(&b);
+        if (b.per_layer == GRAPH_NONE) // else each layer has an input of its own
+            choose_layers(&b, skipped);
         for (uint32_t i = 0; i < b.layers; i++)
-            if (worth_building(&b, i))
+            if (!skipped[i])
                 stream = build_layer(&b, i, stream);
         build_output(&b, stream);
     }
