@@ -466,11 +466,12 @@ static void print_json(const struct fit *fit, const struct outcome *outcome) {
     if (!plan->fits)
         fit_nearest(fit, nearest, sizeof nearest);
     json_t *all = json_pack(
-        "{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:s, s:s, s:b, s:O, s:o}", "model", model_json(fit->model),
-        "settings", settings_json(fit, &fit->settings, plan), "ctx", (json_int_t)plan->ctx_total,
-        "ctx_slot", (json_int_t)plan->ctx_slot, "devices", devices, "host",
-        part_json("host", "cpu", &plan->host, fit->machine->ram_bytes), "fits", (int)plan->fits,
-        "reason", plan->reason, "nearest", nearest, "estimated", (int)plan->estimated, "notes", outcome->notes, "proposals", proposals_json(fit, outcome));
+        "{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:s, s:s, s:b, s:O, s:o}", "model",
+        model_json(fit->model), "settings", settings_json(fit, &fit->settings, plan), "ctx",
+        (json_int_t)plan->ctx_total, "ctx_slot", (json_int_t)plan->ctx_slot, "devices", devices,
+        "host", part_json("host", "cpu", &plan->host, fit->machine->ram_bytes), "fits",
+        (int)plan->fits, "reason", plan->reason, "nearest", nearest, "estimated",
+        (int)plan->estimated, "notes", outcome->notes, "proposals", proposals_json(fit, outcome));
     json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
     putchar('\n');
     json_decref(all);

@@ -52,7 +52,7 @@ struct tuner_question {
     size_t best;                  // the present choice; must have been tried
     double weight[TUNER_OUTPUTS]; // of the objective
     double noise;                 // of the next trial
-    double draft_bar; // ln of what a draft must gain over a choice without one
+    double draft_bar;             // ln of what a draft must gain over a choice without one
 };
 
 // What trying `cell` is worth: expected rise of the objective of the cell chosen after it.

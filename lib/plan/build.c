@@ -33,9 +33,9 @@ bool build_has(const struct build *b, const char *suffix) { return find(b, suffi
 struct weight build_weight(struct build *b, const char *suffix) {
     bool feeds = strncmp(suffix, "ffn_", 4) == 0;
     bool experts = feeds && strstr(suffix, "exps") != NULL;
-    bool dense = feeds && (strncmp(suffix, "ffn_up.", 7) == 0 ||
-                           strncmp(suffix, "ffn_gate.", 9) == 0 ||
-                           strncmp(suffix, "ffn_down.", 9) == 0);
+    bool dense =
+        feeds && (strncmp(suffix, "ffn_up.", 7) == 0 || strncmp(suffix, "ffn_gate.", 9) == 0 ||
+                  strncmp(suffix, "ffn_down.", 9) == 0);
     bool host =
         (experts && b->layer < b->settings->ncmoe) || (dense && b->layer < b->settings->ncffn);
     return weight_at(b, find(b, suffix), host ? b->cpu : b->backend);

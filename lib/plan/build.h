@@ -22,7 +22,12 @@ struct arch_graph {
     bool layer_norm;    // ... without a bias that would tell
     bool first_after_attention, first_after_ffn; // sums look at the stream first for memory
     enum { BLOCK_TWO, BLOCK_SINGLE, BLOCK_PARALLEL, BLOCK_STATE_BESIDE, BLOCK_COPIES } block;
-    enum { ROPE_ALL, ROPE_NONE, ROPE_SLIDING, ROPE_THREE_OF_FOUR } rope; // the layers whose positions are rotated
+    enum {
+        ROPE_ALL,
+        ROPE_NONE,
+        ROPE_SLIDING,
+        ROPE_THREE_OF_FOUR
+    } rope; // the layers whose positions are rotated
     enum { ROWS_LAST_LAYER, ROWS_BEFORE_NORM, ROWS_AFTER_NORM } rows; // where outputs are chosen
     enum { HIDDEN_NONE, HIDDEN_RAW, HIDDEN_NORMED } keep_hidden;      // kept for draft heads
 };
@@ -67,7 +72,7 @@ int build_rope(struct build *b, int x);
 int build_reshape(struct build *b, int x, int64_t ne0, int64_t ne1, int64_t ne2);
 int build_rows(struct build *b, int x); // the rows that become outputs
 
-int build_inputs(struct build *b); // returns the embedded tokens
+int build_inputs(struct build *b);                       // returns the embedded tokens
 int build_per_layer_inputs(struct build *b, int stream); // GRAPH_NONE when the model has none
 int build_per_layer(struct build *b, int x);
 int build_copies(struct build *b, int stream); // Gemma 3n's streams, and back

@@ -20,10 +20,10 @@ static int slices(struct build *b, int x, int64_t count) { // [width, tokens, co
 int build_per_layer_inputs(struct build *b, int stream) {
     int place = b->place->layer[0];
     struct weight table = build_global(b, "per_layer_token_embd.weight", b->cpu);
-    struct weight project = build_global(b, "per_layer_model_proj.weight",
-                                         place == PLACE_HOST ? b->cpu : place);
-    struct weight norm = build_global(b, "per_layer_proj_norm.weight",
-                                      place == PLACE_HOST ? b->cpu : place);
+    struct weight project =
+        build_global(b, "per_layer_model_proj.weight", place == PLACE_HOST ? b->cpu : place);
+    struct weight norm =
+        build_global(b, "per_layer_proj_norm.weight", place == PLACE_HOST ? b->cpu : place);
     if (table.id == GRAPH_NONE || project.id == GRAPH_NONE || norm.in == 0)
         return GRAPH_NONE;
     int64_t t = b->tokens, width = norm.in, layers = project.out / width;
@@ -77,8 +77,7 @@ int build_copies(struct build *b, int stream) {
 int build_merge_copies(struct build *b, int stream) {
     struct graph_shape s = graph_shape(b->graph, stream);
     int one = slices(b, stream, 1);
-    int others =
-        copies_of(b, "altup_unembd_proj.weight", slices(b, stream, s.ne[2] - 1), one);
+    int others = copies_of(b, "altup_unembd_proj.weight", slices(b, stream, s.ne[2] - 1), one);
     int x = slices(b, stream, 1);
     for (int64_t i = 1; i < s.ne[2]; i++)
         x = build_add(b, x, slices(b, others, 1));

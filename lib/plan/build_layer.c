@@ -124,8 +124,8 @@ static bool rows_late(const struct build *b) {
 }
 
 static bool chooses_rows(const struct build *b) {
-    bool last = b->arch->rows == ROWS_LAST_LAYER ||
-                (b->arch->rows == ROWS_AFTER_NORM && !rows_late(b));
+    bool last =
+        b->arch->rows == ROWS_LAST_LAYER || (b->arch->rows == ROWS_AFTER_NORM && !rows_late(b));
     return b->layer == b->layers - 1 && last;
 }
 
@@ -184,7 +184,9 @@ static int two_blocks(struct build *b, int stream, const struct model_layer *l) 
     static const char *const MIDDLE[] = {"ffn_norm.weight", "post_attention_norm.weight", NULL};
     bool post_norms = first_of(b, AFTER_FFN) || has(b, "attn_output_norm.weight");
 
-    int x = has(b, "attn_norm.weight") || b->arch->layer_norm ? build_norm(b, stream, "attn_norm.weight") : stream;
+    int x = has(b, "attn_norm.weight") || b->arch->layer_norm
+                ? build_norm(b, stream, "attn_norm.weight")
+                : stream;
     if (b->arch->expand_norm)
         graph_expand(b->graph, x);
     x = attend(b, x, l);
@@ -194,7 +196,8 @@ static int two_blocks(struct build *b, int stream, const struct model_layer *l) 
     }
     if (post_norms)
         x = after_norm(b, x, AFTER_ATTENTION);
-    int residual = b->arch->first_after_attention ? build_add(b, stream, x) : build_add(b, x, stream);
+    int residual =
+        b->arch->first_after_attention ? build_add(b, stream, x) : build_add(b, x, stream);
     x = residual;
     if (b->arch->layer_norm && !first_of(b, MIDDLE))
         x = build_norm(b, x, "ffn_norm.weight");

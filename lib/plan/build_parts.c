@@ -57,7 +57,8 @@ static int flash(struct build *b, int q, int cache_k, int cache_v, int mask, int
     int y = graph_op(b->graph, GRAPH_ATTEND, 4, head_v, l->heads, b->tokens / streams, streams, q,
                      cache_k, cache_v, mask);
     if (reserves_unpacked(b))
-        graph_grow(b->graph, y, unpacked_bytes(b->model, b->settings, l, (uint64_t)(cells * streams)));
+        graph_grow(b->graph, y,
+                   unpacked_bytes(b->model, b->settings, l, (uint64_t)(cells * streams)));
     return y;
 }
 
@@ -73,8 +74,8 @@ static int scored(struct build *b, int q, int cache_k, int cache_v, int mask, in
     scores = build_add(b, scores, mask);
     int y = graph_op(b->graph, GRAPH_FRESH, 4, head_v, t, l->heads, streams, cache_v, scores,
                      GRAPH_NONE, GRAPH_NONE);
-    return graph_op(b->graph, GRAPH_FRESH, 4, head_v * l->heads, b->tokens, 1, 1, build_permuted(b, y),
-                    GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
+    return graph_op(b->graph, GRAPH_FRESH, 4, head_v * l->heads, b->tokens, 1, 1,
+                    build_permuted(b, y), GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
 }
 
 // A layer without a cache reads the last layer's that has one and slides, or not, as it does.

@@ -2,7 +2,7 @@
 // convolutions (src/models/delta-net-base.cpp, mamba-base.cpp, lfm2.cpp).
 #include "plan/build.h"
 
-struct batch { // of whole sequences, as recurrent layers see it
+struct batch {            // of whole sequences, as recurrent layers see it
     int64_t seqs, tokens; // tokens of one sequence
     int cache_r, cache_s;
 };
@@ -165,7 +165,8 @@ static int delta_net(struct build *b, int x) {
 // ---- Mamba ----
 
 // The scan reads states in place; its result holds outputs and new states.
-static int scan(struct build *b, const struct batch *batch, int64_t inner, int x, int dt, int b_, int c) {
+static int scan(struct build *b, const struct batch *batch, int64_t inner, int x, int dt, int b_,
+                int c) {
     int64_t n = batch->seqs, t = batch->tokens, width = b->model->state_s;
     clear_one(b, batch->cache_s);
     int all = gather(b, batch->cache_s, width, n - 1);
@@ -184,8 +185,8 @@ static int gated_output(struct build *b, const struct batch *batch, int y, int x
     int skip = build_add(b, x, bias(b, "ssm_d"));
     y = build_add(b, part_of(b, batch, y, inner, 1, inner), skip);
     struct graph_shape s = graph_shape(b->graph, y);
-    return graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], s.ne[1], s.ne[2], s.ne[3],
-                    fresh_like(b, z), y, GRAPH_NONE, GRAPH_NONE);
+    return graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], s.ne[1], s.ne[2], s.ne[3], fresh_like(b, z),
+                    y, GRAPH_NONE, GRAPH_NONE);
 }
 
 static int normed_part(struct build *b, int x, const char *norm) {
@@ -193,7 +194,8 @@ static int normed_part(struct build *b, int x, const char *norm) {
 }
 
 static int mamba(struct build *b, int cur) {
-    struct weight in = build_weight(b, "ssm_in.weight"), conv = build_weight(b, "ssm_conv1d.weight");
+    struct weight in = build_weight(b, "ssm_in.weight"),
+                  conv = build_weight(b, "ssm_conv1d.weight");
     struct weight dt_w = build_weight(b, "ssm_dt.weight"), x_w = build_weight(b, "ssm_x.weight");
     if (conv.id == GRAPH_NONE || dt_w.id == GRAPH_NONE) {
         b->unknown = true;
@@ -229,7 +231,8 @@ static int mamba(struct build *b, int cur) {
 
 static int mamba2(struct build *b, int cur) {
     const struct model *m = b->model;
-    struct weight in = build_weight(b, "ssm_in.weight"), conv = build_weight(b, "ssm_conv1d.weight");
+    struct weight in = build_weight(b, "ssm_in.weight"),
+                  conv = build_weight(b, "ssm_conv1d.weight");
     if (in.id == GRAPH_NONE || conv.id == GRAPH_NONE || m->ssm_heads == 0) {
         b->unknown = true;
         return cur;
@@ -286,8 +289,7 @@ static int short_convolution(struct build *b, int cur) {
 int build_recurrent(struct build *b, int x) {
     if (build_has(b, "shortconv.in_proj.weight"))
         return short_convolution(b, x);
-    if (build_has(b, "ssm_beta.weight") ||
-        build_has(b, "ssm_ba.weight"))
+    if (build_has(b, "ssm_beta.weight") || build_has(b, "ssm_ba.weight"))
         return delta_net(b, x);
     if (build_has(b, "ssm_x.weight"))
         return mamba(b, x);

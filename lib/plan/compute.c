@@ -60,7 +60,8 @@ static void estimate(const struct model *model, const struct plan_settings *sett
 // The largest layer's cache, unpacked: older engines take it when a long prompt comes, from a pool
 // that no log shows.
 static uint64_t unpacked_most(const struct model *model, const struct plan_settings *settings,
-                              const struct placement *place, const struct cells *cells, int device) {
+                              const struct placement *place, const struct cells *cells,
+                              int device) {
     uint64_t most = 0;
     for (uint32_t i = 0; i < model->layers; i++) {
         const struct model_layer *l = &model->layer[i];

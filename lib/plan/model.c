@@ -252,8 +252,8 @@ static void read_layer(struct keys *keys, const struct arch_rule *rule, struct m
     }
     bool only_state = layer->recurrent && rule->state != BOTH;
     bool no_attention = rule && rule->state == BY_HEADS_AND_FF && layer->ff != 0;
-    layer->attends =
-        !(rule && rule->no_cache) && !only_state && !no_attention && layer->heads_kv > 0 && i < kv_first(keys, rule, model);
+    layer->attends = !(rule && rule->no_cache) && !only_state && !no_attention &&
+                     layer->heads_kv > 0 && i < kv_first(keys, rule, model);
     if (layer->ff > model->ff_max)
         model->ff_max = layer->ff;
 }
@@ -364,9 +364,12 @@ static bool check(const struct model *model, struct err *err) {
     const struct {
         const char *what;
         uint32_t value;
-    } all[] = {{"embedding_length", model->embd},      {"vocabulary", model->vocab},
-               {"expert_count", model->experts},       {"expert_used_count", model->experts_used},
-               {"feed_forward_length", model->ff_max}, {"sliding_window", model->window},
+    } all[] = {{"embedding_length", model->embd},
+               {"vocabulary", model->vocab},
+               {"expert_count", model->experts},
+               {"expert_used_count", model->experts_used},
+               {"feed_forward_length", model->ff_max},
+               {"sliding_window", model->window},
                {"attention.indexer.key_length", model->index_width}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].value > MODEL_WIDTH_MAX)

@@ -105,9 +105,9 @@ void add_weights(const struct model *model, const struct plan_settings *settings
             continue;
         put(out, machine, place_of(tensor, settings, place), tensor->gguf);
         // A tied embedding is looked up on the host and multiplied where the output is.
-        bool twice = model->tied && strcmp(tensor->gguf->name, "token_embd.weight") == 0 &&
-                     (place->output != PLACE_HOST || model->tied_own ||
-                      rearranged(tensor->gguf, machine));
+        bool twice =
+            model->tied && strcmp(tensor->gguf->name, "token_embd.weight") == 0 &&
+            (place->output != PLACE_HOST || model->tied_own || rearranged(tensor->gguf, machine));
         if (twice)
             put(out, machine, place->output, tensor->gguf);
     }

@@ -38,15 +38,17 @@ struct plan_machine {
     uint64_t ram_bytes;                          // available; PLAN_UNKNOWN: no limit
 };
 
-// Layouts that changed with llama.cpp's builds; an engine's number is compared with them. The numbers
-// are read off the dates of the changes and of published logs, and may be some tens of builds off.
+// Layouts that changed with llama.cpp's builds; an engine's number is compared with them. The
+// numbers are read off the dates of the changes and of published logs, and may be some tens of
+// builds off.
 enum {
     PLAN_BUILD_OUTPUT_FIRST = 7300, // -ngl N is the output layer and N - 1 others, not N others
-    PLAN_BUILD_HIDDEN = 9290,      // the last hidden state is kept for draft heads (#22673)
-    PLAN_BUILD_HALF_MASK = 9350,   // masks are filled as f16, not as f32 and then converted (#23764)
+    PLAN_BUILD_HIDDEN = 9290,       // the last hidden state is kept for draft heads (#22673)
+    PLAN_BUILD_HALF_MASK = 9350, // masks are filled as f16, not as f32 and then converted (#23764)
     PLAN_BUILD_FEW_OUTPUTS = 9370, // logits for the slots, not for each token of a batch (#23861)
-    PLAN_BUILD_UNPACKED = 9400,    // room to unpack a quantised cache is reserved at the start (#23907)
-    PLAN_BUILD_MIXED = 11000,      // batches may mix tokens and vectors, which takes inputs for both
+    PLAN_BUILD_UNPACKED =
+        9400,                 // room to unpack a quantised cache is reserved at the start (#23907)
+    PLAN_BUILD_MIXED = 11000, // batches may mix tokens and vectors, which takes inputs for both
 };
 
 enum plan_draft { PLAN_DRAFT_NONE, PLAN_DRAFT_MODEL, PLAN_DRAFT_MTP, PLAN_DRAFT_NGRAM };
@@ -82,8 +84,8 @@ struct plan {
     uint32_t ctx_slot;         // tokens that one slot can hold
     uint32_t ctx_total;        // tokens, after the engine's rounding
     uint32_t layers_offloaded; // repeating layers on devices
-    int64_t spare_bytes; // on the fullest device or the host; negative: that much too little
-    bool estimated;      // compute is an upper estimate: the architecture's graph is not known
+    int64_t spare_bytes;       // on the fullest device or the host; negative: that much too little
+    bool estimated; // compute is an upper estimate: the architecture's graph is not known
     bool fits;
     char reason[320]; // why not; "" when it fits
 };

@@ -127,8 +127,8 @@ static const struct arch_graph *graph_find(const char *arch) {
     return NULL;
 }
 
-// Long runs of like layers, or of like groups of layers, repeat the same births and deaths: a few of
-// them leave the same holes as all. So only the first and last of a run are built.
+// Long runs of like layers, or of like groups of layers, repeat the same births and deaths: a few
+// of them leave the same holes as all. So only the first and last of a run are built.
 enum { RUN_HEAD = 8, RUN_TAIL = 7, PERIOD_MAX = 12 };
 
 static bool like(const struct build *b, uint32_t i, uint32_t j) {
@@ -140,7 +140,8 @@ static bool like(const struct build *b, uint32_t i, uint32_t j) {
            x->ff == y->ff && x->heads == y->heads && x->heads_kv == y->heads_kv;
 }
 
-// How many layers from `first` on can be left out, when groups of `period` repeat; `end`: of the run.
+// How many layers from `first` on can be left out, when groups of `period` repeat; `end`: of the
+// run.
 static uint32_t spare(const struct build *b, uint32_t first, uint32_t period, uint32_t *end) {
     uint32_t last = first + period;
     while (last < b->layers && like(b, last - period, last))
