@@ -24,6 +24,7 @@
 
 enum {
     TICK_MS = 100,
+    LAST_WORDS_MS = 1000,
     TAIL_BYTES = 32 * 1024, // of the engine's output, to tell want of memory from other failures
     WARM_PROMPT = 256,
     WARM_PREDICT = 16,
@@ -57,6 +58,8 @@ struct trial {
     struct trial_prompt prompt;
     struct watchdog watchdog;
     struct timer tick;
+    struct timer last_words; // until a dying engine's exit is seen
+    struct err cut;          // what is told if it does not die
     struct trial_point points[TRIAL_POINTS_MAX];
     size_t point_count;
     enum step step;
@@ -69,7 +72,6 @@ struct trial {
     double warm_prefill, warm_decode; // tokens per ms
     bool stopping;
 };
-
 
 // --- The session
 
@@ -151,6 +153,7 @@ bool trial_interrupted(struct trial_session *session) {
 
 static void stop_engine(struct trial *trial) {
     trial_ask_cancel(&trial->ask);
+    timer_stop(&trial->last_words);
     trial->step = STEP_NOTHING;
     trial->phase = TRIAL_STOPPING;
     trial_watch_phase(trial->session->watch, WATCH_ELSE, loop_now_us());
@@ -172,6 +175,21 @@ static void fail(struct trial *trial, enum trial_outcome outcome, const struct e
 static void fail_and_stop(struct trial *trial, const struct err *why) {
     fail(trial, TRIAL_FAILED, why);
     stop_engine(trial);
+}
+
+// No whole answer came. If that is because the engine is ending, its end says more.
+static void on_no_last_words(void *arg) {
+    struct trial *trial = arg;
+    fail_and_stop(trial, &trial->cut);
+}
+
+static void lose_answer(struct trial *trial, const struct err *why) {
+    if (!trial->ask.is_cut) {
+        fail_and_stop(trial, why);
+        return;
+    }
+    trial->cut = *why;
+    timer_start(&trial->last_words, LAST_WORDS_MS);
 }
 
 static void interrupt(struct trial *trial) {
@@ -235,9 +253,9 @@ static void tell_progress(struct trial *trial) {
         .run = is_run ? trial->result->runs_done + 1 : 0,
         .runs = runs,
         .tokens = trial->tokens,
-        .of = !is_run                          ? 0
+        .of = !is_run                         ? 0
               : trial->phase == TRIAL_PREFILL ? point->prompt_tokens
-                                               : point->predict_tokens,
+                                              : point->predict_tokens,
         .elapsed_ms = now - trial->started_ms,
         .expected_ms = expected_ms(trial, now),
         .so_far = trial->result,
@@ -307,7 +325,7 @@ static void ask(struct trial *trial, enum step step, const char *what, bool is_s
     watchdog_reset(&trial->watchdog, loop_now_ms());
     if (!trial_ask_start(&trial->ask, engine_peer(trial->engine), engine_auth(trial->engine), what,
                          is_stream, &err))
-        fail_and_stop(trial, &err);
+        lose_answer(trial, &err);
 }
 
 static unsigned longest_prompt(const struct trial *trial) {
@@ -385,8 +403,8 @@ static bool check_points(const struct trial *trial, struct err *err) {
     for (size_t p = 0; p < trial->point_count; p++) {
         const struct trial_point *point = &trial->points[p];
         uint64_t tokens = (uint64_t)point->prompt_tokens + point->predict_tokens;
-        if (point->prompt_tokens < 8 || point->prompt_tokens > MAX_PROMPT || !point->predict_tokens ||
-            !point->repeats || point->repeats > SERIES_MAX)
+        if (point->prompt_tokens < 8 || point->prompt_tokens > MAX_PROMPT ||
+            !point->predict_tokens || !point->repeats || point->repeats > SERIES_MAX)
             return err_set(err, ERR_INVALID,
                            "cannot measure %u tokens after a prompt of %u, %u times: a prompt has "
                            "8 tokens or more, and there are at most %d repeats",
@@ -469,8 +487,7 @@ static void on_done(const json_t *answer, const struct trial_timings *timings,
     enum step step = trial->step;
     trial->step = STEP_NOTHING;
     if (why && step != STEP_PROPS && step != STEP_FIRST_TOKEN) {
-        // It may be dying, and its exit says more; else this is the reason.
-        fail_and_stop(trial, why);
+        lose_answer(trial, why);
         return;
     }
     switch (step) {
@@ -590,7 +607,8 @@ static bool start(struct trial *trial, struct err *err) {
     struct trial_session *session = trial->session;
     struct plan nobody = {0};
     struct trial_result *result = trial->result;
-    bool decided = decision_make(session->config, &trial->preset, &nobody, 0, &trial->decision, err);
+    bool decided =
+        decision_make(session->config, &trial->preset, &nobody, 0, &trial->decision, err);
     if (!decided) {
         bool memory = trial->decision.plan.reason[0] || strstr(err->text, "does not fit") ||
                       strstr(err->text, "host memory");
@@ -627,6 +645,7 @@ static void init(struct trial *trial, struct trial_session *session, const struc
     trial_ask_init(&trial->ask, &ask_ops, trial);
     trial_prompt_init(&trial->prompt, (uint64_t)loop_now_us() ^ (uint64_t)getpid() << 40);
     timer_init(&trial->tick, session->loop, on_tick, trial);
+    timer_init(&trial->last_words, session->loop, on_no_last_words, trial);
 }
 
 static bool run(struct trial *trial, struct err *err) {
@@ -655,6 +674,7 @@ bool trial_run(struct trial_session *session, const struct trial_spec *spec,
     init(trial, session, spec, result, err ? err : &local);
     bool ok = run(trial, trial->err);
     timer_stop(&trial->tick);
+    timer_stop(&trial->last_words);
     trial_ask_fini(&trial->ask);
     trial_prompt_fini(&trial->prompt);
     buf_fini(&trial->tail);
