@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CELL = 64, LABEL_WIDTH = 22, COLUMN_WIDTH = 32 };
+enum { CELL = 96, LABEL_WIDTH = 22, COLUMN_WIDTH = 32 };
 
 // Three digits that count, as people write them: 0.27, 5.31, 64.5, 505.
 static void number(char *out, size_t size, double value) {
