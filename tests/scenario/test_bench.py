@@ -1,4 +1,5 @@
 """ancalagon bench: figures right to the digit, engines that fail meanwhile, and nothing left behind."""
+import contextlib
 import glob
 import json
 import os
@@ -142,6 +143,36 @@ class Figures(Bench):
         self.assertEqual(argv[argv.index("--threads") + 1], "3")
         self.assertEqual(argv[argv.index("--cache-ram") + 1], "0")
         self.assertTrue(argv[argv.index("--host") + 1].endswith(".sock"), argv)
+
+
+class Progress(Bench):
+    def test_on_a_terminal(self):
+        """What goes on, and how long it will take, on one line that is gone at the end."""
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        self.world.fake("a", first_ms=150, interval_ms=15, **EXACT)
+        process = subprocess.Popen(
+            [binary("ancalagon"), "bench", "a", "--prompt", "64", "--predict", "16", "--depth",
+             "0", "--config", self.world.config], env=self.world.environment(TERM="xterm"),
+            cwd=self.world.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=slave)
+        os.close(slave)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while piece := os.read(master, 65536):
+                seen += piece
+        out, _ = process.communicate(timeout=scaled(30))
+        self.assertEqual(process.returncode, 0)
+        text = seen.decode()
+        for wanted in ("a: loading", "a: warming up", "a: reading 64 tokens, run 1 of 3",
+                       "a: writing after 64, run 3 of 3", " of about ",
+                       "1 length x 3 runs: about"):
+            self.assertIn(wanted, text)
+        self.assertTrue(text.endswith("\r\033[K"), repr(text[-80:]))
+        self.assertNotIn(b"\033", out)
+
+    def test_elsewhere(self):
+        self.world.fake("a", **EXACT)
+        self.assertNotIn("\033", self.bench("a", *SMALL).stderr)
 
 
 class Versus(Bench):
