@@ -34,8 +34,3 @@ struct bench_run {
 // Fills run->bench. EXIT_DONE, EXIT_INTERRUPTED, or EXIT_FAILED with the reason told; what was
 // measured until then is there.
 int bench_measure(struct bench_run *run);
-
-// bench_room.c: a running server with a model loaded would falsify the figures. EXIT_DONE when
-// there is none, or none any more (options->unload); else the reason is told.
-int bench_make_room(const struct bench_options *options);
-void bench_warn_if_loaded(const struct bench_options *options); // by a request, meanwhile

@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "bench_run.h"
+#include "beside.h"
 #include "cli.h"
 #include "format/json.h"
 
@@ -254,12 +255,12 @@ static int run_bench(struct bench_run *run) {
     bench_machine(&run->bench);
     if (run->options.last)
         return show_last(run);
-    int status = bench_make_room(&run->options);
+    int status = beside_make_room(run->options.config, run->options.unload);
     if (status != EXIT_DONE)
         return status;
     status = finish(run, bench_measure(run));
     if (status == EXIT_DONE)
-        bench_warn_if_loaded(&run->options);
+        beside_warn(run->options.config);
     return status;
 }
 

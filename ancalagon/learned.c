@@ -4,7 +4,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "event/work.h"
 #include "format/json.h"
+#include "memory_store.h"
 #include "server.h"
 
 enum { MAX_FILE = 1 << 20 };
@@ -42,4 +44,40 @@ void learned_save(struct server *server) {
     buf_fini(&text);
     mem_free(folder);
     mem_free(path);
+    if (server->memory_writes > 0) // a thread's work that ends with us
+        memory_store_touch(server->memory);
+    if (!memory_store_save(server->memory, &err))
+        log_warn("learned.save error=\"%s\"", err.text);
+}
+
+struct writing {
+    struct server *server;
+    struct buf text;
+    struct err err;
+};
+
+static void writing_run(void *arg) {
+    struct writing *writing = arg;
+    memory_store_write(&writing->text, &writing->err);
+}
+
+static void writing_end(void *arg) {
+    struct writing *writing = arg;
+    writing->server->memory_writes--;
+    if (writing->err.code != ERR_NONE)
+        log_warn("learned.write error=\"%s\"", writing->err.text);
+    buf_fini(&writing->text);
+    mem_free(writing);
+}
+
+static const struct work_ops writing_ops = {writing_run, writing_end, writing_end};
+
+void learned_write(struct server *server) {
+    struct writing *writing = mem_alloc(sizeof *writing);
+    writing->server = server;
+    server->memory_writes++;
+    if (!memory_store_text(server->memory, &writing->text))
+        writing_end(writing);
+    else if (!work_start(server->loop, &writing_ops, writing, &writing->err))
+        writing_end(writing);
 }

@@ -13,14 +13,18 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "log_ring.h"
+#include "memory_watch.h"
 #include "metrics.h"
+#include "planner.h"
 #include "scheduler.h"
+#include "speculation.h"
 #include "watchdog.h"
 
 #include <sys/queue.h>
 
 struct engine;
 struct launch_context;
+struct memory_store;
 struct request;
 struct waiter;
 
@@ -31,8 +35,13 @@ struct service {
     struct server *server;
     const struct preset *preset; // in server->config; replaced on reload
     struct lane *lane;
-    struct engine *engine;    // NULL when off
-    struct decision decision; // made last: what it runs with, when loaded
+    struct engine *engine; // NULL when off
+    struct planner *planner;
+    struct intent restart;    // after a reload, until it is known whether the new settings fit
+    struct decision decision; // what it runs with, when loaded
+    struct memory_watch memory;
+    struct timer learn; // a moment after it is ready: what it printed has been read
+    struct speculation speculation;
     struct log_ring *log;
     struct metrics metrics;
     struct watchdog watchdog;
@@ -57,6 +66,8 @@ struct server {
     struct http_server *front;   // the public port
     struct http_server *control; // the unix socket
     struct launch_context *launch;
+    struct memory_store *memory; // what engines took
+    unsigned memory_writes;      // of it, under way
     struct service_list services;
     struct scheduler **groups;
     size_t group_count;
@@ -66,6 +77,7 @@ struct server {
     char listen[128];             // as shown: "127.0.0.1:1234"
     uint64_t next_id, requests;
     int64_t started_ms;
+    int64_t engine_ended_ms; // when one of our engines last did
     bool stopping;
 };
 
@@ -88,8 +100,10 @@ struct service *service_create(struct server *server, const struct preset *prese
                                struct scheduler *group);
 void service_configure(struct service *service, const struct preset *preset); // after a reload
 void service_destroy(struct service *service); // off and without requests
-bool service_can_start(struct service *service, struct err *err);
-void service_start(struct service *service); // effects of the scheduler
+void service_start(struct service *service);   // effects of the scheduler
+// It has been decided; `why` not NULL: against it.
+void service_begin(struct service *service, const struct decision *decision, const struct err *why);
+void service_restart(struct service *service); // its preset reads differently now
 void service_stop(struct service *service);
 void service_kill(struct service *service, const struct err *why);
 struct http_peer *service_peer(struct service *service); // NULL unless loaded

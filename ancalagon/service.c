@@ -3,22 +3,25 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine.h"
-#include "preset_launch.h"
+#include "learned.h"
+#include "planner.h"
 #include "server.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum {
     LOG_LINES = 2000,
     LOG_BYTES = 512 * 1024,
     WATCH_EVERY_MS = 250,
+    LEARN_MS = 200,
 };
 
 static void on_watch(void *arg);
+static void on_learn(void *arg);
 
 void service_configure(struct service *service, const struct preset *preset) {
     service->preset = preset;
+    planner_forget(service->planner);
     lane_set_idle_off(service->lane, preset->idle_off_ms);
     lane_set_limit(service->lane, preset->parallel > 0 ? (unsigned)preset->parallel : 0);
 }
@@ -29,8 +32,10 @@ struct service *service_create(struct server *server, const struct preset *prese
     service->server = server;
     service->log = log_ring_create(LOG_LINES, LOG_BYTES);
     service->lane = lane_create(group, preset->name, service);
+    service->planner = planner_create(service);
     service_configure(service, preset);
     timer_init(&service->watch, server->loop, on_watch, service);
+    timer_init(&service->learn, server->loop, on_learn, service);
     TAILQ_INIT(&service->requests);
     TAILQ_INSERT_TAIL(&server->services, service, link);
     return service;
@@ -38,6 +43,9 @@ struct service *service_create(struct server *server, const struct preset *prese
 
 void service_destroy(struct service *service) {
     timer_stop(&service->watch);
+    timer_stop(&service->learn);
+    planner_withdraw(&service->restart);
+    planner_destroy(service->planner);
     engine_destroy(service->engine);
     lane_destroy(service->lane);
     log_ring_destroy(service->log);
@@ -79,16 +87,21 @@ static void on_ready(struct engine *engine, unsigned slots, void *arg) {
     log_info("engine.ready preset=%s pid=%d ms=%lld slots=%u", service->preset->name,
              service_pid(service), (long long)took, slots);
     watchdog_reset(&service->watchdog, now);
+    speculation_begin(service);
     timer_start(&service->watch, WATCH_EVERY_MS);
+    timer_start(&service->learn, LEARN_MS);
     scheduler_ready(service->lane, slots, now);
     server_tick(service->server);
 }
 
-static void on_exit(struct engine *engine, const struct err *why, void *arg) {
+static void on_end(struct engine *engine, const struct err *why, void *arg) {
     struct service *service = arg;
     struct err text = *why;
     enum lane_state state = lane_state(service->lane);
     timer_stop(&service->watch);
+    timer_stop(&service->learn);
+    memory_watch_ended(&service->memory, service->server->memory, &service->decision);
+    learned_write(service->server);
     if (state == LANE_READY) {
         scheduler_condemn(service->lane);
         proxy_retry_unseen(service);
@@ -104,6 +117,7 @@ static void on_exit(struct engine *engine, const struct err *why, void *arg) {
     service->engine = NULL;
     engine_destroy(engine);
     int64_t now = loop_now_ms();
+    service->server->engine_ended_ms = now;
     if (state == LANE_READY)
         scheduler_died(service->lane, &text, now);
     else if (state == LANE_LOADING)
@@ -116,9 +130,20 @@ static void on_exit(struct engine *engine, const struct err *why, void *arg) {
 static void on_line(const char *line, void *arg) {
     struct service *service = arg;
     log_ring_add(service->log, line);
+    memory_watch_line(&service->memory, line);
     // llama-server reports each batch of a prompt: the only sign of life of a long prefill.
     if (strstr(line, "prompt processing"))
         service_progress(service);
+}
+
+static void on_learn(void *arg) {
+    struct service *service = arg;
+    char text[160];
+    if (memory_watch_loaded(&service->memory, service->server->memory, service->preset,
+                            &service->decision, text, sizeof text))
+        log_warn("plan.differs preset=%s why=\"%s\"", service->preset->name, text);
+    learned_write(service->server);
+    server_changed(service->server);
 }
 
 static void on_probe(struct engine *engine, bool moved, void *arg) {
@@ -129,68 +154,7 @@ static void on_probe(struct engine *engine, bool moved, void *arg) {
         watchdog_probe_answered(&service->watchdog);
 }
 
-static const struct engine_ops engine_ops = {on_ready, on_exit, on_line, on_probe};
-
-static bool settings_fit(const struct preset *preset, const struct dialect *dialect,
-                         struct err *err) {
-    struct launch launch;
-    bool ok =
-        preset_launch_try(preset, dialect, &launch) || preset_launch_error(&launch.problems, err);
-    launch_fini(&launch);
-    return ok;
-}
-
-// What engines of other groups hold, and the host memory that this group's engine gives back.
-static void add_part(struct plan_part *to, const struct plan_part *from) {
-    to->weights += from->weights;
-    to->kv += from->kv;
-    to->state += from->state;
-    to->compute += from->compute;
-    to->overhead += from->overhead;
-}
-
-static uint64_t look_around(const struct service *service, struct plan *others) {
-    const struct service *other;
-    uint64_t returning = 0;
-    *others = (struct plan){0};
-    TAILQ_FOREACH (other, &service->server->services, link) {
-        const struct plan *plan = &other->decision.plan;
-        if (!other->engine || other == service || !other->decision.planned)
-            continue;
-        if (strcmp(other->preset->group, service->preset->group) == 0) {
-            returning += plan->host.kv + plan->host.state + plan->host.compute;
-            continue;
-        }
-        others->devices = plan->devices > others->devices ? plan->devices : others->devices;
-        for (size_t i = 0; i < plan->devices; i++)
-            add_part(&others->device[i], &plan->device[i]);
-    }
-    return returning;
-}
-
-static bool decide(struct service *service, struct err *err) {
-    const struct preset *preset = service->preset;
-    struct plan others;
-    if (access(preset->model, R_OK) != 0)
-        return err_errno(err, "cannot read the model %s", preset->model);
-    uint64_t returning = look_around(service, &others);
-    return decision_make(service->server->config, preset, &others, returning, &service->decision,
-                         err) &&
-           settings_fit(preset, service->decision.dialect, err);
-}
-
-// What is known to fail is refused before anything else is unloaded for it.
-bool service_can_start(struct service *service, struct err *err) {
-    const struct preset *preset = service->preset;
-    if (decide(service, err))
-        return true;
-    err_context(err, "preset %s could not start", preset->name);
-    log_warn("engine.refused preset=%s why=\"%s\"", preset->name, err->text);
-    service->metrics.load_failures++;
-    lane_set_error(service->lane, err);
-    server_changed(service->server);
-    return false;
-}
+static const struct engine_ops engine_ops = {on_ready, on_end, on_line, on_probe};
 
 static void log_plan(const struct service *service) {
     const struct plan *plan = &service->decision.plan;
@@ -201,30 +165,54 @@ static void log_plan(const struct service *service) {
                  (double)plan_total(&plan->host) / mib);
 }
 
-void service_start(struct service *service) {
+void service_start(struct service *service) { planner_start(service->planner); }
+
+void service_begin(struct service *service, const struct decision *decision,
+                   const struct err *why) {
     struct server *server = service->server;
-    struct err err = {0};
-    // Decided again: the preset may have been reloaded, and a restart was not asked for anew.
-    bool ok = decide(service, &err);
-    if (ok) {
+    struct err err = why ? *why : (struct err){0};
+    if (!why) {
+        service->decision = *decision;
+        memory_watch_begin(&service->memory, server->memory, service->preset, &service->decision);
         log_plan(service);
         service->engine = engine_start(server->launch, service->preset, &service->decision,
                                        server->config->stop_grace_ms, &engine_ops, service, &err);
     }
     if (service->engine) {
         log_info("engine.start preset=%s pid=%d", service->preset->name, service_pid(service));
+        server_changed(server);
         return;
     }
     service->metrics.load_failures++;
     err_context(&err, "preset %s could not start", service->preset->name);
     log_warn("engine.start preset=%s why=\"%s\"", service->preset->name, err.text);
     scheduler_failed(service->lane, &err, loop_now_ms());
+    server_tick(server);
+}
+
+// What runs goes on when its new settings would not.
+static void on_restart_decided(void *arg, const struct err *why) {
+    struct service *service = arg;
+    if (!why)
+        scheduler_restart(service->lane, loop_now_ms());
+    server_tick(service->server);
+}
+
+void service_restart(struct service *service) {
+    planner_withdraw(&service->restart);
+    if (lane_state(service->lane) == LANE_READY)
+        planner_check(service->planner, &service->restart, on_restart_decided, service);
+    else
+        scheduler_restart(service->lane, loop_now_ms());
 }
 
 void service_stop(struct service *service) {
     log_info("engine.stop preset=%s pid=%d", service->preset->name, service_pid(service));
     timer_stop(&service->watch);
-    engine_stop(service->engine);
+    if (planner_cancel(service->planner))
+        scheduler_stopped(service->lane, loop_now_ms());
+    else
+        engine_stop(service->engine);
 }
 
 void service_kill(struct service *service, const struct err *why) {
@@ -257,6 +245,7 @@ static void on_watch(void *arg) {
     struct service *service = arg;
     int64_t now = loop_now_ms();
     timer_start(&service->watch, WATCH_EVERY_MS);
+    speculation_tick(service);
     if (!proxy_waits_for_engine(service)) {
         watchdog_reset(&service->watchdog, now); // it owes nothing: silence is fine
         return;

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "engine/diagnose.h"
 #include "preset_launch.h"
+#include "survey.h"
 #include "trial_private.h"
 
 #include <stdio.h>
@@ -184,22 +185,18 @@ static bool lay_over(struct trial *trial, struct err *err) {
 
 static bool can_start(const struct trial *trial, struct err *err) {
     struct launch launch;
-    bool ok = preset_launch_try(&trial->preset, trial->decision.dialect, &launch) ||
-              preset_launch_error(&launch.problems, err);
+    bool ok =
+        preset_launch_try(&trial->preset, trial->decision.dialect, &trial->decision, &launch) ||
+        preset_launch_error(&launch.problems, err);
     launch_fini(&launch);
     return ok;
 }
 
 static bool start(struct trial *trial, struct err *err) {
     struct trial_session *session = trial->session;
-    struct plan nobody = {0};
     struct trial_result *result = trial->result;
-    bool decided =
-        decision_make(session->config, &trial->preset, &nobody, 0, &trial->decision, err);
-    if (!decided) {
-        bool memory = trial->decision.plan.reason[0] || strstr(err->text, "does not fit") ||
-                      strstr(err->text, "host memory");
-        result->outcome = memory ? TRIAL_NO_MEMORY : TRIAL_REFUSED;
+    if (!survey_decide(session->config, &trial->preset, false, NULL, NULL, &trial->decision, err)) {
+        result->outcome = err->code == ERR_LIMIT ? TRIAL_NO_MEMORY : TRIAL_REFUSED;
         return false;
     }
     const struct dialect *dialect = trial->decision.dialect;

@@ -1,11 +1,13 @@
-#include "bench_run.h"
+#include "beside.h"
+
 #include "cli.h"
 #include "control_client.h"
 #include "format/json.h"
+#include "preset.h"
 
 #include <stdio.h>
 
-enum { ANSWER_MS = 5000, UNLOAD_MS = 120000, GROUPS_MAX = 16 };
+enum { CONTROL_TIMEOUT_MS = 120 * 1000, UNLOADS_MAX = 16 };
 
 static bool is_loaded(const json_t *status, char *name, size_t size) {
     size_t i;
@@ -24,7 +26,7 @@ static int look(struct control *control, char *name, size_t size) {
     struct control_reply reply;
     struct err err;
     *name = '\0';
-    if (!control_ask(control, "GET", "/status", NULL, ANSWER_MS, &reply, &err))
+    if (!control_ask(control, "GET", "/status", NULL, 5000, &reply, &err))
         return cli_fail_control(&err);
     is_loaded(reply.json, name, size);
     control_reply_fini(&reply);
@@ -35,7 +37,7 @@ static int unload(struct control *control, const char *name) {
     struct control_reply reply;
     struct err err;
     fprintf(stderr, "unloading %s\n", name);
-    if (!control_ask(control, "POST", "/off", "{}", UNLOAD_MS, &reply, &err))
+    if (!control_ask(control, "POST", "/off", "{}", CONTROL_TIMEOUT_MS, &reply, &err))
         return cli_fail_control(&err);
     int status = reply.status < 400 ? EXIT_DONE
                                     : cli_fail(EXIT_FAILED, "cannot unload %s: %s", name,
@@ -44,15 +46,14 @@ static int unload(struct control *control, const char *name) {
     return status;
 }
 
-// Nothing else may hold the GPU while we measure. EXIT_DONE: nothing does.
-int bench_make_room(const struct bench_options *options) {
+int beside_make_room(const char *config, bool may_unload) {
     struct err err;
     char name[PRESET_NAME_MAX + 1];
-    struct control *control = control_open(options->config, &err);
+    struct control *control = control_open(config, &err);
     if (!control)
         return err.code == ERR_NOTFOUND ? EXIT_DONE : cli_fail_control(&err);
     int status = look(control, name, sizeof name);
-    for (unsigned i = 0; status == EXIT_DONE && *name && options->unload && i < GROUPS_MAX; i++) {
+    for (unsigned i = 0; status == EXIT_DONE && *name && may_unload && i < UNLOADS_MAX; i++) {
         status = unload(control, name); // one group at a time
         if (status == EXIT_DONE)
             status = look(control, name, sizeof name);
@@ -66,10 +67,10 @@ int bench_make_room(const struct bench_options *options) {
     return status;
 }
 
-void bench_warn_if_loaded(const struct bench_options *options) {
+void beside_warn(const char *config) {
     struct err err;
     char name[PRESET_NAME_MAX + 1];
-    struct control *control = control_open(options->config, &err);
+    struct control *control = control_open(config, &err);
     if (control && look(control, name, sizeof name) == EXIT_DONE && *name)
         fprintf(stderr,
                 "beware: a request made the server load %s meanwhile; the figures may be "
