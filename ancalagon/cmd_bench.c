@@ -210,7 +210,8 @@ static int finish(struct bench_run *run, int status) {
         mem_free(last);
         return status;
     }
-    if (status != EXIT_DONE)
+    bench->complete = status == EXIT_DONE;
+    if (!bench->complete)
         fputs("incomplete: what was measured until then\n", stderr);
     print(options, bench);
     for (size_t s = 0; s < bench->side_count; s++) {
@@ -232,6 +233,8 @@ static int show_last(const struct bench_run *run) {
     struct bench *bench = mem_alloc(sizeof *bench);
     *bench = run->bench;
     bench->side_count = 1;
+    bench->load = 0; // that of now says nothing
+    bench->complete = true;
     for (size_t i = 0; i < count; i++) {
         bench->sides[0] = kept[i];
         if (i > 0 && !run->options.json)

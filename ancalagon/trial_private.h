@@ -18,6 +18,7 @@ struct trial_session {
     struct launch_context *launch;
     struct trial_watch *watch;
     struct signal_watch signals[3];
+    size_t signal_count;
     unsigned signals_seen;
     struct trial *current; // NULL between trials
 };
@@ -50,6 +51,7 @@ struct trial {
     int64_t started_ms, run_started_ms;
     int64_t run_ms[TRIAL_POINTS_MAX]; // what the last run of a point took; 0: none yet
     double warm_prefill, warm_decode; // tokens per ms
+    bool is_warm;
     bool stopping;
 };
 

@@ -4,8 +4,6 @@
 #include "format/json.h"
 #include "trial_private.h"
 
-#include <string.h>
-
 enum {
     WARM_PROMPT = 256,
     WARM_PREDICT = 16,
@@ -100,11 +98,9 @@ static unsigned longest_prompt(const struct trial *trial) {
 }
 
 static void ask_tokens(struct trial *trial) {
-    size_t length;
     char *text = trial_prompt_ask(&trial->prompt, longest_prompt(trial));
-    length = strlen(text);
     buf_clear(&trial->ask.body);
-    buf_add(&trial->ask.body, text, length);
+    buf_adds(&trial->ask.body, text);
     mem_free(text);
     ask(trial, STEP_TOKENS, "POST /tokenize", false);
 }
@@ -189,6 +185,7 @@ void trial_take_points(struct trial *trial) {
 
 static void learn_warmup(struct trial *trial, const struct trial_timings *t) {
     struct err err;
+    trial->is_warm = true;
     if (t->prompt_ms > 0)
         trial->warm_prefill = t->prompt_n / t->prompt_ms;
     if (t->predicted_ms > 0 && t->predicted_n > 1)
@@ -238,7 +235,7 @@ static void learn_tokens(struct trial *trial, const json_t *answer) {
     struct err err;
     if (!trial_prompt_learn(&trial->prompt, answer, longest_prompt(trial), &err))
         trial_fail_and_stop(trial, &err);
-    else if (trial->warm_prefill > 0)
+    else if (trial->is_warm)
         run_next(trial);
     else
         ask_warmup(trial);

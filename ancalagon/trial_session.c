@@ -42,10 +42,15 @@ static void on_signal(int signal, void *arg) {
         trial_interrupt(session->current);
 }
 
+// Those that whoever started us has not switched off (nohup, a shell's background jobs).
 static void watch_signals(struct trial_session *session) {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < 3; i++)
-        signal_watch_start(&session->signals[i], session->loop, numbers[i], on_signal, session);
+    for (size_t i = 0; i < 3; i++) {
+        struct sigaction now;
+        if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+            signal_watch_start(&session->signals[session->signal_count++], session->loop,
+                               numbers[i], on_signal, session);
+    }
 }
 
 struct trial_session *trial_session_create(const struct config *config, struct err *err) {
@@ -77,9 +82,8 @@ void trial_session_destroy(struct trial_session *session) {
         return;
     trial_watch_destroy(session->watch);
     launch_context_destroy(session->launch);
-    if (session->loop)
-        for (size_t i = 0; i < 3; i++)
-            signal_watch_stop(&session->signals[i]);
+    for (size_t i = 0; i < session->signal_count; i++)
+        signal_watch_stop(&session->signals[i]);
     loop_destroy(session->loop);
     rmdir(session->runtime_dir);
     mem_free(session->runtime_dir);

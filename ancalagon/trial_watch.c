@@ -10,9 +10,9 @@
 
 enum {
     SAMPLE_EVERY_MS = 100,
-    DRIVERS_MS = 3000,    // for drivers to load, before the first trial goes on without
-    // Drivers tell utilisation and power of up to the last second. Samples of a phase's first moments
-    // are dropped, those until it has settled count only where there are no others.
+    DRIVERS_MS = 3000, // for drivers to load, before the first trial goes on without
+    // Drivers tell utilisation and power of up to the last second. Samples of a phase's first
+    // moments are dropped, those until it has settled count only where there are no others.
     DROP_US = 250000,
     SETTLE_US = 1000000,
     MEMBERS_US = 1000000, // between looks for new processes of the engine
@@ -112,7 +112,7 @@ static void account(struct trial_watch *watch, int64_t now_us) {
     if (watch->since_us > 0) {
         int64_t took_us = now_us - watch->since_us;
         phase->us += took_us;
-        if (cpu_ms >= 0 && watch->cpu_ms >= 0) {
+        if (watch->cpu_ms >= 0 && cpu_ms >= watch->cpu_ms) {
             phase->cpu_ms += cpu_ms - watch->cpu_ms;
             phase->cpu_us += took_us;
         }
@@ -214,7 +214,10 @@ void trial_watch_report(struct trial_watch *watch, const struct dialect *dialect
         *device = (struct trial_device){.total_bytes = before->info[i].total_bytes,
                                         .temperature_c = watch->hottest[i]};
         snprintf(device->name, sizeof device->name, "%s", before->info[i].name);
-        if (used != GPU_UNKNOWN && watch->peak_used[i] > used)
+        if (used == GPU_UNKNOWN)
+            continue;
+        device->others_bytes = used;
+        if (watch->peak_used[i] > used)
             device->memory_bytes = watch->peak_used[i] - used;
     }
     if (count)

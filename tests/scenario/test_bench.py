@@ -73,6 +73,7 @@ class Figures(Bench):
         self.assertIn("11434", side["engine_version"])
         self.assertGreater(side["peak_rss_bytes"], 0)
         self.assertIsNone(found["ratio"])
+        self.assertTrue(found["complete"])
 
     def test_spread(self):
         """Each run is a tenth slower than the one before; the warm-up, run 0, does not count."""
@@ -299,6 +300,31 @@ class Interrupted(Bench):
                 self.world.assert_nothing_left()
         self.assertEqual(glob.glob(self.world.path("state", "ancalagon", "bench.json")), [],
                          "half a measurement is not kept")
+
+    def test_json(self):
+        self.world.fake("a", interval_ms=20, **EXACT)
+        process = self.start_bench("a", "--json", "--prompt", "64", "--predict", "16", "--depth",
+                                   "0", "--repeat", "32")
+        self.wait_tokens(2 * 4 + 16 + 16 + 4)
+        process.send_signal(signal.SIGINT)
+        status, out, _ = self.end_bench(process)
+        self.assertEqual(status, 130)
+        self.assertFalse(json.loads(out)["complete"])
+
+    def test_switched_off(self):
+        """Under nohup a hangup is nothing."""
+        self.world.fake("a", interval_ms=20, **EXACT)
+        process = subprocess.Popen(
+            ["nohup", binary("ancalagon"), "bench", "a", "--prompt", "64", "--predict", "16",
+             "--depth", "0", "--config", self.world.config], env=self.world.environment(),
+            cwd=self.world.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        self.wait_tokens(2 * 4 + 16 + 4)
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=scaled(30))
+        self.assertEqual(process.returncode, 0)
+        self.assertIn(b"500 tok/s (500..500)", out)
 
     def test_while_loading(self):
         self.world.fake("a", load_ms=20000)

@@ -46,6 +46,7 @@ static void fill(struct bench_side *side, const char *name, double speed, double
     side->devices[0] = (struct trial_device){.name = "NVIDIA GeForce RTX 4070 Ti SUPER",
                                              .engine_name = "CUDA0",
                                              .memory_bytes = 14540ull << 20,
+                                             .others_bytes = 63ull << 20,
                                              .total_bytes = 16376ull << 20,
                                              .temperature_c = 71};
 }
@@ -96,6 +97,9 @@ static void test_two(void **state) {
     struct bench *bench = make_bench(2);
     bench->sides[1].decode.power_w = bench->sides[1].prefill.power_w = NAN;
     bench->sides[1].points[0].draft_n = 200;
+    bench->sides[1].points[0].cached_n = 9;
+    bench->sides[1].devices[0].others_bytes = 412ull << 20;
+    bench->load = 7;
     bench->sides[1].points[0].draft_accepted = 150;
     expect(bench_print, bench,
            "A  coder: coder.gguf, 11434\n"
@@ -113,8 +117,13 @@ static void test_two(void **state) {
            "GPU utilisation       30.0 % decode, 98.0 % prefill   96.0 % decode, 98.0 % prefill\n"
            "GPU power             67.0 W decode, 280 W prefill    - decode, - prefill\n"
            "CPU cores in use      1.04 decode, 1.50 prefill       1.04 decode, 1.50 prefill\n"
-           "GPU memory CUDA0      14.2 GiB of 16.0 GiB            14.2 GiB of 16.0 GiB\n"
-           "host memory (RSS)     3.0 GiB                         3.0 GiB\n");
+           "GPU memory CUDA0      14.2 GiB of 16.0 GiB            14.2 GiB of 16.0 GiB (others 412 "
+           "MiB)\n"
+           "host memory (RSS)     3.0 GiB                         3.0 GiB\n\n"
+           "beware: 9 tokens of a prompt came from a cache; prefill figures of qwen36 may be too "
+           "good\n\n"
+           "beware: other programs kept this machine busy (load 7.0 on 12 cores); figures may be "
+           "too low\n");
     mem_free(bench);
 }
 
@@ -197,6 +206,7 @@ static void test_watch(void **state) {
     assert_string_equal(result->devices[0].engine_name, "CUDA1");
     assert_true(result->devices[1].memory_bytes == 12500ull << 20);
     assert_true(result->devices[0].memory_bytes == 0);
+    assert_true(result->devices[1].others_bytes == 2000ull << 20);
     assert_true(result->devices[1].temperature_c == 71);
     // The other card idles at 36 % and 101 W.
     assert_true(result->decode.utilisation == (50 + 36) / 2.0);
