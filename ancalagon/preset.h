@@ -24,7 +24,7 @@ struct preset {
     char *engine_path; // absolute; may not exist (then the config has a warning)
     char *model;       // absolute; may not exist (then the config has a warning)
     bool is_default;
-    bool plan; // reckon its memory before it is started
+    bool plan;           // reckon its memory before it is started
     bool is_scanned;     // found in a models folder, not written in the file
     unsigned line;       // of its [section]; 0 when scanned
     int64_t idle_off_ms; // 0: never

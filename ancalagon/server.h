@@ -31,7 +31,7 @@ struct service {
     struct server *server;
     const struct preset *preset; // in server->config; replaced on reload
     struct lane *lane;
-    struct engine *engine; // NULL when off
+    struct engine *engine;    // NULL when off
     struct decision decision; // made last: what it runs with, when loaded
     struct log_ring *log;
     struct metrics metrics;

@@ -74,7 +74,7 @@ struct plan {
     uint32_t ctx_slot;         // tokens that one slot can hold
     uint32_t ctx_total;        // tokens, after the engine's rounding
     uint32_t layers_offloaded; // repeating layers on devices
-    int64_t spare_bytes; // on the fullest device or the host; negative: that much too little
+    int64_t spare_bytes;       // on the fullest device or the host; negative: that much too little
     bool fits;
     char reason[320]; // why not; "" when it fits
 };

@@ -29,7 +29,7 @@ struct tune {
 
 // Not worth a trial: this much of the objective. Moves on several axes at once are harder to learn
 // from, so each further axis must promise more.
-static const double STOP_WORTH = 0.0015, PER_AXIS = 0.75;
+static const double STOP_WORTH = 0.0004, PER_AXIS = 0.75, ANCHOR_WORTH = 0.008;
 
 double tune_objective(const struct tune_options *options, double decode, double prefill) {
     double d = options ? options->decode_weight : 0, p = options ? options->prefill_weight : 0;
@@ -279,8 +279,11 @@ static void propose(struct tune *tune, size_t cell, size_t best) {
 
 static double worth(const struct tune *tune, size_t cell, size_t best) {
     unsigned seen = times_seen(tune, cell);
+    if (seen > 1 && drift(tune) <= 0.05)
+        return 0;
     if (seen > 0)
-        return seen < 2 || drift(tune) > 0.05 ? tune_model_worth(tune->model, cell, true) : 0;
+        return tune_model_worth(tune->model, cell, true) +
+               (cell == tune->anchor && seen == 1 && tune->runs >= 4 ? ANCHOR_WORTH : 0);
     unsigned axes = differs(&tune->cells[cell], &tune->cells[best]);
     if (axes > 3)
         return 0;

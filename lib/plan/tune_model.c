@@ -55,7 +55,7 @@ static const struct {
     double room, rate, prior;
 } CLIFF[CLIFFS] = {{0, 0, 0.8},          {100, 0.0015, 0.03}, {100, 0.006, 0.03}, {300, 0.0015, 0.04},
                    {300, 0.006, 0.04},   {800, 0.0015, 0.03}, {800, 0.006, 0.03}};
-static const double DISTURBED = 0.02, DRIFTS = 0.04, WILD = 0.2; // prior odds
+static const double DISTURBED = 0.05, DRIFTS = 0.04, WILD = 0.2; // prior odds
 static const double DISTURBANCE = 0.25, DRIFT = 0.05; // relative
 static const double TOGETHER[TUNE_OUTPUTS] = {0.02, 0.03}; // effects that only a pair of axes has
 
@@ -106,13 +106,20 @@ static double threads_cov(const struct tune_model *model, int output, double a, 
            (smooth + 0.15 * 0.15 * doubled(model, a) * doubled(model, b) + full);
 }
 
+// A batch costs something before its first token: small ones lose much, large ones little.
+static double ubatch_gain(const struct tune_model *model, double tokens) {
+    double half = model->space->hints.cpu_only ? 60 : 400, from = value(model, TUNE_UBATCH, 0);
+    return log(1 + half / from) - log(1 + half / tokens);
+}
+
 static double ubatch_cov(const struct tune_model *model, int output, double a, double b) {
     double from = value(model, TUNE_UBATCH, 0), x = octaves(a, from), y = octaves(b, from);
     if (output == TUNE_DECODE)
         return 0.012 * 0.012 * x * y + 0.025 * 0.025 * bell(x - y, 1.5);
-    double slope = model->space->hints.cpu_only ? 0.05 : 0.2;
-    double bend = model->space->hints.cpu_only ? 0.12 : 0.3;
-    return slope * slope * x * y + bend * bend * bell(x - y, 1.6);
+    double slope = model->space->hints.cpu_only ? 0.04 : 0.08;
+    double bend = model->space->hints.cpu_only ? 0.08 : 0.15;
+    return 0.7 * 0.7 * ubatch_gain(model, a) * ubatch_gain(model, b) + slope * slope * x * y +
+           bend * bend * bell(x - y, 1.6);
 }
 
 // Effects of a kind that all values but the present one share, and of each value alone.
@@ -205,8 +212,8 @@ static double axis_bias(const struct tune_model *model, int output, int axis, si
     const struct tune_hints *hints = &model->space->hints;
     if (axis == TUNE_THREADS)
         return (output == TUNE_PREFILL && !hints->cpu_only ? 0.1 : 1) * threads_bias(model, i);
-    if (axis == TUNE_UBATCH && output == TUNE_PREFILL && !hints->cpu_only)
-        return 0.1 * octaves(value(model, axis, i), value(model, axis, 0));
+    if (axis == TUNE_UBATCH && output == TUNE_PREFILL)
+        return ubatch_gain(model, value(model, axis, i));
     if (axis == TUNE_KV && output == TUNE_DECODE && hints->gpu_bytes > 0)
         return -log((hints->gpu_bytes + hints->kv_bytes[i]) /
                     (hints->gpu_bytes + hints->kv_bytes[0]));

@@ -1,0 +1,134 @@
+#define _GNU_SOURCE
+#include "telemetry/sampler.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+enum { STALE_MS = 1000, STOP_MS = 500 };
+
+struct sampler {
+    pthread_t thread;
+    char *nvml, *sysfs; // the thread's
+    int every_ms;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    // protected by lock
+    bool stop;
+    struct gpu_sample latest;
+    int64_t latest_ms;
+};
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static struct timespec in_ms(int64_t ms) {
+    int64_t at = now_ms() + ms;
+    return (struct timespec){at / 1000, at % 1000 * 1000000};
+}
+
+static void take(struct gpus *gpus, struct gpu_sample *out) {
+    out->number++;
+    out->count = gpus_count(gpus);
+    for (size_t i = 0; i < out->count; i++) {
+        out->info[i] = *gpus_info(gpus, i);
+        gpus_read(gpus, i, &out->reading[i]);
+    }
+}
+
+static void *run(void *arg) {
+    struct sampler *sampler = arg;
+    struct gpu_sample sample = {0};
+    struct gpus *gpus = gpus_open(
+        &(struct gpu_roots){.nvml = sampler->nvml, .sysfs = sampler->sysfs});
+    pthread_mutex_lock(&sampler->lock);
+    while (!sampler->stop) {
+        pthread_mutex_unlock(&sampler->lock);
+        take(gpus, &sample); // without the lock: it may never return
+        pthread_mutex_lock(&sampler->lock);
+        sampler->latest = sample;
+        sampler->latest_ms = now_ms();
+        pthread_cond_broadcast(&sampler->changed);
+        struct timespec until = in_ms(sampler->every_ms);
+        while (!sampler->stop && pthread_cond_timedwait(&sampler->changed, &sampler->lock,
+                                                        &until) != ETIMEDOUT)
+            ;
+    }
+    pthread_mutex_unlock(&sampler->lock);
+    gpus_close(gpus);
+    return NULL;
+}
+
+static void destroy(struct sampler *sampler) {
+    pthread_cond_destroy(&sampler->changed);
+    pthread_mutex_destroy(&sampler->lock);
+    mem_free(sampler->nvml);
+    mem_free(sampler->sysfs);
+    mem_free(sampler);
+}
+
+struct sampler *sampler_start(const struct gpu_roots *roots, int every_ms) {
+    struct sampler *sampler = mem_alloc(sizeof *sampler);
+    pthread_condattr_t monotonic;
+    sampler->nvml = mem_strdup(roots ? roots->nvml : NULL);
+    sampler->sysfs = mem_strdup(roots ? roots->sysfs : NULL);
+    sampler->every_ms = every_ms;
+    pthread_mutex_init(&sampler->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&sampler->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    // Signals are the loop's: none may be delivered to this thread.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    bool ok = pthread_create(&sampler->thread, NULL, run, sampler) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!ok) {
+        destroy(sampler);
+        return NULL;
+    }
+    return sampler;
+}
+
+bool sampler_latest(struct sampler *sampler, struct gpu_sample *out) {
+    pthread_mutex_lock(&sampler->lock);
+    int64_t age = now_ms() - sampler->latest_ms;
+    bool ok = sampler->latest.number > 0 && age < STALE_MS + sampler->every_ms;
+    if (ok)
+        *out = sampler->latest;
+    pthread_mutex_unlock(&sampler->lock);
+    return ok;
+}
+
+bool sampler_wait(struct sampler *sampler, int timeout_ms) {
+    struct timespec until = in_ms(timeout_ms);
+    pthread_mutex_lock(&sampler->lock);
+    while (sampler->latest.number == 0 &&
+           pthread_cond_timedwait(&sampler->changed, &sampler->lock, &until) != ETIMEDOUT)
+        ;
+    bool ok = sampler->latest.number > 0;
+    pthread_mutex_unlock(&sampler->lock);
+    return ok;
+}
+
+void sampler_stop(struct sampler *sampler) {
+    if (!sampler)
+        return;
+    pthread_mutex_lock(&sampler->lock);
+    sampler->stop = true;
+    pthread_cond_broadcast(&sampler->changed);
+    pthread_mutex_unlock(&sampler->lock);
+    struct timespec until = in_ms(STOP_MS);
+    if (pthread_clockjoin_np(sampler->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        destroy(sampler);
+    else
+        pthread_detach(sampler->thread); // it keeps what it holds
+}
