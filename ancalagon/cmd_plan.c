@@ -5,7 +5,9 @@
 #include "cli.h"
 #include "config.h"
 #include "format/json.h"
+#include "machine_args.h"
 #include "preset_plan.h"
+#include "reader.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,8 +25,8 @@ static const char help[] =
     "Weights + KV cache + compute buffers, from the file's header, before anything is started.\n"
     "  ancalagon plan model.gguf                         what fits this machine best\n"
     "  ancalagon plan model.gguf --device cuda:16G       ... another one\n"
-    "  ancalagon plan coder --ctx 128K --kv q8_0         a preset, with changes\n"
-    "KIND: cuda rocm vulkan metal rpc cpu; SIZE: 16G, 12282M. Several --device: in order.\n\n"
+    "  ancalagon plan coder --ctx 128K --kv q8_0         a preset, with changes\n" MACHINE_ARGS_HELP
+    "\n"
     "Exit: 0 it fits, 1 it does not, 2 usage or a file that cannot be planned, 3 config error.\n";
 
 #define MIB (1024.0 * 1024.0)
@@ -32,8 +34,7 @@ static const char help[] =
 struct request {
     struct cli cli;
     const char *target, *ctx, *kv, *ncmoe, *draft, *mmproj, *spec;
-    struct plan_machine machine;
-    bool devices_told, ram_told;
+    struct machine_args machine;
     // What the command line fixes over the preset or the engine's defaults.
     struct {
         uint32_t parallel, batch, ubatch, ngl, draft_n;
@@ -62,34 +63,6 @@ static bool take_number(const char *option, const char *text, int64_t max, uint3
         return true;
     }
     return refuse("%s needs a number from 1 to %lld", option, (long long)max);
-}
-
-static bool take_device(struct request *r, const char *text) {
-    char kind[16];
-    const char *colon = text ? strchr(text, ':') : NULL;
-    size_t length = text ? (colon ? (size_t)(colon - text) : strlen(text)) : 0;
-    r->devices_told = true;
-    if (length == 0 || length >= sizeof kind)
-        return refuse("--device needs KIND[:SIZE], such as cuda:16G");
-    memcpy(kind, text, length);
-    kind[length] = '\0';
-    enum plan_kind parsed;
-    if (!plan_kind_parse(kind, &parsed))
-        return refuse("\"%s\" is no device kind: cuda, rocm, vulkan, metal, rpc or cpu", kind);
-    if (parsed == PLAN_CPU) // everything in host memory; a size is the memory's
-        return !colon || plan_parse_size(colon + 1, &r->machine.ram_bytes) ||
-               refuse("\"%s\" is no size; write 32G or 32768M", colon + 1);
-    if (r->machine.devices == PLAN_DEVICES_MAX)
-        return refuse("at most %d devices", PLAN_DEVICES_MAX);
-    struct plan_device *device = &r->machine.device[r->machine.devices];
-    *device = (struct plan_device){
-        .kind = parsed, .capacity_bytes = PLAN_UNKNOWN, .overhead_bytes = PLAN_UNKNOWN};
-    snprintf(device->name, sizeof device->name, "%s%zu", kind, r->machine.devices);
-    r->machine.devices++;
-    if (colon && !plan_parse_size(colon + 1, &device->capacity_bytes))
-        return refuse("\"%s\" is no size; write 16G or 16376M", colon + 1);
-    device->nominal = colon != NULL;
-    return true;
 }
 
 static bool take_split(struct request *r, const char *text) {
@@ -136,8 +109,6 @@ static int take_option(struct request *r, char **argv) {
         *options[i].text = value;
         return 2;
     }
-    if (strcmp(name, "--device") == 0)
-        return take_device(r, value) ? 2 : -1;
     if (strcmp(name, "--split") == 0)
         return take_split(r, value) ? 2 : -1;
     if (strcmp(name, "--ngl") == 0) {
@@ -151,12 +122,6 @@ static int take_option(struct request *r, char **argv) {
         if (n >= 0)
             r->set.ngl = (uint32_t)n;
         return 2;
-    }
-    if (strcmp(name, "--ram") == 0) {
-        r->ram_told = true;
-        if (value && plan_parse_size(value, &r->machine.ram_bytes))
-            return 2;
-        return refuse("--ram needs a size, such as 32G") ? 2 : -1;
     }
     if (strcmp(name, "--engine") == 0) {
         const char *digits = value && value[0] == 'b' ? value + 1 : value;
@@ -179,11 +144,14 @@ static int take_option(struct request *r, char **argv) {
 
 // Takes our options out of argv; what is left goes to cli_parse.
 static int parse(struct request *r, int argc, char **argv) {
-    *r = (struct request){.machine.ram_bytes = PLAN_UNKNOWN, .set.unified = -1};
+    *r = (struct request){.set.unified = -1};
+    machine_args_init(&r->machine);
     char **rest = mem_alloc((size_t)(argc + 1) * sizeof *rest);
     int count = 0, taken = 1;
     for (int i = 0; i < argc && taken >= 0; i += taken ? taken : 1) {
-        taken = i == 0 ? 0 : take_option(r, argv + i);
+        taken = i == 0 ? 0 : machine_args_take(&r->machine, argv + i);
+        if (i > 0 && taken == 0)
+            taken = take_option(r, argv + i);
         if (taken == 0)
             rest[count++] = argv[i];
     }
@@ -293,20 +261,13 @@ static bool open_extra(struct subject *subject, const char *draft, const char *m
 // The default engine's devices, or the preset's engine's.
 static void find_machine(const struct request *r, const struct subject *subject,
                          struct plan_machine *out) {
-    *out = r->machine;
-    if (!r->devices_told) {
-        const char *engine = subject->preset ? subject->preset->engine_path : NULL;
-        char *cached = engine ? NULL : path_cache("engine/bin/llama-server");
-        struct err err = {0};
-        const struct dialect *dialect = dialect_probe(engine ? engine : cached, &err);
-        uint64_t ram = out->ram_bytes;
-        preset_plan_machine(dialect, out);
-        if (r->ram_told)
-            out->ram_bytes = ram;
-        mem_free(cached);
-    } else if (!r->ram_told && out->ram_bytes == PLAN_UNKNOWN && out->devices == 0) {
-        out->ram_bytes = plan_ram_available();
-    }
+    const char *engine = subject->preset ? subject->preset->engine_path : NULL;
+    char *cached = engine ? NULL : path_cache("engine/bin/llama-server");
+    struct err err = {0};
+    const struct dialect *dialect =
+        r->machine.devices_told ? NULL : dialect_probe(engine ? engine : cached, &err);
+    machine_args_resolve(&r->machine, dialect, out);
+    mem_free(cached);
 }
 
 static int find_subject(const struct request *r, struct subject *subject) {
@@ -371,26 +332,8 @@ static void add_note(void *arg, bool is_error, const char *text) {
 static void note_reader(const struct model *model, struct outcome *outcome) {
     const char *type = NULL;
     char text[240];
-    switch (model_family(model, &type)) {
-    case GGUF_TYPE_MAINLINE: return;
-    case GGUF_TYPE_TQ3:
-        snprintf(text, sizeof text,
-                 "%s tensors: only the fork turbo-tan/llama.cpp-tq3 reads them; build it and name "
-                 "it with engine = in the preset",
-                 type);
-        break;
-    case GGUF_TYPE_IK:
-        snprintf(text, sizeof text,
-                 "%s tensors: only ikawrakow/ik_llama.cpp reads them; build it and name it with "
-                 "engine = in the preset",
-                 type ? type : "ik_llama.cpp");
-        break;
-    default:
-        snprintf(text, sizeof text,
-                 "tensor types that llama.cpp does not know: it needs the fork that made them "
-                 "(sizes are taken from the file)");
-    }
-    add_note(outcome, false, text);
+    if (reader_note(model_family(model, &type), type, text, sizeof text))
+        add_note(outcome, false, text);
     if (!model->known)
         add_note(outcome, false, "an architecture we do not know: compute is an upper estimate");
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "preset_plan.h"
+#include "reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,35 +45,18 @@ static void decide_type(struct decision *out, const char *flag, const struct ggu
 
 // ---- which build ----
 
-static bool reads(const struct dialect *dialect, enum gguf_type_family family) {
-    switch (family) {
-    case GGUF_TYPE_MAINLINE: return true;
-    case GGUF_TYPE_TQ3: return dialect->family == DIALECT_TQ3;
-    case GGUF_TYPE_IK: return dialect->family == DIALECT_IK;
-    case GGUF_TYPE_UNKNOWN: // a newer mainline may have learnt it
-        return dialect->family != DIALECT_MAINLINE || dialect->build > 11434;
-    }
-    return true;
-}
-
-static const char *fork_of(enum gguf_type_family family) {
-    return family == GGUF_TYPE_TQ3  ? "turbo-tan/llama.cpp-tq3"
-           : family == GGUF_TYPE_IK ? "ikawrakow/ik_llama.cpp"
-                                    : "the fork that made the file";
-}
-
 // The preset's own engine; when it names none and cannot read the file, one of the other presets'.
 static bool choose_engine(const struct config *config, const struct preset *preset,
                           const struct model *model, struct decision *out, struct err *err) {
     const char *type = NULL;
     enum gguf_type_family family = model_family(model, &type);
-    if (reads(out->dialect, family))
+    if (reader_can(out->dialect, family))
         return true;
     bool named = strcmp(preset->engine, "default") != 0;
     for (size_t i = 0; !named && i < config->presets_count; i++) {
         struct err ignored;
         const struct dialect *other = dialect_probe(config->presets[i].engine_path, &ignored);
-        if (other && reads(other, family)) {
+        if (other && reader_can(other, family)) {
             out->dialect = other;
             return true;
         }
@@ -81,7 +65,7 @@ static bool choose_engine(const struct config *config, const struct preset *pres
         err, ERR_INVALID,
         "%s has %s tensors, which this build of llama-server does not read: it needs %s; "
         "build it and set engine = in the preset",
-        model->path, type ? type : "unknown", fork_of(family));
+        model->path, type ? type : "unknown", gguf_type_engine(family));
 }
 
 // ---- what fits ----

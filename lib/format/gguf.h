@@ -17,20 +17,25 @@
 enum {
     GGUF_DIMS_MAX = 4,
     GGUF_SPLITS_MAX = 1024,
-    GGUF_TENSORS_MAX = 1 << 20,
-    GGUF_KEYS_MAX = 1 << 16,
-    GGUF_NAME_MAX = 256,       // tensor names; longer ones are an error
-    GGUF_TEXT_KEPT = 1 << 20,  // longer values are skipped, gguf_text gives an empty span
-    GGUF_ARRAY_KEPT = 1 << 14, // larger arrays are counted but stay in the file: gguf_strings
+    GGUF_TENSORS_MAX = 1 << 17, // of all splits together
+    GGUF_KEYS_MAX = 1 << 12,
+    GGUF_KEY_MAX = 1 << 12,     // length of a key; longer ones are an error
+    GGUF_NAME_MAX = 256,        // ... of a tensor's name
+    GGUF_TEXT_KEPT = 1 << 20,   // longer values are skipped, gguf_text gives an empty span
+    GGUF_ARRAY_KEPT = 1 << 14,  // larger arrays are counted but stay in the file: gguf_list_open
+    GGUF_KEPT_MAX = 16 << 20,   // all values together; what comes after is skipped, too
+    GGUF_HEADER_MAX = 512 << 20, // a longer one was made to keep its reader busy
 };
 
 // A tensor's size comes from its type's table; for a type we do not know, from the distance to the
-// next tensor (at most one alignment too much).
+// next tensor (at most one alignment too much). Numbers that forks use differently are told apart
+// by that distance as well.
 struct gguf_tensor {
     const char *name;           // terminated
     uint64_t ne[GGUF_DIMS_MAX]; // elements, innermost first; unused dimensions are 1
     uint32_t dims;
-    uint32_t type;   // as in the file: enum gguf_type, or unknown
+    uint32_t type; // as in the file
+    const struct gguf_type_info *info; // NULL: unknown
     uint32_t file;   // which split holds it, 0-based
     uint64_t offset; // bytes from the start of that file's data section
     uint64_t bytes;
@@ -82,11 +87,14 @@ bool gguf_array(const struct gguf *gguf, const char *key, enum gguf_value_type *
                 uint64_t *count);
 bool gguf_array_uint(const struct gguf *gguf, const char *key, uint64_t index, uint64_t *out);
 
-// Reads a string array again from the file, in order (vocabularies). `text` is valid during the
-// call; returning false stops early. False on a read error or when the key holds no strings.
-bool gguf_strings(const struct gguf *gguf, const char *key,
-                  bool (*each)(void *arg, uint64_t index, struct span text), void *arg,
-                  struct err *err);
+// Reads a list of strings again from the file, in order (vocabularies), without holding it. NULL:
+// the key holds no strings, or the file is gone.
+struct gguf_list;
+struct gguf_list *gguf_list_open(const struct gguf *gguf, const char *key, struct err *err);
+// `text` is valid until the next call; what is longer than 64 KB is cut. False at the end, or on an
+// error (err then has a code).
+bool gguf_list_next(struct gguf_list *list, struct span *text, struct err *err);
+void gguf_list_close(struct gguf_list *list); // NULL is fine
 
 // Every key in file order, for listings.
 size_t gguf_keys(const struct gguf *gguf);

@@ -1,6 +1,7 @@
-// Tensor types: how many bytes a row takes. Numbers as in ggml.h (mainline); the private ranges of
-// ik_llama.cpp (133...158, row-interleaved forms at +200) and of the TurboQuant forks (43...47) are
-// known by name, since a file that uses them needs that engine.
+// Tensor types: how many bytes a row takes, and which engine reads it. Numbers as in ggml.h
+// (mainline); the private ranges of ik_llama.cpp (133...158, row-interleaved forms 200 higher) and
+// of the TurboQuant forks (31...37, 43...48) are known as well, since a file that uses them needs
+// that engine. Forks number differently, so one id may stand for several types.
 #pragma once
 
 #include <stdbool.h>
@@ -11,6 +12,8 @@ enum gguf_type_family {
     GGUF_TYPE_MAINLINE,
     GGUF_TYPE_IK,      // ikawrakow/ik_llama.cpp
     GGUF_TYPE_TQ3,     // turbo-tan/llama.cpp-tq3
+    GGUF_TYPE_TURBO,   // other TurboQuant forks: TheTom/llama-cpp-turboquant and its descendants
+    GGUF_TYPE_OLD,     // llama.cpp until 2024: repacked forms that were removed
     GGUF_TYPE_UNKNOWN, // sized from offsets only
 };
 
@@ -33,7 +36,12 @@ enum gguf_type_id { // those that code asks for by name
 
 const struct gguf_type_info *gguf_type_info(uint32_t id);       // NULL when not in the table
 const struct gguf_type_info *gguf_type_named(const char *name); // case folded, "q4_0"; or NULL
-// Whose type it is, as far as numbers tell; names of interleaved forms are not in the table.
-enum gguf_type_family gguf_type_family(uint32_t id);
+// All types in order of their numbers, the likelier meaning of a number first. NULL: the first one,
+// and NULL is returned after the last.
+const struct gguf_type_info *gguf_type_next(const struct gguf_type_info *type);
+// The number alone does not tell the type: another engine means something else by it.
+bool gguf_type_ambiguous(uint32_t id);
+// Who reads it, for people: "llama.cpp", "turbo-tan/llama.cpp-tq3".
+const char *gguf_type_engine(enum gguf_type_family family);
 // Bytes of one row of `elements`; 0 when they are no whole number of blocks.
 uint64_t gguf_row_bytes(const struct gguf_type_info *type, uint64_t elements);

@@ -469,15 +469,20 @@ uint64_t model_weights_bytes(const struct model *model) {
 }
 
 enum gguf_type_family model_family(const struct model *model, const char **type_name) {
+    enum gguf_type_family family = GGUF_TYPE_MAINLINE;
     for (size_t i = 0; i < model->tensor_count; i++) {
-        const struct gguf_type_info *info = gguf_type_info(model->tensors[i].gguf->type);
-        if (!info || info->family != GGUF_TYPE_MAINLINE) {
+        const struct gguf_type_info *info = model->tensors[i].gguf->info;
+        if (info && info->family != GGUF_TYPE_MAINLINE) {
             if (type_name)
-                *type_name = info ? info->name : NULL;
-            return info ? info->family : GGUF_TYPE_UNKNOWN;
+                *type_name = info->name;
+            return info->family;
         }
+        if (!info)
+            family = GGUF_TYPE_UNKNOWN; // unless another tensor tells whose it is
     }
-    return GGUF_TYPE_MAINLINE;
+    if (family == GGUF_TYPE_UNKNOWN && type_name)
+        *type_name = NULL;
+    return family;
 }
 
 // general.file_type (llama.h, enum llama_ftype).
@@ -493,16 +498,19 @@ static const char *const FILE_TYPES[] = {
 
 // The type that holds most bytes of the large tensors.
 static const char *commonest_type(const struct model *model) {
-    uint64_t bytes[256] = {0};
-    uint32_t best = 0;
+    enum { TYPES = 512 };
+    uint64_t bytes[TYPES] = {0}, most = 0;
+    const char *name = "unknown";
     for (size_t i = 0; i < model->tensor_count; i++) {
-        uint32_t type = model->tensors[i].gguf->type & 255;
-        bytes[type] += model->tensors[i].gguf->bytes;
-        if (bytes[type] > bytes[best])
-            best = type;
+        const struct gguf_tensor *tensor = model->tensors[i].gguf;
+        uint64_t *sum = &bytes[tensor->type % TYPES];
+        *sum += tensor->bytes;
+        if (*sum > most) {
+            most = *sum;
+            name = tensor->info ? tensor->info->name : "unknown";
+        }
     }
-    const struct gguf_type_info *info = gguf_type_info(best);
-    return info ? info->name : "unknown";
+    return name;
 }
 
 const char *model_quantisation(const struct model *model) {

@@ -49,7 +49,7 @@ void place_layers(const struct model *model, const struct plan_settings *setting
 
 // CUDA pads rows of quantised matrices to whole blocks of 512 (MATRIX_ROW_PADDING).
 static uint64_t padded(const struct gguf_tensor *tensor, enum plan_kind kind) {
-    const struct gguf_type_info *type = gguf_type_info(tensor->type);
+    const struct gguf_type_info *type = tensor->info;
     uint64_t bytes = tensor->bytes;
     bool matrix_cores = kind == PLAN_CUDA || kind == PLAN_ROCM;
     if (matrix_cores && type && type->block > 1 && tensor->ne[0] % 512 != 0)

@@ -376,7 +376,7 @@ class Failing(Real):
         self.fails("text", "model file", "GGUF")
 
     def test_truncated(self):
-        self.fails("cut", "model file", "download")
+        self.fails("cut", "cut.gguf", "download", undisturbed=True)
 
     def test_missing(self):
         self.fails("gone", "gone.gguf", undisturbed=True)
