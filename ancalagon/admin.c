@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "format/json.h"
+#include "planner.h"
 #include "server.h"
 #include "status.h"
 
@@ -25,6 +26,7 @@ struct waiter {
     struct http_exchange *exchange;
     enum wait_kind kind;
     struct service *service;  // switch, off, logs
+    struct intent intent;     // of a switch, until it is known whether it can be had
     uint64_t loads, failures; // of the service when the switch was asked for
     int64_t since_ms;
     struct log_watch watch;
@@ -53,6 +55,7 @@ static void reply_unknown(struct http_exchange *exchange, const char *name) {
 static void waiter_end(struct waiter *waiter) {
     if (waiter->kind == WAIT_LOGS)
         log_ring_unwatch(waiter->service->log, &waiter->watch);
+    planner_withdraw(&waiter->intent);
     if (waiter->service)
         waiter->service->watched--;
     TAILQ_REMOVE(&waiter->server->waiters, waiter, link);
@@ -82,6 +85,8 @@ static struct waiter *waiter_begin(struct server *server, struct http_exchange *
 // True when the switch has ended, one way or the other, and was answered.
 static bool settle_switch(struct waiter *waiter) {
     struct lane *lane = waiter->service->lane;
+    if (waiter->intent.planner)
+        return false;
     // It may have been ready and made room again already for requests that waited longer.
     if (lane_state(lane) == LANE_READY || waiter->service->metrics.loads > waiter->loads) {
         reply_json(waiter->exchange, 200,
@@ -207,6 +212,22 @@ static json_t *body_json(struct http_exchange *exchange) {
     return json_parse(body.data, body.length, 8, 0, NULL);
 }
 
+static void on_decided(void *arg, const struct err *why) {
+    struct waiter *waiter = arg;
+    struct service *service = waiter->service;
+    if (why) {
+        reply_error(waiter->exchange, 422, why->text);
+        waiter_end(waiter);
+        return;
+    }
+    waiter->loads = service->metrics.loads;
+    waiter->failures = service->metrics.load_failures;
+    scheduler_demand(service->lane, loop_now_ms());
+    server_tick(service->server);
+    if (settle_switch(waiter))
+        waiter_end(waiter);
+}
+
 static void post_switch(struct server *server, struct http_exchange *exchange) {
     json_t *body = body_json(exchange);
     const char *name = json_get_text(body, "preset", "");
@@ -218,17 +239,9 @@ static void post_switch(struct server *server, struct http_exchange *exchange) {
     json_decref(body);
     if (!service)
         return;
-    struct err err;
-    if (lane_state(service->lane) == LANE_OFF && !service_can_start(service, &err)) {
-        reply_error(exchange, 422, err.text);
-        return;
-    }
     log_info("control.switch preset=%s", service->preset->name);
     struct waiter *waiter = waiter_begin(server, exchange, WAIT_SWITCH, service);
-    scheduler_demand(service->lane, loop_now_ms());
-    server_tick(server);
-    if (settle_switch(waiter))
-        waiter_end(waiter);
+    planner_ask(service->planner, &waiter->intent, on_decided, waiter);
 }
 
 static void post_off(struct server *server, struct http_exchange *exchange) {

@@ -1,6 +1,6 @@
-// What `ancalagon bench` measured: a preset with one engine build, or two of them side by side, each
-// put together from one or several trials (trial.h); as a table, as Markdown, as JSON, and kept in
-// the state folder.
+// What `ancalagon bench` measured: a preset with one engine build, or two of them side by side,
+// each put together from one or several trials (trial.h); as a table, as Markdown, as JSON, and
+// kept in the state folder.
 #pragma once
 
 #include "base/buf.h"

@@ -63,13 +63,12 @@ json_t *bench_side_json(const struct bench_side *side) {
         json_array_append_new(points, point_json(&side->points[p]));
     for (size_t d = 0; d < side->device_count; d++)
         json_array_append_new(devices, device_json(&side->devices[d]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "preset",
-                     side->preset, "model", side->model, "engine", side->engine_path,
-                     "engine_version", side->engine_version, "measured_at",
-                     (json_int_t)side->measured_at, "load_ms", series_json(&side->load_ms),
-                     "points", points, "prefill", load_json(&side->prefill), "decode",
-                     load_json(&side->decode), "peak_rss_bytes",
-                     bytes_or_null(side->peak_rss_bytes), "devices", devices);
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "preset", side->preset, "model",
+        side->model, "engine", side->engine_path, "engine_version", side->engine_version,
+        "measured_at", (json_int_t)side->measured_at, "load_ms", series_json(&side->load_ms),
+        "points", points, "prefill", load_json(&side->prefill), "decode", load_json(&side->decode),
+        "peak_rss_bytes", bytes_or_null(side->peak_rss_bytes), "devices", devices);
 }
 
 static json_t *ratio_json(const struct bench *bench) {
@@ -83,12 +82,11 @@ static json_t *ratio_json(const struct bench *bench) {
             continue;
         bench_ratio(&one->prefill_tok_s, &other->prefill_tok_s, &prefill);
         bench_ratio(&one->decode_tok_s, &other->decode_tok_s, &decode);
-        json_array_append_new(points, json_pack("{s:I, s:I, s:o, s:o}", "prompt_tokens",
-                                                (json_int_t)one->point.prompt_tokens,
-                                                "predict_tokens",
-                                                (json_int_t)one->point.predict_tokens, "prefill",
-                                                series_json(&prefill), "decode",
-                                                series_json(&decode)));
+        json_array_append_new(points,
+                              json_pack("{s:I, s:I, s:o, s:o}", "prompt_tokens",
+                                        (json_int_t)one->point.prompt_tokens, "predict_tokens",
+                                        (json_int_t)one->point.predict_tokens, "prefill",
+                                        series_json(&prefill), "decode", series_json(&decode)));
     }
     return json_pack("{s:o, s:o}", "load", series_json(&load), "points", points);
 }
@@ -145,10 +143,9 @@ static void load_read(const json_t *json, struct trial_load *out) {
 }
 
 static void device_read(const json_t *json, struct trial_device *out) {
-    *out = (struct trial_device){
-        .memory_bytes = (uint64_t)json_get_int(json, "memory_bytes", 0),
-        .total_bytes = (uint64_t)json_get_int(json, "total_bytes", 0),
-        .temperature_c = real_of(json, "temperature_c")};
+    *out = (struct trial_device){.memory_bytes = (uint64_t)json_get_int(json, "memory_bytes", 0),
+                                 .total_bytes = (uint64_t)json_get_int(json, "total_bytes", 0),
+                                 .temperature_c = real_of(json, "temperature_c")};
     snprintf(out->name, sizeof out->name, "%s", json_get_text(json, "name", ""));
     snprintf(out->engine_name, sizeof out->engine_name, "%s",
              json_get_text(json, "engine_name", ""));

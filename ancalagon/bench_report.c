@@ -289,8 +289,8 @@ void bench_print_markdown(const struct bench *bench, struct buf *out) {
     buf_printf(out, "| preset | model | engine | %s | power | %s | load |",
                gpu ? "GPU in decode" : "CPU in decode", gpu ? "VRAM" : "RSS");
     for (size_t p = 0; p < count; p++)
-        buf_printf(out, " prefill of %u, tok/s | decode after %u, tok/s |",
-                   points[p].prompt_tokens, points[p].prompt_tokens);
+        buf_printf(out, " prefill of %u, tok/s | decode after %u, tok/s |", points[p].prompt_tokens,
+                   points[p].prompt_tokens);
     buf_adds(out, "\n|---|---|---|---|---|---|---|");
     for (size_t p = 0; p < count; p++)
         buf_adds(out, "---|---|");

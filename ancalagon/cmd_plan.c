@@ -258,15 +258,18 @@ static bool open_extra(struct subject *subject, const char *draft, const char *m
     return true;
 }
 
-// The default engine's devices, or the preset's engine's.
+// The devices that the default engine sees, or the preset's.
 static void find_machine(const struct request *r, const struct subject *subject,
                          struct plan_machine *out) {
-    const char *engine = subject->preset ? subject->preset->engine_path : NULL;
-    char *cached = engine ? NULL : path_cache("engine/bin/llama-server");
-    struct err err = {0};
-    const struct dialect *dialect =
-        r->machine.devices_told ? NULL : dialect_probe(engine ? engine : cached, &err);
-    machine_args_resolve(&r->machine, dialect, out);
+    const struct preset *preset = subject->preset;
+    char *cached = preset ? NULL : path_cache("engine/bin/llama-server");
+    struct dialect_devices listed = {0};
+    struct err ignored;
+    if (!r->machine.devices_told)
+        dialect_devices_now(preset ? preset->engine_path : cached,
+                            preset ? preset_get(preset, "rpc") : NULL, &listed, &ignored);
+    machine_args_resolve(&r->machine, &listed, out);
+    dialect_devices_fini(&listed);
     mem_free(cached);
 }
 
@@ -338,16 +341,6 @@ static void note_reader(const struct model *model, struct outcome *outcome) {
         add_note(outcome, false, "an architecture we do not know: compute is an upper estimate");
 }
 
-// As the engine's flags spell it.
-static const char *lower(const struct gguf_type_info *type, char name[16]) {
-    size_t i = 0;
-    for (; type->name[i] && i < 15; i++)
-        name[i] = type->name[i] >= 'A' && type->name[i] <= 'Z' ? (char)(type->name[i] + 32)
-                                                               : type->name[i];
-    name[i] = '\0';
-    return name;
-}
-
 static json_t *mib(uint64_t bytes) {
     return bytes == PLAN_UNKNOWN
                ? json_null()
@@ -375,7 +368,8 @@ static json_t *settings_json(const struct fit *fit, const struct plan_settings *
                                   : s->ngl > all             ? all
                                                              : s->ngl),
                      "n_cpu_moe", (json_int_t)(s->ncmoe == UINT32_MAX ? all - 1 : s->ncmoe), "kv_k",
-                     lower(s->k, k), "kv_v", lower(s->v, v), "flash_attn", (int)s->flash_attention);
+                     plan_type_flag(s->k, k), "kv_v", plan_type_flag(s->v, v), "flash_attn",
+                     (int)s->flash_attention);
 }
 
 static json_t *proposals_json(const struct fit *fit, const struct outcome *outcome) {
@@ -438,8 +432,8 @@ static void print_settings(const struct fit *fit, const struct plan *plan) {
     if (s->parallel > 1)
         printf(s->unified ? ", shared by %u slots" : ", in %u slots", s->parallel);
     char k[16], v[16];
-    printf(", KV cache %s%s%s", lower(s->k, k), s->k == s->v ? "" : " / ",
-           s->k == s->v ? "" : lower(s->v, v));
+    printf(", KV cache %s%s%s", plan_type_flag(s->k, k), s->k == s->v ? "" : " / ",
+           s->k == s->v ? "" : plan_type_flag(s->v, v));
     if (fit->machine->devices && s->ncmoe)
         printf(", experts of %u layers on the CPU", s->ncmoe);
     if (fit->machine->devices)
@@ -452,7 +446,7 @@ static void print_section(const struct fit *fit, const struct fit_proposal *p) {
     struct err err = {0};
     char *path = path_absolute(fit->model->path, &err), type[16];
     printf("\nFor presets.ini:\n[mymodel]\nmodel = %s\nctx = %u\nkv = %s\nparallel = %u\n",
-           path ? path : fit->model->path, p->plan.ctx_total, lower(p->settings.k, type),
+           path ? path : fit->model->path, p->plan.ctx_total, plan_type_flag(p->settings.k, type),
            p->settings.parallel);
     if (fit->machine->devices)
         printf("gpu-layers = %u\n", p->settings.ngl > all ? all : p->settings.ngl);
@@ -475,8 +469,8 @@ static void print_proposals(const struct fit *fit, const struct outcome *outcome
                                                    : all - p->settings.ngl;
         double device = p->plan.devices ? (double)plan_total(&p->plan.device[0]) / MIB : 0;
         printf("%s %9u  %-5s %6u %10.0f  %s\n", i ? " " : "*", p->plan.ctx_total,
-               lower(p->settings.k, type), fit->machine->devices ? cpu : fit->model->layers, device,
-               p->words);
+               plan_type_flag(p->settings.k, type),
+               fit->machine->devices ? cpu : fit->model->layers, device, p->words);
     }
     print_section(fit, &outcome->proposals[0]);
 }

@@ -17,7 +17,7 @@ static void check_preset(struct config *config, const struct preset *preset) {
     if (!dialect)
         return; // told by config_load already
     struct launch launch;
-    preset_launch_try(preset, dialect, &launch);
+    preset_launch_try(preset, dialect, NULL, &launch);
     for (size_t i = 0; i < launch.problems.count; i++) {
         const struct problem *problem = &launch.problems.items[i];
         config_problem(config, problem->is_error ? CONFIG_ERROR : CONFIG_WARNING,

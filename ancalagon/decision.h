@@ -1,10 +1,15 @@
 // What a preset comes to on this machine, decided before anything is stopped for it: which engine
 // build runs it, the settings that it left open (ctx = max, n-cpu-moe = auto, kv = auto), where the
-// layers go, and whether all that fits. See lib/plan for the arithmetic.
+// layers go, and whether all that fits. See lib/plan for the arithmetic. Nothing here blocks.
+//
+// Settings that the user wrote are refused only when they cannot work: a plan that is wrong by a
+// little must not keep a preset from starting that ran yesterday. What is left open is chosen with
+// room to spare.
 #pragma once
 
 #include "config.h"
 #include "engine/dialect.h"
+#include "model_files.h"
 #include "plan/plan.h"
 
 enum { DECISION_SETTINGS_MAX = 8 };
@@ -21,12 +26,29 @@ struct decision {
     struct plan_machine machine;
 };
 
-// `others`: what engines of other groups hold meanwhile, by the same devices; `returning`: host
-// memory (bytes, not of mapped files) that the engine to be stopped gives back. False when it
-// cannot run: err says why, with numbers, and what would.
-bool decision_make(const struct config *config, const struct preset *preset,
-                   const struct plan *others, uint64_t returning, struct decision *out,
-                   struct err *err);
+// Which build runs it: the preset's; when it names none and the default one cannot read the file,
+// that of another preset. NULL when none can.
+const struct dialect *decision_engine(const struct config *config, const struct preset *preset,
+                                      const struct model_files *files, struct err *err);
+
+// What it may use: the devices as they will be once this group's engine is gone, in the engine's
+// order, and memory that is not of mapped files (ram_bytes).
+struct decision_asked {
+    const struct preset *preset;
+    const struct dialect *dialect;
+    const struct model_files *files;
+    struct plan_machine machine;
+    uint64_t swap_bytes;
+};
+
+// False when it cannot run: err says why, with numbers, and what would; ERR_LIMIT: for want of
+// memory. `note` is told what is
+// worth knowing although it runs; it may be NULL.
+bool decision_make(const struct decision_asked *asked, void (*note)(void *arg, const char *text),
+                   void *arg, struct decision *out, struct err *err);
+
+// The paths that a preset's files have, for model_files_read.
+void decision_paths(const struct preset *preset, const char *paths[MODEL_FILES]);
 
 // The decided value of a flag, else the preset's; NULL when neither says. Words that leave a
 // setting open ("max", "auto") are no values.

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -430,4 +431,14 @@ int64_t engine_cpu_ms(const struct engine *engine) {
         return -1;
     long ticks = sysconf(_SC_CLK_TCK);
     return (int64_t)(user + system) * 1000 / (ticks > 0 ? ticks : 100);
+}
+
+uint64_t engine_anonymous_bytes(const struct engine *engine) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)engine_pid(engine));
+    char *text = path_read_file(path, 64 * 1024, NULL, NULL);
+    const char *line = text ? strstr(text, "\nRssAnon:") : NULL;
+    unsigned long long kib = line ? strtoull(line + strlen("\nRssAnon:"), NULL, 10) : 0;
+    mem_free(text);
+    return (uint64_t)kib << 10;
 }

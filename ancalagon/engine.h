@@ -39,4 +39,6 @@ void engine_probe(struct engine *engine); // one at a time; asks /slots, else /h
 pid_t engine_pid(const struct engine *engine);
 struct http_peer *engine_peer(struct engine *engine);
 const char *engine_auth(const struct engine *engine); // header line with its key, or ""
-int64_t engine_cpu_ms(const struct engine *engine);   // CPU time used so far; -1 = unknown
+uint64_t
+engine_anonymous_bytes(const struct engine *engine); // what its end gives back; 0 = unknown
+int64_t engine_cpu_ms(const struct engine *engine);  // CPU time used so far; -1 = unknown

@@ -61,13 +61,21 @@ static struct service *choose_service(struct server *server, struct http_exchang
                     NULL, 0);
         return NULL;
     }
-    struct err err;
-    if (lane_state(service->lane) == LANE_OFF && !service_can_start(service, &err)) {
-        service->metrics.refused++;
-        reply_error(server, exchange, route->protocol, 503, err.text, NULL, 0);
-        return NULL;
-    }
     return service;
+}
+
+// What is known to fail is refused before anything else is unloaded for it.
+static void on_decided(void *arg, const struct err *why) {
+    struct request *request = arg;
+    struct service *service = request->service;
+    struct server *server = service->server;
+    if (why) {
+        service->metrics.refused++;
+        request_fail(request, 503, why, 0);
+        return;
+    }
+    scheduler_enqueue(service->lane, &request->ticket, request->arrived_ms); // may end it
+    server_tick(server);
 }
 
 static void open_request(struct service *service, struct http_exchange *exchange,
@@ -78,8 +86,7 @@ static void open_request(struct service *service, struct http_exchange *exchange
     if (stream)
         timer_start(&request->timer, server->config->ping_after_ms);
     server_changed(server);
-    scheduler_enqueue(service->lane, &request->ticket, request->arrived_ms); // may end it
-    server_tick(server);
+    planner_ask(service->planner, &request->intent, on_decided, request); // may end it
 }
 
 static void proxy_request(struct server *server, struct http_exchange *exchange,

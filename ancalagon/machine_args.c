@@ -55,11 +55,11 @@ int machine_args_take(struct machine_args *args, char **argv) {
     return REFUSE("--ram needs a size, such as 32G");
 }
 
-void machine_args_resolve(const struct machine_args *args, const struct dialect *dialect,
+void machine_args_resolve(const struct machine_args *args, const struct dialect_devices *listed,
                           struct plan_machine *out) {
     *out = args->machine;
     if (!args->devices_told) {
-        preset_plan_machine(dialect, out);
+        preset_plan_machine(listed, out);
         if (args->ram_told)
             out->ram_bytes = args->machine.ram_bytes;
     } else if (!args->ram_told && out->devices == 0) {

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-struct dialect;
+struct dialect_devices;
 
 struct machine_args {
     struct plan_machine machine; // what was named, devices in order
@@ -21,7 +21,7 @@ void machine_args_init(struct machine_args *args);
 // of these, -1 on a mistake that was told on stderr.
 int machine_args_take(struct machine_args *args, char **argv);
 
-// The machine that was named; what was not said is this one's, seen by the engine build `dialect`
-// (NULL: no devices).
-void machine_args_resolve(const struct machine_args *args, const struct dialect *dialect,
+// The machine that was named; what was not said is this one's, with the devices that an engine
+// build listed (NULL: none).
+void machine_args_resolve(const struct machine_args *args, const struct dialect_devices *listed,
                           struct plan_machine *out);

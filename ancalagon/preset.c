@@ -14,7 +14,7 @@ const char *preset_get(const struct preset *preset, const char *flag) {
 // Flags are unique within a preset, so equal counts and every one found means equal sets.
 bool preset_same_engine(const struct preset *a, const struct preset *b) {
     if (strcmp(a->engine_path, b->engine_path) != 0 || strcmp(a->model, b->model) != 0 ||
-        a->settings_count != b->settings_count)
+        a->plan != b->plan || a->settings_count != b->settings_count)
         return false;
     for (size_t i = 0; i < a->settings_count; i++) {
         const char *other = preset_get(b, a->settings[i].flag);

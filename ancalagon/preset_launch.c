@@ -40,9 +40,9 @@ void preset_launch_fini(struct launch_spec *spec) {
 }
 
 bool preset_launch_try(const struct preset *preset, const struct dialect *dialect,
-                       struct launch *launch) {
+                       const struct decision *decision, struct launch *launch) {
     struct launch_spec spec;
-    preset_launch_init(&spec, preset, dialect, NULL);
+    preset_launch_init(&spec, preset, dialect, decision);
     spec.socket = dialect->unix_socket ? "e.sock" : NULL;
     spec.port = 1;
     spec.api_key = "-";

@@ -15,6 +15,6 @@ void preset_launch_fini(struct launch_spec *spec);
 // The command line without a start, to learn from launch->problems whether the build can do what
 // the preset says; where it would listen is not in question. Call launch_fini always.
 bool preset_launch_try(const struct preset *preset, const struct dialect *dialect,
-                       struct launch *launch);
+                       const struct decision *decision, struct launch *launch);
 // Tells the first error among problems; returns false.
 bool preset_launch_error(const struct problems *problems, struct err *err);

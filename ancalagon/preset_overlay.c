@@ -74,9 +74,10 @@ static bool add_overlay(struct preset *out, const struct overlay *overlay, struc
     }
     // A negative that is laid over keeps its own name; elsewhere presets know it as n-gpu-layers.
     bool is_negative = str_starts(overlay->setting, "no-");
-    add(out, is_negative                        ? overlay->setting
-             : strcmp(name, "gpu-layers") == 0 ? "n-gpu-layers"
-                                                : name,
+    add(out,
+        is_negative                       ? overlay->setting
+        : strcmp(name, "gpu-layers") == 0 ? "n-gpu-layers"
+                                          : name,
         value, 0);
     return true;
 }

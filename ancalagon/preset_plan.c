@@ -119,6 +119,10 @@ bool preset_plan_settings(const struct preset *preset, struct plan_settings *out
     out->swa_full = flag_on(preset, "swa-full", false);
     out->kv_offload =
         !flag_on(preset, "no-kv-offload", false) && flag_on(preset, "kv-offload", true);
+    out->rope_told =
+        preset_plan_get(preset, "rope-scaling") || preset_plan_get(preset, "rope-scale") ||
+        preset_plan_get(preset, "rope-freq-base") || preset_plan_get(preset, "rope-freq-scale") ||
+        preset_plan_get(preset, "yarn-orig-ctx") || preset_plan_get(preset, "override-kv");
     split(preset, out);
     speculation(preset, out, draft);
     *mmproj = flag_on(preset, "no-mmproj", false) ? NULL : preset_plan_get(preset, "mmproj");
@@ -136,6 +140,84 @@ void preset_plan_freedom(const struct preset *preset, struct fit *fit) {
     fit->offload_free = is_word(preset, "n-cpu-moe", "auto");
 }
 
+bool preset_plan_is_placed(const struct preset *preset) {
+    static const char *const flags[] = {"n-cpu-moe", "cpu-moe", "n-cpu-ffn", "override-tensor"};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        const char *value = preset_plan_get(preset, flags[i]);
+        if (value && strcmp(value, "auto") != 0)
+            return true;
+    }
+    return false;
+}
+
+const char *preset_plan_obstacle(const struct preset *preset) {
+    static const char *const moving[] = {
+        "override-tensor",       "override-tensor-draft", "cpu-moe-draft", "n-cpu-moe-draft",
+        "gpu-layers-draft",      "device-draft",          "lora",          "lora-scaled",
+        "no-mmproj-offload",     "mmproj-offload",        "mmproj-device", "control-vector",
+        "control-vector-scaled", "model-vocoder",
+    };
+    for (size_t i = 0; i < sizeof moving / sizeof *moving; i++)
+        if (preset_plan_get(preset, moving[i]))
+            return moving[i];
+    if (flag_on(preset, "fit", false))
+        return "fit = on";
+    return "these devices or files";
+}
+
+bool preset_plan_is_exact(const struct preset *preset) {
+    return strcmp(preset_plan_obstacle(preset), "these devices or files") == 0;
+}
+
+static bool keep_device(const struct plan_machine *from, const char *name, size_t length,
+                        struct plan_machine *to) {
+    for (size_t i = 0; i < from->devices; i++)
+        if (strlen(from->device[i].name) == length &&
+            strncmp(from->device[i].name, name, length) == 0) {
+            to->device[to->devices++] = from->device[i];
+            return true;
+        }
+    return false;
+}
+
+bool preset_plan_devices(const struct preset *preset, struct plan_machine *machine) {
+    const char *names = preset_plan_get(preset, "device"), *mode;
+    if (!names)
+        names = preset_plan_get(preset, "dev");
+    if (names) {
+        struct plan_machine all = *machine;
+        machine->devices = 0;
+        for (const char *at = names; *at && strcmp(names, "none") != 0;) {
+            size_t length = strcspn(at, ",");
+            if (machine->devices == PLAN_DEVICES_MAX || !keep_device(&all, at, length, machine))
+                return false;
+            at += length + (at[length] == ',');
+        }
+    }
+    mode = preset_plan_get(preset, "split-mode");
+    if (!mode)
+        mode = preset_plan_get(preset, "sm");
+    if (!mode || strcmp(mode, "layer") == 0 || machine->devices < 2)
+        return true;
+    int64_t main_device = 0;
+    const char *chosen = preset_plan_get(preset, "main-gpu");
+    if (strcmp(mode, "none") != 0 ||
+        (chosen && !str_to_int(chosen, 0, (int64_t)machine->devices - 1, &main_device)))
+        return false;
+    machine->device[0] = machine->device[main_device];
+    machine->devices = 1;
+    return true;
+}
+
+const char *plan_type_flag(const struct gguf_type_info *type, char name[16]) {
+    size_t i = 0;
+    for (; type->name[i] && i < 15; i++)
+        name[i] = type->name[i] >= 'A' && type->name[i] <= 'Z' ? (char)(type->name[i] + 32)
+                                                               : type->name[i];
+    name[i] = '\0';
+    return name;
+}
+
 enum plan_kind plan_kind_of_device(const char *name) {
     static const struct {
         const char *prefix;
@@ -149,10 +231,10 @@ enum plan_kind plan_kind_of_device(const char *name) {
     return PLAN_VULKAN;
 }
 
-void preset_plan_machine(const struct dialect *dialect, struct plan_machine *out) {
+void preset_plan_machine(const struct dialect_devices *listed, struct plan_machine *out) {
     *out = (struct plan_machine){.ram_bytes = plan_ram_available()};
-    for (size_t i = 0; dialect && i < dialect->device_count && i < PLAN_DEVICES_MAX; i++) {
-        const struct dialect_device *from = &dialect->devices[i];
+    for (size_t i = 0; listed && i < listed->count && i < PLAN_DEVICES_MAX; i++) {
+        const struct dialect_device *from = &listed->items[i];
         struct plan_device *to = &out->device[out->devices++];
         snprintf(to->name, sizeof to->name, "%s", from->name);
         to->kind = plan_kind_of_device(from->name);
@@ -171,16 +253,19 @@ bool plan_parse_size(const char *text, uint64_t *bytes) {
     return true;
 }
 
-uint64_t plan_ram_available(void) {
+// A line of /proc/meminfo, bytes.
+static uint64_t meminfo(const char *name) {
     struct err err = {0};
     char *text = path_read_file("/proc/meminfo", 64 * 1024, NULL, &err);
-    uint64_t bytes = PLAN_UNKNOWN;
-    const char *line = text ? strstr(text, "MemAvailable:") : NULL;
-    if (line) {
-        unsigned long long kib = strtoull(line + strlen("MemAvailable:"), NULL, 10);
-        if (kib > 0)
-            bytes = (uint64_t)kib << 10;
-    }
+    const char *line = text ? strstr(text, name) : NULL;
+    unsigned long long kib = line ? strtoull(line + strlen(name), NULL, 10) : 0;
     mem_free(text);
-    return bytes;
+    return (uint64_t)kib << 10;
 }
+
+uint64_t plan_ram_available(void) {
+    uint64_t bytes = meminfo("MemAvailable:");
+    return bytes ? bytes : PLAN_UNKNOWN;
+}
+
+uint64_t plan_swap_free(void) { return meminfo("SwapFree:"); }

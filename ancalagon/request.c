@@ -67,6 +67,7 @@ void request_end(struct request *request) {
     buf_fini(&request->partial);
     buf_fini(&request->fields);
     TAILQ_REMOVE(&service->requests, request, link);
+    planner_withdraw(&request->intent);
     scheduler_leave(&request->ticket, loop_now_ms());
     server_changed(service->server);
     server_tick(service->server);

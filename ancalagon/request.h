@@ -5,6 +5,7 @@
 //   relay.c    the engine's answer on its way back
 #pragma once
 
+#include "planner.h"
 #include "route.h"
 #include "server.h"
 
@@ -15,6 +16,7 @@ enum {
 
 struct request {
     TAILQ_ENTRY(request) link; // in service->requests
+    struct intent intent;      // until it is known whether its preset can be had
     struct ticket ticket;
     struct service *service;
     struct http_exchange *exchange;

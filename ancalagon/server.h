@@ -21,6 +21,7 @@
 
 struct engine;
 struct launch_context;
+struct planner;
 struct request;
 struct waiter;
 
@@ -31,7 +32,8 @@ struct service {
     struct server *server;
     const struct preset *preset; // in server->config; replaced on reload
     struct lane *lane;
-    struct engine *engine;    // NULL when off
+    struct engine *engine; // NULL when off
+    struct planner *planner;
     struct decision decision; // made last: what it runs with, when loaded
     struct log_ring *log;
     struct metrics metrics;
@@ -66,6 +68,7 @@ struct server {
     char listen[128];             // as shown: "127.0.0.1:1234"
     uint64_t next_id, requests;
     int64_t started_ms;
+    int64_t engine_ended_ms; // when one of our engines last did
     bool stopping;
 };
 
@@ -87,9 +90,9 @@ const char *service_state(const struct service *service);
 struct service *service_create(struct server *server, const struct preset *preset,
                                struct scheduler *group);
 void service_configure(struct service *service, const struct preset *preset); // after a reload
-void service_destroy(struct service *service); // off and without requests
-bool service_can_start(struct service *service, struct err *err);
-void service_start(struct service *service); // effects of the scheduler
+void service_destroy(struct service *service);                      // off and without requests
+void service_start(struct service *service);                        // effects of the scheduler
+void service_begin(struct service *service, const struct err *why); // decided; NULL: start it
 void service_stop(struct service *service);
 void service_kill(struct service *service, const struct err *why);
 struct http_peer *service_peer(struct service *service); // NULL unless loaded

@@ -3,11 +3,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine.h"
-#include "preset_launch.h"
+#include "planner.h"
 #include "server.h"
 
 #include <string.h>
-#include <unistd.h>
 
 enum {
     LOG_LINES = 2000,
@@ -19,6 +18,7 @@ static void on_watch(void *arg);
 
 void service_configure(struct service *service, const struct preset *preset) {
     service->preset = preset;
+    planner_forget(service->planner);
     lane_set_idle_off(service->lane, preset->idle_off_ms);
     lane_set_limit(service->lane, preset->parallel > 0 ? (unsigned)preset->parallel : 0);
 }
@@ -29,6 +29,7 @@ struct service *service_create(struct server *server, const struct preset *prese
     service->server = server;
     service->log = log_ring_create(LOG_LINES, LOG_BYTES);
     service->lane = lane_create(group, preset->name, service);
+    service->planner = planner_create(service);
     service_configure(service, preset);
     timer_init(&service->watch, server->loop, on_watch, service);
     TAILQ_INIT(&service->requests);
@@ -38,6 +39,7 @@ struct service *service_create(struct server *server, const struct preset *prese
 
 void service_destroy(struct service *service) {
     timer_stop(&service->watch);
+    planner_destroy(service->planner);
     engine_destroy(service->engine);
     lane_destroy(service->lane);
     log_ring_destroy(service->log);
@@ -104,6 +106,7 @@ static void on_exit(struct engine *engine, const struct err *why, void *arg) {
     service->engine = NULL;
     engine_destroy(engine);
     int64_t now = loop_now_ms();
+    service->server->engine_ended_ms = now;
     if (state == LANE_READY)
         scheduler_died(service->lane, &text, now);
     else if (state == LANE_LOADING)
@@ -131,67 +134,6 @@ static void on_probe(struct engine *engine, bool moved, void *arg) {
 
 static const struct engine_ops engine_ops = {on_ready, on_exit, on_line, on_probe};
 
-static bool settings_fit(const struct preset *preset, const struct dialect *dialect,
-                         struct err *err) {
-    struct launch launch;
-    bool ok =
-        preset_launch_try(preset, dialect, &launch) || preset_launch_error(&launch.problems, err);
-    launch_fini(&launch);
-    return ok;
-}
-
-// What engines of other groups hold, and the host memory that this group's engine gives back.
-static void add_part(struct plan_part *to, const struct plan_part *from) {
-    to->weights += from->weights;
-    to->kv += from->kv;
-    to->state += from->state;
-    to->compute += from->compute;
-    to->overhead += from->overhead;
-}
-
-static uint64_t look_around(const struct service *service, struct plan *others) {
-    const struct service *other;
-    uint64_t returning = 0;
-    *others = (struct plan){0};
-    TAILQ_FOREACH (other, &service->server->services, link) {
-        const struct plan *plan = &other->decision.plan;
-        if (!other->engine || other == service || !other->decision.planned)
-            continue;
-        if (strcmp(other->preset->group, service->preset->group) == 0) {
-            returning += plan->host.kv + plan->host.state + plan->host.compute;
-            continue;
-        }
-        others->devices = plan->devices > others->devices ? plan->devices : others->devices;
-        for (size_t i = 0; i < plan->devices; i++)
-            add_part(&others->device[i], &plan->device[i]);
-    }
-    return returning;
-}
-
-static bool decide(struct service *service, struct err *err) {
-    const struct preset *preset = service->preset;
-    struct plan others;
-    if (access(preset->model, R_OK) != 0)
-        return err_errno(err, "cannot read the model %s", preset->model);
-    uint64_t returning = look_around(service, &others);
-    return decision_make(service->server->config, preset, &others, returning, &service->decision,
-                         err) &&
-           settings_fit(preset, service->decision.dialect, err);
-}
-
-// What is known to fail is refused before anything else is unloaded for it.
-bool service_can_start(struct service *service, struct err *err) {
-    const struct preset *preset = service->preset;
-    if (decide(service, err))
-        return true;
-    err_context(err, "preset %s could not start", preset->name);
-    log_warn("engine.refused preset=%s why=\"%s\"", preset->name, err->text);
-    service->metrics.load_failures++;
-    lane_set_error(service->lane, err);
-    server_changed(service->server);
-    return false;
-}
-
 static void log_plan(const struct service *service) {
     const struct plan *plan = &service->decision.plan;
     double mib = 1024.0 * 1024.0;
@@ -201,30 +143,35 @@ static void log_plan(const struct service *service) {
                  (double)plan_total(&plan->host) / mib);
 }
 
-void service_start(struct service *service) {
+void service_start(struct service *service) { planner_start(service->planner); }
+
+void service_begin(struct service *service, const struct err *why) {
     struct server *server = service->server;
-    struct err err = {0};
-    // Decided again: the preset may have been reloaded, and a restart was not asked for anew.
-    bool ok = decide(service, &err);
-    if (ok) {
+    struct err err = why ? *why : (struct err){0};
+    if (!why) {
         log_plan(service);
         service->engine = engine_start(server->launch, service->preset, &service->decision,
                                        server->config->stop_grace_ms, &engine_ops, service, &err);
     }
     if (service->engine) {
         log_info("engine.start preset=%s pid=%d", service->preset->name, service_pid(service));
+        server_changed(server);
         return;
     }
     service->metrics.load_failures++;
     err_context(&err, "preset %s could not start", service->preset->name);
     log_warn("engine.start preset=%s why=\"%s\"", service->preset->name, err.text);
     scheduler_failed(service->lane, &err, loop_now_ms());
+    server_tick(server);
 }
 
 void service_stop(struct service *service) {
     log_info("engine.stop preset=%s pid=%d", service->preset->name, service_pid(service));
     timer_stop(&service->watch);
-    engine_stop(service->engine);
+    if (planner_cancel(service->planner))
+        scheduler_stopped(service->lane, loop_now_ms());
+    else
+        engine_stop(service->engine);
 }
 
 void service_kill(struct service *service, const struct err *why) {

@@ -8,6 +8,7 @@
 #include "engine/diagnose.h"
 #include "format/json.h"
 #include "preset_launch.h"
+#include "survey.h"
 #include "trial_ask.h"
 #include "trial_prompt.h"
 #include "trial_watch.h"
@@ -69,7 +70,6 @@ struct trial {
     double warm_prefill, warm_decode; // tokens per ms
     bool stopping;
 };
-
 
 // --- The session
 
@@ -235,9 +235,9 @@ static void tell_progress(struct trial *trial) {
         .run = is_run ? trial->result->runs_done + 1 : 0,
         .runs = runs,
         .tokens = trial->tokens,
-        .of = !is_run                          ? 0
+        .of = !is_run                         ? 0
               : trial->phase == TRIAL_PREFILL ? point->prompt_tokens
-                                               : point->predict_tokens,
+                                              : point->predict_tokens,
         .elapsed_ms = now - trial->started_ms,
         .expected_ms = expected_ms(trial, now),
         .so_far = trial->result,
@@ -385,8 +385,8 @@ static bool check_points(const struct trial *trial, struct err *err) {
     for (size_t p = 0; p < trial->point_count; p++) {
         const struct trial_point *point = &trial->points[p];
         uint64_t tokens = (uint64_t)point->prompt_tokens + point->predict_tokens;
-        if (point->prompt_tokens < 8 || point->prompt_tokens > MAX_PROMPT || !point->predict_tokens ||
-            !point->repeats || point->repeats > SERIES_MAX)
+        if (point->prompt_tokens < 8 || point->prompt_tokens > MAX_PROMPT ||
+            !point->predict_tokens || !point->repeats || point->repeats > SERIES_MAX)
             return err_set(err, ERR_INVALID,
                            "cannot measure %u tokens after a prompt of %u, %u times: a prompt has "
                            "8 tokens or more, and there are at most %d repeats",
@@ -580,21 +580,18 @@ static bool lay_over(struct trial *trial, struct err *err) {
 
 static bool can_start(const struct trial *trial, struct err *err) {
     struct launch launch;
-    bool ok = preset_launch_try(&trial->preset, trial->decision.dialect, &launch) ||
-              preset_launch_error(&launch.problems, err);
+    bool ok =
+        preset_launch_try(&trial->preset, trial->decision.dialect, &trial->decision, &launch) ||
+        preset_launch_error(&launch.problems, err);
     launch_fini(&launch);
     return ok;
 }
 
 static bool start(struct trial *trial, struct err *err) {
     struct trial_session *session = trial->session;
-    struct plan nobody = {0};
     struct trial_result *result = trial->result;
-    bool decided = decision_make(session->config, &trial->preset, &nobody, 0, &trial->decision, err);
-    if (!decided) {
-        bool memory = trial->decision.plan.reason[0] || strstr(err->text, "does not fit") ||
-                      strstr(err->text, "host memory");
-        result->outcome = memory ? TRIAL_NO_MEMORY : TRIAL_REFUSED;
+    if (!survey_decide(session->config, &trial->preset, NULL, NULL, &trial->decision, err)) {
+        result->outcome = err->code == ERR_LIMIT ? TRIAL_NO_MEMORY : TRIAL_REFUSED;
         return false;
     }
     const struct dialect *dialect = trial->decision.dialect;

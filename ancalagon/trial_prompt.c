@@ -34,27 +34,27 @@ void trial_prompt_fini(struct trial_prompt *prompt) {
 
 // One sentence of at least SENTENCE words.
 static void add_sentence(struct trial_prompt *prompt, struct buf *out) {
-    static const char *const openings[] = {"In the morning", "After the storm", "Before anyone woke",
-                                           "By the old bridge", "At the end of the year",
-                                           "On the third day", "According to the log",
-                                           "Without a word", "Near the harbour", "Every winter"};
+    static const char *const openings[] = {
+        "In the morning",         "After the storm",  "Before anyone woke",   "By the old bridge",
+        "At the end of the year", "On the third day", "According to the log", "Without a word",
+        "Near the harbour",       "Every winter"};
     static const char *const subjects[] = {
-        "the engineer", "a young clerk", "the river", "their neighbour", "the first machine",
-        "a tired driver", "the committee", "an unsigned letter", "the gardener", "the night shift",
-        "our captain",  "a grey heron"};
+        "the engineer",      "a young clerk",   "the river",     "their neighbour",
+        "the first machine", "a tired driver",  "the committee", "an unsigned letter",
+        "the gardener",      "the night shift", "our captain",   "a grey heron"};
     static const char *const verbs[] = {"measured", "carried", "forgot",  "repaired", "counted",
                                         "followed", "crossed", "sold",    "painted",  "described",
                                         "refused",  "opened",  "returned"};
-    static const char *const qualities[] = {"narrow", "copper", "silent", "broken", "distant",
-                                            "yellow", "heavy", "borrowed", "careful", "frozen",
+    static const char *const qualities[] = {"narrow",  "copper", "silent",   "broken",  "distant",
+                                            "yellow",  "heavy",  "borrowed", "careful", "frozen",
                                             "seventh", "hollow", "public"};
-    static const char *const objects[] = {"ladder", "ledger", "transformer", "garden", "lantern",
-                                          "bridge", "letter", "compass", "orchard", "turbine",
-                                          "window", "market", "station", "kettle"};
+    static const char *const objects[] = {"ladder", "ledger", "transformer", "garden",  "lantern",
+                                          "bridge", "letter", "compass",     "orchard", "turbine",
+                                          "window", "market", "station",     "kettle"};
     static const char *const endings[] = {
-        "because nobody had asked", "while the lights were out", "and wrote the number down",
-        "as the rules demanded", "although it was already late", "and said nothing about it",
-        "until the water rose", "for the second time that week"};
+        "because nobody had asked", "while the lights were out",    "and wrote the number down",
+        "as the rules demanded",    "although it was already late", "and said nothing about it",
+        "until the water rose",     "for the second time that week"};
     buf_printf(out, "%s, %s %s the %s %s near house %u, %s. ", PICK(prompt, openings),
                PICK(prompt, subjects), PICK(prompt, verbs), PICK(prompt, qualities),
                PICK(prompt, objects), draw(prompt, 9000) + 100, PICK(prompt, endings));

@@ -1,6 +1,6 @@
-// Prompts of an exact number of tokens that no cache has seen. The tokens come from the engine's own
-// tokenizer, out of varied prose made here: random token numbers would make every draft useless,
-// and a repeated sentence would make it look wonderful.
+// Prompts of an exact number of tokens that no cache has seen. The tokens come from the engine's
+// own tokenizer, out of varied prose made here: random token numbers would make every draft
+// useless, and a repeated sentence would make it look wonderful.
 #pragma once
 
 #include "base/buf.h"

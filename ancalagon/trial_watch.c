@@ -167,8 +167,7 @@ static struct trial_load load_of(const struct phase *phase, size_t gpus) {
     }
     load.utilisation = value_of(&utilisation);
     load.power_w = power.count ? power.sum : NAN;
-    load.cpu_cores =
-        phase->cpu_us > 0 ? (double)phase->cpu_ms * 1000 / (double)phase->cpu_us : NAN;
+    load.cpu_cores = phase->cpu_us > 0 ? (double)phase->cpu_ms * 1000 / (double)phase->cpu_us : NAN;
     load.package_w = phase->joules_known && load.seconds > 0 ? phase->joules / load.seconds : NAN;
     return load;
 }
@@ -179,9 +178,9 @@ static void name_devices(const struct gpu_sample *sample, const struct dialect *
     size_t count = 0;
     int which[GPU_MAX];
     for (size_t i = 0; dialect && i < dialect->device_count && count < GPU_MAX; i++)
-        claims[count++] = (struct gpu_claim){dialect->devices[i].name,
-                                             dialect->devices[i].description,
-                                             dialect->devices[i].total_mib};
+        claims[count++] =
+            (struct gpu_claim){dialect->devices[i].name, dialect->devices[i].description,
+                               dialect->devices[i].total_mib};
     gpu_match(sample->info, sample->count, claims, count, which);
     for (size_t i = 0; i < sample->count; i++)
         if (which[i] >= 0)

@@ -146,11 +146,7 @@ struct dialect *dialect_create(const char *path, const char *help, const char *v
 void dialect_destroy(struct dialect *dialect) {
     if (!dialect)
         return;
-    for (size_t i = 0; i < dialect->device_count; i++) {
-        mem_free(dialect->devices[i].name);
-        mem_free(dialect->devices[i].description);
-    }
-    mem_free(dialect->devices);
+    dialect_devices_fini(&(struct dialect_devices){dialect->devices, dialect->device_count});
     help_fini(&dialect->help);
     mem_free(dialect->version);
     mem_free(dialect->path);
@@ -185,14 +181,18 @@ static int devices_timeout_ms(void) {
     return PROBE_NO_GPU_TIMEOUT_MS;
 }
 
-static bool ask(const char *path, const char *flag, int timeout_ms, struct buf *out,
-                struct err *err) {
+static bool ask(const char *path, const char *flag, const char *rpc, int timeout_ms,
+                struct buf *out, struct err *err) {
     extern char **environ;
     struct args argv;
     struct args envp;
     args_init(&argv);
     args_init(&envp);
     args_add(&argv, path);
+    if (rpc) {
+        args_add(&argv, "--rpc");
+        args_add(&argv, rpc);
+    }
     args_add(&argv, flag);
     environment_scrub(environ, &envp);
     struct spawn_spec spec = {.path = path, .argv = argv.items, .envp = envp.items};
@@ -218,7 +218,7 @@ static struct dialect *run_probe(const char *path, struct err *err) {
     struct dialect *dialect = NULL;
     bool asked_devices = false;
     struct err unheard = {0};
-    if (!ask(path, "--help", PROBE_TIMEOUT_MS, &help, &unheard)) {
+    if (!ask(path, "--help", NULL, PROBE_TIMEOUT_MS, &help, &unheard)) {
         if (unheard.code != ERR_TIMEOUT) {
             if (err)
                 *err = unheard;
@@ -230,9 +230,9 @@ static struct dialect *run_probe(const char *path, struct err *err) {
     }
     const char *help_text = buf_text(&help);
     struct err ignored = {0};
-    ask(path, "--version", devices_timeout_ms(), &version, &ignored);
+    ask(path, "--version", NULL, devices_timeout_ms(), &version, &ignored);
     if (strstr(help_text, "--list-devices")) {
-        asked_devices = ask(path, "--list-devices", devices_timeout_ms(), &devices, &ignored);
+        asked_devices = ask(path, "--list-devices", NULL, devices_timeout_ms(), &devices, &ignored);
         if (!asked_devices)
             log_warn("engine.devices path=%s why=\"%s\"", path, ignored.text);
     }
@@ -247,6 +247,40 @@ out:
     buf_fini(&version);
     buf_fini(&devices);
     return dialect;
+}
+
+bool dialect_devices_now(const char *path, const char *rpc, struct dialect_devices *out,
+                         struct err *err) {
+    struct buf text = {0};
+    struct dialect read = {0};
+    *out = (struct dialect_devices){0};
+    bool ok = ask(path, "--list-devices", rpc, PROBE_TIMEOUT_MS, &text, err);
+    if (ok) {
+        read_devices(&read, buf_text(&text));
+        *out = (struct dialect_devices){read.devices, read.device_count};
+        ok = read.devices_known || err_set(err, ERR_PEER, "%s lists no devices", path);
+    }
+    buf_fini(&text);
+    return ok;
+}
+
+void dialect_devices_copy(struct dialect_devices *out, const struct dialect_device *items,
+                          size_t count) {
+    *out = (struct dialect_devices){mem_alloc((count + 1) * sizeof *items), count};
+    for (size_t i = 0; i < count; i++) {
+        out->items[i] = items[i];
+        out->items[i].name = mem_strdup(items[i].name);
+        out->items[i].description = mem_strdup(items[i].description);
+    }
+}
+
+void dialect_devices_fini(struct dialect_devices *devices) {
+    for (size_t i = 0; i < devices->count; i++) {
+        mem_free(devices->items[i].name);
+        mem_free(devices->items[i].description);
+    }
+    mem_free(devices->items);
+    *devices = (struct dialect_devices){0};
 }
 
 const struct dialect *dialect_probe(const char *path, struct err *err) {

@@ -42,6 +42,19 @@ struct dialect {
 // mtime and size is at hand. The result belongs to this module and stays valid to the end.
 // Blocks for some tens of milliseconds; more where a GPU driver has to wake up.
 const struct dialect *dialect_probe(const char *path, struct err *err);
+// The devices as they are now: what is free on them changes. `rpc` NULL, or the workers to ask too
+// (HOST:PORT,...). The caller frees with dialect_devices_fini. May block as dialect_probe does, and
+// may be called from any thread.
+struct dialect_devices {
+    struct dialect_device *items;
+    size_t count;
+};
+bool dialect_devices_now(const char *path, const char *rpc, struct dialect_devices *out,
+                         struct err *err);
+void dialect_devices_copy(struct dialect_devices *out, const struct dialect_device *items,
+                          size_t count);
+void dialect_devices_fini(struct dialect_devices *devices);
+
 void dialect_forget(void); // frees all that were probed; for tests and orderly ends
 
 // From texts already at hand; `devices` NULL when not asked.

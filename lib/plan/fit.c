@@ -236,6 +236,28 @@ static double worth(const struct fit *fit, const struct fit_proposal *p) {
     return room * speed * (cache_bits(&p->settings) >= 128 ? 1 : 0.85);
 }
 
+bool fit_choose(struct fit *fit, struct plan *out) {
+    static const char *const TYPES[] = {"f16", "q8_0", "q4_0"};
+    if (!fit->kv_free)
+        return fit_resolve(fit, out);
+    struct fit best = *fit;
+    double best_worth = 0;
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
+        struct fit trial = *fit;
+        trial.settings.k = trial.settings.v = gguf_type_named(TYPES[i]);
+        if (!fit_resolve(&trial, out))
+            continue;
+        struct fit_proposal proposal = {.settings = trial.settings, .plan = *out};
+        if (worth(fit, &proposal) > best_worth) {
+            best_worth = worth(fit, &proposal);
+            best = trial;
+        }
+    }
+    if (best_worth > 0)
+        fit->settings = best.settings;
+    return fit_plan(fit, out) && best_worth > 0;
+}
+
 // `wanted` 0: all on the devices, and the context that leaves.
 static bool try_one(const struct fit *fit, const char *type, uint32_t wanted,
                     struct fit_proposal *out) {

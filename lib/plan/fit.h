@@ -20,7 +20,8 @@ bool fit_plan(const struct fit *fit, struct plan *out); // of the settings as th
 // Each changes settings to the best that fits and returns true, or leaves them and returns false.
 bool fit_ctx_max(struct fit *fit, struct plan *out); // up to the trained context, in whole steps
 bool fit_offload(struct fit *fit, struct plan *out); // n-cpu-moe for mixtures, gpu-layers for dense
-bool fit_resolve(struct fit *fit, struct plan *out); // all that is free, in the order above
+bool fit_resolve(struct fit *fit, struct plan *out); // all of these that are free
+bool fit_choose(struct fit *fit, struct plan *out);  // the cache's type too, if that is free
 
 // One sentence with settings that would fit, near the ones that do not; "" when nothing does.
 void fit_nearest(const struct fit *fit, char *text, size_t size);

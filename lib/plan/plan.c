@@ -174,7 +174,7 @@ int plan_check(const struct model *model, const struct plan_settings *settings,
     }
     struct cells cells;
     cells_of(model, settings, &cells);
-    if (model->ctx_train && cells.full > pad_to(model->ctx_train, 256)) {
+    if (!settings->rope_told && model->ctx_train && cells.full > pad_to(model->ctx_train, 256)) {
         snprintf(text, sizeof text,
                  "the model was trained for %u tokens; a slot of %u would go beyond that, where "
                  "answers degrade",

@@ -61,6 +61,7 @@ struct plan_settings {
     uint32_t draft_tokens; // guessed at once
     const struct gguf_type_info *draft_k, *draft_v;
     int64_t engine_build; // 0: current
+    bool rope_told;       // positions are stretched: more than the trained context is meant
 };
 
 struct plan_part {

@@ -49,7 +49,7 @@ struct gpu_claim {
     int64_t total_mib;
 };
 // Which claim is which GPU: by vendor, then by the model's name and its memory, then in order. For
-// each GPU the index of its claim, or -1. Engines may count in another order than the driver, so two
-// cards of one model may be swapped.
+// each GPU the index of its claim, or -1. Engines may count in another order than the driver, so
+// two cards of one model may be swapped.
 void gpu_match(const struct gpu_info *gpus, size_t count, const struct gpu_claim *claims,
                size_t claim_count, int out[]);

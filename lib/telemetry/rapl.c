@@ -19,8 +19,8 @@ static bool read_uj(const char *path, uint64_t *out) {
 // Whole packages only: "intel-rapl:0", not its parts "intel-rapl:0:0", nor the platform ("psys").
 static void add_package(struct rapl *rapl, const char *sysfs, unsigned number) {
     char *folder = mem_printf("%s/class/powercap/intel-rapl:%u", sysfs, number);
-    char *name_path = path_join(folder, "name"), *range_path = path_join(folder,
-                                                                         "max_energy_range_uj");
+    char *name_path = path_join(folder, "name"),
+         *range_path = path_join(folder, "max_energy_range_uj");
     char *energy = path_join(folder, "energy_uj");
     char *name = path_read_file(name_path, 64, NULL, NULL);
     size_t at = rapl->count;

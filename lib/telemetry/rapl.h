@@ -9,7 +9,7 @@
 enum { RAPL_PACKAGES_MAX = 8 };
 
 struct rapl {
-    char *files[RAPL_PACKAGES_MAX]; // energy_uj
+    char *files[RAPL_PACKAGES_MAX];       // energy_uj
     uint64_t range_uj[RAPL_PACKAGES_MAX]; // at which it starts again from 0
     uint64_t last_uj[RAPL_PACKAGES_MAX];
     size_t count; // packages that can be read; 0: power is not known here

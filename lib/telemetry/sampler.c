@@ -46,8 +46,8 @@ static void take(struct gpus *gpus, struct gpu_sample *out) {
 static void *run(void *arg) {
     struct sampler *sampler = arg;
     struct gpu_sample sample = {0};
-    struct gpus *gpus = gpus_open(
-        &(struct gpu_roots){.nvml = sampler->nvml, .sysfs = sampler->sysfs});
+    struct gpus *gpus =
+        gpus_open(&(struct gpu_roots){.nvml = sampler->nvml, .sysfs = sampler->sysfs});
     pthread_mutex_lock(&sampler->lock);
     while (!sampler->stop) {
         pthread_mutex_unlock(&sampler->lock);
@@ -57,8 +57,8 @@ static void *run(void *arg) {
         sampler->latest_ms = now_ms();
         pthread_cond_broadcast(&sampler->changed);
         struct timespec until = in_ms(sampler->every_ms);
-        while (!sampler->stop && pthread_cond_timedwait(&sampler->changed, &sampler->lock,
-                                                        &until) != ETIMEDOUT)
+        while (!sampler->stop &&
+               pthread_cond_timedwait(&sampler->changed, &sampler->lock, &until) != ETIMEDOUT)
             ;
     }
     pthread_mutex_unlock(&sampler->lock);

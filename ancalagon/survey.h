@@ -1,0 +1,31 @@
+// What must be found out before a preset can be decided, and may take its time: the headers of its
+// files, and what its devices have free. Runs in a thread (event/work.h), or where blocking is
+// fine.
+#pragma once
+
+#include "decision.h"
+#include "engine/dialect.h"
+#include "model_files.h"
+
+struct preset;
+
+struct survey {
+    void *owner;              // the caller's
+    struct model_files files; // may hold those of the last time: then only what changed is read
+    char *path[MODEL_FILES];
+    char *engine, *rpc;
+    struct dialect_devices devices;
+    bool ask_devices;
+    bool devices_fresh; // their free memory is of now; else of the build's first probe
+};
+
+// Takes *files over.
+struct survey *survey_create(const struct preset *preset, const struct dialect *dialect,
+                             struct model_files *files, void *owner);
+void survey_run(void *survey);
+void survey_destroy(void *survey); // with the files, unless they were taken
+
+// Surveys and decides on the spot, for commands: they may block. No engine of ours is counted.
+bool survey_decide(const struct config *config, const struct preset *preset,
+                   void (*note)(void *arg, const char *text), void *arg, struct decision *out,
+                   struct err *err);
