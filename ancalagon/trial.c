@@ -25,6 +25,7 @@
 
 enum {
     TICK_MS = 100,
+    LAST_WORDS_MS = 1000,
     TAIL_BYTES = 32 * 1024, // of the engine's output, to tell want of memory from other failures
     WARM_PROMPT = 256,
     WARM_PREDICT = 16,
@@ -58,6 +59,8 @@ struct trial {
     struct trial_prompt prompt;
     struct watchdog watchdog;
     struct timer tick;
+    struct timer last_words; // until a dying engine's exit is seen
+    struct err cut;          // what is told if it does not die
     struct trial_point points[TRIAL_POINTS_MAX];
     size_t point_count;
     enum step step;
@@ -151,6 +154,7 @@ bool trial_interrupted(struct trial_session *session) {
 
 static void stop_engine(struct trial *trial) {
     trial_ask_cancel(&trial->ask);
+    timer_stop(&trial->last_words);
     trial->step = STEP_NOTHING;
     trial->phase = TRIAL_STOPPING;
     trial_watch_phase(trial->session->watch, WATCH_ELSE, loop_now_us());
@@ -172,6 +176,21 @@ static void fail(struct trial *trial, enum trial_outcome outcome, const struct e
 static void fail_and_stop(struct trial *trial, const struct err *why) {
     fail(trial, TRIAL_FAILED, why);
     stop_engine(trial);
+}
+
+// No whole answer came. If that is because the engine is ending, its end says more.
+static void on_no_last_words(void *arg) {
+    struct trial *trial = arg;
+    fail_and_stop(trial, &trial->cut);
+}
+
+static void lose_answer(struct trial *trial, const struct err *why) {
+    if (!trial->ask.is_cut) {
+        fail_and_stop(trial, why);
+        return;
+    }
+    trial->cut = *why;
+    timer_start(&trial->last_words, LAST_WORDS_MS);
 }
 
 static void interrupt(struct trial *trial) {
@@ -307,7 +326,7 @@ static void ask(struct trial *trial, enum step step, const char *what, bool is_s
     watchdog_reset(&trial->watchdog, loop_now_ms());
     if (!trial_ask_start(&trial->ask, engine_peer(trial->engine), engine_auth(trial->engine), what,
                          is_stream, &err))
-        fail_and_stop(trial, &err);
+        lose_answer(trial, &err);
 }
 
 static unsigned longest_prompt(const struct trial *trial) {
@@ -469,8 +488,7 @@ static void on_done(const json_t *answer, const struct trial_timings *timings,
     enum step step = trial->step;
     trial->step = STEP_NOTHING;
     if (why && step != STEP_PROPS && step != STEP_FIRST_TOKEN) {
-        // It may be dying, and its exit says more; else this is the reason.
-        fail_and_stop(trial, why);
+        lose_answer(trial, why);
         return;
     }
     switch (step) {
@@ -624,6 +642,7 @@ static void init(struct trial *trial, struct trial_session *session, const struc
     trial_ask_init(&trial->ask, &ask_ops, trial);
     trial_prompt_init(&trial->prompt, (uint64_t)loop_now_us() ^ (uint64_t)getpid() << 40);
     timer_init(&trial->tick, session->loop, on_tick, trial);
+    timer_init(&trial->last_words, session->loop, on_no_last_words, trial);
 }
 
 static bool run(struct trial *trial, struct err *err) {
@@ -652,6 +671,7 @@ bool trial_run(struct trial_session *session, const struct trial_spec *spec,
     init(trial, session, spec, result, err ? err : &local);
     bool ok = run(trial, trial->err);
     timer_stop(&trial->tick);
+    timer_stop(&trial->last_words);
     trial_ask_fini(&trial->ask);
     trial_prompt_fini(&trial->prompt);
     buf_fini(&trial->tail);

@@ -18,7 +18,9 @@ struct tune_fit_room {
 static const int MEMORY_AXES[] = {TUNE_OFFLOAD, TUNE_UBATCH, TUNE_KV,
                                   TUNE_FLASH,   TUNE_DRAFT,  TUNE_DRAFT_N};
 
-bool tune_fit_by_layer(const struct tune_fit *tf) { return tf->fit.model->experts == 0; }
+bool tune_fit_by_layer(const struct tune_fit *tf) {
+    return tf->fit.model && tf->fit.model->experts == 0;
+}
 
 void tune_fit_settings(const struct tune_fit *tf, const struct tune_choice *choice,
                        struct plan_settings *settings, const struct model **draft) {
@@ -91,7 +93,7 @@ static void add(struct tune_list *list, int64_t value) {
 
 static uint32_t present_on_cpu(const struct tune_fit *tf) {
     const struct plan_settings *s = &tf->fit.settings;
-    uint32_t layers = tf->fit.model->layers;
+    uint32_t layers = tf->fit.model ? tf->fit.model->layers : 0;
     if (!tune_fit_by_layer(tf))
         return s->ncmoe < layers ? s->ncmoe : layers;
     return s->ngl > layers ? 0 : layers + 1 - s->ngl;
@@ -127,7 +129,7 @@ static int extreme(const struct tune_list *list, bool largest) {
 // beyond only gets slower. Fine where it matters, coarse above.
 static void add_offload(const struct tune_fit *tf, struct tune_space *space) {
     struct tune_list *list = &space->axis[TUNE_OFFLOAD];
-    if (tf->keep_offload || tf->fit.machine->devices == 0)
+    if (tf->keep_offload || !tf->fit.model || tf->fit.machine->devices == 0)
         return;
     struct tune_choice lean = {{0}}, greedy = {{0}};
     lean.value[TUNE_UBATCH] = extreme(&space->axis[TUNE_UBATCH], false);
@@ -259,7 +261,7 @@ static bool anything_varies(const struct tune_space *space) {
 }
 
 bool tune_fit_space(struct tune_fit *tf, struct tune_space *space, struct err *err) {
-    *space = (struct tune_space){.fits = fits, .arg = tf};
+    *space = (struct tune_space){.fits = tf->fit.model ? fits : NULL, .arg = tf};
     add_ubatch(tf, space);
     for (size_t i = 0; i < tf->kv_count; i++)
         add(&space->axis[TUNE_KV], (int64_t)i);
@@ -278,7 +280,8 @@ bool tune_fit_space(struct tune_fit *tf, struct tune_space *space, struct err *e
     space->hints.cpu_only = tf->fit.machine->devices == 0;
     space->hints.cores_physical = tf->cores_physical;
     space->hints.cores_logical = tf->cores_logical;
-    add_bytes(tf, &space->hints);
+    if (tf->fit.model)
+        add_bytes(tf, &space->hints);
     size_t room = 1;
     for (size_t i = 0; i < sizeof MEMORY_AXES / sizeof *MEMORY_AXES; i++)
         room *= space->axis[MEMORY_AXES[i]].count ? space->axis[MEMORY_AXES[i]].count : 1;

@@ -88,15 +88,17 @@ void answer_token_text(long index, char out[32]) {
 
 static void add_timings(struct text *out, const struct answer *a) {
     double per = a->tokens ? a->predicted_ms / (double)a->tokens : 0;
-    text_addf(
-        out,
-        "\"timings\":{\"cache_n\":%ld,\"prompt_n\":%ld,\"prompt_ms\":%.3f,"
-        "\"prompt_per_token_ms\":%.3f,\"prompt_per_second\":%.3f,\"predicted_n\":%ld,"
-        "\"predicted_ms\":%.3f,\"predicted_per_token_ms\":%.3f,\"predicted_per_second\":%.3f}",
-        a->cached, a->prompt_tokens, a->prompt_ms,
-        a->prompt_tokens ? a->prompt_ms / (double)a->prompt_tokens : 0,
-        a->prompt_ms > 0 ? 1e3 * (double)a->prompt_tokens / a->prompt_ms : 0, a->tokens,
-        a->predicted_ms, per, per > 0 ? 1e3 / per : 0);
+    text_addf(out,
+              "\"timings\":{\"cache_n\":%ld,\"prompt_n\":%ld,\"prompt_ms\":%.3f,"
+              "\"prompt_per_token_ms\":%.3f,\"prompt_per_second\":%.3f,\"predicted_n\":%ld,"
+              "\"predicted_ms\":%.3f,\"predicted_per_token_ms\":%.3f,\"predicted_per_second\":%.3f",
+              a->cached, a->prompt_tokens, a->prompt_ms,
+              a->prompt_tokens ? a->prompt_ms / (double)a->prompt_tokens : 0,
+              a->prompt_ms > 0 ? 1e3 * (double)a->prompt_tokens / a->prompt_ms : 0, a->tokens,
+              a->predicted_ms, per, per > 0 ? 1e3 / per : 0);
+    if (a->drafted)
+        text_addf(out, ",\"draft_n\":%ld,\"draft_n_accepted\":%ld", a->drafted, a->drafted);
+    text_addf(out, "}");
 }
 
 static void add_usage(struct text *out, const struct answer *a) {
@@ -357,7 +359,12 @@ static void whole_small(struct text *head, struct text *tail, const struct answe
                   "\"padding\":\"",
                   a->model, a->prompt_tokens, a->prompt_tokens);
         break;
-    case API_TOKENIZE: text_addf(head, "{\"tokens\":[1,15043,3186],\"padding\":\""); break;
+    case API_TOKENIZE:
+        text_addf(head, "{\"tokens\":[1");
+        for (long i = 0; i < a->words; i++)
+            text_addf(head, ",%ld", 2 + i * 7919 % 30000);
+        text_addf(head, "],\"padding\":\"");
+        break;
     case API_COUNT:
         text_addf(head, "{\"input_tokens\":%ld,\"padding\":\"", a->prompt_tokens);
         break;

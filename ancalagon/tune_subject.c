@@ -1,0 +1,387 @@
+#define _GNU_SOURCE
+#include "tune_subject.h"
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "cores.h"
+#include "format/ini.h"
+#include "format/ini_edit.h"
+#include "plan/draft.h"
+#include "preset_overlay.h"
+#include "preset_plan.h"
+#include "survey.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { FOLDER_FILES_MAX = 256 };
+
+// ---- the preset, as its user wrote it ----
+
+static bool read_config(struct tune_subject *subject, const char *config_path, const char *name,
+                        struct err *err) {
+    char *standard = config_path ? NULL : path_config("presets.ini");
+    const char *given = config_path ? config_path : standard;
+    subject->path = realpath(given, NULL); // a link stays one
+    subject->bytes = path_read_file(given, INI_MAX_BYTES, &subject->length, err);
+    mem_free(standard);
+    if (!subject->bytes || !subject->path)
+        return subject->bytes ? err_errno(err, "cannot find %s", given) : false;
+    struct buf text;
+    buf_init(&text, INI_MAX_BYTES);
+    // By any of its names: only the file knows which section an alias means.
+    struct config *whole = config_inspect(given, err);
+    const struct preset *named = whole ? config_find(whole, name) : NULL;
+    bool ok = named && ini_edit_strip(subject->bytes, subject->length, named->name, TUNE_MARK,
+                                      &text, &subject->tuned_before);
+    if (ok) {
+        subject->config = config_parse(buf_bytes(&text), text.length, given, err);
+        if (subject->config && subject->config->scan)
+            config_scan_models(subject->config);
+        subject->preset = subject->config ? config_find(subject->config, named->name) : NULL;
+        ok = subject->preset != NULL;
+    }
+    if (whole && !named)
+        err_set(err, ERR_NOTFOUND, "there is no preset \"%s\" in %s; see: ancalagon list", name,
+                given);
+    if (ok && subject->config->errors_count)
+        ok = err_set(err, ERR_INVALID, "%s has mistakes; see: ancalagon check-config", given);
+    config_destroy(whole);
+    buf_fini(&text);
+    return ok;
+}
+
+static bool is_auto(const char *value) { return value && strcmp(value, "auto") == 0; }
+
+static bool is_fixed(const struct preset *preset, const char *name) {
+    const char *value = preset_plan_get(preset, name);
+    return value && !is_auto(value);
+}
+
+// ---- what the planner needs ----
+
+// The settings that the server would run: the preset's, with what it left open decided.
+static bool base_settings(struct tune_subject *subject, const char **draft, const char **mmproj,
+                          struct preset *decided, struct err *err) {
+    struct overlay overlays[DECISION_SETTINGS_MAX];
+    const struct decision *decision = &subject->decision;
+    for (size_t i = 0; i < decision->count; i++)
+        overlays[i] = (struct overlay){decision->settings[i].flag, decision->settings[i].value};
+    return preset_overlay(subject->preset, NULL, overlays, decision->count, decided, err) &&
+           preset_plan_settings(decided, &subject->tf.fit.settings, draft, mmproj, err);
+}
+
+static bool add_type(struct tune_fit *tf, const struct gguf_type_info *type) {
+    for (size_t i = 0; i < tf->kv_count; i++)
+        if (tf->kv[i] == type)
+            return true;
+    if (tf->kv_count == TUNE_KV_MAX)
+        return false;
+    tf->kv[tf->kv_count++] = type;
+    return true;
+}
+
+// Types that lose nothing anyone notices; the user's own list may go further.
+static bool cache_types(struct tune_subject *subject, const char *list, struct err *err) {
+    struct tune_fit *tf = &subject->tf;
+    bool told = is_fixed(subject->preset, "cache-type-k") || is_fixed(subject->preset, "cache-type-v");
+    if (told)
+        return !list || err_set(err, ERR_INVALID, "the preset sets kv itself; take it out to let "
+                                                  "tune choose");
+    bool open = is_auto(preset_plan_get(subject->preset, "cache-type-k"));
+    const char *words = list ? list : open ? "f16,q8_0,q4_0" : "f16,q8_0";
+    add_type(tf, tf->fit.settings.k);
+    while (*words) {
+        char word[16];
+        size_t length = strcspn(words, ", ");
+        snprintf(word, sizeof word, "%.*s", (int)(length < 15 ? length : 15), words);
+        const struct gguf_type_info *type = gguf_type_named(word);
+        if (length && !type)
+            return err_set(err, ERR_INVALID, "\"%s\" is no cache type: f16, q8_0, q4_0 ...", word);
+        if (length && !add_type(tf, type))
+            return err_set(err, ERR_INVALID, "at most %d cache types", TUNE_KV_MAX);
+        words += length + strspn(words + length, ", ");
+    }
+    return true;
+}
+
+static void keep_fixed(struct tune_subject *subject) {
+    const struct preset *preset = subject->preset;
+    const struct dialect *dialect = subject->decision.dialect;
+    struct tune_fit *tf = &subject->tf;
+    bool cpu_only = subject->machine.devices == 0;
+    const char *layers = preset_plan_get(preset, "gpu-layers");
+    bool some_layers = layers && !is_auto(layers) && tf->fit.settings.ngl <= subject->decision.plan.layers_offloaded;
+    tf->keep_offload = !subject->model || some_layers || is_fixed(preset, "n-cpu-moe") ||
+                       preset_plan_get(preset, "cpu-moe") || preset_plan_get(preset, "n-cpu-ffn") ||
+                       preset_plan_get(preset, "override-tensor") || preset_plan_get(preset, "rpc");
+    if (subject->model && !subject->model->experts && layers && !is_auto(layers))
+        tf->keep_offload = true;
+    tf->keep_threads = is_fixed(preset, "threads");
+    tf->keep_ubatch = is_fixed(preset, "ubatch-size");
+    tf->keep_draft_n = is_fixed(preset, "draft-max");
+    const char *flash = preset_plan_get(preset, "flash-attn");
+    tf->vary_flash = (is_auto(flash) || (!flash && cpu_only)) && dialect_flag(dialect, "--flash-attn");
+    tf->vary_repack = cpu_only && !preset_get(preset, "repack") && !preset_get(preset, "no-repack") &&
+                      dialect_flag(dialect, "--no-repack");
+    if (is_fixed(preset, "batch-size"))
+        tf->ubatch_max = tf->fit.settings.batch < tf->depth_tokens ? tf->fit.settings.batch
+                                                                  : tf->depth_tokens;
+}
+
+// ---- drafts ----
+
+static double predicted_gain(const struct tune_subject *subject, const struct model *draft) {
+    struct draft_costs costs;
+    draft_costs_predict(subject->model, draft, &subject->tf.fit.settings, &subject->machine, &costs);
+    return draft_gain(&costs, draft_acceptance_usual(draft), 3);
+}
+
+static double best_gain(const struct tune_subject *subject, const struct model *draft) {
+    struct draft_costs costs;
+    double gain = 0;
+    draft_costs_predict(subject->model, draft, &subject->tf.fit.settings, &subject->machine, &costs);
+    draft_best_n(&costs, draft_acceptance_usual(draft), &gain);
+    return gain;
+}
+
+// Keeps the smallest few, in order.
+static void keep_draft(struct tune_subject *subject, struct model *draft, const char *path) {
+    struct tune_fit *tf = &subject->tf;
+    size_t at = tf->draft_count;
+    uint64_t bytes = model_weights_bytes(draft);
+    while (at > 0 && model_weights_bytes(subject->drafts[at - 1]) > bytes)
+        at--;
+    if (at == TUNE_DRAFTS_MAX - 1) {
+        model_close(draft);
+        return;
+    }
+    if (tf->draft_count == TUNE_DRAFTS_MAX - 1) {
+        tf->draft_count--;
+        model_close(subject->drafts[tf->draft_count]);
+        mem_free(subject->draft_paths[tf->draft_count]);
+    }
+    for (size_t i = tf->draft_count; i > at; i--) {
+        subject->drafts[i] = subject->drafts[i - 1];
+        subject->draft_paths[i] = subject->draft_paths[i - 1];
+    }
+    subject->drafts[at] = draft;
+    subject->draft_paths[at] = mem_strdup(path);
+    tf->draft_count++;
+}
+
+static void consider_draft(struct tune_subject *subject, const char *path) {
+    struct err ignored;
+    struct model *draft = model_open(path, &ignored);
+    bool small = draft && model_weights_bytes(draft) * 3 < model_weights_bytes(subject->model);
+    if (small && draft_compatible(subject->model->gguf, draft->gguf, NULL, 0) &&
+        best_gain(subject, draft) >= DRAFT_WORTH)
+        keep_draft(subject, draft, path);
+    else
+        model_close(draft);
+}
+
+static void find_drafts(struct tune_subject *subject) {
+    const struct preset *preset = subject->preset;
+    const char *slash = strrchr(preset->model, '/');
+    if (!subject->model || !slash || preset_plan_get(preset, "model-draft") ||
+        preset_plan_get(preset, "spec-type"))
+        return;
+    char *folder = mem_strndup(preset->model, (size_t)(slash - preset->model));
+    DIR *dir = opendir(folder);
+    size_t seen = 0;
+    for (struct dirent *entry; dir && seen < FOLDER_FILES_MAX && (entry = readdir(dir));) {
+        char *path = path_join(folder, entry->d_name);
+        if (str_ends(path, ".gguf") && strcmp(path, preset->model) != 0) {
+            consider_draft(subject, path);
+            seen++;
+        }
+        mem_free(path);
+    }
+    if (dir)
+        closedir(dir);
+    mem_free(folder);
+    for (size_t i = 0; i < subject->tf.draft_count; i++) {
+        subject->tf.draft[i].model = subject->drafts[i];
+        subject->tf.draft[i].gain = predicted_gain(subject, subject->drafts[i]);
+    }
+}
+
+// The preset's own draft: only its length is open.
+static void own_draft(struct tune_subject *subject) {
+    struct tune_fit *tf = &subject->tf;
+    if (tf->fit.settings.draft == PLAN_DRAFT_NONE)
+        return;
+    tf->draft_present = true;
+    tf->draft_count = 1;
+    tf->draft[0].model = subject->own_draft;
+}
+
+// ---- the whole ----
+
+static unsigned usual_depth(const struct tune_subject *subject, unsigned asked) {
+    uint32_t ctx = subject->decision.planned ? subject->decision.plan.ctx_slot : 0;
+    unsigned depth = asked ? asked : 2048;
+    return ctx && depth > ctx - ctx / 4 ? ctx - ctx / 4 : depth;
+}
+
+static bool open_models(struct tune_subject *subject, const struct tune_wishes *wishes,
+                        struct err *err) {
+    struct tune_fit *tf = &subject->tf;
+    const char *draft = NULL, *mmproj = NULL;
+    struct preset decided = {0};
+    struct err ignored;
+    if (!base_settings(subject, &draft, &mmproj, &decided, err)) {
+        preset_fini(&decided);
+        return false;
+    }
+    if (subject->decision.planned)
+        subject->model = model_open(subject->preset->model, &ignored);
+    if (tf->fit.settings.draft == PLAN_DRAFT_MODEL && draft)
+        subject->own_draft = model_open(draft, &ignored);
+    if (mmproj)
+        subject->projector = gguf_open(mmproj, &ignored);
+    preset_fini(&decided);
+    subject->machine = subject->decision.machine;
+    subject->machine.ram_bytes = PLAN_UNKNOWN; // the decision of each trial judges it
+    tf->fit.model = subject->model;
+    tf->fit.draft = subject->own_draft;
+    tf->fit.projector = subject->projector;
+    tf->fit.machine = &subject->machine;
+    if (tf->fit.settings.ctx == 0)
+        tf->fit.settings.ctx = subject->decision.plan.ctx_total;
+    tf->fit.settings.engine_build = subject->decision.dialect->build;
+    tf->depth_tokens = usual_depth(subject, wishes->depth_tokens);
+    cores_count(&tf->cores_physical, &tf->cores_logical);
+    keep_fixed(subject);
+    if (!cache_types(subject, wishes->kv, err))
+        return false;
+    if (!wishes->no_draft)
+        find_drafts(subject);
+    own_draft(subject);
+    return true;
+}
+
+static void note_nothing(void *arg, const char *text) {
+    (void)arg;
+    (void)text;
+}
+
+bool tune_subject_open(struct tune_subject *subject, const char *config_path, const char *preset,
+                       const struct tune_wishes *wishes, struct err *err) {
+    *subject = (struct tune_subject){0};
+    return read_config(subject, config_path, preset, err) &&
+           survey_decide(subject->config, subject->preset, note_nothing, NULL, &subject->decision,
+                         err) &&
+           open_models(subject, wishes, err) && tune_fit_space(&subject->tf, &subject->space, err);
+}
+
+void tune_subject_close(struct tune_subject *subject) {
+    tune_fit_fini(&subject->tf);
+    for (size_t i = 0; i < TUNE_DRAFTS_MAX; i++) {
+        model_close(subject->drafts[i]);
+        mem_free(subject->draft_paths[i]);
+    }
+    model_close(subject->own_draft);
+    model_close(subject->model);
+    gguf_close(subject->projector);
+    config_destroy(subject->config);
+    free(subject->path); // realpath's
+    mem_free(subject->bytes);
+}
+
+// ---- a choice, written down ----
+
+__attribute__((format(printf, 4, 5))) static void change(struct tune_change *out, size_t *count,
+                                                         const char *key, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    snprintf(out[*count].key, sizeof out->key, "%s", key);
+    vsnprintf(out[*count].value, sizeof out->value, format, args);
+    va_end(args);
+    (*count)++;
+}
+
+static void lower(const char *name, char *text, size_t size) {
+    size_t i = 0;
+    for (; name[i] && i + 1 < size; i++)
+        text[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
+    text[i] = '\0';
+}
+
+static bool moved(const struct tune_subject *subject, const struct tune_choice *choice, int axis) {
+    const struct tune_list *list = &subject->space.axis[axis];
+    return list->count > 0 && choice->value[axis] != list->values[0];
+}
+
+static void cache_changes(const struct tune_subject *subject, int index, struct tune_change *out,
+                          size_t *count) {
+    char type[16];
+    lower(subject->tf.kv[index]->name, type, sizeof type);
+    if (!preset_get(subject->preset, "cache-type-k")) {
+        change(out, count, "kv", "%s", type);
+        return;
+    }
+    change(out, count, "cache-type-k", "%s", type);
+    change(out, count, "cache-type-v", "%s", type);
+}
+
+static void draft_changes(const struct tune_subject *subject, const struct tune_choice *choice,
+                          struct tune_change *out, size_t *count) {
+    int which = choice->value[TUNE_DRAFT];
+    if (!subject->tf.draft_present && which > 0) {
+        change(out, count, "model-draft", "%s", subject->draft_paths[which - 1]);
+        change(out, count, "spec-type", "draft-simple");
+    }
+    if (choice->value[TUNE_DRAFT_N] > 0 && !subject->tf.keep_draft_n)
+        change(out, count, "draft-max", "%d", choice->value[TUNE_DRAFT_N]);
+}
+
+size_t tune_changes(const struct tune_subject *subject, const struct tune_choice *choice,
+                    struct tune_change *out) {
+    const struct tune_fit *tf = &subject->tf;
+    const int *v = choice->value;
+    size_t count = 0;
+    if (moved(subject, choice, TUNE_OFFLOAD) && tune_fit_by_layer(tf))
+        change(out, &count, "n-gpu-layers", "%d",
+               (int)subject->model->layers + 1 - v[TUNE_OFFLOAD]);
+    else if (moved(subject, choice, TUNE_OFFLOAD))
+        change(out, &count, "n-cpu-moe", "%d", v[TUNE_OFFLOAD]);
+    if (moved(subject, choice, TUNE_THREADS))
+        change(out, &count, "threads", "%d", v[TUNE_THREADS]);
+    if (moved(subject, choice, TUNE_UBATCH)) {
+        change(out, &count, "ubatch-size", "%d", v[TUNE_UBATCH]);
+        if ((uint32_t)v[TUNE_UBATCH] > tf->fit.settings.batch)
+            change(out, &count, "batch-size", "%d", v[TUNE_UBATCH]);
+    }
+    if (moved(subject, choice, TUNE_KV))
+        cache_changes(subject, v[TUNE_KV], out, &count);
+    if (moved(subject, choice, TUNE_FLASH))
+        change(out, &count, "flash-attn", "%s", v[TUNE_FLASH] == 1 ? "on" : "off");
+    if (moved(subject, choice, TUNE_REPACK))
+        change(out, &count, "repack", "%s", v[TUNE_REPACK] == 1 ? "on" : "off");
+    if (moved(subject, choice, TUNE_DRAFT) || moved(subject, choice, TUNE_DRAFT_N))
+        draft_changes(subject, choice, out, &count);
+    return count;
+}
+
+void tune_describe(const struct tune_subject *subject, const struct tune_choice *choice, char *text,
+                   size_t size) {
+    struct tune_change *changes = mem_alloc(TUNE_CHANGES_MAX * sizeof *changes);
+    size_t count = tune_changes(subject, choice, changes), length = 0;
+    snprintf(text, size, "as it is");
+    for (size_t i = 0; i < count && length < size; i++) {
+        const char *slash = strrchr(changes[i].value, '/');
+        if (strcmp(changes[i].key, "spec-type") == 0 || strcmp(changes[i].key, "batch-size") == 0 ||
+            strcmp(changes[i].key, "cache-type-v") == 0)
+            continue;
+        length += (size_t)snprintf(text + length, size - length, "%s%s %s", length ? ", " : "",
+                                   changes[i].key, slash ? slash + 1 : changes[i].value);
+    }
+    mem_free(changes);
+}
