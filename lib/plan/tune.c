@@ -29,7 +29,8 @@ struct tune {
 
 // Not worth a trial: this much of the objective. Moves on several axes at once are harder to learn
 // from, so each further axis must promise more.
-static const double STOP_WORTH = 0.0004, PER_AXIS = 0.75, ANCHOR_WORTH = 0.008;
+static const double STOP_WORTH = 0.0004, PER_AXIS = 0.65, ANCHOR_WORTH = 0.005;
+static const double FAR_BEHIND = 0.25, DRIFTED = 0.05; // in ln
 
 double tune_objective(const struct tune_options *options, double decode, double prefill) {
     double d = options ? options->decode_weight : 0, p = options ? options->prefill_weight : 0;
@@ -277,15 +278,22 @@ static void propose(struct tune *tune, size_t cell, size_t best) {
     trial->predicted_prefill = exp(tune_model_mean(tune->model, cell, TUNE_PREFILL));
 }
 
+// Everything is compared with the first trial. Once some are made it is worth a second look, unless
+// it is so far behind that no disturbance explains it.
+static double look_again(const struct tune *tune, size_t cell, size_t best) {
+    bool may = cell == tune->anchor && tune->runs >= 4 &&
+               standing(tune, best) - standing(tune, cell) < FAR_BEHIND;
+    return may ? ANCHOR_WORTH : 0;
+}
+
 static double worth(const struct tune *tune, size_t cell, size_t best) {
-    unsigned seen = times_seen(tune, cell);
-    if (seen > 1 && drift(tune) <= 0.05)
+    unsigned seen = times_seen(tune, cell), axes = differs(&tune->cells[cell], &tune->cells[best]);
+    if (seen > 1 && drift(tune) <= DRIFTED)
         return 0;
     if (seen > 0)
         return tune_model_worth(tune->model, cell, true) +
-               (cell == tune->anchor && seen == 1 && tune->runs >= 4 ? ANCHOR_WORTH : 0);
-    unsigned axes = differs(&tune->cells[cell], &tune->cells[best]);
-    if (axes > 3)
+               (seen == 1 ? look_again(tune, cell, best) : 0);
+    if (axes > 2)
         return 0;
     return tune_model_worth(tune->model, cell, false) * pow(PER_AXIS, (double)axes - 1);
 }

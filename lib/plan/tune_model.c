@@ -8,8 +8,8 @@
 enum {
     SEEN_MAX = TUNE_TRIALS_MAX,
     COSTS = 5,  // of a layer on the CPU
-    CLIFFS = 7, // the first: none
-    LIVE_MAX = 12,
+    CLIFFS = 10, // the first: none
+    LIVE_MAX = 16,
 };
 
 struct effect { // of a draft, in ln
@@ -23,11 +23,12 @@ struct guess {
     double rate; // what each MiB too little costs, of a token
     bool wild;   // some cache type or kernel is far slower here than is usual
     int variant; // 0: nothing odd; 1..n: that trial was disturbed; n+1: the machine drifts
-    double weight;
+    double prior, weight; // ln
     double chol[TUNE_OUTPUTS][SEEN_MAX][SEEN_MAX];
     double alpha[TUNE_OUTPUTS][SEEN_MAX];
     double v_best[TUNE_OUTPUTS][SEEN_MAX]; // of the held cell
     double mean_best[TUNE_OUTPUTS], var_best[TUNE_OUTPUTS];
+    double share[TUNE_VALUES_MAX]; // of the CPU in decoding, by layers on it
 };
 
 struct tune_model {
@@ -39,7 +40,9 @@ struct tune_model {
     double *table[TUNE_OUTPUTS][TUNE_AXES], *like[TUNE_AXES];
     double *bias[TUNE_OUTPUTS][TUNE_AXES]; // expected effect of a value
     struct effect *draft;                  // by draft and length
-    double *slack;                         // by cell, MiB
+    int axes[TUNE_AXES]; // those that are tuned
+    size_t axes_count;
+    double *slack; // by cell, MiB
     bool may_spill;
     double cost;                           // of a layer, as physics guesses it
     struct tune_seen seen[SEEN_MAX];
@@ -53,8 +56,10 @@ static const double COST_FACTOR[COSTS] = {0.25, 0.5, 1, 2, 4};
 static const double COST_PRIOR[COSTS] = {0.1, 0.2, 0.4, 0.2, 0.1};
 static const struct {
     double room, rate, prior;
-} CLIFF[CLIFFS] = {{0, 0, 0.8},          {100, 0.0015, 0.03}, {100, 0.006, 0.03}, {300, 0.0015, 0.04},
-                   {300, 0.006, 0.04},   {800, 0.0015, 0.03}, {800, 0.006, 0.03}};
+} CLIFF[CLIFFS] = {{0, 0, 0.76},
+                   {100, 0.0005, 0.02}, {100, 0.002, 0.02}, {100, 0.008, 0.02},
+                   {300, 0.0005, 0.03}, {300, 0.002, 0.04}, {300, 0.008, 0.02},
+                   {800, 0.0005, 0.03}, {800, 0.002, 0.04}, {800, 0.008, 0.02}};
 static const double DISTURBED = 0.05, DRIFTS = 0.04, WILD = 0.2; // prior odds
 static const double DISTURBANCE = 0.25, DRIFT = 0.05; // relative
 static const double TOGETHER[TUNE_OUTPUTS] = {0.02, 0.03}; // effects that only a pair of axes has
@@ -115,7 +120,7 @@ static double ubatch_gain(const struct tune_model *model, double tokens) {
 static double ubatch_cov(const struct tune_model *model, int output, double a, double b) {
     double from = value(model, TUNE_UBATCH, 0), x = octaves(a, from), y = octaves(b, from);
     if (output == TUNE_DECODE)
-        return 0.012 * 0.012 * x * y + 0.025 * 0.025 * bell(x - y, 1.5);
+        return 0.012 * 0.012 * x * y + 0.015 * 0.015 * bell(x - y, 1.5);
     double slope = model->space->hints.cpu_only ? 0.04 : 0.08;
     double bend = model->space->hints.cpu_only ? 0.08 : 0.15;
     return 0.7 * 0.7 * ubatch_gain(model, a) * ubatch_gain(model, b) + slope * slope * x * y +
@@ -271,8 +276,11 @@ struct tune_model *tune_model_create(const struct tune_space *space, const struc
     model->weight[TUNE_PREFILL] = options->prefill_weight;
     model->draft_bar = log(options->draft_minimum) * options->decode_weight;
     model->cost = guess_cost(space);
-    for (int axis = 0; axis < TUNE_AXES; axis++)
+    for (int axis = 0; axis < TUNE_AXES; axis++) {
         fill_axis(model, axis);
+        if (space->axis[axis].count > 1)
+            model->axes[model->axes_count++] = axis;
+    }
     fill_drafts(model);
     fill_slack(model);
     return model;
@@ -295,12 +303,11 @@ void tune_model_destroy(struct tune_model *model) {
 
 // ---- under one hypothesis ----
 
-static double share_on_cpu(const struct tune_model *model, const struct guess *guess,
-                           const struct tune_cell *cell) {
-    if (model->space->hints.cpu_only)
-        return 1;
-    double cost = guess->cost * value(model, TUNE_OFFLOAD, cell->at[TUNE_OFFLOAD]);
-    return fmax(cost / (1 + cost), 0.02);
+static void fill_shares(const struct tune_model *model, struct guess *guess) {
+    for (size_t i = 0; i < values(model, TUNE_OFFLOAD); i++) {
+        double cost = guess->cost * value(model, TUNE_OFFLOAD, i);
+        guess->share[i] = model->space->hints.cpu_only ? 1 : fmax(cost / (1 + cost), 0.02);
+    }
 }
 
 // How much slower for what does not fit on the device, in ln. Prefill waits for it once a batch.
@@ -316,10 +323,11 @@ static double prior_mean(const struct tune_model *model, const struct guess *gue
     double on_cpu = value(model, TUNE_OFFLOAD, cell->at[TUNE_OFFLOAD]), mean = 0;
     if (!model->space->hints.cpu_only)
         mean = -log(1 + (output == TUNE_DECODE ? guess->cost : 0.03) * on_cpu);
-    for (int axis = 0; axis < TUNE_AXES; axis++) {
+    for (size_t n = 0; n < model->axes_count; n++) {
+        int axis = model->axes[n];
         double bias = model->bias[output][axis][cell->at[axis]];
         mean += axis == TUNE_THREADS && output == TUNE_DECODE
-                    ? bias * share_on_cpu(model, guess, cell)
+                    ? bias * guess->share[cell->at[TUNE_OFFLOAD]]
                     : bias;
     }
     if (output == TUNE_DECODE)
@@ -331,19 +339,22 @@ static double prior_cov(const struct tune_model *model, const struct guess *gues
                         size_t i, size_t k) {
     const struct tune_cell *a = &model->cells[i], *b = &model->cells[k];
     double sum = 0, together = TOGETHER[output] * TOGETHER[output];
-    for (int axis = 0; axis < TUNE_AXES; axis++) {
+    for (size_t n = 0; n < model->axes_count; n++) {
+        int axis = model->axes[n];
         size_t at = a->at[axis] * values(model, axis) + b->at[axis];
         double cov = model->table[output][axis][at];
         if (axis == TUNE_THREADS && output == TUNE_DECODE)
-            cov *= share_on_cpu(model, guess, a) * share_on_cpu(model, guess, b);
+            cov *= guess->share[a->at[TUNE_OFFLOAD]] * guess->share[b->at[TUNE_OFFLOAD]];
         if (guess->wild && (axis == TUNE_KV || axis == TUNE_FLASH || axis == TUNE_REPACK))
             cov *= 25;
         sum += cov;
         together *= model->like[axis][at];
     }
-    if (output == TUNE_DECODE)
+    if (output == TUNE_DECODE && model->space->axis[TUNE_DRAFT].count)
         sum += draft_cov(model, a, b);
-    double spill = 0.35 * 0.35 * spilled(model, guess, output, i) * spilled(model, guess, output, k);
+    double spill = guess->room > 0 ? 0.35 * 0.35 * spilled(model, guess, output, i) *
+                                         spilled(model, guess, output, k)
+                                   : 0;
     return sum + together + spill + 4; // the machine's speed itself: unknown
 }
 
@@ -453,33 +464,55 @@ static void normalise(struct tune_model *model) {
         model->live[i].weight /= sum;
 }
 
-static double variant_prior(size_t variant, size_t count) {
-    return variant == 0 ? 1 : variant <= count ? DISTURBED : DRIFTS;
+static void suppose(struct tune_model *model, struct guess *guess, double prior) {
+    guess->prior = guess->weight = log(prior);
+    for (int o = 0; o < TUNE_OUTPUTS; o++)
+        guess->weight += condition(model, guess, o);
+    keep(model, guess);
+}
+
+// How dear a layer on the CPU is, whether the device spills, whether some kind of cache or kernel
+// is odd here: every combination.
+static void suppose_machines(struct tune_model *model) {
+    bool offloads = model->space->axis[TUNE_OFFLOAD].count > 1;
+    for (size_t c = 0; c < COSTS; c++)
+        for (size_t s = 0; s < CLIFFS; s++)
+            for (size_t wild = 0; wild < 2; wild++) {
+                struct guess guess = {.cost = model->cost * COST_FACTOR[c],
+                                      .room = CLIFF[s].room,
+                                      .rate = CLIFF[s].rate,
+                                      .wild = wild};
+                if ((!offloads && COST_FACTOR[c] != 1) || (!model->may_spill && s > 0))
+                    continue;
+                fill_shares(model, &guess);
+                suppose(model, &guess,
+                        COST_PRIOR[c] * CLIFF[s].prior * (wild ? WILD : 1 - WILD));
+            }
+}
+
+// On top of the machines that explain the trials best: that one trial was disturbed, that all
+// drift. One or two trials cannot tell; three can.
+static void suppose_mishaps(struct tune_model *model) {
+    struct guess machines[LIVE_MAX];
+    size_t count = model->live_count, n = model->seen_count;
+    memcpy(machines, model->live, count * sizeof *machines);
+    model->live_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        double prior = exp(machines[i].prior);
+        keep(model, &machines[i]);
+        for (size_t v = 1; v <= n + 1 && n >= 3; v++) {
+            machines[i].variant = (int)v;
+            suppose(model, &machines[i], prior * (v <= n ? DISTURBED : DRIFTS));
+        }
+    }
 }
 
 void tune_model_learn(struct tune_model *model, const struct tune_seen *seen, size_t count) {
     model->seen_count = count < SEEN_MAX ? count : SEEN_MAX;
     memcpy(model->seen, seen, model->seen_count * sizeof *seen);
     model->live_count = 0;
-    bool offloads = model->space->axis[TUNE_OFFLOAD].count > 1;
-    // One or two trials cannot tell a disturbed one; three can.
-    size_t variants = model->seen_count >= 3 ? model->seen_count + 2 : 1;
-    for (size_t c = 0; c < COSTS; c++)
-        for (size_t s = 0; s < CLIFFS; s++)
-            for (size_t v = 0; v < 2 * variants; v++) {
-                struct guess guess = {.cost = model->cost * COST_FACTOR[c],
-                                      .room = CLIFF[s].room,
-                                      .rate = CLIFF[s].rate,
-                                      .wild = v >= variants,
-                                      .variant = (int)(v % variants)};
-                if ((!offloads && COST_FACTOR[c] != 1) || (!model->may_spill && s > 0))
-                    continue;
-                guess.weight = log(COST_PRIOR[c] * CLIFF[s].prior * (guess.wild ? WILD : 1 - WILD) *
-                                   variant_prior(v % variants, model->seen_count));
-                for (int o = 0; o < TUNE_OUTPUTS; o++)
-                    guess.weight += condition(model, &guess, o);
-                keep(model, &guess);
-            }
+    suppose_machines(model);
+    suppose_mishaps(model);
     normalise(model);
 }
 

@@ -32,7 +32,7 @@ static void draw_threads(struct machine *m, struct dice *d) {
     m->saturated = dice_uniform(d, 0.3, 1.0);
     m->ht_loss = dice_uniform(d, -0.06, 0.3);
     m->full_loss = chance(d, 0.5) ? dice_uniform(d, 0, 0.25) : 0;
-    m->dip = chance(d, 0.2) ? dice_uniform(d, 0.02, 0.1) : 0;
+    m->dip = chance(d, 0.1) ? dice_uniform(d, 0.02, 0.1) : 0;
 }
 
 static void draw_memory(struct machine *m, struct dice *d) {
@@ -47,7 +47,7 @@ static void draw_memory(struct machine *m, struct dice *d) {
     m->vram_mib = m->base_mib + m->kv_mib[0] + 300 + dice_uniform(d, 0.15, 0.95) * (all - m->base_mib);
     if (m->family == FAMILY_GPU || m->family == FAMILY_DRAFT)
         m->vram_mib = all + m->kv_mib[0] + dice_uniform(d, 500, 6000);
-    if (m->family != FAMILY_CPU && chance(d, 0.2)) {
+    if (m->family != FAMILY_CPU && chance(d, 0.15)) {
         m->spill_mib = dice_uniform(d, 50, 800);
         m->spill_s = between(d, 0.1, 1) * 1048576 / between(d, 6e9, 45e9); // what a token reads
     }
@@ -75,7 +75,7 @@ void machine_draw(struct machine *m, enum family family, uint64_t seed) {
     m->u_loss = dice_uniform(&d, 0, 0.12);
     m->u_decode = chance(&d, 0.3) ? dice_uniform(&d, 0, 0.04) : 0;
     for (int i = 0; i < 3; i++) {
-        bool slow = i > 0 && chance(&d, 0.1);
+        bool slow = i > 0 && chance(&d, 0.05);
         m->kv_decode[i] = i == 0 ? 1 : slow ? dice_uniform(&d, 0.3, 0.7) : dice_uniform(&d, 0.88, 1.06);
         m->kv_prefill[i] = i == 0 ? 1 : slow ? 0.4 : dice_uniform(&d, 0.85, 1.02);
     }
