@@ -29,7 +29,7 @@ struct tune {
 
 // Not worth a trial: this much of the objective. Moves on several axes at once are harder to learn
 // from, so each further axis must promise more.
-static const double STOP_WORTH = 0.0004, PER_AXIS = 0.65, ANCHOR_WORTH = 0.005;
+static const double STOP_WORTH = 0.0004, PER_AXIS = 0.8, ANCHOR_WORTH = 0.004;
 static const double FAR_BEHIND = 0.25, DRIFTED = 0.05; // in ln
 
 double tune_objective(const struct tune_options *options, double decode, double prefill) {

@@ -90,6 +90,7 @@ void machine_draw(struct machine *m, enum family family, uint64_t seed) {
         m->gpu_s = read / cpu;
         m->flop_s = between(&d, 1.0 / 400, 1.0 / 20);
         m->u_loss /= 2;
+        m->u0 /= 6; // cores are busy with few tokens
     }
 }
 
