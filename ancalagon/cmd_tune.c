@@ -303,8 +303,12 @@ static int measure(struct run *run) {
 }
 
 static void tell_best(const struct tune_best *best) {
-    printf("\nwriting %.1f -> %.1f tok/s, reading %.0f -> %.0f tok/s", best->anchor_decode,
-           best->decode, best->anchor_prefill, best->prefill);
+    if (best->present_failed)
+        printf("\nthe preset as it is does not run; writing %.1f tok/s, reading %.0f tok/s",
+               best->decode, best->prefill);
+    else
+        printf("\nwriting %.1f -> %.1f tok/s, reading %.0f -> %.0f tok/s", best->anchor_decode,
+               best->decode, best->anchor_prefill, best->prefill);
     if (!isnan(best->spare_mib))
         printf("; %.0f MiB stay free", best->spare_mib);
     puts("");
@@ -358,7 +362,7 @@ static void print_section(const struct run *run, const struct tune_best *best,
 
 // Is there something to write: faster settings, or earlier ones of ours that no longer are?
 static bool worth_writing(const struct run *run, struct tune_best *best) {
-    bool faster = best->gain * 100 >= WORTH_WRITING;
+    bool faster = best->present_failed || best->gain * 100 >= WORTH_WRITING;
     if (!faster) // small change: the preset as it is serves as well
         for (int axis = 0; axis < TUNE_AXES; axis++)
             best->choice.value[axis] = run->subject.space.axis[axis].values[0];
@@ -408,7 +412,7 @@ static int run_tune(struct run *run) {
     status = measure(run);
     bool found = status == EXIT_DONE && tune_best(run->tune, &best);
     if (found)
-        tune_evidence(&evidence, &run->subject, &best);
+        tune_evidence(&evidence, &run->subject, &best, run->point.prompt_tokens);
     trial_session_destroy(run->session); // its signals are ours again, and may end a question
     run->session = NULL;
     if (found)

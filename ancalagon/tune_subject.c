@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "cores.h"
+#include "engine/settings.h"
 #include "format/ini.h"
 #include "format/ini_edit.h"
 #include "plan/draft.h"
@@ -23,6 +24,12 @@ enum { FOLDER_FILES_MAX = 256 };
 
 // ---- the preset, as its user wrote it ----
 
+static void ignore_problem(void *arg, unsigned line, const char *text) { // config_parse tells it
+    (void)arg;
+    (void)line;
+    (void)text;
+}
+
 static bool read_config(struct tune_subject *subject, const char *config_path, const char *name,
                         struct err *err) {
     char *standard = config_path ? NULL : path_config("presets.ini");
@@ -40,11 +47,12 @@ static bool read_config(struct tune_subject *subject, const char *config_path, c
     bool ok = named && ini_edit_strip(subject->bytes, subject->length, named->name, TUNE_MARK,
                                       &text, &subject->tuned_before);
     if (ok) {
+        subject->ini = ini_parse(buf_bytes(&text), text.length, ignore_problem, NULL, err);
         subject->config = config_parse(buf_bytes(&text), text.length, given, err);
         if (subject->config && subject->config->scan)
             config_scan_models(subject->config);
         subject->preset = subject->config ? config_find(subject->config, named->name) : NULL;
-        ok = subject->preset != NULL;
+        ok = subject->preset != NULL && subject->ini;
     }
     if (whole && !named)
         err_set(err, ERR_NOTFOUND, "there is no preset \"%s\" in %s; see: ancalagon list", name,
@@ -56,11 +64,32 @@ static bool read_config(struct tune_subject *subject, const char *config_path, c
     return ok;
 }
 
+// Does the preset's own section say anything of this setting, by any of its names? What stands there
+// is its user's, also a word like "auto"; a word under [*] is only a default.
+static bool is_own(const struct tune_subject *subject, const char *name) {
+    const struct ini *ini = subject->ini;
+    bool cache_type = str_starts(name, "cache-type-");
+    for (size_t i = 0; i < ini->count; i++)
+        for (size_t k = 0; k < ini->sections[i].count; k++) {
+            char key[64];
+            const char *written = ini->sections[i].entries[k].key;
+            if (strcmp(ini->sections[i].name, subject->preset->name) != 0 ||
+                strlen(written) >= sizeof key)
+                continue;
+            for (size_t c = 0; c <= strlen(written); c++)
+                key[c] = written[c] == '_' ? '-' : written[c];
+            const struct setting_rule *rule = setting_rule_find(key);
+            if (strcmp(rule ? rule->name : key, name) == 0 || (cache_type && strcmp(key, "kv") == 0))
+                return true;
+        }
+    return false;
+}
+
 static bool is_auto(const char *value) { return value && strcmp(value, "auto") == 0; }
 
-static bool is_fixed(const struct preset *preset, const char *name) {
-    const char *value = preset_plan_get(preset, name);
-    return value && !is_auto(value);
+static bool is_fixed(const struct tune_subject *subject, const char *name) {
+    const char *value = preset_plan_get(subject->preset, name);
+    return value && (!is_auto(value) || is_own(subject, name));
 }
 
 // ---- what the planner needs ----
@@ -89,7 +118,7 @@ static bool add_type(struct tune_fit *tf, const struct gguf_type_info *type) {
 // Types that lose nothing anyone notices; the user's own list may go further.
 static bool cache_types(struct tune_subject *subject, const char *list, struct err *err) {
     struct tune_fit *tf = &subject->tf;
-    bool told = is_fixed(subject->preset, "cache-type-k") || is_fixed(subject->preset, "cache-type-v");
+    bool told = is_fixed(subject, "cache-type-k") || is_fixed(subject, "cache-type-v");
     if (told)
         return !list || err_set(err, ERR_INVALID, "the preset sets kv itself; take it out to let "
                                                   "tune choose");
@@ -115,21 +144,21 @@ static void keep_fixed(struct tune_subject *subject) {
     const struct dialect *dialect = subject->decision.dialect;
     struct tune_fit *tf = &subject->tf;
     bool cpu_only = subject->machine.devices == 0;
-    const char *layers = preset_plan_get(preset, "gpu-layers");
-    bool some_layers = layers && !is_auto(layers) && tf->fit.settings.ngl <= subject->decision.plan.layers_offloaded;
-    tf->keep_offload = !subject->model || some_layers || is_fixed(preset, "n-cpu-moe") ||
+    bool dense = subject->model && !subject->model->experts;
+    bool some_layers = is_fixed(subject, "gpu-layers") &&
+                       (dense || tf->fit.settings.ngl <= subject->model->layers);
+    tf->keep_offload = !subject->model || some_layers || is_fixed(subject, "n-cpu-moe") ||
                        preset_plan_get(preset, "cpu-moe") || preset_plan_get(preset, "n-cpu-ffn") ||
                        preset_plan_get(preset, "override-tensor") || preset_plan_get(preset, "rpc");
-    if (subject->model && !subject->model->experts && layers && !is_auto(layers))
-        tf->keep_offload = true;
-    tf->keep_threads = is_fixed(preset, "threads");
-    tf->keep_ubatch = is_fixed(preset, "ubatch-size");
-    tf->keep_draft_n = is_fixed(preset, "draft-max");
+    tf->keep_threads = is_fixed(subject, "threads");
+    tf->keep_ubatch = is_fixed(subject, "ubatch-size");
+    tf->keep_draft_n = is_fixed(subject, "draft-max");
     const char *flash = preset_plan_get(preset, "flash-attn");
-    tf->vary_flash = (is_auto(flash) || (!flash && cpu_only)) && dialect_flag(dialect, "--flash-attn");
+    tf->vary_flash = (!flash ? cpu_only : is_auto(flash) && !is_own(subject, "flash-attn")) &&
+                     dialect_flag(dialect, "--flash-attn");
     tf->vary_repack = cpu_only && !preset_get(preset, "repack") && !preset_get(preset, "no-repack") &&
                       dialect_flag(dialect, "--no-repack");
-    if (is_fixed(preset, "batch-size"))
+    if (is_fixed(subject, "batch-size"))
         tf->ubatch_max = tf->fit.settings.batch < tf->depth_tokens ? tf->fit.settings.batch
                                                                   : tf->depth_tokens;
 }
@@ -291,6 +320,7 @@ void tune_subject_close(struct tune_subject *subject) {
     model_close(subject->model);
     gguf_close(subject->projector);
     config_destroy(subject->config);
+    ini_destroy(subject->ini);
     free(subject->path); // realpath's
     mem_free(subject->bytes);
 }

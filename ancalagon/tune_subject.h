@@ -28,6 +28,7 @@ struct tune_subject {
     char *path, *bytes; // of the presets file, links resolved; as it was read
     size_t length;
     bool tuned_before; // our lines are in it
+    struct ini *ini; // the same text
     struct config *config;
     const struct preset *preset;
     struct decision decision;

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 void tune_evidence(struct tune_evidence *out, const struct tune_subject *subject,
-                   const struct tune_best *best) {
+                   const struct tune_best *best, unsigned prompt_tokens) {
     char day[16];
     time_t now = time(NULL);
     struct tm parts;
@@ -21,29 +21,16 @@ void tune_evidence(struct tune_evidence *out, const struct tune_subject *subject
     out->count = 0;
     snprintf(out->lines[out->count++], sizeof *out->lines, "%s, llama-server %.60s, %u trials", day,
              subject->decision.dialect->version, best->trials);
-    snprintf(out->lines[out->count++], sizeof *out->lines,
-             "decode %.1f -> %.1f tok/s, prefill %.0f -> %.0f tok/s, at %u tokens",
-             best->anchor_decode, best->decode, best->anchor_prefill, best->prefill,
-             subject->tf.depth_tokens);
-}
-
-// The first spelling that the user's section does not use: a word like "auto" stays where it is,
-// and ours, further below, counts.
-static const char *spelling(const struct tune_subject *subject, const char *key) {
-    static const char *const SPELLINGS[][4] = {{"n-gpu-layers", "gpu-layers", "ngl"},
-                                               {"n-cpu-moe", "ncmoe", "n_cpu_moe"},
-                                               {"cache-type-k", "ctk", "cache_type_k"},
-                                               {"cache-type-v", "ctv", "cache_type_v"},
-                                               {"flash-attn", "fa", "flash_attn"}};
-    for (size_t i = 0; i < sizeof SPELLINGS / sizeof *SPELLINGS; i++) {
-        if (strcmp(SPELLINGS[i][0], key) != 0)
-            continue;
-        for (size_t k = 0; SPELLINGS[i][k]; k++)
-            if (!ini_edit_has(subject->bytes, subject->length, subject->preset->name, TUNE_MARK,
-                              SPELLINGS[i][k]))
-                return SPELLINGS[i][k];
-    }
-    return key;
+    char *line = out->lines[out->count++];
+    if (best->present_failed)
+        snprintf(line, sizeof *out->lines,
+                 "without these it does not run; decode %.1f tok/s, prefill %.0f tok/s",
+                 best->decode, best->prefill);
+    else
+        snprintf(line, sizeof *out->lines,
+                 "decode %.1f -> %.1f tok/s, prefill %.0f -> %.0f tok/s, prompts of %u",
+                 best->anchor_decode, best->decode, best->anchor_prefill, best->prefill,
+                 prompt_tokens);
 }
 
 struct lines {
@@ -64,7 +51,7 @@ static struct lines *make_lines(const struct tune_subject *subject, const struct
         lines->line[lines->count++] = (struct ini_line){NULL, evidence->lines[i], false};
     for (size_t i = 0; i < changes; i++)
         lines->line[lines->count++] = (struct ini_line){
-            spelling(subject, lines->changes[i].key), lines->changes[i].value, false};
+            lines->changes[i].key, lines->changes[i].value, false};
     return lines;
 }
 

@@ -11,7 +11,7 @@ struct tune_evidence {
     size_t count;
 };
 void tune_evidence(struct tune_evidence *out, const struct tune_subject *subject,
-                   const struct tune_best *best);
+                   const struct tune_best *best, unsigned prompt_tokens);
 
 // The lines of the section that would be written, for people.
 void tune_section(const struct tune_subject *subject, const struct tune_choice *choice,

@@ -29,8 +29,8 @@ struct tune {
 
 // Not worth a trial: this much of the objective. Moves on several axes at once are harder to learn
 // from, so each further axis must promise more.
-static const double STOP_WORTH = 0.0004, PER_AXIS = 0.8, ANCHOR_WORTH = 0.004;
-static const double FAR_BEHIND = 0.25, DRIFTED = 0.05; // in ln
+static const double STOP_WORTH = 0.0001, PER_AXIS = 0.8, ANCHOR_WORTH = 0.004;
+static const double FAR_BEHIND = 0.25, DRIFTED = 0.05, PER_CHANGE = 0.002, CACHE_CHANGE = 0.004;
 
 double tune_objective(const struct tune_options *options, double decode, double prefill) {
     double d = options ? options->decode_weight : 0, p = options ? options->prefill_weight : 0;
@@ -201,6 +201,13 @@ static size_t learn(struct tune *tune) {
     return count;
 }
 
+// Of equals the one nearest to what its user has; a smaller cache type loses a little precision.
+static double strangeness(const struct tune *tune, size_t cell) {
+    static const struct tune_cell present = {{0}, false, 0};
+    bool cache = tune->cells[cell].at[TUNE_KV] != 0;
+    return PER_CHANGE * differs(&tune->cells[cell], &present) + (cache ? CACHE_CHANGE : 0);
+}
+
 // What a cell is worth after all trials. That a trial was disturbed may be suspected, and is a
 // reason to repeat it; but nothing is chosen for more than it has shown.
 static double standing(const struct tune *tune, size_t cell) {
@@ -210,7 +217,8 @@ static double standing(const struct tune *tune, size_t cell) {
         if (tune->run[i].cell == cell && m->outcome == TUNE_MEASURED)
             shown = fmax(shown, tune_objective(&tune->options, m->decode, m->prefill) - bar);
     }
-    return fmin(tune_model_objective(tune->model, cell), shown + tune->options.noise);
+    return fmin(tune_model_objective(tune->model, cell), shown + tune->options.noise) -
+           strangeness(tune, cell);
 }
 
 static size_t best_cell(const struct tune *tune) {
@@ -415,5 +423,6 @@ bool tune_best(const struct tune *tune, struct tune_best *best) {
                      tune_objective(&tune->options, best->anchor_decode, best->anchor_prefill));
     for (unsigned i = 0; i < tune->runs; i++)
         best->failed += tune->run[i].measured.outcome != TUNE_MEASURED;
+    best->present_failed = tune->run[0].measured.outcome != TUNE_MEASURED;
     return true;
 }

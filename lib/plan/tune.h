@@ -98,6 +98,7 @@ struct tune_best {
     double gain;           // of the objective over those: 1.25 is 25 % better
     double drift;          // largest change between two trials of the same settings
     double spare_mib;      // NAN: unknown
+    bool present_failed;   // the present settings did not run; the anchor is what came after them
     unsigned trials, failed;
 };
 

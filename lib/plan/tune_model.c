@@ -347,6 +347,8 @@ static double prior_cov(const struct tune_model *model, const struct guess *gues
             cov *= guess->share[a->at[TUNE_OFFLOAD]] * guess->share[b->at[TUNE_OFFLOAD]];
         if (guess->wild && (axis == TUNE_KV || axis == TUNE_FLASH || axis == TUNE_REPACK))
             cov *= 25;
+        if (guess->wild && axis == TUNE_THREADS)
+            cov *= 9;
         sum += cov;
         together *= model->like[axis][at];
     }

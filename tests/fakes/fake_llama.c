@@ -231,6 +231,19 @@ static void catch_signals(const struct knobs *knobs) {
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* What the file PROGRAM.devices says; none without it. */
+static void list_devices(void) {
+    char path[512 + 16] = "", line[256];
+    ssize_t len = readlink("/proc/self/exe", path, 511);
+    snprintf(path + (len > 0 ? len : 0), 16, ".devices");
+    FILE *file = fopen(path, "re");
+    printf("Available devices:\n");
+    while (file && fgets(line, sizeof line, file))
+        fputs(line, stdout);
+    if (file)
+        fclose(file);
+}
+
 int main(int argc, char **argv) {
     struct knobs knobs;
     struct fake_args args = {.parallel = -1};
@@ -247,12 +260,13 @@ int main(int argc, char **argv) {
     knobs_from_args(&knobs, argc, argv);
     if (!flags_parse(argc, argv, knobs.dialect, &args))
         return 1;
+    speed_apply(&knobs, argc, argv);
     if (args.help) {
         flags_help(knobs.dialect);
         return 0;
     }
     if (args.list_devices) {
-        printf("Available devices:\n");
+        list_devices();
         return 0;
     }
     if (args.version) {
