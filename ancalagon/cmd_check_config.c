@@ -9,7 +9,7 @@
 static const char help[] =
     "usage: ancalagon check-config [--json] [--config FILE]\n\n"
     "Prints FILE:LINE: error|warning: what is wrong and how to mend it. Asks the engines\n"
-    "what they speak; needs no server.\n\n"
+    "what they speak, and reckons what each preset takes; needs no server.\n\n"
     "Exit: 0 no errors (warnings are allowed), 3 errors.\n";
 
 static const char *severity(const struct config_problem *problem) {
@@ -55,6 +55,7 @@ int cmd_check_config(int argc, char **argv) {
     if (!config)
         return cli_fail(EXIT_CONFIG, "%s", err.text);
     config_check_engines(config);
+    config_check_plans(config);
     if (cli.json)
         print_json(config);
     else

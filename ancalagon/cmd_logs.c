@@ -11,7 +11,7 @@
 
 static const char help[] =
     "usage: ancalagon logs [-f] [PRESET] [--host user@box] [--config FILE]\n\n"
-    "The last lines that the engine of PRESET printed (default: the loaded one).\n\n"
+    "The command line of PRESET's engine and the last lines it printed (default: the loaded one).\n\n"
     "  -f, --follow       and the ones to come, until Ctrl-C or the server ends\n"
     "  --host user@box    from that machine, over ssh\n";
 

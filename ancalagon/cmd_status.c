@@ -106,6 +106,52 @@ static void print_loading(const json_t *status) {
     puts(line);
 }
 
+// "  speculation: 3 tokens ahead by NAME, 71 % right, 1.62 x" of the loaded preset.
+static void print_speculation(const json_t *status) {
+    size_t i;
+    json_t *preset;
+    const char *loaded = json_get_text(status, "preset", "");
+    json_array_foreach(json_object_get(status, "presets"), i, preset) {
+        const json_t *draft = json_object_get(preset, "draft");
+        if (strcmp(json_get_text(preset, "name", ""), loaded) != 0 || !json_is_object(draft))
+            continue;
+        const char *path = json_get_text(draft, "draft", ""), *slash = strrchr(path, '/');
+        const json_t *share = json_object_get(draft, "acceptance");
+        const json_t *gain = json_object_get(draft, "gain");
+        if (!json_get_bool(draft, "on", false)) {
+            printf("  speculation: off%s", *json_get_text(draft, "why", "") ? ", " : "");
+            print_safe(json_get_text(draft, "why", ""));
+        } else {
+            printf("  speculation: %lld tokens ahead by ",
+                   (long long)json_get_int(draft, "tokens", 0));
+            print_safe(strcmp(path, "mtp") == 0 ? "the model's own head"
+                       : slash                  ? slash + 1
+                                                : path);
+            if (json_is_real(share))
+                printf(", %.0f %% right", 100 * json_real_value(share));
+            if (json_is_real(gain))
+                printf(", %.2f x expected", json_real_value(gain));
+        }
+        putchar('\n');
+    }
+}
+
+// "memory: planned 15622 MiB, measured 15601 (-0.1 %)" of the loaded preset.
+static void print_memory(const json_t *presets, const char *name) {
+    size_t i;
+    json_t *preset;
+    json_array_foreach(presets, i, preset) {
+        const json_t *memory = json_object_get(preset, "memory");
+        if (strcmp(json_get_text(preset, "name", ""), name) != 0 || !json_is_object(memory))
+            continue;
+        printf("memory: planned %.0f MiB, measured %.0f (%+.1f %%)%s\n",
+               json_number_value(json_object_get(memory, "predicted_mib")),
+               json_number_value(json_object_get(memory, "measured_mib")),
+               json_number_value(json_object_get(memory, "difference_percent")),
+               json_get_bool(memory, "differs", false) ? ": it differs; see ancalagon plan" : "");
+    }
+}
+
 static void print_status(const json_t *status) {
     const char *preset = json_get_text(status, "preset", NULL);
     const char *error = json_get_text(status, "error", NULL);
@@ -117,11 +163,15 @@ static void print_status(const json_t *status) {
         printf("  engine pid %lld", (long long)pid);
     putchar('\n');
     print_loading(status);
+    if (pid)
+        print_speculation(status);
     if (error) {
         fputs("  why: ", stdout);
         print_safe(error);
         putchar('\n');
     }
+    if (preset)
+        print_memory(json_object_get(status, "presets"), preset);
     printf("requests: %lld so far, %lld running, %lld waiting\n",
            (long long)json_get_int(status, "requests", 0),
            (long long)json_get_int(status, "inflight", 0),

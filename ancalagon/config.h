@@ -72,9 +72,18 @@ struct config *config_parse(const char *bytes, size_t length, const char *path, 
 // many were added.
 size_t config_scan_models(struct config *config);
 
+// Every GGUF in a folder and one below, sorted, each once: projectors and adapters too, of split
+// files the first part. NULL-terminated; config_free_files frees it.
+char **config_model_files(const char *dir);
+void config_free_files(char **files); // NULL is fine
+
 // Asks each preset's engine build whether it can do what the preset says, and adds what it cannot
 // to the problems. Runs the binaries (--help): some tens of milliseconds each, once.
 void config_check_engines(struct config *config);
+
+// Adds what the presets' plans say: what does not fit on this machine were it empty, what no engine
+// can do. Reads files: for commands.
+void config_check_plans(struct config *config);
 
 void config_destroy(struct config *config); // NULL is fine
 

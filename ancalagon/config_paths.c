@@ -123,13 +123,19 @@ static bool is_first_part(const char *name) {
            memcmp(of - 5, "00001", 5) == 0;
 }
 
-static bool is_model_name(const char *name) {
+// Whatever it is named: also projectors and adapters.
+static bool is_gguf_name(const char *name) {
     size_t length = strlen(name);
     return name[0] != '.' && length > 5 && strcasecmp(name + length - 5, ".gguf") == 0 &&
-           !strcasestr(name, "mmproj") && is_first_part(name);
+           is_first_part(name);
 }
 
-static void scan_dir(const char *dir, bool deeper, struct found *found) {
+static bool is_model_name(const char *name) {
+    return is_gguf_name(name) && !strcasestr(name, "mmproj");
+}
+
+static void scan_dir(const char *dir, bool deeper, bool (*wanted)(const char *name),
+                     struct found *found) {
     DIR *handle = opendir(dir);
     struct dirent *item;
     while (handle && (item = readdir(handle)) && found->count < SCAN_FILES_MAX) {
@@ -138,8 +144,8 @@ static void scan_dir(const char *dir, bool deeper, struct found *found) {
         char *path = path_join(dir, item->d_name);
         struct stat st;
         if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && deeper)
-            scan_dir(path, false, found);
-        if (!is_model_name(item->d_name) || !is_file(path)) {
+            scan_dir(path, false, wanted, found);
+        if (!wanted(item->d_name) || !is_file(path)) {
             mem_free(path);
             continue;
         }
@@ -159,6 +165,28 @@ static bool is_same_file(const char *a, const char *b) {
     struct stat x, y;
     return strcmp(a, b) == 0 ||
            (stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+char **config_model_files(const char *dir) {
+    struct found found = {NULL, 0};
+    size_t kept = 0;
+    scan_dir(dir, true, is_gguf_name, &found);
+    if (found.count)
+        qsort(found.paths, found.count, sizeof *found.paths, compare_paths);
+    struct stat *seen = mem_alloc((found.count + 1) * sizeof *seen);
+    for (size_t i = 0; i < found.count; i++) {
+        bool again = stat(found.paths[i], &seen[kept]) != 0;
+        for (size_t k = 0; k < kept && !again; k++)
+            again = seen[k].st_dev == seen[kept].st_dev && seen[k].st_ino == seen[kept].st_ino;
+        if (again)
+            mem_free(found.paths[i]);
+        else
+            found.paths[kept++] = found.paths[i];
+    }
+    mem_free(seen);
+    found.paths = mem_resize(found.paths, (kept + 1) * sizeof *found.paths);
+    found.paths[kept] = NULL;
+    return found.paths;
 }
 
 static bool is_taken(const struct config *config, const char *path) {
@@ -211,9 +239,9 @@ size_t config_scan_models(struct config *config) {
     size_t added = 0, last = 0;
     while (config->models_dirs[last + 1])
         last++;
-    scan_dir(config->models_dirs[0], true, &found);
+    scan_dir(config->models_dirs[0], true, is_model_name, &found);
     if (last > 0)
-        scan_dir(config->models_dirs[last], true, &found);
+        scan_dir(config->models_dirs[last], true, is_model_name, &found);
     if (found.count)
         qsort(found.paths, found.count, sizeof *found.paths, compare_paths);
     for (size_t i = 0; i < found.count; i++) {
@@ -224,3 +252,5 @@ size_t config_scan_models(struct config *config) {
     mem_free(found.paths);
     return added;
 }
+
+void config_free_files(char **files) { config_free_list(files); }

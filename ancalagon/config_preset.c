@@ -232,6 +232,29 @@ static void apply_model_file(struct merge *merge) {
     mem_free(path);
 }
 
+// Ours, not the engine's old flag of that name, which was a number of tokens.
+static void apply_draft(struct merge *merge) {
+    struct preset *preset = merge->preset;
+    int64_t tokens;
+    bool exists = true, off = strcmp(merge->value, "none") == 0 || strcmp(merge->value, "off") == 0;
+    if (str_to_int(merge->value, 0, INT_MAX, &tokens)) {
+        merge_error(merge,
+                    "draft names a model, or is auto or none; for the number of tokens "
+                    "write draft-max = %.20s",
+                    merge->value);
+        return;
+    }
+    mem_free(preset->draft);
+    preset->draft = off ? NULL
+                    : strcmp(merge->value, "auto") == 0
+                        ? mem_strdup("auto")
+                        : config_resolve_model(merge->config, merge->value, &exists);
+    preset->draft_line = merge->line;
+    if (!exists)
+        config_problem(merge->config, CONFIG_WARNING, merge->line, "draft: there is no file %s",
+                       preset->draft);
+}
+
 // The engine starts in a folder of its own, so a relative path would lead nowhere.
 static void apply_file(struct merge *merge) {
     char *path = config_resolve_beside(merge->config, merge->value);
@@ -268,6 +291,7 @@ static const struct own_key {
     {"load-timeout", apply_load_timeout, false},
     {"default", apply_default, true},
     {"description", apply_description, true},
+    {"draft", apply_draft, false},
     {"mmproj", apply_model_file, false},
     {"model-draft", apply_model_file, false},
     {"spec-draft-model", apply_model_file, false},
@@ -280,9 +304,9 @@ static const struct own_key {
     {"version", apply_nothing, false},
 };
 
-const char *const config_preset_keys[] = {"engine",  "model",       "group",    "aliases",
-                                          "ctx",     "kv",          "idle-off", "load-timeout",
-                                          "default", "description", "plan",     NULL};
+const char *const config_preset_keys[] = {
+    "engine",       "model",   "group",       "aliases", "ctx",   "kv", "idle-off",
+    "load-timeout", "default", "description", "plan",    "draft", NULL};
 
 // Other spellings of keys that we act upon or that people write most, so that [*] and [name] meet.
 static const char *const other_names[][2] = {
@@ -469,6 +493,36 @@ static void check_kv(struct merge *merge) {
     merge->preset->kv_type = k;
 }
 
+// Both say what speculates, and one of them would be passed over.
+static void check_draft(struct merge *merge) {
+    static const char *const OTHERS[] = {"model-draft", "spec-draft-model", "spec-type"};
+    for (size_t i = 0; merge->preset->draft && i < sizeof OTHERS / sizeof *OTHERS; i++) {
+        if (!preset_get(merge->preset, OTHERS[i]))
+            continue;
+        merge->line = merge->preset->draft_line;
+        merge_error(merge,
+                    "draft and %s both say what speculates; keep one (draft = none "
+                    "takes it back from [*])",
+                    OTHERS[i]);
+        return;
+    }
+}
+
+// Words that stand for "what fits" are for a plan to fill in.
+static void check_open(struct merge *merge) {
+    static const struct {
+        const char *flag, *word, *written;
+    } open[] = {{"ctx-size", "max", "ctx = max"},
+                {"n-cpu-moe", "auto", "n-cpu-moe = auto"},
+                {"cache-type-k", "auto", "kv = auto"}};
+    for (size_t i = 0; !merge->preset->plan && i < sizeof open / sizeof *open; i++) {
+        const char *value = preset_get(merge->preset, open[i].flag);
+        if (value && strcmp(value, open[i].word) == 0)
+            merge_error(merge, "%s needs a plan, and plan is off; write a number or a type",
+                        open[i].written);
+    }
+}
+
 static void check_engine(struct merge *merge) {
     struct preset *preset = merge->preset;
     bool exists;
@@ -517,6 +571,8 @@ bool config_make_preset(struct config *config, const struct ini_section *default
                             : "");
     }
     check_kv(&merge);
+    check_draft(&merge);
+    check_open(&merge);
     if (preset->name && merge.ok)
         check_engine(&merge);
     return merge.ok;

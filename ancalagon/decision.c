@@ -1,7 +1,7 @@
 #include "decision.h"
 
-#include "engine/reads.h"
 #include "preset_plan.h"
+#include "reader.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,21 +38,6 @@ void decision_paths(const struct preset *preset, const char *paths[MODEL_FILES])
 
 // ---- which build ----
 
-static const char *fork_of(enum gguf_type_family family) {
-    return family == GGUF_TYPE_TQ3  ? "the fork turbo-tan/llama.cpp-tq3"
-           : family == GGUF_TYPE_IK ? "the fork ikawrakow/ik_llama.cpp"
-                                    : "the fork that made it";
-}
-
-static enum reads reads(const struct dialect *dialect, enum gguf_type_family family,
-                        const char *type) {
-    if (family == GGUF_TYPE_MAINLINE ||
-        (family == GGUF_TYPE_TQ3 && dialect->family == DIALECT_TQ3) ||
-        (family == GGUF_TYPE_IK && dialect->family == DIALECT_IK))
-        return READS_YES;
-    return type && family != GGUF_TYPE_UNKNOWN ? reads_type(dialect->path, type) : READS_UNKNOWN;
-}
-
 const struct dialect *decision_engine(const struct config *config, const struct preset *preset,
                                       const struct model_files *files, struct err *err) {
     const struct dialect *own = dialect_probe(preset->engine_path, err);
@@ -61,7 +46,7 @@ const struct dialect *decision_engine(const struct config *config, const struct 
         return own;
     const char *type = NULL;
     enum gguf_type_family family = model_family(model, &type);
-    enum reads answer = reads(own, family, type);
+    enum reads answer = reader_reads(own, family, type);
     bool is_default = strcmp(preset->engine, "default") == 0;
     // An unnamed type of a build that the user chose: the user may know better.
     if (answer == READS_YES || (answer == READS_UNKNOWN && (!is_default || own->build > 11434)))
@@ -69,19 +54,21 @@ const struct dialect *decision_engine(const struct config *config, const struct 
     for (size_t i = 0; is_default && i < config->presets_count; i++) {
         struct err ignored;
         const struct dialect *other = dialect_probe(config->presets[i].engine_path, &ignored);
-        if (other && reads(other, family, type) == READS_YES)
+        if (other && reader_reads(other, family, type) == READS_YES)
             return other;
     }
     err_set(err, ERR_INVALID,
             "%s has %s tensors, which this build of llama-server does not read: it needs %s; "
             "build that and set engine = in the preset",
-            model->path, type ? type : "unknown", fork_of(family));
+            model->path, type ? type : "unknown", gguf_type_engine(family));
     return NULL;
 }
 
 // ---- what was decided ----
 
-static void decide(struct decision *out, const char *flag, const char *value) {
+void decision_add(struct decision *out, const char *flag, const char *value) {
+    if (out->count == DECISION_SETTINGS_MAX)
+        return;
     struct decision_setting *setting = &out->settings[out->count++];
     snprintf(setting->flag, sizeof setting->flag, "%s", flag);
     snprintf(setting->value, sizeof setting->value, "%s", value);
@@ -90,7 +77,7 @@ static void decide(struct decision *out, const char *flag, const char *value) {
 static void decide_number(struct decision *out, const char *flag, uint32_t value) {
     char text[16];
     snprintf(text, sizeof text, "%u", value);
-    decide(out, flag, text);
+    decision_add(out, flag, text);
 }
 
 // ---- what fits ----
@@ -170,6 +157,28 @@ static bool resolve(struct judging *j, struct plan *plan, struct err *err) {
     return err_set(err, ERR_LIMIT, "%s", text);
 }
 
+static bool decide_again(void *arg, struct fit *fit, struct plan *plan, struct err *err) {
+    struct judging again = *(const struct judging *)arg;
+    again.fit = *fit;
+    bool ok = resolve(&again, plan, err);
+    *fit = again.fit;
+    return ok;
+}
+
+// `asked`: the fit before anything was decided. The fit and the plan change when one is chosen.
+static bool choose_draft(struct judging *j, const struct fit *asked, struct decision *out,
+                         struct err *err) {
+    if (!j->asked->preset->draft)
+        return true;
+    struct fit decided = j->fit;
+    struct plan plan = out->plan;
+    struct draft_search search = {j->asked->preset,  &j->asked->files->drafts,
+                                  j->asked->dialect, asked,
+                                  &decided,          &plan,
+                                  decide_again,      j};
+    return draft_choice_make(&search, &out->draft, &j->fit, &out->plan, err);
+}
+
 static void note_guard(void *arg, bool is_error, const char *text) {
     struct judging *j = arg;
     if (!is_error)
@@ -192,9 +201,9 @@ static void write_down(const struct judging *j, struct decision *out) {
         decide_number(out, "ctx-size", out->plan.ctx_total);
     if (j->fit.kv_free) {
         plan_type_flag(s->k, type);
-        decide(out, "cache-type-k", type);
+        decision_add(out, "cache-type-k", type);
         plan_type_flag(s->v, type);
-        decide(out, "cache-type-v", type);
+        decision_add(out, "cache-type-v", type);
     }
     if (j->fit.machine->devices == 0)
         return;
@@ -233,6 +242,7 @@ bool decision_make(const struct decision_asked *asked, void (*tell)(void *arg, c
     const struct model_file *file = &asked->files->file[MODEL_FILE_MODEL];
     struct judging j = {.asked = asked, .note = tell, .arg = arg};
     *out = (struct decision){.dialect = asked->dialect};
+    draft_choice_unplanned(asked->preset, &out->draft); // until it is planned
     if (file->err.code != ERR_NONE && file->err.code != ERR_NOTFOUND) {
         *err = file->err;
         return false;
@@ -258,10 +268,13 @@ bool decision_make(const struct decision_asked *asked, void (*tell)(void *arg, c
     // Of what is not understood the plan only knows that it is less.
     if (!j.exact || (!j.fit.model->known && !open))
         return true;
-    if (!resolve(&j, &out->plan, err))
-        return false;
-    plan_check(j.fit.model, &j.fit.settings, note_guard, &j);
-    out->planned = true;
-    write_down(&j, out);
-    return true;
+    struct fit as_asked = j.fit;
+    bool ok = resolve(&j, &out->plan, err) && choose_draft(&j, &as_asked, out, err);
+    if (ok) {
+        plan_check(j.fit.model, &j.fit.settings, note_guard, &j);
+        out->planned = true;
+        write_down(&j, out);
+    }
+    out->chosen = j.fit.settings;
+    return ok;
 }

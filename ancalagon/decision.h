@@ -8,11 +8,12 @@
 #pragma once
 
 #include "config.h"
+#include "draft_choice.h"
 #include "engine/dialect.h"
 #include "model_files.h"
 #include "plan/plan.h"
 
-enum { DECISION_SETTINGS_MAX = 8 };
+enum { DECISION_SETTINGS_MAX = 12 };
 
 struct decision {
     const struct dialect *dialect; // belongs to dialect.h
@@ -21,8 +22,10 @@ struct decision {
         char value[16];
     } settings[DECISION_SETTINGS_MAX]; // over the preset's own
     size_t count;
+    struct draft_choice draft; // with draft = ... in the preset
     bool planned; // false: the model or the build is not understood, and the engine decides
     struct plan plan;
+    struct plan_settings chosen; // what the plan is of
     struct plan_machine machine;
 };
 
@@ -34,6 +37,7 @@ const struct dialect *decision_engine(const struct config *config, const struct 
 // What it may use: the devices as they will be once this group's engine is gone, in the engine's
 // order, and memory that is not of mapped files (ram_bytes).
 struct decision_asked {
+    const struct config *config;
     const struct preset *preset;
     const struct dialect *dialect;
     const struct model_files *files;
@@ -49,6 +53,8 @@ bool decision_make(const struct decision_asked *asked, void (*note)(void *arg, c
 
 // The paths that a preset's files have, for model_files_read.
 void decision_paths(const struct preset *preset, const char *paths[MODEL_FILES]);
+
+void decision_add(struct decision *out, const char *flag, const char *value);
 
 // The decided value of a flag, else the preset's; NULL when neither says. Words that leave a
 // setting open ("max", "auto") are no values.

@@ -344,6 +344,13 @@ static void warn_problems(const struct preset *preset, const struct problems *pr
             log_warn("engine.setting preset=%s why=\"%s\"", preset->name, problems->items[i].text);
 }
 
+// First in its log: what was run, to read or to try by hand.
+static void tell_command(struct engine *engine, const struct launch *launch) {
+    char *line = launch_describe(launch);
+    engine->ops->on_line(line, engine->arg);
+    mem_free(line);
+}
+
 static bool spawn(struct engine *engine, const struct preset *preset,
                   const struct launch_spec *spec, struct err *err) {
     struct launch launch;
@@ -365,8 +372,14 @@ static bool spawn(struct engine *engine, const struct preset *preset,
         };
         engine->child = child_start(loop_base(engine->context->loop), &child, err);
         ok = engine->child != NULL;
-        if (ok)
+        if (ok) {
             guardian_watch(engine->context->guardian, engine->group = child_pid(engine->child));
+            tell_command(engine, &launch);
+        } else {
+            struct diagnosis diagnosis;
+            diagnose_start(err, &diagnosis);
+            err_set(err, err->code, "%s; %s", diagnosis.text, diagnosis.fix);
+        }
     } else {
         preset_launch_error(&launch.problems, err);
     }
@@ -378,10 +391,6 @@ struct engine *engine_start(struct launch_context *context, const struct preset 
                             const struct decision *decision, int64_t stop_grace_ms,
                             const struct engine_ops *ops, void *arg, struct err *err) {
     const struct dialect *dialect = decision->dialect;
-    if (access(preset->model, R_OK) != 0) {
-        err_errno(err, "cannot read the model %s", preset->model);
-        return NULL;
-    }
     if (!path_make_private(context->runtime_dir, err)) // cleaners of /tmp may have taken it
         return NULL;
     struct engine *engine = mem_alloc(sizeof *engine);

@@ -6,3 +6,5 @@ struct server;
 
 void learned_load(struct server *server);
 void learned_save(struct server *server);
+// What engines took (memory_store.h), when there is news: in a thread, for a disk may be slow.
+void learned_write(struct server *server);

@@ -42,6 +42,10 @@ static const struct {
     {"cached_tokens", "Prompt tokens taken from the engine's cache", COUNTER,
      offsetof(struct metrics, cached_tokens)},
     {"generated_tokens", "Tokens generated", COUNTER, offsetof(struct metrics, generated_tokens)},
+    {"draft_tokens", "Tokens guessed by speculation", COUNTER,
+     offsetof(struct metrics, draft_tokens)},
+    {"draft_accepted_tokens", "Guessed tokens that were right", COUNTER,
+     offsetof(struct metrics, draft_accepted)},
     {"prefill_seconds", "Engine time spent on prompts", SECONDS,
      offsetof(struct metrics, prefill_s)},
     {"decode_seconds", "Engine time spent generating", SECONDS, offsetof(struct metrics, decode_s)},
@@ -103,6 +107,12 @@ static void write_gauges(struct buf *out, const struct metrics *const *metrics,
         if (metrics[i]->decode_s > 0)
             write_gauge(out, "decode_tokens_per_second", now[i].preset,
                         (double)metrics[i]->generated_tokens / metrics[i]->decode_s);
+    head(out, "draft_acceptance", "",
+         "Share of guessed tokens that were right, over the server's life", "gauge");
+    for (size_t i = 0; i < count; i++)
+        if (metrics[i]->draft_tokens > 0)
+            write_gauge(out, "draft_acceptance", now[i].preset,
+                        (double)metrics[i]->draft_accepted / (double)metrics[i]->draft_tokens);
 }
 
 void metrics_write(struct buf *out, const struct metrics *const *metrics,

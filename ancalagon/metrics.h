@@ -25,7 +25,8 @@ struct metrics {
     uint64_t restarts;      // engine died while loaded
     uint64_t stalls;        // of those, killed by the watchdog
     uint64_t prompt_tokens, cached_tokens, generated_tokens;
-    double prefill_s, decode_s; // engine time spent on them
+    uint64_t draft_tokens, draft_accepted; // guessed by speculation, and right
+    double prefill_s, decode_s;            // engine time spent on them
     struct histogram queue_wait, first_byte, load;
 };
 

@@ -60,4 +60,5 @@ void model_files_read(struct model_files *files, const char *const paths[MODEL_F
 void model_files_fini(struct model_files *files) {
     for (size_t i = 0; i < MODEL_FILES; i++)
         forget(&files->file[i]);
+    draft_files_fini(&files->drafts);
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "engine.h"
 #include "event/work.h"
+#include "memory_store.h"
 #include "preset_launch.h"
 #include "preset_plan.h"
 #include "server.h"
@@ -27,6 +28,7 @@ struct planner {
     unsigned round;
     bool starting, forgotten;
     struct model_files files;
+    struct decision decision;     // made last
     struct decision hoped;        // what was decided before the other engine was stopped
     int64_t hoped_ms, decided_ms; // 0: not
 };
@@ -85,7 +87,7 @@ static uint64_t capacity(const struct service *service, const struct dialect_dev
     TAILQ_FOREACH (other, &service->server->services, link) {
         bool leaves = strcmp(other->preset->group, service->preset->group) == 0;
         uint64_t held = other->decision.planned ? held_on(&other->decision, device->name) : 0;
-        if (!other->engine || other == service)
+        if (!other->engine)
             continue;
         if (leaves && fresh)
             returns += other->decision.planned ? held : total; // who knows what it holds
@@ -97,15 +99,16 @@ static uint64_t capacity(const struct service *service, const struct dialect_dev
 }
 
 static void find_machine(const struct service *service, const struct survey *survey,
-                         struct plan_machine *out) {
+                         const char *version, struct plan_machine *out) {
     const struct service *other;
     preset_plan_machine(&survey->devices, out);
+    memory_store_apply(service->server->memory, version, out);
     for (size_t i = 0; i < out->devices; i++)
         if (out->device[i].capacity_bytes != PLAN_UNKNOWN)
             out->device[i].capacity_bytes =
                 capacity(service, &survey->devices.items[i], survey->devices_fresh);
     TAILQ_FOREACH (other, &service->server->services, link)
-        if (other != service && other->engine && out->ram_bytes != PLAN_UNKNOWN &&
+        if (other->engine && out->ram_bytes != PLAN_UNKNOWN &&
             strcmp(other->preset->group, service->preset->group) == 0)
             out->ram_bytes += engine_anonymous_bytes(other->engine);
 }
@@ -117,10 +120,10 @@ static void note(void *arg, const char *text) {
     log_warn("plan.note preset=%s why=\"%s\"", service->preset->name, text);
 }
 
-static bool build_can(const struct service *service, struct err *err) {
+static bool build_can(const struct planner *planner, struct err *err) {
     struct launch launch;
-    bool ok = preset_launch_try(service->preset, service->decision.dialect, &service->decision,
-                                &launch) ||
+    bool ok = preset_launch_try(planner->service->preset, planner->decision.dialect,
+                                &planner->decision, &launch) ||
               preset_launch_error(&launch.problems, err);
     launch_fini(&launch);
     return ok;
@@ -128,14 +131,15 @@ static bool build_can(const struct service *service, struct err *err) {
 
 static bool decide(struct planner *planner, const struct survey *survey, struct err *err) {
     struct service *service = planner->service;
-    struct decision_asked asked = {.preset = service->preset, .files = &planner->files};
+    struct decision_asked asked = {
+        .config = service->server->config, .preset = service->preset, .files = &planner->files};
     asked.dialect = decision_engine(service->server->config, service->preset, asked.files, err);
     if (!asked.dialect)
         return false;
-    find_machine(service, survey, &asked.machine);
+    find_machine(service, survey, asked.dialect->version, &asked.machine);
     asked.swap_bytes = plan_swap_free();
     planner->decided_ms = loop_now_ms();
-    if (decision_make(&asked, note, service, &service->decision, err) && build_can(service, err))
+    if (decision_make(&asked, note, service, &planner->decision, err) && build_can(planner, err))
         return true;
     planner->decided_ms = 0; // what does not work is looked at anew each time
     return false;
@@ -174,7 +178,7 @@ static bool waits_for_memory(const struct planner *planner, bool ok) {
     int64_t ended = service->server->engine_ended_ms;
     return planner->hoped_ms && planner->hoped.machine.devices && ended >= planner->hoped_ms &&
            loop_now_ms() - ended < MEMORY_WAIT_MS &&
-           !(ok && same_settings(&planner->hoped, &service->decision));
+           !(ok && same_settings(&planner->hoped, &planner->decision));
 }
 
 static void conclude(struct planner *planner, bool ok, struct err *err) {
@@ -188,11 +192,11 @@ static void conclude(struct planner *planner, bool ok, struct err *err) {
     if (!starting && !ok)
         refuse(service, err);
     if (!starting && ok) {
-        planner->hoped = service->decision;
+        planner->hoped = planner->decision;
         planner->hoped_ms = planner->decided_ms;
     }
     if (starting)
-        service_begin(service, ok ? NULL : err);
+        service_begin(service, &planner->decision, ok ? NULL : err);
     answer_intents(planner, ok ? NULL : err);
 }
 
@@ -215,11 +219,16 @@ static void on_surveyed(void *arg) {
 
 static const struct work_ops survey_ops = {survey_run, on_surveyed, survey_destroy};
 
+static int64_t patience_ms(const struct planner *planner) {
+    int64_t load = planner->service->preset->load_timeout_ms;
+    return load < PATIENCE_MS ? load : PATIENCE_MS;
+}
+
 static void on_patience_over(void *arg) {
     struct planner *planner = arg;
     struct err err;
-    err_set(&err, ERR_TIMEOUT, "%s was not read within %d s: is its disk or network share there?",
-            planner->service->preset->model, PATIENCE_MS / 1000);
+    err_set(&err, ERR_TIMEOUT, "%s was not read within %lld s: is its disk or network share there?",
+            planner->service->preset->model, (long long)patience_ms(planner) / 1000);
     give_up_job(planner); // with it go the files that it has
     conclude(planner, false, &err);
 }
@@ -232,10 +241,11 @@ static void look(struct planner *planner) {
         return;
     const struct dialect *dialect = dialect_probe(preset->engine_path, &err);
     if (dialect) {
-        struct survey *survey = survey_create(preset, dialect, &planner->files, planner);
+        struct survey *survey = survey_create(planner->service->server->config, preset, dialect,
+                                              &planner->files, planner);
         planner->work = work_start(planner->service->server->loop, &survey_ops, survey, &err);
         if (planner->work) {
-            timer_start(&planner->patience, PATIENCE_MS);
+            timer_start(&planner->patience, patience_ms(planner));
             return;
         }
         survey_destroy(survey);
@@ -244,7 +254,7 @@ static void look(struct planner *planner) {
 }
 
 static bool is_fresh(const struct planner *planner) {
-    const struct decision *decision = &planner->service->decision;
+    const struct decision *decision = &planner->decision;
     return planner->decided_ms && loop_now_ms() - planner->decided_ms < FRESH_MS &&
            (!decision->machine.devices ||
             planner->service->server->engine_ended_ms < planner->decided_ms);
@@ -255,11 +265,18 @@ static bool is_fresh(const struct planner *planner) {
 void planner_ask(struct planner *planner, struct intent *intent,
                  void (*decided)(void *arg, const struct err *why), void *arg) {
     struct lane *lane = planner->service->lane;
-    *intent = (struct intent){.decided = decided, .arg = arg, .round = planner->round};
-    if (lane_state(lane) != LANE_OFF || lane_waiting(lane) || is_fresh(planner)) {
+    bool settled = lane_state(lane) != LANE_OFF || lane_waiting(lane) || is_fresh(planner);
+    if (settled) {
+        *intent = (struct intent){0};
         decided(arg, NULL);
-        return;
+    } else {
+        planner_check(planner, intent, decided, arg);
     }
+}
+
+void planner_check(struct planner *planner, struct intent *intent,
+                   void (*decided)(void *arg, const struct err *why), void *arg) {
+    *intent = (struct intent){.decided = decided, .arg = arg, .round = planner->round};
     intent->planner = planner;
     TAILQ_INSERT_TAIL(&planner->intents, intent, link);
     look(planner);
@@ -275,7 +292,7 @@ void planner_start(struct planner *planner) {
     planner->starting = true;
     if (is_fresh(planner)) {
         planner->starting = false;
-        service_begin(planner->service, NULL);
+        service_begin(planner->service, &planner->decision, NULL);
     } else {
         look(planner);
     }

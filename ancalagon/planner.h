@@ -28,9 +28,12 @@ struct planner *planner_create(struct service *service);
 void planner_destroy(struct planner *planner);
 void planner_forget(struct planner *planner); // the preset changed: what was decided is void
 
-// May answer before it returns.
+// May answer before it returns; at once when the preset is loaded or being loaded already.
 void planner_ask(struct planner *planner, struct intent *intent,
                  void (*decided)(void *arg, const struct err *why), void *arg);
+// Also of a loaded one: could it be loaded as its preset reads now?
+void planner_check(struct planner *planner, struct intent *intent,
+                   void (*decided)(void *arg, const struct err *why), void *arg);
 void planner_withdraw(struct intent *intent); // no-op when nothing is awaited
 
 // Ends in service_begin, perhaps before it returns. One at a time.

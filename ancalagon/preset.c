@@ -14,7 +14,8 @@ const char *preset_get(const struct preset *preset, const char *flag) {
 // Flags are unique within a preset, so equal counts and every one found means equal sets.
 bool preset_same_engine(const struct preset *a, const struct preset *b) {
     if (strcmp(a->engine_path, b->engine_path) != 0 || strcmp(a->model, b->model) != 0 ||
-        a->plan != b->plan || a->settings_count != b->settings_count)
+        a->plan != b->plan || a->settings_count != b->settings_count ||
+        strcmp(a->draft ? a->draft : "", b->draft ? b->draft : "") != 0)
         return false;
     for (size_t i = 0; i < a->settings_count; i++) {
         const char *other = preset_get(b, a->settings[i].flag);
@@ -39,5 +40,6 @@ void preset_fini(struct preset *preset) {
     mem_free(preset->engine);
     mem_free(preset->engine_path);
     mem_free(preset->model);
+    mem_free(preset->draft);
     *preset = (struct preset){0};
 }

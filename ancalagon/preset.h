@@ -23,10 +23,12 @@ struct preset {
     char *engine;      // as written: a path, or a bare name such as "default"
     char *engine_path; // absolute; may not exist (then the config has a warning)
     char *model;       // absolute; may not exist (then the config has a warning)
+    char *draft;       // what speculates for it: NULL nothing, "auto", else a file's absolute path
     bool is_default;
     bool plan;           // reckon its memory before it is started
     bool is_scanned;     // found in a models folder, not written in the file
     unsigned line;       // of its [section]; 0 when scanned
+    unsigned draft_line; // where draft was said
     int64_t idle_off_ms; // 0: never
     int64_t load_timeout_ms;
 

@@ -15,7 +15,8 @@ static bool is_decided(const struct decision *decision, const char *flag) {
 
 void preset_launch_init(struct launch_spec *spec, const struct preset *preset,
                         const struct dialect *dialect, const struct decision *decision) {
-    size_t room = preset->settings_count + DECISION_SETTINGS_MAX + 1, count = 0;
+    size_t room = preset->settings_count + DECISION_SETTINGS_MAX + DRAFT_SETTINGS_MAX + 1;
+    size_t count = 0;
     struct setting *settings = mem_alloc(room * sizeof *settings);
     for (size_t i = 0; i < preset->settings_count; i++) {
         const struct preset_setting *from = &preset->settings[i];
@@ -25,6 +26,8 @@ void preset_launch_init(struct launch_spec *spec, const struct preset *preset,
     for (size_t i = 0; decision && i < decision->count; i++)
         settings[count++] =
             (struct setting){decision->settings[i].flag, decision->settings[i].value};
+    if (decision)
+        count += draft_choice_settings(&decision->draft, dialect, settings + count);
     if (!preset_get(preset, "alias")) // else answers would name the model by its path
         settings[count++] = (struct setting){"alias", preset->name};
     *spec = (struct launch_spec){.dialect = dialect,

@@ -180,7 +180,16 @@ static bool keep_device(const struct plan_machine *from, const char *name, size_
     return false;
 }
 
+static bool has_worker(const struct plan_machine *machine) {
+    for (size_t i = 0; i < machine->devices; i++)
+        if (machine->device[i].kind == PLAN_RPC)
+            return true;
+    return false;
+}
+
 bool preset_plan_devices(const struct preset *preset, struct plan_machine *machine) {
+    if (preset_plan_get(preset, "rpc") && !has_worker(machine))
+        return false; // the workers did not answer
     const char *names = preset_plan_get(preset, "device"), *mode;
     if (!names)
         names = preset_plan_get(preset, "dev");
@@ -239,6 +248,8 @@ void preset_plan_machine(const struct dialect_devices *listed, struct plan_machi
         snprintf(to->name, sizeof to->name, "%s", from->name);
         to->kind = plan_kind_of_device(from->name);
         to->overhead_bytes = PLAN_UNKNOWN;
+        snprintf(to->card, sizeof to->card, "%s", from->description);
+        to->total_bytes = from->total_mib > 0 ? (uint64_t)from->total_mib << 20 : 0;
         // A driver that tells nothing leaves us without a limit, not with one of zero.
         to->capacity_bytes = from->total_mib > 0 ? (uint64_t)from->free_mib << 20 : PLAN_UNKNOWN;
     }
@@ -269,3 +280,8 @@ uint64_t plan_ram_available(void) {
 }
 
 uint64_t plan_swap_free(void) { return meminfo("SwapFree:"); }
+
+uint64_t plan_ram_total(void) {
+    uint64_t bytes = meminfo("MemTotal:");
+    return bytes ? bytes : PLAN_UNKNOWN;
+}

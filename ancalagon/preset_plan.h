@@ -46,3 +46,4 @@ bool plan_parse_size(const char *text, uint64_t *bytes);
 // MemAvailable, with what clean page cache would give back. PLAN_UNKNOWN when it cannot be told.
 uint64_t plan_ram_available(void);
 uint64_t plan_swap_free(void);
+uint64_t plan_ram_total(void); // PLAN_UNKNOWN when it cannot be told

@@ -289,6 +289,7 @@ static void on_answer_end(struct http_call *call, void *arg) {
         http_reply_end(request->exchange);
     }
     service->metrics.completed++;
+    speculation_answered(service);
     service->average_ms = service->average_ms ? (service->average_ms * 7 + took) / 8 : took;
     if (request->status < 500)
         lane_succeeded(service->lane);

@@ -139,25 +139,6 @@ int64_t lane_breaker_ms(const struct lane *lane, int64_t now) {
     return lane->breaker_until_ms > now ? lane->breaker_until_ms - now : 0;
 }
 
-struct lane *scheduler_lane_after(const struct scheduler *s, const struct lane *lane) {
-    return lane ? TAILQ_NEXT(lane, link) : TAILQ_FIRST(&s->lanes);
-}
-
-struct ticket *lane_first_waiting(const struct lane *lane) {
-    return TAILQ_FIRST(&lane->waiting);
-}
-
-unsigned ticket_position(const struct ticket *ticket) {
-    if (!ticket->lane || ticket->admitted)
-        return 0;
-    unsigned position = 1;
-    const struct ticket *other;
-    for (other = TAILQ_FIRST(&ticket->lane->waiting); other != ticket;
-         other = TAILQ_NEXT(other, link))
-        position++;
-    return position;
-}
-
 static void set_state(struct lane *lane, enum lane_state state, int64_t now) {
     struct scheduler *s = lane->scheduler;
     lane->state = state;

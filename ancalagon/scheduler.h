@@ -82,7 +82,6 @@ unsigned lane_failures(const struct lane *lane);                  // in a row
 int64_t lane_breaker_ms(const struct lane *lane, int64_t now_ms); // pause left, 0 = closed
 const struct err *lane_error(const struct lane *lane); // last failure; code ERR_NONE when none
 int64_t lane_state_since_ms(const struct lane *lane);
-struct lane *scheduler_lane_after(const struct scheduler *scheduler, const struct lane *lane);
 struct lane *scheduler_current(const struct scheduler *scheduler); // the one that is not off
 struct lane *scheduler_target(const struct scheduler *scheduler);  // what a switch is heading for
 unsigned scheduler_waiting(const struct scheduler *scheduler);
@@ -93,9 +92,6 @@ void scheduler_answering(struct ticket *ticket, int64_t now_ms); // its first by
 void scheduler_leave(struct ticket *ticket, int64_t now_ms);     // done or gone; no-op when out
 void lane_set_error(struct lane *lane, const struct err *why);   // it was not even tried
 void lane_succeeded(struct lane *lane); // a whole answer came: failures are no longer in a row
-// 1 = next in its lane; 0 = not waiting.
-unsigned ticket_position(const struct ticket *ticket);
-struct ticket *lane_first_waiting(const struct lane *lane);
 
 // Demands of the operator. A demand outranks the queue: admission to the loaded preset stops.
 void scheduler_demand(struct lane *lane, int64_t now_ms);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "engine.h"
 #include "learned.h"
+#include "memory_store.h"
 
 #include <assert.h>
 #include <string.h>
@@ -177,7 +178,7 @@ static void apply_presets(struct server *server) {
         bool same = preset_same_engine(service->preset, preset);
         service_configure(service, preset);
         if (!same)
-            scheduler_restart(service->lane, now);
+            service_restart(service);
     }
     for (size_t i = 0; i < server->config->presets_count; i++) {
         const struct preset *preset = &server->config->presets[i];
@@ -235,6 +236,7 @@ struct server *server_create(struct loop *loop, struct config *config, const cha
     limits.body_bytes = 64 * 1024;
     server->control = http_server_create(loop, &limits, &admin_handler, server);
     server->guard = guard_create(config, exposed, err);
+    server->memory = memory_store_open();
     server->launch = server->guard ? launch_context_create(loop, runtime_dir, err) : NULL;
     if (!server->launch) {
         server_destroy(server);
@@ -281,6 +283,7 @@ void server_destroy(struct server *server) {
         scheduler_destroy(server->groups[i]);
     launch_context_destroy(server->launch);
     guard_destroy(server->guard);
+    memory_store_close(server->memory);
     timer_stop(&server->group_timer);
     loop_undefer(server->loop, &server->announce);
     for (size_t i = 0; i < server->retired_count; i++)

@@ -13,15 +13,19 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "log_ring.h"
+#include "memory_watch.h"
 #include "metrics.h"
+#include "planner.h"
 #include "scheduler.h"
+#include "speculation.h"
 #include "watchdog.h"
 
 #include <sys/queue.h>
 
 struct engine;
 struct launch_context;
-struct planner;
+struct memory_store;
+struct work;
 struct request;
 struct waiter;
 
@@ -34,7 +38,11 @@ struct service {
     struct lane *lane;
     struct engine *engine; // NULL when off
     struct planner *planner;
-    struct decision decision; // made last: what it runs with, when loaded
+    struct intent restart;    // after a reload, until it is known whether the new settings fit
+    struct decision decision; // what it runs with, when loaded
+    struct memory_watch memory;
+    struct timer learn; // a moment after it is ready: what it printed has been read
+    struct speculation speculation;
     struct log_ring *log;
     struct metrics metrics;
     struct watchdog watchdog;
@@ -59,6 +67,8 @@ struct server {
     struct http_server *front;   // the public port
     struct http_server *control; // the unix socket
     struct launch_context *launch;
+    struct memory_store *memory; // what engines took
+    struct work *memory_write;   // of it, under way
     struct service_list services;
     struct scheduler **groups;
     size_t group_count;
@@ -90,9 +100,11 @@ const char *service_state(const struct service *service);
 struct service *service_create(struct server *server, const struct preset *preset,
                                struct scheduler *group);
 void service_configure(struct service *service, const struct preset *preset); // after a reload
-void service_destroy(struct service *service);                      // off and without requests
-void service_start(struct service *service);                        // effects of the scheduler
-void service_begin(struct service *service, const struct err *why); // decided; NULL: start it
+void service_destroy(struct service *service); // off and without requests
+void service_start(struct service *service);   // effects of the scheduler
+// It has been decided; `why` not NULL: against it.
+void service_begin(struct service *service, const struct decision *decision, const struct err *why);
+void service_restart(struct service *service); // its preset reads differently now
 void service_stop(struct service *service);
 void service_kill(struct service *service, const struct err *why);
 struct http_peer *service_peer(struct service *service); // NULL unless loaded

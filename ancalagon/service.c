@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine.h"
+#include "learned.h"
 #include "planner.h"
 #include "server.h"
 
@@ -12,9 +13,11 @@ enum {
     LOG_LINES = 2000,
     LOG_BYTES = 512 * 1024,
     WATCH_EVERY_MS = 250,
+    LEARN_MS = 200,
 };
 
 static void on_watch(void *arg);
+static void on_learn(void *arg);
 
 void service_configure(struct service *service, const struct preset *preset) {
     service->preset = preset;
@@ -32,6 +35,7 @@ struct service *service_create(struct server *server, const struct preset *prese
     service->planner = planner_create(service);
     service_configure(service, preset);
     timer_init(&service->watch, server->loop, on_watch, service);
+    timer_init(&service->learn, server->loop, on_learn, service);
     TAILQ_INIT(&service->requests);
     TAILQ_INSERT_TAIL(&server->services, service, link);
     return service;
@@ -39,6 +43,8 @@ struct service *service_create(struct server *server, const struct preset *prese
 
 void service_destroy(struct service *service) {
     timer_stop(&service->watch);
+    timer_stop(&service->learn);
+    planner_withdraw(&service->restart);
     planner_destroy(service->planner);
     engine_destroy(service->engine);
     lane_destroy(service->lane);
@@ -81,16 +87,21 @@ static void on_ready(struct engine *engine, unsigned slots, void *arg) {
     log_info("engine.ready preset=%s pid=%d ms=%lld slots=%u", service->preset->name,
              service_pid(service), (long long)took, slots);
     watchdog_reset(&service->watchdog, now);
+    speculation_begin(service);
     timer_start(&service->watch, WATCH_EVERY_MS);
+    timer_start(&service->learn, LEARN_MS);
     scheduler_ready(service->lane, slots, now);
     server_tick(service->server);
 }
 
-static void on_exit(struct engine *engine, const struct err *why, void *arg) {
+static void on_end(struct engine *engine, const struct err *why, void *arg) {
     struct service *service = arg;
     struct err text = *why;
     enum lane_state state = lane_state(service->lane);
     timer_stop(&service->watch);
+    timer_stop(&service->learn);
+    memory_watch_ended(&service->memory, service->server->memory, &service->decision);
+    learned_write(service->server);
     if (state == LANE_READY) {
         scheduler_condemn(service->lane);
         proxy_retry_unseen(service);
@@ -119,9 +130,20 @@ static void on_exit(struct engine *engine, const struct err *why, void *arg) {
 static void on_line(const char *line, void *arg) {
     struct service *service = arg;
     log_ring_add(service->log, line);
+    memory_watch_line(&service->memory, line);
     // llama-server reports each batch of a prompt: the only sign of life of a long prefill.
     if (strstr(line, "prompt processing"))
         service_progress(service);
+}
+
+static void on_learn(void *arg) {
+    struct service *service = arg;
+    char text[160];
+    if (memory_watch_loaded(&service->memory, service->server->memory, service->preset,
+                            &service->decision, text, sizeof text))
+        log_warn("plan.differs preset=%s why=\"%s\"", service->preset->name, text);
+    learned_write(service->server);
+    server_changed(service->server);
 }
 
 static void on_probe(struct engine *engine, bool moved, void *arg) {
@@ -132,7 +154,7 @@ static void on_probe(struct engine *engine, bool moved, void *arg) {
         watchdog_probe_answered(&service->watchdog);
 }
 
-static const struct engine_ops engine_ops = {on_ready, on_exit, on_line, on_probe};
+static const struct engine_ops engine_ops = {on_ready, on_end, on_line, on_probe};
 
 static void log_plan(const struct service *service) {
     const struct plan *plan = &service->decision.plan;
@@ -145,10 +167,13 @@ static void log_plan(const struct service *service) {
 
 void service_start(struct service *service) { planner_start(service->planner); }
 
-void service_begin(struct service *service, const struct err *why) {
+void service_begin(struct service *service, const struct decision *decision,
+                   const struct err *why) {
     struct server *server = service->server;
     struct err err = why ? *why : (struct err){0};
     if (!why) {
+        service->decision = *decision;
+        memory_watch_begin(&service->memory, server->memory, service->preset, &service->decision);
         log_plan(service);
         service->engine = engine_start(server->launch, service->preset, &service->decision,
                                        server->config->stop_grace_ms, &engine_ops, service, &err);
@@ -163,6 +188,22 @@ void service_begin(struct service *service, const struct err *why) {
     log_warn("engine.start preset=%s why=\"%s\"", service->preset->name, err.text);
     scheduler_failed(service->lane, &err, loop_now_ms());
     server_tick(server);
+}
+
+// What runs goes on when its new settings would not.
+static void on_restart_decided(void *arg, const struct err *why) {
+    struct service *service = arg;
+    if (!why)
+        scheduler_restart(service->lane, loop_now_ms());
+    server_tick(service->server);
+}
+
+void service_restart(struct service *service) {
+    planner_withdraw(&service->restart);
+    if (lane_state(service->lane) == LANE_READY)
+        planner_check(service->planner, &service->restart, on_restart_decided, service);
+    else
+        scheduler_restart(service->lane, loop_now_ms());
 }
 
 void service_stop(struct service *service) {
@@ -204,6 +245,7 @@ static void on_watch(void *arg) {
     struct service *service = arg;
     int64_t now = loop_now_ms();
     timer_start(&service->watch, WATCH_EVERY_MS);
+    speculation_tick(service);
     if (!proxy_waits_for_engine(service)) {
         watchdog_reset(&service->watchdog, now); // it owes nothing: silence is fine
         return;

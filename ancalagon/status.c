@@ -27,18 +27,40 @@ static json_t *error_of(const struct service *service) {
     return err->code == ERR_NONE ? json_null() : json_string(err->text);
 }
 
+// How the last run with this plan turned out; null until it was measured.
+static json_t *memory_json(const struct service *service) {
+    const struct memory_seen *seen = &service->memory.seen;
+    if (!service->memory.known)
+        return json_null();
+    return json_pack("{s:s, s:f, s:f, s:f, s:b}", "worst", seen->worst, "predicted_mib",
+                     seen->predicted, "measured_mib", seen->measured, "difference_percent",
+                     memory_seen_difference(seen) * 100, "differs", memory_seen_differs(seen));
+}
+
+// What the loaded engine was planned to hold: {"CUDA0": MiB}.
+static json_t *holds_json(const struct service *service) {
+    const struct decision *decision = &service->decision;
+    json_t *holds = json_object();
+    for (size_t i = 0; service->engine && decision->planned && i < decision->plan.devices; i++)
+        json_object_set_new(holds, decision->machine.device[i].name,
+                            json_real((double)plan_total(&decision->plan.device[i]) / 1048576));
+    return holds;
+}
+
 static json_t *preset_json(struct service *service) {
     int64_t breaker = lane_breaker_ms(service->lane, loop_now_ms());
     const struct preset *preset = service->preset;
     return json_pack(
-        "{s:s, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:s, s:I, s:I, s:b, s:I, s:o}", "name",
-        lane_name(service->lane), "aliases", aliases_json(preset), "description",
+        "{s:s, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:s, s:I, s:I, s:b, s:I, s:o, s:o, s:o, s:o}",
+        "name", lane_name(service->lane), "aliases", aliases_json(preset), "description",
         preset->description, "group", scheduler_group(lane_scheduler(service->lane)), "state",
         service_state(service), "engine_pid", pid_or_null(service_pid(service)), "queued",
         (json_int_t)lane_waiting(service->lane), "inflight",
         (json_int_t)lane_running(service->lane), "model", preset->model, "restarts",
         (json_int_t)service->metrics.restarts, "requests", (json_int_t)service->metrics.requests,
-        "breaker", breaker > 0, "breaker_ms", (json_int_t)breaker, "error", error_of(service));
+        "breaker", breaker > 0, "breaker_ms", (json_int_t)breaker, "error", error_of(service),
+        "memory", memory_json(service), "holds", holds_json(service), "draft",
+        speculation_json(service));
 }
 
 json_t *status_presets(struct server *server) {

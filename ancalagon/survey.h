@@ -14,18 +14,20 @@ struct survey {
     struct model_files files; // may hold those of the last time: then only what changed is read
     char *path[MODEL_FILES];
     char *engine, *rpc;
+    char *draft, **folders; // the preset's key, and where "auto" looks
     struct dialect_devices devices;
     bool ask_devices;
     bool devices_fresh; // their free memory is of now; else of the build's first probe
 };
 
 // Takes *files over.
-struct survey *survey_create(const struct preset *preset, const struct dialect *dialect,
-                             struct model_files *files, void *owner);
-void survey_run(void *survey);
-void survey_destroy(void *survey); // with the files, unless they were taken
+struct survey *survey_create(const struct config *config, const struct preset *preset,
+                             const struct dialect *dialect, struct model_files *files, void *owner);
+void survey_run(void *of);     // these two take a struct survey, as work_ops want them
+void survey_destroy(void *of); // with the files, unless they were taken
 
-// Surveys and decides on the spot, for commands: they may block. No engine of ours is counted.
-bool survey_decide(const struct config *config, const struct preset *preset,
+// Surveys and decides on the spot, for commands: they may block. `empty`: as if nobody else used
+// the machine; else with what is free now, in which an engine of ours may be.
+bool survey_decide(const struct config *config, const struct preset *preset, bool empty,
                    void (*note)(void *arg, const char *text), void *arg, struct decision *out,
                    struct err *err);

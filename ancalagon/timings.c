@@ -42,12 +42,17 @@ void timings_learn(struct metrics *metrics, const char *bytes, size_t length) {
         return;
     const char *end = memchr(from, '}', length - (size_t)(from - bytes));
     double prompt_n, prompt_ms, predicted_n, predicted_ms, cache_n = 0;
+    double draft_n = 0, draft_accepted = 0; // told by engines that speculate
     if (!end || !find_number(from, end, "\"prompt_n\":", &prompt_n) ||
         !find_number(from, end, "\"prompt_ms\":", &prompt_ms) ||
         !find_number(from, end, "\"predicted_n\":", &predicted_n) ||
         !find_number(from, end, "\"predicted_ms\":", &predicted_ms))
         return;
     find_number(from, end, "\"cache_n\":", &cache_n);
+    if (find_number(from, end, "\"draft_n\":", &draft_n))
+        find_number(from, end, "\"draft_n_accepted\":", &draft_accepted);
+    metrics->draft_tokens += (uint64_t)draft_n;
+    metrics->draft_accepted += (uint64_t)(draft_accepted < draft_n ? draft_accepted : draft_n);
     metrics->prompt_tokens += (uint64_t)prompt_n;
     metrics->cached_tokens += (uint64_t)cache_n;
     metrics->generated_tokens += (uint64_t)predicted_n;

@@ -608,7 +608,7 @@ static bool can_start(const struct trial *trial, struct err *err) {
 static bool start(struct trial *trial, struct err *err) {
     struct trial_session *session = trial->session;
     struct trial_result *result = trial->result;
-    if (!survey_decide(session->config, &trial->preset, NULL, NULL, &trial->decision, err)) {
+    if (!survey_decide(session->config, &trial->preset, false, NULL, NULL, &trial->decision, err)) {
         result->outcome = err->code == ERR_LIMIT ? TRIAL_NO_MEMORY : TRIAL_REFUSED;
         return false;
     }

@@ -13,14 +13,11 @@
 #include "preset_plan.h"
 #include "survey.h"
 
-#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-enum { FOLDER_FILES_MAX = 256 };
 
 // ---- the preset, as its user wrote it ----
 
@@ -179,73 +176,32 @@ static double best_gain(const struct tune_subject *subject, const struct model *
     return gain;
 }
 
-// Keeps the smallest few, in order.
-static void keep_draft(struct tune_subject *subject, struct model *draft, const char *path) {
-    struct tune_fit *tf = &subject->tf;
-    size_t at = tf->draft_count;
-    uint64_t bytes = model_weights_bytes(draft);
-    while (at > 0 && model_weights_bytes(subject->drafts[at - 1]) > bytes)
-        at--;
-    if (at == TUNE_DRAFTS_MAX - 1) {
-        model_close(draft);
-        return;
-    }
-    if (tf->draft_count == TUNE_DRAFTS_MAX - 1) {
-        tf->draft_count--;
-        model_close(subject->drafts[tf->draft_count]);
-        mem_free(subject->draft_paths[tf->draft_count]);
-    }
-    for (size_t i = tf->draft_count; i > at; i--) {
-        subject->drafts[i] = subject->drafts[i - 1];
-        subject->draft_paths[i] = subject->draft_paths[i - 1];
-    }
-    subject->drafts[at] = draft;
-    subject->draft_paths[at] = mem_strdup(path);
-    tf->draft_count++;
-}
-
-static void consider_draft(struct tune_subject *subject, const char *path) {
-    struct err ignored;
-    struct model *draft = model_open(path, &ignored);
-    bool small = draft && model_weights_bytes(draft) * 3 < model_weights_bytes(subject->model);
-    if (small && draft_compatible(subject->model->gguf, draft->gguf, NULL, 0) &&
-        best_gain(subject, draft) >= DRAFT_WORTH)
-        keep_draft(subject, draft, path);
-    else
-        model_close(draft);
-}
-
+// Those beside the model that should pay, the smallest first.
 static void find_drafts(struct tune_subject *subject) {
     const struct preset *preset = subject->preset;
+    struct tune_fit *tf = &subject->tf;
     const char *slash = strrchr(preset->model, '/');
-    if (!subject->model || !slash || preset_plan_get(preset, "model-draft") ||
+    if (!subject->model || !slash || subject->decision.draft.kind != DRAFT_NONE ||
+        preset->draft || preset_plan_get(preset, "model-draft") ||
         preset_plan_get(preset, "spec-type"))
         return;
-    char *folder = mem_strndup(preset->model, (size_t)(slash - preset->model));
-    DIR *dir = opendir(folder);
-    size_t seen = 0;
-    for (struct dirent *entry; dir && seen < FOLDER_FILES_MAX && (entry = readdir(dir));) {
-        char *path = path_join(folder, entry->d_name);
-        if (str_ends(path, ".gguf") && strcmp(path, preset->model) != 0) {
-            consider_draft(subject, path);
-            seen++;
-        }
-        mem_free(path);
-    }
-    if (dir)
-        closedir(dir);
-    mem_free(folder);
-    for (size_t i = 0; i < subject->tf.draft_count; i++) {
-        subject->tf.draft[i].model = subject->drafts[i];
-        subject->tf.draft[i].gain = predicted_gain(subject, subject->drafts[i]);
+    char *folders[] = {mem_strndup(preset->model, (size_t)(slash - preset->model)), NULL};
+    draft_files_read(&subject->drafts, "auto", folders, subject->model);
+    mem_free(folders[0]);
+    for (size_t i = 0; i < subject->drafts.count && tf->draft_count < TUNE_DRAFTS_MAX; i++) {
+        const struct model *draft = subject->drafts.model[i];
+        if (best_gain(subject, draft) < DRAFT_WORTH)
+            continue;
+        tf->draft[tf->draft_count].model = draft;
+        tf->draft[tf->draft_count++].gain = predicted_gain(subject, draft);
     }
 }
 
 // The preset's own draft: only its length is open.
 static void own_draft(struct tune_subject *subject) {
     struct tune_fit *tf = &subject->tf;
-    if (tf->fit.settings.draft == PLAN_DRAFT_NONE)
-        return;
+    if (subject->preset->draft || tf->fit.settings.draft == PLAN_DRAFT_NONE)
+        return; // draft = ... chooses its length too
     tf->draft_present = true;
     tf->draft_count = 1;
     tf->draft[0].model = subject->own_draft;
@@ -276,6 +232,10 @@ static bool open_models(struct tune_subject *subject, const struct tune_wishes *
     if (mmproj)
         subject->projector = gguf_open(mmproj, &ignored);
     preset_fini(&decided);
+    if (subject->decision.planned)
+        tf->fit.settings = subject->decision.chosen;
+    if (subject->decision.draft.kind == DRAFT_MODEL && !subject->own_draft)
+        subject->own_draft = model_open(subject->decision.draft.path, &ignored);
     subject->machine = subject->decision.machine;
     subject->machine.ram_bytes = PLAN_UNKNOWN; // the decision of each trial judges it
     tf->fit.model = subject->model;
@@ -296,26 +256,17 @@ static bool open_models(struct tune_subject *subject, const struct tune_wishes *
     return true;
 }
 
-static void note_nothing(void *arg, const char *text) {
-    (void)arg;
-    (void)text;
-}
-
 bool tune_subject_open(struct tune_subject *subject, const char *config_path, const char *preset,
                        const struct tune_wishes *wishes, struct err *err) {
     *subject = (struct tune_subject){0};
     return read_config(subject, config_path, preset, err) &&
-           survey_decide(subject->config, subject->preset, note_nothing, NULL, &subject->decision,
-                         err) &&
+           survey_decide(subject->config, subject->preset, false, NULL, NULL, &subject->decision, err) &&
            open_models(subject, wishes, err) && tune_fit_space(&subject->tf, &subject->space, err);
 }
 
 void tune_subject_close(struct tune_subject *subject) {
     tune_fit_fini(&subject->tf);
-    for (size_t i = 0; i < TUNE_DRAFTS_MAX; i++) {
-        model_close(subject->drafts[i]);
-        mem_free(subject->draft_paths[i]);
-    }
+    draft_files_fini(&subject->drafts);
     model_close(subject->own_draft);
     model_close(subject->model);
     gguf_close(subject->projector);
@@ -365,8 +316,9 @@ static void draft_changes(const struct tune_subject *subject, const struct tune_
                           struct tune_change *out, size_t *count) {
     int which = choice->value[TUNE_DRAFT];
     if (!subject->tf.draft_present && which > 0) {
-        change(out, count, "model-draft", "%s", subject->draft_paths[which - 1]);
-        change(out, count, "spec-type", "draft-simple");
+        change(out, count, "model-draft", "%s", subject->tf.draft[which - 1].model->path);
+        if (dialect_flag(subject->decision.dialect, "--spec-type"))
+            change(out, count, "spec-type", "draft-simple");
     }
     if (choice->value[TUNE_DRAFT_N] > 0 && !subject->tf.keep_draft_n)
         change(out, count, "draft-max", "%d", choice->value[TUNE_DRAFT_N]);

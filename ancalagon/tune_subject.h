@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "decision.h"
+#include "draft_files.h"
 #include "plan/tune_fit.h"
 
 #include <limits.h>
@@ -34,8 +35,8 @@ struct tune_subject {
     struct decision decision;
     struct model *model; // NULL: not understood; then nothing is offloaded or checked for room
     struct gguf *projector;
-    struct model *own_draft, *drafts[TUNE_DRAFTS_MAX];
-    char *draft_paths[TUNE_DRAFTS_MAX];
+    struct model *own_draft;
+    struct draft_files drafts; // to choose from
     struct plan_machine machine;
     struct tune_fit tf;
     struct tune_space space;

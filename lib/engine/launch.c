@@ -192,7 +192,7 @@ bool launch_build(const struct launch_spec *spec, struct launch *launch) {
         add_setting(list, &count, "parallel", slots);
     add_own_settings(spec, names, list, &count, &launch->problems);
     dialect_spell(spec->dialect, list, count, &launch->argv, &launch->problems);
-    environment_scrub(spec->environment, &launch->envp);
+    environment_engine(spec->environment, &launch->envp);
     for (size_t i = 0; i < spec->setting_count; i++)
         mem_free(names[i]);
     mem_free(names);

@@ -34,5 +34,5 @@ struct launch {
 bool launch_build(const struct launch_spec *spec, struct launch *launch);
 void launch_fini(struct launch *launch);
 
-// The command line for a person to read or paste; keys and tokens are replaced.
+// The command line for a person to read, or to paste and run by hand; keys and tokens are replaced.
 char *launch_describe(const struct launch *launch);

@@ -104,10 +104,6 @@ const struct setting_rule *setting_rule_find(const char *name) {
     return NULL;
 }
 
-const struct setting_rule *setting_rule_at(size_t index) {
-    return index < sizeof(rules) / sizeof(rules[0]) ? &rules[index] : NULL;
-}
-
 bool setting_is_comfort(const char *name) {
     for (size_t i = 0; i < sizeof(comforts) / sizeof(comforts[0]); i++) {
         size_t length = strlen(comforts[i]);

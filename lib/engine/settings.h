@@ -13,7 +13,6 @@ struct setting_rule {
 };
 
 const struct setting_rule *setting_rule_find(const char *name); // by our name or any spelling
-const struct setting_rule *setting_rule_at(size_t index);       // NULL past the end
 
 // A comfort: an engine without it gives the same answers in the same memory.
 bool setting_is_comfort(const char *name);

@@ -160,37 +160,6 @@ void sse_feed(struct sse *sse, const char *bytes, size_t length) {
     keep_near(sse);
 }
 
-void sse_boundary_feed(struct sse_boundary *boundary, const char *bytes, size_t length) {
-    size_t room = sizeof boundary->tail;
-    if (length >= room) {
-        memcpy(boundary->tail, bytes + length - room, room);
-        boundary->length = (unsigned char)room;
-        return;
-    }
-    for (size_t i = 0; i < length; i++) {
-        if (boundary->length == room)
-            memmove(boundary->tail, boundary->tail + 1, --boundary->length);
-        boundary->tail[boundary->length++] = (unsigned char)bytes[i];
-    }
-}
-
-// The stream ends with a line end (LF, CRLF or CR), and before it there is another line end or
-// nothing: the last line is blank.
-bool sse_boundary_is_clear(const struct sse_boundary *boundary) {
-    size_t n = boundary->length;
-    const unsigned char *tail = boundary->tail;
-    if (n == 0)
-        return true;
-    unsigned char last = tail[n - 1];
-    if (last != '\n' && last != '\r')
-        return false;
-    n -= last == '\n' && n > 1 && tail[n - 2] == '\r' ? 2 : 1;
-    if (n == 0)
-        return last == '\n';
-    // A CR after an LF is the first half of a CRLF in any stream that does not mix line ends.
-    return tail[n - 1] == '\r' || (tail[n - 1] == '\n' && last == '\n');
-}
-
 bool sse_comment(struct buf *out, const char *text) {
     size_t before = out->length;
     if (buf_adds(out, ": ") && buf_adds(out, text) && buf_adds(out, "\n\n"))

@@ -1,6 +1,5 @@
-// Server-sent events (WHATWG HTML, 9.2): an observer that splits a stream into events, a tracker
-// that tells where something may be put between two events, and writers. Nothing here changes the
-// bytes that pass.
+// Server-sent events (WHATWG HTML, 9.2): an observer that splits a stream into events, and writers.
+// Nothing here changes the bytes that pass.
 #pragma once
 
 #include "base/buf.h"
@@ -40,18 +39,6 @@ struct sse {
 void sse_init(struct sse *sse, size_t max_event_bytes, sse_event_fn *on_event, void *arg);
 void sse_feed(struct sse *sse, const char *bytes, size_t length);
 void sse_fini(struct sse *sse);
-
-// The last bytes of a stream; constant time per call. Zero it to start.
-struct sse_boundary {
-    unsigned char tail[3];
-    unsigned char length;
-};
-
-void sse_boundary_feed(struct sse_boundary *boundary, const char *bytes, size_t length);
-
-// True when nothing or complete events have passed: an event put here is seen whole. After the CR
-// that may be half of a CRLF the answer is no until the next byte.
-bool sse_boundary_is_clear(const struct sse_boundary *boundary);
 
 // Append ": text" or an event with its blank line; false when the buf's maximum is hit. The text
 // of a comment and the name must have no line ends; data may.

@@ -19,8 +19,8 @@ static bool is_one_of(struct span text, const char *const *list) {
 // What llama-vocab.cpp assumes where the file is silent.
 static void set_defaults(struct draft_vocab *v, struct span model, struct span pre) {
     static const char *const BPE[] = {"gpt2", "hybriddna", "whitespace", NULL};
-    static const char *const WITH_BOS[] = {"llama3",    "llama-v3", "llama-bpe",    "falcon3",
-                                           "falcon-h1", "pixtral",  "midm-2.0",     "lfm2",
+    static const char *const WITH_BOS[] = {"llama3",    "llama-v3",  "llama-bpe",    "falcon3",
+                                           "falcon-h1", "pixtral",   "midm-2.0",     "lfm2",
                                            "tekken",    "chameleon", "jina-v5-nano", NULL};
     static const char *const NO_BOS[] = {"chatglm-bpe", "glm4", "glm5", NULL};
     v->bos = v->eos = -1;
@@ -117,14 +117,15 @@ static bool same_tokens(struct gguf_list *a, struct gguf_list *b, uint64_t count
     return true;
 }
 
-bool draft_compatible(const struct gguf *target, const struct gguf *draft, char *why,
-                      size_t size) {
+bool draft_compatible(const struct gguf *target, const struct gguf *draft, char *why, size_t size) {
     struct draft_vocab a, b;
     struct err err = {0};
     draft_vocab_read(target, &a);
     draft_vocab_read(draft, &b);
     if (!draft_vocab_matches(&a, &b, why, size))
         return false;
+    if (gguf_lists_equal(target, draft, "tokenizer.ggml.tokens"))
+        return true;
     struct gguf_list *x = gguf_list_open(target, "tokenizer.ggml.tokens", &err);
     struct gguf_list *y = gguf_list_open(draft, "tokenizer.ggml.tokens", &err);
     bool same = x && y ? same_tokens(x, y, a.tokens < b.tokens ? a.tokens : b.tokens, why, size)
@@ -236,8 +237,8 @@ void draft_costs_predict(const struct model *target, const struct model *draft,
     for (unsigned k = 1; k <= DRAFT_TOKENS_MAX + 1; k++)
         out->target_ms[k] = pass_ms(target, &reads, machine, k);
     out->target_ms[0] = 0;
-    out->step_ms = machine->devices && reads.host.dense + reads.host.experts == 0 ? STEP_MS
-                                                                                  : STEP_HOST_MS;
+    out->step_ms =
+        machine->devices && reads.host.dense + reads.host.experts == 0 ? STEP_MS : STEP_HOST_MS;
     struct plan_settings own = *settings; // a draft goes to the devices whole
     own.ngl = UINT32_MAX;
     own.ncmoe = own.ncffn = 0;
@@ -245,7 +246,7 @@ void draft_costs_predict(const struct model *target, const struct model *draft,
     out->draft_ms = pass_ms(draft ? draft : target, &reads, machine, 1);
 }
 
-static double tokens_a_step(double a, unsigned n) {
+double draft_tokens(double a, unsigned n) {
     double sum = 1, term = 1;
     for (unsigned i = 0; i < n; i++)
         sum += term *= a;
@@ -269,7 +270,7 @@ static double gain_of(const struct draft_costs *costs, double tokens, double gue
 }
 
 double draft_gain(const struct draft_costs *costs, double acceptance, unsigned n) {
-    return gain_of(costs, tokens_a_step(acceptance, n), n);
+    return gain_of(costs, draft_tokens(acceptance, n), n);
 }
 
 unsigned draft_best_n(const struct draft_costs *costs, double acceptance, double *gain) {

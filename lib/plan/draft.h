@@ -55,10 +55,13 @@ void draft_costs_predict(const struct model *target, const struct model *draft,
 
 // Tokens a second with `n` guesses over tokens a second without, when a guess is right with
 // probability `acceptance`.
+double draft_tokens(double acceptance, unsigned n); // that a step gives
 double draft_gain(const struct draft_costs *costs, double acceptance, unsigned n);
-unsigned draft_best_n(const struct draft_costs *costs, double acceptance, double *gain); // at least 1
+unsigned draft_best_n(const struct draft_costs *costs, double acceptance,
+                      double *gain); // at least 1
 
-// The same from what was seen: `generated` tokens, of which `accepted` were among `drafted` guesses.
+// The same from what was seen: `generated` tokens, of which `accepted` were among `drafted`
+// guesses.
 double draft_gain_seen(const struct draft_costs *costs, double generated, double drafted,
                        double accepted);
 

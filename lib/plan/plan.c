@@ -130,7 +130,8 @@ static void judge(const struct plan_machine *machine, struct plan *out) {
     out->spare_bytes = INT64_MAX;
     for (size_t i = 0; i < machine->devices; i++)
         check_room(&machine->device[i], &out->device[i], out);
-    struct plan_device host = {"host memory", PLAN_CPU, machine->ram_bytes, 0, false};
+    struct plan_device host = {
+        .name = "host memory", .kind = PLAN_CPU, .capacity_bytes = machine->ram_bytes};
     check_room(&host, &out->host, out);
 }
 

@@ -25,7 +25,9 @@ enum plan_kind {
 #define PLAN_UNKNOWN UINT64_MAX
 
 struct plan_device {
-    char name[64]; // as the engine names it: "CUDA0"
+    char name[64];        // as the engine names it: "CUDA0"
+    char card[96];        // as its driver calls it; "" when only a kind was named
+    uint64_t total_bytes; // with what is in use; 0: not known
     enum plan_kind kind;
     uint64_t capacity_bytes; // that the engine may use (free memory); PLAN_UNKNOWN: no limit
     uint64_t overhead_bytes; // learned from this card; PLAN_UNKNOWN: typical for its kind

@@ -44,6 +44,7 @@ struct request_knobs {
     bool close_after_headers;
     bool early_headers; /* stream: headers at once, not with the first token */
     bool prefill_stuck; /* no prompt progress in /slots while first_ms passes */
+    long draft_accept;  /* started with a draft: percent of its guesses that are right; -1: 60 */
     bool stamp;         /* each token is the monotonic clock in ns: bench/load reads it */
     /* What "timings" claims, whatever it took; 0: what it took. */
     long prompt_us;  /* for each token of the prompt */
@@ -94,17 +95,22 @@ struct knobs {
     long log_flood;     /* lines on stderr at start */
     long fault_starts;  /* faults only in the first N starts (counted beside the model); -1 all */
     char cause[32];     /* text of exit_at_start: oom tensor load bind fit flag */
+    char report[512];     /* file with what is printed of the memory at the start, with -lv 4 */
+    char report_end[512]; /* ... and at a clean end */
     char log_dir[512];
     char exclusive[512]; /* lock file: two engines alive at once are noted in PATH.overlap */
 };
 
 /* fake_flags.c */
 struct fake_args {
-    const char *model, *host, *port, *api_key, *alias;
-    long parallel; /* -1 not given */
+    const char *model, *host, *port, *api_key, *alias, *draft_model, *spec_type;
+    long parallel, verbosity; /* -1 not given */
+    bool drafts;              /* speculation is on, as the real one would understand its flags */
+    long draft_n;             /* guesses a step */
     bool metrics, help, version, list_devices, embeddings;
 };
 void flags_help(enum fake_dialect dialect);
+extern bool flags_turbo; /* cache types as TurboQuant forks have them */
 /* Parses argv as that dialect would; on a bad flag prints its words to stderr and returns false. */
 bool flags_parse(int argc, char **argv, enum fake_dialect dialect, struct fake_args *args);
 
@@ -155,6 +161,7 @@ struct answer {
     long prompt_tokens, tokens, cached, drafted;
     long words; /* /tokenize: one token each */
     double prompt_ms, predicted_ms;
+    long draft_n, draft_accepted; /* 0: no speculation */
     unsigned long id;
     bool include_usage;
 };

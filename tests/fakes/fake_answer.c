@@ -98,6 +98,8 @@ static void add_timings(struct text *out, const struct answer *a) {
               a->predicted_ms, per, per > 0 ? 1e3 / per : 0);
     if (a->drafted)
         text_addf(out, ",\"draft_n\":%ld,\"draft_n_accepted\":%ld", a->drafted, a->drafted);
+    else if (a->draft_n > 0)
+        text_addf(out, ",\"draft_n\":%ld,\"draft_n_accepted\":%ld", a->draft_n, a->draft_accepted);
     text_addf(out, "}");
 }
 

@@ -106,7 +106,10 @@ static const struct flag {
     {"--log-colors", NULL, "Enable colored logging", O, NULL},
     {"-v, --verbose, --log-verbose", NULL, "Set verbosity level to infinity", M | O, NULL},
     {"--offline", NULL, "Offline mode: forces use of cache, prevents network access", M | O, NULL},
-    {"-lv, --verbosity, --log-verbosity", "N", "Set the verbosity threshold", M | O, "#"},
+    {"-lv, --verbosity, --log-verbosity", "N",
+     "Set the verbosity threshold. Values:\n - 3: info\n - 4: trace (more info)\n - 5: debug", M,
+     "#"},
+    {"-lv, --verbosity, --log-verbosity", "N", "Set the verbosity threshold", O, "#"},
     {"--log-prefix, --no-log-prefix", NULL, "Enable prefix in log messages", M, NULL},
     {"--log-timestamps, --no-log-timestamps", NULL, "Enable timestamps in log messages", M, NULL},
     {"-s, --seed", "SEED", "RNG seed (default: -1)", ALL, NULL},
@@ -231,6 +234,8 @@ static const struct flag {
     {"--spec-default", NULL, "enable default speculative decoding config", M, NULL},
 };
 
+bool flags_turbo;
+
 static const size_t n_flags = sizeof flags / sizeof *flags;
 
 /* The names on the left: the first, usually short, is padded so that the long ones line up. */
@@ -281,6 +286,8 @@ void flags_help(enum fake_dialect dialect) {
             print_ik(&flags[i]);
         else
             print_mainline(&flags[i]);
+        if (flags_turbo && strstr(flags[i].names, "--cache-type-k"))
+            printf("%40sallowed values: f16, q8_0, q4_0, turbo2, turbo3, turbo4\n", "");
     }
 }
 
@@ -294,6 +301,13 @@ static bool list_has(const char *list, const char *separators, const char *word)
         at += strspn(at, separators);
     }
     return false;
+}
+
+static bool drafts(const struct fake_args *args, enum fake_dialect dialect) {
+    if (dialect != DIALECT_MAINLINE)
+        return args->draft_model != NULL;
+    return args->spec_type && ((args->draft_model && strstr(args->spec_type, "draft-simple")) ||
+                               strstr(args->spec_type, "draft-mtp"));
 }
 
 static const struct flag *find(const char *name, enum fake_dialect dialect, bool *removed) {
@@ -348,6 +362,14 @@ static void keep(struct fake_args *args, const struct flag *flag, const char *va
         args->alias = value;
     else if (list_has(names, ", ", "--parallel"))
         args->parallel = strtol(value, NULL, 10);
+    else if (list_has(names, ", ", "--verbosity"))
+        args->verbosity = strtol(value, NULL, 10);
+    else if (list_has(names, ", ", "--model-draft"))
+        args->draft_model = value;
+    else if (list_has(names, ", ", "--spec-type"))
+        args->spec_type = value;
+    else if (list_has(names, ", ", "--spec-draft-n-max") || list_has(names, ", ", "--draft-max"))
+        args->draft_n = strtol(value, NULL, 10);
     else if (list_has(names, ", ", "--metrics"))
         args->metrics = true;
     else if (list_has(names, ", ", "--embeddings"))
@@ -394,5 +416,6 @@ bool flags_parse(int argc, char **argv, enum fake_dialect dialect, struct fake_a
         keep(args, flag, value);
         i += flag->hint != NULL;
     }
+    args->drafts = drafts(args, dialect);
     return true;
 }

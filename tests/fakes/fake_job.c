@@ -159,6 +159,13 @@ static void measure(struct job *job) {
     job->answer.predicted_ms = (double)(now - first) / 1e6;
     job->answer.tokens = job->said;
     claim(job);
+    if (the_args->drafts && the_args->draft_n > 0) {
+        long percent = job->knobs.draft_accept >= 0 ? job->knobs.draft_accept : 60;
+        long steps = job->said * 100 / (100 + the_args->draft_n * percent);
+        steps = steps < 1 ? 1 : steps;
+        job->answer.draft_n = steps * the_args->draft_n;
+        job->answer.draft_accepted = job->said - steps;
+    }
 }
 
 /* The end of a whole (not streamed) answer: head of the JSON, padding, tail. */

@@ -11,7 +11,7 @@ extern char **environ;
 void knobs_init(struct knobs *knobs) {
     *knobs = (struct knobs){
         .dialect = DIALECT_MAINLINE,
-        .request = {.tokens = 4},
+        .request = {.tokens = 4, .draft_accept = -1},
         .wedge_after = -1,
         .exit_at_start = -1,
         .exit_after_ms = -1,
@@ -53,6 +53,7 @@ bool request_knobs_set(struct request_knobs *knobs, const char *key, const char 
         {"drift", &knobs->drift, NULL},
         {"cached", &knobs->cached, NULL},
         {"drafted", &knobs->drafted, NULL},
+        {"draft_accept", &knobs->draft_accept, NULL},
         {"split", NULL, &knobs->split},
         {"close_after_headers", NULL, &knobs->close_after_headers},
         {"early_headers", NULL, &knobs->early_headers},
@@ -142,6 +143,8 @@ bool knobs_set(struct knobs *knobs, const char *key, const char *value) {
         size_t size;
     } texts[] = {
         {"cause", knobs->cause, sizeof knobs->cause},
+        {"report", knobs->report, sizeof knobs->report},
+        {"report_end", knobs->report_end, sizeof knobs->report_end},
         {"log_dir", knobs->log_dir, sizeof knobs->log_dir},
         {"exclusive", knobs->exclusive, sizeof knobs->exclusive},
     };

@@ -32,6 +32,15 @@ static void dialect_from_name(struct knobs *knobs, const char *name) {
         knobs->dialect = DIALECT_OLD;
     if (strstr(name, "-ik") || strstr(exe, "-ik"))
         knobs->dialect = DIALECT_IK;
+    flags_turbo = strstr(name, "-turbo") || strstr(exe, "-turbo");
+}
+
+/* A card, for engines named so: a --list-devices comes with a scrubbed environment, too. */
+static bool has_gpu(const char *name) {
+    char exe[512] = "";
+    if (readlink("/proc/self/exe", exe, sizeof exe - 1) < 0)
+        exe[0] = 0;
+    return strstr(name, "-gpu") || strstr(exe, "-gpu");
 }
 
 static void knobs_from_args(struct knobs *knobs, int argc, char **argv) {
@@ -224,6 +233,15 @@ static int start_faults(const struct knobs *knobs) {
     return -1;
 }
 
+static void print_file(const char *path, FILE *to) {
+    char line[1024];
+    FILE *file = *path ? fopen(path, "re") : NULL;
+    while (file && fgets(line, sizeof line, file))
+        fputs(line, to);
+    if (file)
+        fclose(file);
+}
+
 static void catch_signals(const struct knobs *knobs) {
     struct sigaction action = {.sa_handler = knobs->ignore_sigterm ? SIG_IGN : on_sigterm};
     sigaction(SIGTERM, &action, NULL);
@@ -231,22 +249,9 @@ static void catch_signals(const struct knobs *knobs) {
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* What the file PROGRAM.devices says; none without it. */
-static void list_devices(void) {
-    char path[512 + 16] = "", line[256];
-    ssize_t len = readlink("/proc/self/exe", path, 511);
-    snprintf(path + (len > 0 ? len : 0), 16, ".devices");
-    FILE *file = fopen(path, "re");
-    printf("Available devices:\n");
-    while (file && fgets(line, sizeof line, file))
-        fputs(line, stdout);
-    if (file)
-        fclose(file);
-}
-
 int main(int argc, char **argv) {
     struct knobs knobs;
-    struct fake_args args = {.parallel = -1};
+    struct fake_args args = {.parallel = -1, .verbosity = -1, .draft_n = 3};
     const char *model = model_of(argc, argv);
     setvbuf(stderr, NULL, _IOLBF, 0);
     knobs_init(&knobs);
@@ -266,7 +271,12 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (args.list_devices) {
-        list_devices();
+        char devices[1024];
+        snprintf(devices, sizeof devices, "%s.devices", argv[0]);
+        printf("Available devices:\n");
+        print_file(devices, stdout);
+        if (has_gpu(argv[0]))
+            printf("  CUDA0: Fake RTX (16376 MiB, 15900 MiB free)\n");
         return 0;
     }
     if (args.version) {
@@ -282,8 +292,12 @@ int main(int argc, char **argv) {
     catch_signals(&knobs);
     fprintf(stderr, "main: loading model\nsrv    load_model: loading model '%s'\n",
             model ? model : "");
+    if (args.verbosity == 4)
+        print_file(knobs.report, stderr);
     int rc = start_faults(&knobs);
     if (rc < 0)
         rc = serve(&knobs, &args);
+    if (args.verbosity == 4)
+        print_file(knobs.report_end, stderr);
     _exit(rc);
 }

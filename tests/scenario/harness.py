@@ -31,7 +31,8 @@ def scaled(seconds):
 
 
 def binary(name):
-    places = {"fake_llama": ("tests/fakes/fake_llama", "fake_llama")}.get(name, (name,))
+    places = {"fake_llama": ("tests/fakes/fake_llama", "fake_llama"),
+              "slow_disk.so": ("tests/fakes/slow_disk.so",)}.get(name, (name,))
     for place in places:
         path = os.path.abspath(os.path.join(BUILD, place))
         if os.path.exists(path):

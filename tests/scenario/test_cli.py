@@ -121,6 +121,9 @@ class Online(Scenario):
         result = need(self.cli("logs"), "logs")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("all slots are idle", result.stdout)
+        first = result.stdout.splitlines()[0]
+        self.assertIn("llama-server --model ", first, "the command that was run stands first")
+        self.assertIn("--host ", first)
 
     def test_logs_follow(self):
         self.chat_ok("a")

@@ -86,7 +86,9 @@ static void test_compatible(void **state) {
     } CASES[] = {
         {{"gpt2", "qwen2", 1000, -1, 1, 2, 0, -1}, {"gpt2", "qwen2", 1000, -1, 1, 2, 0, -1}, NULL},
         // up to 128 more on either side, and only what both have is compared
-        {{"gpt2", "qwen2", 1000, -1, 1, 2, 0, -1}, {"gpt2", "qwen2", 1128, 1100, 1, 2, 0, -1}, NULL},
+        {{"gpt2", "qwen2", 1000, -1, 1, 2, 0, -1},
+         {"gpt2", "qwen2", 1128, 1100, 1, 2, 0, -1},
+         NULL},
         {{"gpt2", "qwen2", 1128, -1, 1, 2, 0, -1}, {"gpt2", "qwen2", 1000, -1, 1, 2, 0, -1}, NULL},
         {{"gpt2", "qwen2", 1129, -1, 1, 2, 0, -1},
          {"gpt2", "qwen2", 1000, -1, 1, 2, 0, -1},
@@ -288,8 +290,8 @@ static void test_costs_follow_bytes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compatible), cmocka_unit_test(test_no_vocabulary),
-        cmocka_unit_test(test_gain),       cmocka_unit_test(test_gain_seen),
+        cmocka_unit_test(test_compatible),    cmocka_unit_test(test_no_vocabulary),
+        cmocka_unit_test(test_gain),          cmocka_unit_test(test_gain_seen),
         cmocka_unit_test(test_where_it_pays), cmocka_unit_test(test_costs_follow_bytes),
     };
     return cmocka_run_group_tests(tests, begin, end);

@@ -314,8 +314,7 @@ static void test_forks_number_differently(void **state) {
         struct gguf *gguf = accepted(&b);
         const struct gguf_tensor *tensor = gguf_tensor_at(gguf, 0);
         assert_int_equal(tensor->bytes, bytes);
-        assert_int_equal(tensor->info ? tensor->info->family : GGUF_TYPE_UNKNOWN,
-                         CASES[i].family);
+        assert_int_equal(tensor->info ? tensor->info->family : GGUF_TYPE_UNKNOWN, CASES[i].family);
         if (CASES[i].name)
             assert_string_equal(tensor->info->name, CASES[i].name);
         gguf_close(gguf);

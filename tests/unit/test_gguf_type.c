@@ -13,20 +13,19 @@ static void test_bits(void **state) {
     static const struct {
         const char *name;
         unsigned bits;
-    } CASES[] = {
-        {"F32", 320000},    {"F16", 160000},     {"BF16", 160000},   {"Q4_0", 45000},
-        {"Q4_1", 50000},    {"Q5_0", 55000},     {"Q5_1", 60000},    {"Q8_0", 85000},
-        {"Q8_1", 90000},    {"Q2_K", 26250},     {"Q3_K", 34375},    {"Q4_K", 45000},
-        {"Q5_K", 55000},    {"Q6_K", 65625},     {"Q8_K", 91250},    {"IQ2_XXS", 20625},
-        {"IQ2_XS", 23125},  {"IQ3_XXS", 30625},  {"IQ1_S", 15625},   {"IQ4_NL", 45000},
-        {"IQ3_S", 34375},   {"IQ2_S", 25625},    {"IQ4_XS", 42500},  {"IQ1_M", 17500},
-        {"TQ1_0", 16875},   {"TQ2_0", 20625},    {"MXFP4", 42500},   {"NVFP4", 45000},
-        {"Q1_0", 11250},    {"Q2_0", 22500},     {"TQ3_1S", 40000},  {"TQ3_4S", 40000},
-        {"TQ4_1S", 50000},  {"TQ3_0", 35000},    {"Q6_0", 65000},    {"IQ2_K", 23750},
-        {"IQ3_K", 34375},   {"IQ4_K", 45000},    {"IQ5_K", 55000},   {"IQ6_K", 66250},
-        {"I8", 80000},      {"I16", 160000},     {"I32", 320000},    {"I64", 640000},
-        {"F64", 640000},    {"IQ4_K_R4", 45000}, {"Q4_0_R8", 45000}, {"Q6_0_R4", 65000},
-        {"IQ2_K_R4", 23750}};
+    } CASES[] = {{"F32", 320000},    {"F16", 160000},     {"BF16", 160000},   {"Q4_0", 45000},
+                 {"Q4_1", 50000},    {"Q5_0", 55000},     {"Q5_1", 60000},    {"Q8_0", 85000},
+                 {"Q8_1", 90000},    {"Q2_K", 26250},     {"Q3_K", 34375},    {"Q4_K", 45000},
+                 {"Q5_K", 55000},    {"Q6_K", 65625},     {"Q8_K", 91250},    {"IQ2_XXS", 20625},
+                 {"IQ2_XS", 23125},  {"IQ3_XXS", 30625},  {"IQ1_S", 15625},   {"IQ4_NL", 45000},
+                 {"IQ3_S", 34375},   {"IQ2_S", 25625},    {"IQ4_XS", 42500},  {"IQ1_M", 17500},
+                 {"TQ1_0", 16875},   {"TQ2_0", 20625},    {"MXFP4", 42500},   {"NVFP4", 45000},
+                 {"Q1_0", 11250},    {"Q2_0", 22500},     {"TQ3_1S", 40000},  {"TQ3_4S", 40000},
+                 {"TQ4_1S", 50000},  {"TQ3_0", 35000},    {"Q6_0", 65000},    {"IQ2_K", 23750},
+                 {"IQ3_K", 34375},   {"IQ4_K", 45000},    {"IQ5_K", 55000},   {"IQ6_K", 66250},
+                 {"I8", 80000},      {"I16", 160000},     {"I32", 320000},    {"I64", 640000},
+                 {"F64", 640000},    {"IQ4_K_R4", 45000}, {"Q4_0_R8", 45000}, {"Q6_0_R4", 65000},
+                 {"IQ2_K_R4", 23750}};
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         const struct gguf_type_info *type = gguf_type_named(CASES[i].name);
         assert_non_null(type);
@@ -58,12 +57,12 @@ static void test_ids(void **state) {
         const char *name;
         enum gguf_type_family family;
     } CASES[] = {
-        {0, "F32", GGUF_TYPE_MAINLINE},       {12, "Q4_K", GGUF_TYPE_MAINLINE},
-        {31, "Q4_0_4_4", GGUF_TYPE_OLD},      {40, "NVFP4", GGUF_TYPE_MAINLINE},
-        {44, "TQ3_1S", GGUF_TYPE_TQ3},        {46, "TQ3_4S", GGUF_TYPE_TQ3},
-        {48, "TQ4_1S", GGUF_TYPE_TURBO},      {139, "IQ4_K", GGUF_TYPE_IK},
-        {158, "IQ1_KT", GGUF_TYPE_IK},        {202, "Q4_0_R8", GGUF_TYPE_IK},
-        {212, "Q4_K_R4", GGUF_TYPE_IK},       {230, "BF16_R16", GGUF_TYPE_IK},
+        {0, "F32", GGUF_TYPE_MAINLINE},   {12, "Q4_K", GGUF_TYPE_MAINLINE},
+        {31, "Q4_0_4_4", GGUF_TYPE_OLD},  {40, "NVFP4", GGUF_TYPE_MAINLINE},
+        {44, "TQ3_1S", GGUF_TYPE_TQ3},    {46, "TQ3_4S", GGUF_TYPE_TQ3},
+        {48, "TQ4_1S", GGUF_TYPE_TURBO},  {139, "IQ4_K", GGUF_TYPE_IK},
+        {158, "IQ1_KT", GGUF_TYPE_IK},    {202, "Q4_0_R8", GGUF_TYPE_IK},
+        {212, "Q4_K_R4", GGUF_TYPE_IK},   {230, "BF16_R16", GGUF_TYPE_IK},
         {352, "IQ5_KS_R4", GGUF_TYPE_IK},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {

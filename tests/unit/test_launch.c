@@ -198,10 +198,17 @@ static void test_environment(void **state) {
         .dialect = builds[NEW], .model = "/m", .socket = "a.sock", .environment = before};
     struct launch launch;
     assert_true(launch_build(&spec, &launch));
-    assert_int_equal(launch.envp.count, 15);
+    assert_int_equal(launch.envp.count, 16);
     for (size_t i = 0; i < 15; i++)
         assert_string_equal(launch.envp.items[i], before[i]);
-    assert_null(launch.envp.items[15]);
+    assert_string_equal(launch.envp.items[15], "GLIBC_TUNABLES=glibc.malloc.hugetlb=1");
+    assert_null(launch.envp.items[16]);
+    launch_fini(&launch);
+
+    spec.environment = (char *const[]){"GLIBC_TUNABLES=glibc.malloc.check=3", "PATH=/bin", NULL};
+    assert_true(launch_build(&spec, &launch));
+    assert_int_equal(launch.envp.count, 2); // the user's own word about glibc stands alone
+    assert_string_equal(launch.envp.items[0], spec.environment[0]);
     launch_fini(&launch);
 }
 

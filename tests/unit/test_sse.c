@@ -115,45 +115,6 @@ static void test_no_memory_between_events(void **state) {
     buf_fini(&events);
 }
 
-static void test_boundary(void **state) {
-    static const struct {
-        const char *text;
-        bool clear;
-    } cases[] = {
-        {"", true},
-        {"d", false},
-        {"data: a", false},
-        {"data: a\n", false},
-        {"data: a\n\n", true},
-        {"data: a\n\ndata", false},
-        {"a\r\n", false},
-        {"a\r\n\r", false},
-        {"a\r\n\r\n", true},
-        {"a\r\r", true},
-        {"a\r", false},
-        {"a\n\r\n", true},
-        {"a\r\n\n", true},
-        {"a\r\r\n", true},
-        {"\n", true},
-        {"\r\n", true},
-        {"\r", false},
-        {": ping\n\n", true},
-        {"a\n\nb\n\n\n", true},
-        {"a\n\r", false},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t length = strlen(cases[i].text);
-        for (size_t piece = 1; piece <= length + 1; piece++) {
-            struct sse_boundary boundary = {0};
-            for (size_t done = 0; done < length; done += piece)
-                sse_boundary_feed(&boundary, cases[i].text + done,
-                                  piece < length - done ? piece : length - done);
-            if (sse_boundary_is_clear(&boundary) != cases[i].clear)
-                fail_msg("case %zu in pieces of %zu", i, piece);
-        }
-    }
-}
-
 static void test_writers(void **state) {
     struct buf out;
     buf_init(&out, 1000);
@@ -182,8 +143,9 @@ static void test_writers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streams),  cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_boundary), cmocka_unit_test(test_no_memory_between_events),
+        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_no_memory_between_events),
         cmocka_unit_test(test_writers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
