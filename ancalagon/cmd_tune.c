@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "beside.h"
 #include "cli.h"
+#include "draft_store.h"
 #include "event/loop.h"
 #include "format/json.h"
 #include "progress.h"
@@ -61,7 +62,10 @@ struct run {
     struct tune_trial trial;
     struct progress line;
     int64_t started_ms, trial_ms; // of the last trial
-    unsigned draft_n, draft_accepted;
+    double plain;                   // fastest decoding without a draft, tok/s
+    struct drafted {
+        double decode, tokens; // fastest with it; what a step gave then
+    } drafted[TUNE_DRAFTS_MAX];
     bool interrupted;
     json_t *rows;
     double top; // objective of the best row so far
@@ -226,6 +230,21 @@ static void tell_measured(struct run *run, const struct tune_measured *measured)
     tell_row(run, measured, verdict);
 }
 
+static void note_draft(struct run *run, const struct trial_point_result *point, double decode) {
+    int which = run->trial.choice.value[TUNE_DRAFT];
+    if (run->subject.tf.draft_present)
+        return; // never without it: nothing to compare with
+    if (which == 0) {
+        run->plain = fmax(run->plain, decode);
+        return;
+    }
+    struct drafted *drafted = &run->drafted[which - 1];
+    unsigned all = point->predicted_n * (unsigned)point->decode_tok_s.count;
+    if (decode <= drafted->decode || point->draft_accepted >= all)
+        return;
+    *drafted = (struct drafted){decode, (double)all / (all - point->draft_accepted)};
+}
+
 static void take_result(struct run *run, const struct trial_result *result, const struct err *err) {
     struct tune_measured measured = {.outcome = TUNE_BROKEN};
     if (result->outcome == TRIAL_NO_MEMORY)
@@ -238,6 +257,7 @@ static void take_result(struct run *run, const struct trial_result *result, cons
                                           .decode = series_median(&point->decode_tok_s),
                                           .prefill = isnan(prefill) ? 0 : prefill,
                                           .spread = isnan(spread) ? 0 : spread};
+        note_draft(run, point, measured.decode);
         tell_measured(run, &measured);
     } else {
         tell_row(run, &measured, measured.outcome == TUNE_NO_MEMORY ? "no memory" : "failed");
@@ -300,6 +320,26 @@ static int measure(struct run *run) {
         run->interrupted = !run_trial(run);
     progress_clear(&run->line);
     return EXIT_DONE;
+}
+
+// What drafts gave here, for draft = auto.
+static void keep_drafts(const struct run *run) {
+    char engine[64];
+    draft_store_engine(run->subject.decision.dialect, engine, sizeof engine);
+    for (size_t i = 0; i < run->subject.tf.draft_count && run->plain > 0; i++) {
+        const struct drafted *drafted = &run->drafted[i];
+        if (drafted->decode <= 0)
+            continue;
+        struct draft_key key = {run->subject.preset->name, run->subject.preset->model,
+                                run->subject.tf.draft[i].model->path, engine};
+        struct draft_record record;
+        struct err err;
+        draft_store_get(&key, &record);
+        record.measured_gain = drafted->decode / run->plain;
+        record.measured_tokens = drafted->tokens;
+        if (!draft_store_put(&key, &record, &err))
+            fprintf(stderr, "ancalagon: the gain of a draft is not kept: %s\n", err.text);
+    }
 }
 
 static void tell_best(const struct tune_best *best) {
@@ -413,6 +453,7 @@ static int run_tune(struct run *run) {
     bool found = status == EXIT_DONE && tune_best(run->tune, &best);
     if (found)
         tune_evidence(&evidence, &run->subject, &best, run->point.prompt_tokens);
+    keep_drafts(run);
     trial_session_destroy(run->session); // its signals are ours again, and may end a question
     run->session = NULL;
     if (found)

@@ -201,6 +201,39 @@ class Offload(Tune):
         self.assertEqual(self.world.cli("check-config", "--config", self.world.config).returncode, 0)
 
 
+class Drafts(Tune):
+    def setUp(self):
+        super().setUp()
+        self.big_model("a", "qwen2.5-7b")
+        self.big_model("small", "qwen2.5-0.5b")
+        self.gpu(16000)
+        self.world.presets["a"].update({"ctx": "8K", "kv": "f16", "parallel": "1"})
+        self.world.write_config()
+
+    def tune_with(self, percent):
+        self.world.fake("a", prompt_us=300, predict_us=20000,
+                        **{"with.spec-draft-model": f"{percent},100"})
+        return json.loads(self.tune("a", *FAST, "--json").stdout)
+
+    def test_one_that_pays(self):
+        found = self.tune_with(50)
+        self.assertTrue(found["settings"]["model-draft"].endswith("/small.gguf"))
+        self.assertRegex(self.text(), r"model-draft = /.*/small.gguf  ; tune\n")
+        with open(self.world.path("state", "ancalagon", "drafts.json")) as file:
+            self.assertIn('"measured_gain":2.0', file.read().replace(" ", ""))
+
+    def test_one_that_does_not(self):
+        found = self.tune_with(95)
+        self.assertNotIn("model-draft", found["settings"])
+        self.assertTrue(any("small.gguf" in row["settings"] for row in found["trials"]))
+        self.assertNotIn("model-draft", self.text())
+
+    def test_none_wanted(self):
+        self.world.fake("a", prompt_us=300, predict_us=20000)
+        self.tune("a", *FAST, "--no-draft")
+        self.assertEqual(set(self.starts("--spec-draft-model")), {None})
+
+
 class Writing(Tune):
     def test_a_link_and_its_permissions_stay(self):
         self.world.fake("a", **SPEED)
