@@ -62,7 +62,7 @@ struct run {
     struct tune_trial trial;
     struct progress line;
     int64_t started_ms, trial_ms; // of the last trial
-    double plain;                   // fastest decoding without a draft, tok/s
+    double plain;                 // fastest decoding without a draft, tok/s
     struct drafted {
         double decode, tokens; // fastest with it; what a step gave then
     } drafted[TUNE_DRAFTS_MAX];
@@ -192,9 +192,9 @@ static bool on_progress(const struct trial_progress *progress, void *arg) {
     snprintf(label, sizeof label, "trial %u of %u%s", run->trial.number, all,
              progress->phase == TRIAL_LOADING ? ": loading" : "");
     if (progress->expected_ms > 0)
-        expected = now - run->started_ms + progress->expected_ms - progress->elapsed_ms +
-                   (all - run->trial.number) *
-                       (run->trial_ms ? run->trial_ms : progress->expected_ms);
+        expected =
+            now - run->started_ms + progress->expected_ms - progress->elapsed_ms +
+            (all - run->trial.number) * (run->trial_ms ? run->trial_ms : progress->expected_ms);
     progress_draw(&run->line, label, now - run->started_ms, expected);
     return true;
 }
@@ -202,11 +202,11 @@ static bool on_progress(const struct trial_progress *progress, void *arg) {
 static void tell_row(struct run *run, const struct tune_measured *measured, const char *verdict) {
     char settings[256];
     tune_describe(&run->subject, &run->trial.choice, settings, sizeof settings);
-    json_array_append_new(
-        run->rows, json_pack("{s:i, s:s, s:s, s:f, s:f, s:s}", "trial", (int)run->trial.number,
-                             "settings", settings, "why", run->trial.reason, "prefill_tok_s",
-                             measured->prefill, "decode_tok_s", measured->decode, "verdict",
-                             verdict));
+    json_array_append_new(run->rows,
+                          json_pack("{s:i, s:s, s:s, s:f, s:f, s:s}", "trial",
+                                    (int)run->trial.number, "settings", settings, "why",
+                                    run->trial.reason, "prefill_tok_s", measured->prefill,
+                                    "decode_tok_s", measured->decode, "verdict", verdict));
     if (run->options.json)
         return;
     progress_clear(&run->line);
@@ -251,7 +251,8 @@ static void take_result(struct run *run, const struct trial_result *result, cons
         measured.outcome = TUNE_NO_MEMORY;
     if (result->outcome == TRIAL_MEASURED || result->outcome == TRIAL_CUT) {
         const struct trial_point_result *point = &result->points[0];
-        double spread = fmax(series_spread(&point->decode_tok_s), series_spread(&point->prefill_tok_s));
+        double spread =
+            fmax(series_spread(&point->decode_tok_s), series_spread(&point->prefill_tok_s));
         double prefill = series_median(&point->prefill_tok_s);
         measured = (struct tune_measured){.outcome = TUNE_MEASURED,
                                           .decode = series_median(&point->decode_tok_s),
@@ -430,8 +431,9 @@ static int conclude(struct run *run, const struct tune_evidence *evidence, struc
     }
     tell_best(best);
     if (!write)
-        puts(run->subject.tuned_before ? "what was tuned before stays"
-                                       : "the preset is as fast as anything tried; it stays as it is");
+        puts(run->subject.tuned_before
+                 ? "what was tuned before stays"
+                 : "the preset is as fast as anything tried; it stays as it is");
     else if (!written)
         print_section(run, best, evidence);
     else

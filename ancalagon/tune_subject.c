@@ -31,7 +31,8 @@ static bool read_config(struct tune_subject *subject, const char *config_path, c
                         struct err *err) {
     char *standard = config_path ? NULL : path_config("presets.ini");
     const char *given = config_path ? config_path : standard;
-    subject->path = realpath(given, NULL); // a link stays one
+    char resolved[PATH_MAX]; // a link stays one
+    subject->path = realpath(given, resolved) ? mem_strdup(resolved) : NULL;
     subject->bytes = path_read_file(given, INI_MAX_BYTES, &subject->length, err);
     mem_free(standard);
     if (!subject->bytes || !subject->path)
@@ -61,8 +62,8 @@ static bool read_config(struct tune_subject *subject, const char *config_path, c
     return ok;
 }
 
-// Does the preset's own section say anything of this setting, by any of its names? What stands there
-// is its user's, also a word like "auto"; a word under [*] is only a default.
+// Does the preset's own section say anything of this setting, by any of its names? What stands
+// there is its user's, also a word like "auto"; a word under [*] is only a default.
 static bool is_own(const struct tune_subject *subject, const char *name) {
     const struct ini *ini = subject->ini;
     bool cache_type = str_starts(name, "cache-type-");
@@ -76,7 +77,8 @@ static bool is_own(const struct tune_subject *subject, const char *name) {
             for (size_t c = 0; c <= strlen(written); c++)
                 key[c] = written[c] == '_' ? '-' : written[c];
             const struct setting_rule *rule = setting_rule_find(key);
-            if (strcmp(rule ? rule->name : key, name) == 0 || (cache_type && strcmp(key, "kv") == 0))
+            if (strcmp(rule ? rule->name : key, name) == 0 ||
+                (cache_type && strcmp(key, "kv") == 0))
                 return true;
         }
     return false;
@@ -117,8 +119,9 @@ static bool cache_types(struct tune_subject *subject, const char *list, struct e
     struct tune_fit *tf = &subject->tf;
     bool told = is_fixed(subject, "cache-type-k") || is_fixed(subject, "cache-type-v");
     if (told)
-        return !list || err_set(err, ERR_INVALID, "the preset sets kv itself; take it out to let "
-                                                  "tune choose");
+        return !list || err_set(err, ERR_INVALID,
+                                "the preset sets kv itself; take it out to let "
+                                "tune choose");
     bool open = is_auto(preset_plan_get(subject->preset, "cache-type-k"));
     const char *words = list ? list : open ? "f16,q8_0,q4_0" : "f16,q8_0";
     add_type(tf, tf->fit.settings.k);
@@ -153,25 +156,27 @@ static void keep_fixed(struct tune_subject *subject) {
     const char *flash = preset_plan_get(preset, "flash-attn");
     tf->vary_flash = (!flash ? cpu_only : is_auto(flash) && !is_own(subject, "flash-attn")) &&
                      dialect_flag(dialect, "--flash-attn");
-    tf->vary_repack = cpu_only && !preset_get(preset, "repack") && !preset_get(preset, "no-repack") &&
-                      dialect_flag(dialect, "--no-repack");
+    tf->vary_repack = cpu_only && !preset_get(preset, "repack") &&
+                      !preset_get(preset, "no-repack") && dialect_flag(dialect, "--no-repack");
     if (is_fixed(subject, "batch-size"))
-        tf->ubatch_max = tf->fit.settings.batch < tf->depth_tokens ? tf->fit.settings.batch
-                                                                  : tf->depth_tokens;
+        tf->ubatch_max =
+            tf->fit.settings.batch < tf->depth_tokens ? tf->fit.settings.batch : tf->depth_tokens;
 }
 
 // ---- drafts ----
 
 static double predicted_gain(const struct tune_subject *subject, const struct model *draft) {
     struct draft_costs costs;
-    draft_costs_predict(subject->model, draft, &subject->tf.fit.settings, &subject->machine, &costs);
+    draft_costs_predict(subject->model, draft, &subject->tf.fit.settings, &subject->machine,
+                        &costs);
     return draft_gain(&costs, draft_acceptance_usual(draft), 3);
 }
 
 static double best_gain(const struct tune_subject *subject, const struct model *draft) {
     struct draft_costs costs;
     double gain = 0;
-    draft_costs_predict(subject->model, draft, &subject->tf.fit.settings, &subject->machine, &costs);
+    draft_costs_predict(subject->model, draft, &subject->tf.fit.settings, &subject->machine,
+                        &costs);
     draft_best_n(&costs, draft_acceptance_usual(draft), &gain);
     return gain;
 }
@@ -181,9 +186,8 @@ static void find_drafts(struct tune_subject *subject) {
     const struct preset *preset = subject->preset;
     struct tune_fit *tf = &subject->tf;
     const char *slash = strrchr(preset->model, '/');
-    if (!subject->model || !slash || subject->decision.draft.kind != DRAFT_NONE ||
-        preset->draft || preset_plan_get(preset, "model-draft") ||
-        preset_plan_get(preset, "spec-type"))
+    if (!subject->model || !slash || subject->decision.draft.kind != DRAFT_NONE || preset->draft ||
+        preset_plan_get(preset, "model-draft") || preset_plan_get(preset, "spec-type"))
         return;
     char *folders[] = {mem_strndup(preset->model, (size_t)(slash - preset->model)), NULL};
     draft_files_read(&subject->drafts, "auto", folders, subject->model);
@@ -236,6 +240,7 @@ static bool open_models(struct tune_subject *subject, const struct tune_wishes *
         tf->fit.settings = subject->decision.chosen;
     if (subject->decision.draft.kind == DRAFT_MODEL && !subject->own_draft)
         subject->own_draft = model_open(subject->decision.draft.path, &ignored);
+    subject->has_spec_type = dialect_flag(subject->decision.dialect, "--spec-type") != NULL;
     subject->machine = subject->decision.machine;
     subject->machine.ram_bytes = PLAN_UNKNOWN; // the decision of each trial judges it
     tf->fit.model = subject->model;
@@ -260,7 +265,8 @@ bool tune_subject_open(struct tune_subject *subject, const char *config_path, co
                        const struct tune_wishes *wishes, struct err *err) {
     *subject = (struct tune_subject){0};
     return read_config(subject, config_path, preset, err) &&
-           survey_decide(subject->config, subject->preset, false, NULL, NULL, &subject->decision, err) &&
+           survey_decide(subject->config, subject->preset, false, NULL, NULL, &subject->decision,
+                         err) &&
            open_models(subject, wishes, err) && tune_fit_space(&subject->tf, &subject->space, err);
 }
 
@@ -272,7 +278,7 @@ void tune_subject_close(struct tune_subject *subject) {
     gguf_close(subject->projector);
     config_destroy(subject->config);
     ini_destroy(subject->ini);
-    free(subject->path); // realpath's
+    mem_free(subject->path);
     mem_free(subject->bytes);
 }
 
@@ -300,6 +306,16 @@ static bool moved(const struct tune_subject *subject, const struct tune_choice *
     return list->count > 0 && choice->value[axis] != list->values[0];
 }
 
+// With other settings the server would choose other layers for an open offload than were measured.
+static bool pins_offload(const struct tune_subject *subject, const struct tune_choice *choice) {
+    static const int MEMORY[] = {TUNE_OFFLOAD, TUNE_UBATCH, TUNE_KV,
+                                 TUNE_FLASH,   TUNE_DRAFT,  TUNE_DRAFT_N};
+    bool any = false;
+    for (size_t i = 0; i < sizeof MEMORY / sizeof *MEMORY; i++)
+        any |= moved(subject, choice, MEMORY[i]);
+    return any && subject->space.axis[TUNE_OFFLOAD].count > 1;
+}
+
 static void cache_changes(const struct tune_subject *subject, int index, struct tune_change *out,
                           size_t *count) {
     char type[16];
@@ -317,7 +333,7 @@ static void draft_changes(const struct tune_subject *subject, const struct tune_
     int which = choice->value[TUNE_DRAFT];
     if (!subject->tf.draft_present && which > 0) {
         change(out, count, "model-draft", "%s", subject->tf.draft[which - 1].model->path);
-        if (dialect_flag(subject->decision.dialect, "--spec-type"))
+        if (subject->has_spec_type)
             change(out, count, "spec-type", "draft-simple");
     }
     if (choice->value[TUNE_DRAFT_N] > 0 && !subject->tf.keep_draft_n)
@@ -329,10 +345,10 @@ size_t tune_changes(const struct tune_subject *subject, const struct tune_choice
     const struct tune_fit *tf = &subject->tf;
     const int *v = choice->value;
     size_t count = 0;
-    if (moved(subject, choice, TUNE_OFFLOAD) && tune_fit_by_layer(tf))
+    if (pins_offload(subject, choice) && tune_fit_by_layer(tf))
         change(out, &count, "n-gpu-layers", "%d",
                (int)subject->model->layers + 1 - v[TUNE_OFFLOAD]);
-    else if (moved(subject, choice, TUNE_OFFLOAD))
+    else if (pins_offload(subject, choice))
         change(out, &count, "n-cpu-moe", "%d", v[TUNE_OFFLOAD]);
     if (moved(subject, choice, TUNE_THREADS))
         change(out, &count, "threads", "%d", v[TUNE_THREADS]);

@@ -29,10 +29,11 @@ struct tune_subject {
     char *path, *bytes; // of the presets file, links resolved; as it was read
     size_t length;
     bool tuned_before; // our lines are in it
-    struct ini *ini; // the same text
+    struct ini *ini;   // the same text
     struct config *config;
     const struct preset *preset;
-    struct decision decision;
+    struct decision decision; // its dialect is gone when a trial session was destroyed
+    bool has_spec_type;
     struct model *model; // NULL: not understood; then nothing is offloaded or checked for room
     struct gguf *projector;
     struct model *own_draft;

@@ -39,7 +39,8 @@ struct lines {
     struct tune_change changes[TUNE_CHANGES_MAX];
 };
 
-static struct lines *make_lines(const struct tune_subject *subject, const struct tune_choice *choice,
+static struct lines *make_lines(const struct tune_subject *subject,
+                                const struct tune_choice *choice,
                                 const struct tune_evidence *evidence) {
     struct lines *lines = mem_alloc(sizeof *lines);
     size_t changes = tune_changes(subject, choice, lines->changes);
@@ -50,8 +51,8 @@ static struct lines *make_lines(const struct tune_subject *subject, const struct
     for (size_t i = 0; i < evidence->count; i++)
         lines->line[lines->count++] = (struct ini_line){NULL, evidence->lines[i], false};
     for (size_t i = 0; i < changes; i++)
-        lines->line[lines->count++] = (struct ini_line){
-            lines->changes[i].key, lines->changes[i].value, false};
+        lines->line[lines->count++] =
+            (struct ini_line){lines->changes[i].key, lines->changes[i].value, false};
     return lines;
 }
 
@@ -59,7 +60,8 @@ void tune_section(const struct tune_subject *subject, const struct tune_choice *
                   const struct tune_evidence *evidence, struct buf *out) {
     struct lines *lines = make_lines(subject, choice, evidence);
     if (lines->count)
-        ini_edit_place("", 0, subject->preset->name, TUNE_MARK, lines->line, lines->count, out, NULL);
+        ini_edit_place("", 0, subject->preset->name, TUNE_MARK, lines->line, lines->count, out,
+                       NULL);
     mem_free(lines);
 }
 

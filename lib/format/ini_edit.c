@@ -106,7 +106,8 @@ bool ini_edit_has(const char *bytes, size_t length, const char *section, const c
         struct span name;
         if (is_header(&line, &name))
             inside = span_is(name, section);
-        else if (inside && is_setting(&line) && !is_marked(&line, mark) && span_is(key_of(&line), key))
+        else if (inside && is_setting(&line) && !is_marked(&line, mark) &&
+                 span_is(key_of(&line), key))
             return true;
     }
     return false;

@@ -21,7 +21,7 @@ struct tune {
     struct tune_model *model;
     struct run run[TUNE_TRIALS_MAX];
     unsigned runs;
-    size_t anchor;       // the present settings, or what is nearest to them
+    size_t anchor; // the present settings, or what is nearest to them
     bool pending, done;
     struct tune_trial trial;
     size_t trial_cell;
@@ -81,7 +81,8 @@ static unsigned differs(const struct tune_cell *a, const struct tune_cell *b) {
     for (int axis = 0; axis < TUNE_AXES; axis++)
         axes += a->at[axis] != b->at[axis];
     // A draft and its length are one decision.
-    bool both = a->at[TUNE_DRAFT] != b->at[TUNE_DRAFT] && a->at[TUNE_DRAFT_N] != b->at[TUNE_DRAFT_N];
+    bool both =
+        a->at[TUNE_DRAFT] != b->at[TUNE_DRAFT] && a->at[TUNE_DRAFT_N] != b->at[TUNE_DRAFT_N];
     return axes - both;
 }
 
@@ -244,11 +245,13 @@ static void add_word(char *text, size_t size, const char *word) {
 }
 
 static void say_move(const struct tune *tune, size_t from, size_t to, char *text, size_t size) {
-    static const char *const WORDS[TUNE_AXES] = {
-        [TUNE_THREADS] = "threads",           [TUNE_UBATCH] = "ubatch",
-        [TUNE_KV] = "cache type",             [TUNE_FLASH] = "flash attention",
-        [TUNE_REPACK] = "weights repacked",   [TUNE_DRAFT] = "draft",
-        [TUNE_DRAFT_N] = "length of the draft"};
+    static const char *const WORDS[TUNE_AXES] = {[TUNE_THREADS] = "threads",
+                                                 [TUNE_UBATCH] = "ubatch",
+                                                 [TUNE_KV] = "cache type",
+                                                 [TUNE_FLASH] = "flash attention",
+                                                 [TUNE_REPACK] = "weights repacked",
+                                                 [TUNE_DRAFT] = "draft",
+                                                 [TUNE_DRAFT_N] = "length of the draft"};
     const struct tune_cell *a = &tune->cells[from], *b = &tune->cells[to];
     int more = on_cpu(tune, b) - on_cpu(tune, a);
     char layers[48];
@@ -272,9 +275,9 @@ static void propose(struct tune *tune, size_t cell, size_t best) {
     tune->pending = true;
     if (best == tune->count)
         snprintf(trial->reason, sizeof trial->reason, "%s",
-                 tune->runs                            ? "with more room in memory"
+                 tune->runs                                 ? "with more room in memory"
                  : tune->space.axis[TUNE_OFFLOAD].count > 1 ? "as little on the CPU as fits"
-                                                       : "as it is");
+                                                            : "as it is");
     else if (trial->again)
         snprintf(trial->reason, sizeof trial->reason, "%s",
                  cell == best ? "the best again" : "again: it is close");
@@ -350,8 +353,8 @@ static bool needs_as_much(const struct tune *tune, const struct tune_cell *cell,
         return cell->spare_mib <= failed->spare_mib + 64; // the plan was short by at least that
     struct tune_choice a = choice_at(tune, cell->at), b = choice_at(tune, failed->at);
     return a.value[TUNE_OFFLOAD] <= b.value[TUNE_OFFLOAD] &&
-           a.value[TUNE_UBATCH] >= b.value[TUNE_UBATCH] &&
-           (a.value[TUNE_KV] == b.value[TUNE_KV]) && (a.value[TUNE_DRAFT] == b.value[TUNE_DRAFT]);
+           a.value[TUNE_UBATCH] >= b.value[TUNE_UBATCH] && (a.value[TUNE_KV] == b.value[TUNE_KV]) &&
+           (a.value[TUNE_DRAFT] == b.value[TUNE_DRAFT]);
 }
 
 static void close_by_memory(struct tune *tune, const struct tune_cell *failed) {

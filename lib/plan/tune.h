@@ -47,34 +47,34 @@ struct tune_list {
 struct tune_hints {
     bool cpu_only;
     int cores_physical, cores_logical;
-    double gpu_bytes;                        // read for one token with all layers on the GPU
-    double layer_bytes;                      // read for one token of one layer on the CPU
-    double kv_bytes[TUNE_VALUES_MAX];        // of the cache for one token, by the order of TUNE_KV
-    double draft_gain[TUNE_VALUES_MAX];      // decode with / without, by the order of TUNE_DRAFT
+    double gpu_bytes;                   // read for one token with all layers on the GPU
+    double layer_bytes;                 // read for one token of one layer on the CPU
+    double kv_bytes[TUNE_VALUES_MAX];   // of the cache for one token, by the order of TUNE_KV
+    double draft_gain[TUNE_VALUES_MAX]; // decode with / without, by the order of TUNE_DRAFT
 };
 
 struct tune_space {
     struct tune_list axis[TUNE_AXES];
-    // Does it fit? *spare_mib: what is left on the fullest device, NAN when nobody knows. Asked once
-    // for every combination, in tune_create. NULL: everything fits.
+    // Does it fit? *spare_mib: what is left on the fullest device, NAN when nobody knows. Asked
+    // once for every combination, in tune_create. NULL: everything fits.
     bool (*fits)(void *arg, const struct tune_choice *choice, double *spare_mib);
     void *arg;
     struct tune_hints hints;
 };
 
 struct tune_options {
-    unsigned trials;       // at most; 0: TUNE_TRIALS_MAX
-    double decode_weight;  // of ln tok/s; both 0: 0.8 and 0.2
+    unsigned trials;      // at most; 0: TUNE_TRIALS_MAX
+    double decode_weight; // of ln tok/s; both 0: 0.8 and 0.2
     double prefill_weight;
-    double noise;          // relative, of a trial that reports no spread; 0: 0.02
-    double draft_minimum;  // decode with a draft must be so much faster; 0: 1.10
+    double noise;         // relative, of a trial that reports no spread; 0: 0.02
+    double draft_minimum; // decode with a draft must be so much faster; 0: 1.10
 };
 
 struct tune_trial {
     unsigned number; // from 1
     struct tune_choice choice;
-    bool again;             // these settings were measured before
-    char reason[96];        // "a quarter more layers on the CPU"
+    bool again;                                 // these settings were measured before
+    char reason[96];                            // "a quarter more layers on the CPU"
     double predicted_decode, predicted_prefill; // tok/s; 0: not before the first trial
 };
 
@@ -95,10 +95,10 @@ struct tune_best {
     double decode, prefill;                     // tok/s: mean of its trials
     double predicted_decode, predicted_prefill; // what the model makes of all trials
     double anchor_decode, anchor_prefill;       // of the first settings that ran
-    double gain;           // of the objective over those: 1.25 is 25 % better
-    double drift;          // largest change between two trials of the same settings
-    double spare_mib;      // NAN: unknown
-    bool present_failed;   // the present settings did not run; the anchor is what came after them
+    double gain;                                // of the objective over those: 1.25 is 25 % better
+    double drift;        // largest change between two trials of the same settings
+    double spare_mib;    // NAN: unknown
+    bool present_failed; // the present settings did not run; the anchor is what came after them
     unsigned trials, failed;
 };
 

@@ -67,6 +67,15 @@ static size_t index_of(const struct tune_list *list, int value) {
     return 0;
 }
 
+static bool is_present(const struct tune_fit *tf, const struct tune_choice *choice) {
+    for (int axis = 0; axis < TUNE_AXES; axis++) {
+        const struct tune_list *list = &tf->room->space->axis[axis];
+        if (list->count && choice->value[axis] != list->values[0])
+            return false;
+    }
+    return true;
+}
+
 static bool fits(void *arg, const struct tune_choice *choice, double *spare_mib) {
     struct tune_fit *tf = arg;
     size_t at = 0;
@@ -78,7 +87,8 @@ static bool fits(void *arg, const struct tune_choice *choice, double *spare_mib)
     if (tf->room->state[at] == UNASKED)
         ask(tf, choice, &tf->room->state[at], &tf->room->spare_mib[at]);
     *spare_mib = tf->room->spare_mib[at];
-    return tf->room->state[at] == FITS;
+    // What the server would start may be tried, also where our margins say that it is tight.
+    return tf->room->state[at] == FITS || is_present(tf, choice);
 }
 
 static void add(struct tune_list *list, int64_t value) {
@@ -164,9 +174,8 @@ static void add_threads(const struct tune_fit *tf, struct tune_space *space) {
     add(list, tf->threads ? tf->threads : (uint32_t)cores);
     for (int n = 1; n <= logical && logical <= 8; n++)
         add(list, n);
-    const int some[] = {cores,         cores - 1,         cores - 2,   cores * 3 / 4,
-                        cores / 2,     cores / 4,         logical,     logical - 1,
-                        cores * 5 / 4, cores * 3 / 2};
+    const int some[] = {cores,     cores - 1, cores - 2,   cores * 3 / 4, cores / 2,
+                        cores / 4, logical,   logical - 1, cores * 5 / 4, cores * 3 / 2};
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         if (some[i] >= 1 && some[i] <= logical)
             add(list, some[i]);
@@ -218,7 +227,8 @@ static void add_bytes(const struct tune_fit *tf, struct tune_hints *hints) {
             rest += bytes;
     }
     hints->gpu_bytes = experts + rest;
-    hints->layer_bytes = (tune_fit_by_layer(tf) ? rest : experts) / (model->layers ? model->layers : 1);
+    hints->layer_bytes =
+        (tune_fit_by_layer(tf) ? rest : experts) / (model->layers ? model->layers : 1);
     for (size_t i = 0; i < tf->kv_count; i++) {
         struct fit fit = tf->fit;
         struct plan plan;

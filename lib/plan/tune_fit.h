@@ -8,8 +8,8 @@
 enum { TUNE_KV_MAX = 4, TUNE_DRAFTS_MAX = 4 };
 
 struct tune_fit {
-    // Settings as they are now; context and slots stay as they are. Model NULL: not understood, then
-    // nothing is offloaded and everything counts as fitting.
+    // Settings as they are now; context and slots stay as they are. Model NULL: not understood,
+    // then nothing is offloaded and everything counts as fitting.
     struct fit fit;
     int cores_physical, cores_logical;
     uint32_t threads;      // as they are now

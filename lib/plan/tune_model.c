@@ -7,7 +7,7 @@
 
 enum {
     SEEN_MAX = TUNE_TRIALS_MAX,
-    COSTS = 5,  // of a layer on the CPU
+    COSTS = 5,   // of a layer on the CPU
     CLIFFS = 10, // the first: none
     LIVE_MAX = 16,
 };
@@ -18,11 +18,11 @@ struct effect { // of a draft, in ln
 
 // A Gaussian process under one hypothesis.
 struct guess {
-    double cost; // of a layer on the CPU, relative to all layers on the GPU
-    double room; // MiB: with less left, the device spills into host memory; 0: never
-    double rate; // what each MiB too little costs, of a token
-    bool wild;   // some cache type or kernel is far slower here than is usual
-    int variant; // 0: nothing odd; 1..n: that trial was disturbed; n+1: the machine drifts
+    double cost;          // of a layer on the CPU, relative to all layers on the GPU
+    double room;          // MiB: with less left, the device spills into host memory; 0: never
+    double rate;          // what each MiB too little costs, of a token
+    bool wild;            // some cache type or kernel is far slower here than is usual
+    int variant;          // 0: nothing odd; 1..n: that trial was disturbed; n+1: the machine drifts
     double prior, weight; // ln
     double chol[TUNE_OUTPUTS][SEEN_MAX][SEEN_MAX];
     double alpha[TUNE_OUTPUTS][SEEN_MAX];
@@ -40,11 +40,11 @@ struct tune_model {
     double *table[TUNE_OUTPUTS][TUNE_AXES], *like[TUNE_AXES];
     double *bias[TUNE_OUTPUTS][TUNE_AXES]; // expected effect of a value
     struct effect *draft;                  // by draft and length
-    int axes[TUNE_AXES]; // those that are tuned
+    int axes[TUNE_AXES];                   // those that are tuned
     size_t axes_count;
     double *slack; // by cell, MiB
     bool may_spill;
-    double cost;                           // of a layer, as physics guesses it
+    double cost; // of a layer, as physics guesses it
     struct tune_seen seen[SEEN_MAX];
     size_t seen_count;
     struct guess live[LIVE_MAX];
@@ -56,12 +56,12 @@ static const double COST_FACTOR[COSTS] = {0.25, 0.5, 1, 2, 4};
 static const double COST_PRIOR[COSTS] = {0.1, 0.2, 0.4, 0.2, 0.1};
 static const struct {
     double room, rate, prior;
-} CLIFF[CLIFFS] = {{0, 0, 0.76},
-                   {100, 0.0005, 0.02}, {100, 0.002, 0.02}, {100, 0.008, 0.02},
-                   {300, 0.0005, 0.03}, {300, 0.002, 0.04}, {300, 0.008, 0.02},
-                   {800, 0.0005, 0.03}, {800, 0.002, 0.04}, {800, 0.008, 0.02}};
+} CLIFF[CLIFFS] = {{0, 0, 0.76},       {100, 0.0005, 0.02}, {100, 0.002, 0.02},
+                   {100, 0.008, 0.02}, {300, 0.0005, 0.03}, {300, 0.002, 0.04},
+                   {300, 0.008, 0.02}, {800, 0.0005, 0.03}, {800, 0.002, 0.04},
+                   {800, 0.008, 0.02}};
 static const double DISTURBED = 0.05, DRIFTS = 0.04, WILD = 0.2; // prior odds
-static const double DISTURBANCE = 0.25, DRIFT = 0.05; // relative
+static const double DISTURBANCE = 0.25, DRIFT = 0.05;            // relative
 static const double TOGETHER[TUNE_OUTPUTS] = {0.02, 0.03}; // effects that only a pair of axes has
 
 // ---- what is expected beforehand ----
@@ -107,8 +107,7 @@ static double threads_cov(const struct tune_model *model, int output, double a, 
     double all = hints->cores_logical;
     double full = all > 0 && a >= all && b >= all ? 0.1 * 0.1 : 0;
     double smooth = 0.2 * 0.2 * bell(octaves(a, cores) - octaves(b, cores), 0.8);
-    return scale * scale *
-           (smooth + 0.15 * 0.15 * doubled(model, a) * doubled(model, b) + full);
+    return scale * scale * (smooth + 0.15 * 0.15 * doubled(model, a) * doubled(model, b) + full);
 }
 
 // A batch costs something before its first token: small ones lose much, large ones little.
@@ -487,8 +486,7 @@ static void suppose_machines(struct tune_model *model) {
                 if ((!offloads && COST_FACTOR[c] != 1) || (!model->may_spill && s > 0))
                     continue;
                 fill_shares(model, &guess);
-                suppose(model, &guess,
-                        COST_PRIOR[c] * CLIFF[s].prior * (wild ? WILD : 1 - WILD));
+                suppose(model, &guess, COST_PRIOR[c] * CLIFF[s].prior * (wild ? WILD : 1 - WILD));
             }
 }
 

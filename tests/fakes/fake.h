@@ -86,15 +86,15 @@ struct knobs {
     long stop_after_ms; /* SIGSTOP after; -1 never */
     long term_ms;       /* how long SIGTERM takes */
     bool ignore_sigterm;
-    bool fork_and_exit; /* a grandchild keeps the pipe, the child is gone */
-    bool fork_child;    /* serve, with a stubborn grandchild */
-    bool stale_socket;  /* bind only if nobody left a socket file, and leave one */
-    long slot_delay;    /* ms added before each request runs */
-    long slots;         /* -1: what -np says; 0: no limit */
-    long n_ctx;         /* as /props tells it */
-    long log_flood;     /* lines on stderr at start */
-    long fault_starts;  /* faults only in the first N starts (counted beside the model); -1 all */
-    char cause[32];     /* text of exit_at_start: oom tensor load bind fit flag */
+    bool fork_and_exit;   /* a grandchild keeps the pipe, the child is gone */
+    bool fork_child;      /* serve, with a stubborn grandchild */
+    bool stale_socket;    /* bind only if nobody left a socket file, and leave one */
+    long slot_delay;      /* ms added before each request runs */
+    long slots;           /* -1: what -np says; 0: no limit */
+    long n_ctx;           /* as /props tells it */
+    long log_flood;       /* lines on stderr at start */
+    long fault_starts;    /* faults only in the first N starts (counted beside the model); -1 all */
+    char cause[32];       /* text of exit_at_start: oom tensor load bind fit flag */
     char report[512];     /* file with what is printed of the memory at the start, with -lv 4 */
     char report_end[512]; /* ... and at a clean end */
     char log_dir[512];

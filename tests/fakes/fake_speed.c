@@ -50,7 +50,8 @@ void speed_apply(struct knobs *knobs, int argc, char **argv) {
         } else if (rule->kind == SPEED_OOM_BELOW && strtol(value, NULL, 10) < rule->predict) {
             knobs->exit_at_start = 1;
             snprintf(knobs->cause, sizeof knobs->cause, "oom");
-        } else if (rule->kind == SPEED_WITH && (!rule->value[0] || strcmp(value, rule->value) == 0)) {
+        } else if (rule->kind == SPEED_WITH &&
+                   (!rule->value[0] || strcmp(value, rule->value) == 0)) {
             request->predict_us = request->predict_us * rule->predict / 100;
             request->prompt_us = request->prompt_us * rule->prompt / 100;
         }

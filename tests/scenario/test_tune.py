@@ -162,6 +162,9 @@ class Offload(Tune):
                                          self.world.config).stdout)
         self.assertGreaterEqual(min(layers), plan["settings"]["n_cpu_moe"])
         self.assertFalse(any(row["verdict"] == "no memory" for row in found["trials"]))
+        for row in found["trials"]:  # what ran is what was chosen, not what was open
+            told = re.search(r"n-cpu-moe (\d+)", row["settings"])
+            self.assertTrue(told or "ubatch" not in row["settings"], row)
 
     def test_goes_on_when_memory_fails(self):
         least = self.least()
@@ -199,6 +202,22 @@ class Offload(Tune):
         self.assertIn("does not run", out)
         self.assertRegex(self.text(), r"n-cpu-moe = \d+  ; tune")
         self.assertEqual(self.world.cli("check-config", "--config", self.world.config).returncode, 0)
+
+
+class Dense(Tune):
+    def test_layers_of_a_dense_model(self):
+        """Each layer on the CPU costs 2 ms: the most on the GPU that load, and the smaller cache."""
+        self.big_model("a", "qwen3-32b")
+        self.gpu(16000)
+        self.world.presets["a"].update({"ctx": "8K", "parallel": "1"})
+        self.world.write_config()
+        self.world.fake("a", prompt_us=300, predict_us=200000,
+                        **{"each.n-gpu-layers": "-2000,0", "each.gpu-layers": "-2000,0"})
+        found = json.loads(self.tune("a", *FAST, "--json").stdout)
+        most = max(int(n) for n in self.starts("--gpu-layers") if n)
+        self.assertEqual(found["settings"]["n-gpu-layers"], str(most))
+        self.assertEqual(found["settings"]["kv"], "q8_0")
+        self.assertRegex(self.text(), rf"n-gpu-layers = {most}  ; tune")
 
 
 class Drafts(Tune):

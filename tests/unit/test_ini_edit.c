@@ -33,7 +33,8 @@ static void placing(void **state) {
          "[b]\nthreads = 3\n[a]\n; tune: why\nthreads = 6  ; tune\n[c]\n", true},
         {"[*]\nthreads = 3\n[ a ] ; mine\nmodel=m\n",
          "[*]\nthreads = 3\n[ a ] ; mine\nmodel=m\n; tune: why\nthreads = 6  ; tune\n", true},
-        {"[a]\r\nmodel = m\r\n", "[a]\r\nmodel = m\r\n; tune: why\r\nthreads = 6  ; tune\r\n", true},
+        {"[a]\r\nmodel = m\r\n", "[a]\r\nmodel = m\r\n; tune: why\r\nthreads = 6  ; tune\r\n",
+         true},
         {"[a]\rmodel = m\r", "[a]\rmodel = m\r; tune: why\rthreads = 6  ; tune\r", true},
         {"[a]\nmodel = m", "[a]\nmodel = m\n; tune: why\nthreads = 6  ; tune", false},
         {"\xef\xbb\xbf[a]\nmodel = m\n",
@@ -41,18 +42,20 @@ static void placing(void **state) {
         {"[a]\n\tmodel = m ; tune my way\n;tune: mine\n",
          "[a]\n\tmodel = m ; tune my way\n; tune: why\nthreads = 6  ; tune\n;tune: mine\n", true},
         {"[a]\n; tuned by hand\nubatch-size = 64 ; tuned\n",
-         "[a]\n; tuned by hand\nubatch-size = 64 ; tuned\n; tune: why\nthreads = 6  ; tune\n", true},
+         "[a]\n; tuned by hand\nubatch-size = 64 ; tuned\n; tune: why\nthreads = 6  ; tune\n",
+         true},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct buf out;
         struct err err = {0};
         bool found = false;
         buf_init(&out, 1 << 16);
-        assert_true(ini_edit_place(CASES[i].before, strlen(CASES[i].before), "a", MARK, TWO, 2, &out,
-                                   &err));
+        assert_true(ini_edit_place(CASES[i].before, strlen(CASES[i].before), "a", MARK, TWO, 2,
+                                   &out, &err));
         assert_text(&out, CASES[i].after);
         buf_init(&out, 1 << 16);
-        assert_true(ini_edit_strip(CASES[i].after, strlen(CASES[i].after), "a", MARK, &out, &found));
+        assert_true(
+            ini_edit_strip(CASES[i].after, strlen(CASES[i].after), "a", MARK, &out, &found));
         assert_true(found);
         if (CASES[i].ends_alike)
             assert_text(&out, CASES[i].before);
@@ -70,14 +73,15 @@ static void replacing(void **state) {
          "[a]\n; tune: why\nthreads = 6  ; tune\nmodel = m\n[b]\n; tune: of b\nt = 1 ; tune\n"},
         {"[a]\nmodel = m\n; tune: old\n; mine\nthreads = 2  ; tune\nkv = q8_0\n",
          "[a]\nmodel = m\n; tune: why\nthreads = 6  ; tune\n; mine\nkv = q8_0\n"},
-        {"[a]\nmodel = m\nthreads = 2 ; tune", "[a]\nmodel = m\n; tune: why\nthreads = 6  ; tune\n"},
+        {"[a]\nmodel = m\nthreads = 2 ; tune",
+         "[a]\nmodel = m\n; tune: why\nthreads = 6  ; tune\n"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct buf out;
         struct err err = {0};
         buf_init(&out, 1 << 16);
-        assert_true(ini_edit_place(CASES[i].before, strlen(CASES[i].before), "a", MARK, TWO, 2, &out,
-                                   &err));
+        assert_true(ini_edit_place(CASES[i].before, strlen(CASES[i].before), "a", MARK, TWO, 2,
+                                   &out, &err));
         assert_text(&out, CASES[i].after);
     }
 }

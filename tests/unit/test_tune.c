@@ -117,7 +117,8 @@ struct sweep {
     size_t rows;
 };
 
-static bool row_speed(void *arg, const struct tune_choice *choice, double *decode, double *prefill) {
+static bool row_speed(void *arg, const struct tune_choice *choice, double *decode,
+                      double *prefill) {
     const struct sweep *sweep = arg;
     for (size_t i = 0; i < sweep->rows; i++)
         if (sweep->row[i].offload == choice->value[TUNE_OFFLOAD] &&
@@ -195,7 +196,8 @@ static void recorded_sweeps(void **state) {
 
 // A user's own sweep of a mixture of 48 layers: 6.04 ms a token and 0.36 ms for each layer whose
 // experts are on the CPU, from 24 up.
-static bool own_speed(void *arg, const struct tune_choice *choice, double *decode, double *prefill) {
+static bool own_speed(void *arg, const struct tune_choice *choice, double *decode,
+                      double *prefill) {
     (void)arg;
     *decode = 1000 / (6.04 + 0.36 * choice->value[TUNE_OFFLOAD]);
     *prefill = 400;
@@ -310,10 +312,8 @@ static void astray(void **state) {
     };
     for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
         struct machine machine;
-        struct replay replay = {.speed = drawn_speed,
-                                .arg = &machine,
-                                .noise = 0.02,
-                                .outlier = SHAPES[i].outlier};
+        struct replay replay = {
+            .speed = drawn_speed, .arg = &machine, .noise = 0.02, .outlier = SHAPES[i].outlier};
         machine_draw(&machine, SHAPES[i].family, SHAPES[i].machine);
         SHAPES[i].bend(&machine);
         machine_space(&machine, &replay.space);
@@ -452,8 +452,8 @@ static void a_draft_must_earn_its_place(void **state) {
         struct tune_best best;
         while (tune_next(tune, &trial)) {
             double with = pays ? 65 : 52.5;
-            struct tune_measured measured = {
-                TUNE_MEASURED, trial.choice.value[TUNE_DRAFT] ? with : 50, 400, 0};
+            struct tune_measured measured = {TUNE_MEASURED,
+                                             trial.choice.value[TUNE_DRAFT] ? with : 50, 400, 0};
             tune_result(tune, &measured);
         }
         assert_true(tune_best(tune, &best));

@@ -44,7 +44,8 @@ static void draw_memory(struct machine *m, struct dice *d) {
     m->kv_mib[1] = m->kv_mib[0] * 17 / 32;
     m->kv_mib[2] = m->kv_mib[0] * 9 / 32;
     double all = m->base_mib + m->layers * m->layer_mib;
-    m->vram_mib = m->base_mib + m->kv_mib[0] + 300 + dice_uniform(d, 0.15, 0.95) * (all - m->base_mib);
+    m->vram_mib =
+        m->base_mib + m->kv_mib[0] + 300 + dice_uniform(d, 0.15, 0.95) * (all - m->base_mib);
     if (m->family == FAMILY_GPU || m->family == FAMILY_DRAFT)
         m->vram_mib = all + m->kv_mib[0] + dice_uniform(d, 500, 6000);
     if (m->family != FAMILY_CPU && chance(d, 0.15)) {
@@ -76,7 +77,9 @@ void machine_draw(struct machine *m, enum family family, uint64_t seed) {
     m->u_decode = chance(&d, 0.3) ? dice_uniform(&d, 0, 0.04) : 0;
     for (int i = 0; i < 3; i++) {
         bool slow = i > 0 && chance(&d, 0.05);
-        m->kv_decode[i] = i == 0 ? 1 : slow ? dice_uniform(&d, 0.3, 0.7) : dice_uniform(&d, 0.88, 1.06);
+        m->kv_decode[i] = i == 0 ? 1
+                          : slow ? dice_uniform(&d, 0.3, 0.7)
+                                 : dice_uniform(&d, 0.88, 1.06);
         m->kv_prefill[i] = i == 0 ? 1 : slow ? 0.4 : dice_uniform(&d, 0.85, 1.02);
     }
     m->flash_decode = dice_uniform(&d, 0.82, 1.04); // without
@@ -177,7 +180,7 @@ void machine_space(const struct machine *m, struct tune_space *space) {
             add(&space->axis[TUNE_OFFLOAD], n);
     }
     if (offloads || m->family == FAMILY_CPU) {
-        const int threads[] = {m->cores,         m->cores - 1, m->cores / 2, m->cores * 3 / 4,
+        const int threads[] = {m->cores,         m->cores - 1, m->cores / 2,  m->cores * 3 / 4,
                                m->cores * 3 / 2, m->logical,   m->logical - 1};
         for (size_t i = 0; i < 7; i++)
             if (threads[i] >= 1 && threads[i] <= m->logical)
