@@ -6,7 +6,10 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { CLOSER_LOOKS = 120 };
 
 struct run {
     size_t cell;
@@ -83,7 +86,11 @@ static unsigned differs(const struct tune_cell *a, const struct tune_cell *b) {
     // A draft and its length are one decision.
     bool both =
         a->at[TUNE_DRAFT] != b->at[TUNE_DRAFT] && a->at[TUNE_DRAFT_N] != b->at[TUNE_DRAFT_N];
-    return axes - both;
+    // What moves memory moves layers with it.
+    bool with = a->at[TUNE_OFFLOAD] != b->at[TUNE_OFFLOAD] &&
+                (a->at[TUNE_UBATCH] != b->at[TUNE_UBATCH] || a->at[TUNE_KV] != b->at[TUNE_KV] ||
+                 a->at[TUNE_DRAFT] != b->at[TUNE_DRAFT]);
+    return axes - both - with;
 }
 
 static int on_cpu(const struct tune *tune, const struct tune_cell *cell) {
@@ -297,28 +304,47 @@ static double look_again(const struct tune *tune, size_t cell, size_t best) {
     return may ? ANCHOR_WORTH : 0;
 }
 
-static double worth(const struct tune *tune, size_t cell, size_t best) {
+static double worth(const struct tune *tune, size_t cell, size_t best, bool glance) {
     unsigned seen = times_seen(tune, cell), axes = differs(&tune->cells[cell], &tune->cells[best]);
     if (seen > 1 && drift(tune) <= DRIFTED)
         return 0;
     if (seen > 0)
-        return tune_model_worth(tune->model, cell, true) +
+        return tune_model_worth(tune->model, cell, true, glance) +
                (seen == 1 ? look_again(tune, cell, best) : 0);
     if (axes > 2)
         return 0;
-    return tune_model_worth(tune->model, cell, false) * pow(PER_AXIS, (double)axes - 1);
+    return tune_model_worth(tune->model, cell, false, glance) * pow(PER_AXIS, (double)axes - 1);
 }
 
+struct candidate {
+    size_t cell;
+    double worth;
+};
+
+static int by_worth(const void *a, const void *b) {
+    double x = ((const struct candidate *)a)->worth, y = ((const struct candidate *)b)->worth;
+    return (x < y) - (x > y);
+}
+
+// A glance at all, a closer look at the most promising.
 static size_t most_worth(const struct tune *tune, size_t best, double *top) {
-    size_t found = tune->count;
-    *top = 0;
+    struct candidate *list = mem_alloc(tune->count * sizeof *list);
+    size_t count = 0, found = tune->count;
     for (size_t i = 0; i < tune->count; i++) {
-        double here = tune->cells[i].open ? worth(tune, i, best) : 0;
+        double here = tune->cells[i].open ? worth(tune, i, best, true) : 0;
+        if (here > 0)
+            list[count++] = (struct candidate){i, here};
+    }
+    qsort(list, count, sizeof *list, by_worth);
+    *top = 0;
+    for (size_t i = 0; i < count && i < CLOSER_LOOKS; i++) {
+        double here = worth(tune, list[i].cell, best, false);
         if (here > *top) {
             *top = here;
-            found = i;
+            found = list[i].cell;
         }
     }
+    mem_free(list);
     return found;
 }
 

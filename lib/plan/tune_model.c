@@ -3,6 +3,7 @@
 #include "base/mem.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -10,6 +11,7 @@ enum {
     COSTS = 5,   // of a layer on the CPU
     CLIFFS = 10, // the first: none
     LIVE_MAX = 16,
+    GLANCE = 3,
 };
 
 struct effect { // of a draft, in ln
@@ -52,7 +54,7 @@ struct tune_model {
     size_t best;
 };
 
-static const double COST_FACTOR[COSTS] = {0.25, 0.5, 1, 2, 4};
+static const double COST_FACTOR[COSTS] = {0.2, 0.45, 1, 2.2, 5};
 static const double COST_PRIOR[COSTS] = {0.1, 0.2, 0.4, 0.2, 0.1};
 static const struct {
     double room, rate, prior;
@@ -112,7 +114,9 @@ static double threads_cov(const struct tune_model *model, int output, double a, 
 
 // A batch costs something before its first token: small ones lose much, large ones little.
 static double ubatch_gain(const struct tune_model *model, double tokens) {
-    double half = model->space->hints.cpu_only ? 60 : 400, from = value(model, TUNE_UBATCH, 0);
+    bool streams = model->space->axis[TUNE_OFFLOAD].count > 1; // weights, once a batch
+    double half = model->space->hints.cpu_only ? 60 : streams ? 1500 : 400;
+    double from = value(model, TUNE_UBATCH, 0);
     return log(1 + half / from) - log(1 + half / tokens);
 }
 
@@ -447,6 +451,11 @@ static void keep(struct tune_model *model, const struct guess *guess) {
     model->live[at] = *guess;
 }
 
+static int by_weight(const void *a, const void *b) {
+    double x = ((const struct guess *)a)->weight, y = ((const struct guess *)b)->weight;
+    return (x < y) - (x > y);
+}
+
 static void normalise(struct tune_model *model) {
     double top = -INFINITY, sum = 0;
     for (size_t i = 0; i < model->live_count; i++)
@@ -463,6 +472,7 @@ static void normalise(struct tune_model *model) {
     model->live_count = kept;
     for (size_t i = 0; i < kept; i++)
         model->live[i].weight /= sum;
+    qsort(model->live, kept, sizeof *model->live, by_weight);
 }
 
 static void suppose(struct tune_model *model, struct guess *guess, double prior) {
@@ -600,16 +610,18 @@ static size_t rival_of(const struct tune_model *model) {
     return rival;
 }
 
-double tune_model_worth(const struct tune_model *model, size_t cell, bool again) {
-    double sum = 0, expected = 0;
+double tune_model_worth(const struct tune_model *model, size_t cell, bool again, bool glance) {
+    double sum = 0, expected = 0, weight = 0;
     size_t other = again && cell == model->best ? rival_of(model) : cell;
-    for (size_t i = 0; i < model->live_count; i++) {
+    size_t count = glance && model->live_count > GLANCE ? GLANCE : model->live_count;
+    for (size_t i = 0; i < count; i++) {
         const struct guess *guess = &model->live[i];
         double mean, sd;
         compare(model, guess, other, &mean, &sd);
         sum += guess->weight * positive_part(mean, sd);
         expected += guess->weight * mean;
+        weight += guess->weight;
     }
     // What was measured can be chosen already; only a change of mind is worth something.
-    return again ? sum - fmax(expected, 0) : sum;
+    return (again ? sum - fmax(expected, 0) : sum) / weight;
 }

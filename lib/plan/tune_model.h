@@ -48,4 +48,5 @@ double tune_model_bar(const struct tune_model *model, size_t cell);
 // Before a comparison: the present choice.
 void tune_model_hold(struct tune_model *model, size_t best);
 // What a trial of `cell` is worth: how much better the choice after it is expected to be, in ln.
-double tune_model_worth(const struct tune_model *model, size_t cell, bool again);
+// `again`: it was tried before. `glance`: only by the likeliest hypotheses, several times quicker.
+double tune_model_worth(const struct tune_model *model, size_t cell, bool again, bool glance);
