@@ -242,19 +242,19 @@ static void drawn(enum family family, const char *name, unsigned count, double s
 
 static void drawn_mixtures(void **state) {
     (void)state;
-    drawn(FAMILY_MIXTURE, "mixtures", seeds(300), 0.94);
+    drawn(FAMILY_MIXTURE, "mixtures", seeds(100), 0.94);
 }
 
 static void drawn_dense(void **state) {
     (void)state;
-    drawn(FAMILY_DENSE, "dense models", seeds(300), 0.95);
+    drawn(FAMILY_DENSE, "dense models", seeds(100), 0.95);
 }
 
 static void drawn_rest(void **state) {
     (void)state;
-    drawn(FAMILY_GPU, "all on the GPU", seeds(1000), 0.95);
-    drawn(FAMILY_CPU, "all on the CPU", seeds(1000), 0.94);
-    drawn(FAMILY_DRAFT, "drafts", seeds(1000), 0.95);
+    drawn(FAMILY_GPU, "all on the GPU", seeds(300), 0.95);
+    drawn(FAMILY_CPU, "all on the CPU", seeds(300), 0.94);
+    drawn(FAMILY_DRAFT, "drafts", seeds(300), 0.95);
 }
 
 // ---- shapes that lead astray, each on one machine ----
@@ -317,7 +317,7 @@ static void astray(void **state) {
         machine_draw(&machine, SHAPES[i].family, SHAPES[i].machine);
         SHAPES[i].bend(&machine);
         machine_space(&machine, &replay.space);
-        assert_near(SHAPES[i].name, &replay, seeds(200), SHAPES[i].share);
+        assert_near(SHAPES[i].name, &replay, seeds(100), SHAPES[i].share);
     }
 }
 
