@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CELL = 64, LABEL_WIDTH = 22, COLUMN_WIDTH = 32 };
+enum { CELL = 96, LABEL_WIDTH = 22, COLUMN_WIDTH = 32 };
+enum { OTHERS_MIN = 64 << 20 }; // less is a desktop's crumbs
 
 // Three digits that count, as people write them: 0.27, 5.31, 64.5, 505.
 static void number(char *out, size_t size, double value) {
@@ -145,6 +146,11 @@ static void memory_lines(struct buf *out, const struct bench *bench) {
             bytes(used, sizeof used, device->memory_bytes);
             bytes(total, sizeof total, device->total_bytes);
             snprintf(cells[s], CELL, "%s of %s", used, total);
+            if (device->others_bytes >= OTHERS_MIN) {
+                bytes(used, sizeof used, device->others_bytes);
+                snprintf(cells[s] + strlen(cells[s]), CELL - strlen(cells[s]), " (others %s)",
+                         used);
+            }
         }
         const char *name = bench->sides[0].devices[d].engine_name;
         snprintf(label, sizeof label, "GPU memory%s%.10s", *name ? " " : "", name);
@@ -220,6 +226,12 @@ void bench_print(const struct bench *bench, struct buf *out) {
     phases_line(out, bench, "CPU power", cpu_power, " W");
     memory_lines(out, bench);
     cached_note(out, bench);
+    if (bench_machine_busy(bench))
+        buf_printf(
+            out,
+            "\nbeware: other programs kept this machine busy (load %.1f on %u cores); figures "
+            "may be too low\n",
+            bench->load, bench->cores);
 }
 
 // --- Markdown: one row a side, so that rows of many benches make one table

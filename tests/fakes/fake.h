@@ -158,7 +158,7 @@ struct answer {
     enum fake_api api;
     const char *model; /* base name of -m */
     const char *tag;
-    long prompt_tokens, tokens, cached, drafted;
+    long prompt_tokens, tokens, cached;
     long words; /* /tokenize: one token each */
     double prompt_ms, predicted_ms;
     long draft_n, draft_accepted; /* 0: no speculation */

@@ -96,9 +96,7 @@ static void add_timings(struct text *out, const struct answer *a) {
               a->prompt_tokens ? a->prompt_ms / (double)a->prompt_tokens : 0,
               a->prompt_ms > 0 ? 1e3 * (double)a->prompt_tokens / a->prompt_ms : 0, a->tokens,
               a->predicted_ms, per, per > 0 ? 1e3 / per : 0);
-    if (a->drafted)
-        text_addf(out, ",\"draft_n\":%ld,\"draft_n_accepted\":%ld", a->drafted, a->drafted);
-    else if (a->draft_n > 0)
+    if (a->draft_n > 0)
         text_addf(out, ",\"draft_n\":%ld,\"draft_n_accepted\":%ld", a->draft_n, a->draft_accepted);
     text_addf(out, "}");
 }

@@ -149,7 +149,8 @@ static void claim(struct job *job) {
     if (knobs->predict_us && job->said > 0)
         job->answer.predicted_ms = factor * (double)((job->said - 1) * knobs->predict_us) / 1000;
     job->answer.cached = knobs->cached;
-    job->answer.drafted = knobs->drafted * job->said;
+    if (knobs->drafted)
+        job->answer.draft_n = job->answer.draft_accepted = knobs->drafted * job->said;
     before++;
 }
 
@@ -158,7 +159,6 @@ static void measure(struct job *job) {
     job->answer.prompt_ms = (double)(first - job->start_ns) / 1e6;
     job->answer.predicted_ms = (double)(now - first) / 1e6;
     job->answer.tokens = job->said;
-    claim(job);
     if (the_args->drafts && the_args->draft_n > 0) {
         long percent = job->knobs.draft_accept >= 0 ? job->knobs.draft_accept : 60;
         long steps = job->said * 100 / (100 + the_args->draft_n * percent);
@@ -166,6 +166,7 @@ static void measure(struct job *job) {
         job->answer.draft_n = steps * the_args->draft_n;
         job->answer.draft_accepted = job->said - steps;
     }
+    claim(job);
 }
 
 /* The end of a whole (not streamed) answer: head of the JSON, padding, tail. */

@@ -1,4 +1,5 @@
 """ancalagon bench: figures right to the digit, engines that fail meanwhile, and nothing left behind."""
+import contextlib
 import glob
 import json
 import os
@@ -72,6 +73,7 @@ class Figures(Bench):
         self.assertIn("11434", side["engine_version"])
         self.assertGreater(side["peak_rss_bytes"], 0)
         self.assertIsNone(found["ratio"])
+        self.assertTrue(found["complete"])
 
     def test_spread(self):
         """Each run is a tenth slower than the one before; the warm-up, run 0, does not count."""
@@ -142,6 +144,36 @@ class Figures(Bench):
         self.assertEqual(argv[argv.index("--threads") + 1], "3")
         self.assertEqual(argv[argv.index("--cache-ram") + 1], "0")
         self.assertTrue(argv[argv.index("--host") + 1].endswith(".sock"), argv)
+
+
+class Progress(Bench):
+    def test_on_a_terminal(self):
+        """What goes on, and how long it will take, on one line that is gone at the end."""
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        self.world.fake("a", first_ms=150, interval_ms=15, **EXACT)
+        process = subprocess.Popen(
+            [binary("ancalagon"), "bench", "a", "--prompt", "64", "--predict", "16", "--depth",
+             "0", "--config", self.world.config], env=self.world.environment(TERM="xterm"),
+            cwd=self.world.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=slave)
+        os.close(slave)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while piece := os.read(master, 65536):
+                seen += piece
+        out, _ = process.communicate(timeout=scaled(30))
+        self.assertEqual(process.returncode, 0)
+        text = seen.decode()
+        for wanted in ("a: loading", "a: warming up", "a: reading 64 tokens, run 1 of 3",
+                       "a: writing after 64, run 3 of 3", " of about ",
+                       "1 length x 3 runs: about"):
+            self.assertIn(wanted, text)
+        self.assertTrue(text.endswith("\r\033[K"), repr(text[-80:]))
+        self.assertNotIn(b"\033", out)
+
+    def test_elsewhere(self):
+        self.world.fake("a", **EXACT)
+        self.assertNotIn("\033", self.bench("a", *SMALL).stderr)
 
 
 class Versus(Bench):
@@ -268,6 +300,31 @@ class Interrupted(Bench):
                 self.world.assert_nothing_left()
         self.assertEqual(glob.glob(self.world.path("state", "ancalagon", "bench.json")), [],
                          "half a measurement is not kept")
+
+    def test_json(self):
+        self.world.fake("a", interval_ms=20, **EXACT)
+        process = self.start_bench("a", "--json", "--prompt", "64", "--predict", "16", "--depth",
+                                   "0", "--repeat", "32")
+        self.wait_tokens(2 * 4 + 16 + 16 + 4)
+        process.send_signal(signal.SIGINT)
+        status, out, _ = self.end_bench(process)
+        self.assertEqual(status, 130)
+        self.assertFalse(json.loads(out)["complete"])
+
+    def test_switched_off(self):
+        """Under nohup a hangup is nothing."""
+        self.world.fake("a", interval_ms=20, **EXACT)
+        process = subprocess.Popen(
+            ["nohup", binary("ancalagon"), "bench", "a", "--prompt", "64", "--predict", "16",
+             "--depth", "0", "--config", self.world.config], env=self.world.environment(),
+            cwd=self.world.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+        self.addCleanup(process.stdout.close)
+        self.wait_tokens(2 * 4 + 16 + 4)
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=scaled(30))
+        self.assertEqual(process.returncode, 0)
+        self.assertIn(b"500 tok/s (500..500)", out)
 
     def test_while_loading(self):
         self.world.fake("a", load_ms=20000)
