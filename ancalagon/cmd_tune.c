@@ -203,10 +203,12 @@ static void tell_row(struct run *run, const struct tune_measured *measured, cons
     char settings[256];
     tune_describe(&run->subject, &run->trial.choice, settings, sizeof settings);
     json_array_append_new(run->rows,
-                          json_pack("{s:i, s:s, s:s, s:f, s:f, s:s}", "trial",
+                          json_pack("{s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:s}", "trial",
                                     (int)run->trial.number, "settings", settings, "why",
                                     run->trial.reason, "prefill_tok_s", measured->prefill,
-                                    "decode_tok_s", measured->decode, "verdict", verdict));
+                                    "decode_tok_s", measured->decode, "predicted_prefill_tok_s",
+                                    run->trial.predicted_prefill, "predicted_decode_tok_s",
+                                    run->trial.predicted_decode, "verdict", verdict));
     if (run->options.json)
         return;
     progress_clear(&run->line);

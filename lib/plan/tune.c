@@ -287,7 +287,9 @@ static void propose(struct tune *tune, size_t cell, size_t best) {
                                                             : "as it is");
     else if (trial->again)
         snprintf(trial->reason, sizeof trial->reason, "%s",
-                 cell == best ? "the best again" : "again: it is close");
+                 cell == best           ? "the best again"
+                 : cell == tune->anchor ? "the first again: has the machine changed?"
+                                        : "again: it is close");
     else
         say_move(tune, best, cell, trial->reason, sizeof trial->reason);
     if (best == tune->count)

@@ -46,6 +46,7 @@ struct tune_list {
 // What physics says before anything ran; zeros: unknown. Never trusted over a trial.
 struct tune_hints {
     bool cpu_only;
+    int layers_on_cpu; // where TUNE_OFFLOAD is not tuned
     int cores_physical, cores_logical;
     double gpu_bytes;                   // read for one token with all layers on the GPU
     double layer_bytes;                 // read for one token of one layer on the CPU

@@ -288,6 +288,7 @@ bool tune_fit_space(struct tune_fit *tf, struct tune_space *space, struct err *e
     if (!anything_varies(space))
         return err_set(err, ERR_NOTFOUND, "the preset fixes everything that could be tuned");
     space->hints.cpu_only = tf->fit.machine->devices == 0;
+    space->hints.layers_on_cpu = (int)present_on_cpu(tf);
     space->hints.cores_physical = tf->cores_physical;
     space->hints.cores_logical = tf->cores_logical;
     if (tf->fit.model)

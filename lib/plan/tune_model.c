@@ -78,6 +78,18 @@ static double value(const struct tune_model *model, int axis, size_t i) {
     return list->count ? list->values[i] : 0;
 }
 
+// Layers on the CPU; also where their number is not tuned.
+static double on_cpu_at(const struct tune_model *model, size_t i) {
+    const struct tune_list *list = &model->space->axis[TUNE_OFFLOAD];
+    return list->count ? list->values[i] : model->space->hints.layers_on_cpu;
+}
+
+// Does the GPU wait for weights that lie in host memory, once a batch?
+static bool streams(const struct tune_model *model) {
+    return !model->space->hints.cpu_only &&
+           (model->space->axis[TUNE_OFFLOAD].count > 1 || on_cpu_at(model, 0) > 0);
+}
+
 static double bell(double distance, double length) {
     double d = distance / length;
     return exp(-0.5 * d * d);
@@ -114,8 +126,7 @@ static double threads_cov(const struct tune_model *model, int output, double a, 
 
 // A batch costs something before its first token: small ones lose much, large ones little.
 static double ubatch_gain(const struct tune_model *model, double tokens) {
-    bool streams = model->space->axis[TUNE_OFFLOAD].count > 1; // weights, once a batch
-    double half = model->space->hints.cpu_only ? 60 : streams ? 1500 : 400;
+    double half = model->space->hints.cpu_only ? 60 : streams(model) ? 1500 : 400;
     double from = value(model, TUNE_UBATCH, 0);
     return log(1 + half / from) - log(1 + half / tokens);
 }
@@ -308,7 +319,7 @@ void tune_model_destroy(struct tune_model *model) {
 
 static void fill_shares(const struct tune_model *model, struct guess *guess) {
     for (size_t i = 0; i < values(model, TUNE_OFFLOAD); i++) {
-        double cost = guess->cost * value(model, TUNE_OFFLOAD, i);
+        double cost = guess->cost * on_cpu_at(model, i);
         guess->share[i] = model->space->hints.cpu_only ? 1 : fmax(cost / (1 + cost), 0.02);
     }
 }
@@ -323,7 +334,7 @@ static double spilled(const struct tune_model *model, const struct guess *guess,
 static double prior_mean(const struct tune_model *model, const struct guess *guess, int output,
                          size_t index) {
     const struct tune_cell *cell = &model->cells[index];
-    double on_cpu = value(model, TUNE_OFFLOAD, cell->at[TUNE_OFFLOAD]), mean = 0;
+    double on_cpu = on_cpu_at(model, cell->at[TUNE_OFFLOAD]), mean = 0;
     if (!model->space->hints.cpu_only)
         mean = -log(1 + (output == TUNE_DECODE ? guess->cost : 0.03) * on_cpu);
     for (size_t n = 0; n < model->axes_count; n++) {
@@ -485,7 +496,7 @@ static void suppose(struct tune_model *model, struct guess *guess, double prior)
 // How dear a layer on the CPU is, whether the device spills, whether some kind of cache or kernel
 // is odd here: every combination.
 static void suppose_machines(struct tune_model *model) {
-    bool offloads = model->space->axis[TUNE_OFFLOAD].count > 1;
+    bool offloads = streams(model);
     for (size_t c = 0; c < COSTS; c++)
         for (size_t s = 0; s < CLIFFS; s++)
             for (size_t wild = 0; wild < 2; wild++) {

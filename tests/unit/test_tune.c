@@ -253,6 +253,7 @@ static void drawn_dense(void **state) {
 static void drawn_rest(void **state) {
     (void)state;
     drawn(FAMILY_GPU, "all on the GPU", seeds(300), 0.95);
+    drawn(FAMILY_FIXED, "fixed layers", seeds(300), 0.95);
     drawn(FAMILY_CPU, "all on the CPU", seeds(300), 0.94);
     drawn(FAMILY_DRAFT, "drafts", seeds(300), 0.95);
 }

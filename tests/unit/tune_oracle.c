@@ -69,6 +69,7 @@ void machine_draw(struct machine *m, enum family family, uint64_t seed) {
     m->layer_bytes = active * dice_uniform(&d, 0.8, 1.25);
     m->leaves = active / read;
     m->layer_s = active / cpu + dice_uniform(&d, 20e-6, 80e-6);
+    m->fixed = (int)dice_uniform(&d, 0.1 * m->layers, m->layers + 1);
     m->pcie_s = m->layer_mib * 1048576 / pcie;
     m->flop_s = between(&d, 1.0 / 8000, 1.0 / 700);
     m->u0 = between(&d, 30, 500);
@@ -115,16 +116,20 @@ static int pick(const struct tune_choice *choice, int axis, int fallback) {
     return choice->value[axis] ? choice->value[axis] : fallback;
 }
 
+static int on_cpu_of(const struct machine *m, const struct tune_choice *c) {
+    return m->family == FAMILY_FIXED ? m->fixed : c->value[TUNE_OFFLOAD];
+}
+
 static double spare(const struct machine *m, const struct tune_choice *c) {
     return m->vram_mib - m->base_mib - m->kv_mib[c->value[TUNE_KV]] -
-           (m->layers - c->value[TUNE_OFFLOAD]) * m->layer_mib -
+           (m->layers - on_cpu_of(m, c)) * m->layer_mib -
            m->ubatch_mib * pick(c, TUNE_UBATCH, 512) - (c->value[TUNE_DRAFT] ? 400 : 0);
 }
 
 void machine_speed(const struct machine *m, const struct tune_choice *c, double *decode,
                    double *prefill) {
     double threads = pick(c, TUNE_THREADS, m->cores), ub = pick(c, TUNE_UBATCH, 512);
-    double on_cpu = c->value[TUNE_OFFLOAD], token = m->start_s;
+    double on_cpu = on_cpu_of(m, c), token = m->start_s;
     bool cpu = m->family == FAMILY_CPU, flash = c->value[TUNE_FLASH] != 2;
     token += m->gpu_s * (cpu ? threads_factor(m, threads, false) : 1) * (1 - on_cpu * m->leaves) +
              on_cpu * m->layer_s * threads_factor(m, threads, false);
@@ -132,7 +137,8 @@ void machine_speed(const struct machine *m, const struct tune_choice *c, double 
                    ub * m->flop_s * (cpu ? threads_factor(m, threads, true) : 1) * (1 + m->u0 / ub);
     if (ub > m->u1)
         batch *= 1 + m->u_loss * log2(ub / m->u1);
-    double lack = m->family == FAMILY_CPU ? 0 : m->spill_mib - spare(m, c);
+    double lack =
+        m->family == FAMILY_CPU || m->family == FAMILY_FIXED ? 0 : m->spill_mib - spare(m, c);
     if (lack > 0) {
         token += m->spill_s * lack;
         batch += m->spill_s * lack;
@@ -158,8 +164,9 @@ static void add(struct tune_list *list, int value) {
 
 static bool fits(void *arg, const struct tune_choice *choice, double *spare_mib) {
     const struct machine *m = arg;
-    *spare_mib = m->family == FAMILY_CPU ? 8192 : spare(m, choice);
-    return *spare_mib >= 0;
+    bool roomy = m->family == FAMILY_CPU || m->family == FAMILY_FIXED;
+    *spare_mib = roomy ? 8192 : spare(m, choice);
+    return *spare_mib >= 0 || m->family == FAMILY_FIXED;
 }
 
 void machine_space(const struct machine *m, struct tune_space *space) {
@@ -179,7 +186,7 @@ void machine_space(const struct machine *m, struct tune_space *space) {
         for (int n = 0; n <= m->layers; n++)
             add(&space->axis[TUNE_OFFLOAD], n);
     }
-    if (offloads || m->family == FAMILY_CPU) {
+    if (offloads || m->family == FAMILY_FIXED || m->family == FAMILY_CPU) {
         const int threads[] = {m->cores,         m->cores - 1, m->cores / 2,  m->cores * 3 / 4,
                                m->cores * 3 / 2, m->logical,   m->logical - 1};
         for (size_t i = 0; i < 7; i++)
@@ -199,6 +206,7 @@ void machine_space(const struct machine *m, struct tune_space *space) {
         space->axis[TUNE_KV].count = 1;
     }
     space->hints = (struct tune_hints){.cpu_only = m->family == FAMILY_CPU,
+                                       .layers_on_cpu = on_cpu_of(m, &(struct tune_choice){{0}}),
                                        .gpu_bytes = m->read_bytes,
                                        .layer_bytes = m->layer_bytes,
                                        .cores_physical = m->cores,

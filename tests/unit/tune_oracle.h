@@ -17,13 +17,14 @@ enum family {
     FAMILY_DENSE,   // layers on the CPU
     FAMILY_GPU,     // all on the GPU: ubatch, cache type, flash attention
     FAMILY_CPU,     // no GPU: threads, ubatch, cache type, flash attention
+    FAMILY_FIXED,   // a mixture whose layers its user fixed
     FAMILY_DRAFT,   // all on the GPU, with drafts to choose from
     FAMILIES,
 };
 
 struct machine {
     enum family family;
-    int layers, cores, logical;
+    int layers, fixed, cores, logical; // fixed: layers on the CPU of a FAMILY_FIXED
     double vram_mib, base_mib, layer_mib, ubatch_mib, kv_mib[3];
     double gpu_s, layer_s, start_s; // a token: all on the GPU, of a layer on the CPU, without work
     double leaves, read_bytes, layer_bytes;    // a layer's part of gpu_s; what is told of it
