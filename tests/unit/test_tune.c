@@ -242,12 +242,12 @@ static void drawn(enum family family, const char *name, unsigned count, double s
 
 static void drawn_mixtures(void **state) {
     (void)state;
-    drawn(FAMILY_MIXTURE, "mixtures", seeds(100), 0.94);
+    drawn(FAMILY_MIXTURE, "mixtures", seeds(200), 0.94);
 }
 
 static void drawn_dense(void **state) {
     (void)state;
-    drawn(FAMILY_DENSE, "dense models", seeds(100), 0.95);
+    drawn(FAMILY_DENSE, "dense models", seeds(200), 0.95);
 }
 
 static void drawn_rest(void **state) {
