@@ -57,7 +57,21 @@ struct request_knobs {
     char tag[128];
 };
 
+/* Speed by flags (fake_speed.c). The first rules come first.
+ *   with.FLAG=80,120          with that flag decoding takes 80 %, the prompt 120 % of the time
+ *   with.FLAG.VALUE=80,120    with that flag and value
+ *   each.FLAG=300,20          for each unit of its value 300 us more a token, 20 a prompt token
+ *   oom_below.FLAG=7          with a smaller value it dies for want of memory */
+enum { SPEED_RULES_MAX = 32 };
+struct speed_rule {
+    enum speed_kind { SPEED_WITH, SPEED_EACH, SPEED_OOM_BELOW } kind;
+    char flag[48], value[32];
+    long predict, prompt;
+};
+
 struct knobs {
+    struct speed_rule speed_rule[SPEED_RULES_MAX];
+    int speed_rules;
     enum fake_dialect dialect;
     struct request_knobs request;
     long load_ms;    /* 503 this long */
@@ -99,6 +113,10 @@ void flags_help(enum fake_dialect dialect);
 extern bool flags_turbo; /* cache types as TurboQuant forks have them */
 /* Parses argv as that dialect would; on a bad flag prints its words to stderr and returns false. */
 bool flags_parse(int argc, char **argv, enum fake_dialect dialect, struct fake_args *args);
+
+/* fake_speed.c */
+bool speed_rule_set(struct knobs *knobs, const char *key, const char *value);
+void speed_apply(struct knobs *knobs, int argc, char **argv);
 
 /* fake_knobs.c */
 void knobs_init(struct knobs *knobs);

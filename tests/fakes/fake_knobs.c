@@ -125,6 +125,8 @@ bool knobs_set(struct knobs *knobs, const char *key, const char *value) {
             *table[i].flag = truth(value);
         return true;
     }
+    if (speed_rule_set(knobs, key, value))
+        return true;
     if (strcmp(key, "health_200_but_hang") == 0) {
         knobs->wedge_after = truth(value) ? 0 : -1;
         return true;

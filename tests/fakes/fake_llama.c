@@ -265,6 +265,7 @@ int main(int argc, char **argv) {
     knobs_from_args(&knobs, argc, argv);
     if (!flags_parse(argc, argv, knobs.dialect, &args))
         return 1;
+    speed_apply(&knobs, argc, argv);
     if (args.help) {
         flags_help(knobs.dialect);
         return 0;
