@@ -175,7 +175,10 @@ static const struct dialect *find_build(const struct plan_args *args, struct pla
                                         struct dialect *other) {
     struct err err = {0};
     const struct dialect *dialect = decision_engine(out->config, &out->preset, &out->files, &err);
-    if (!dialect && err.code == ERR_INVALID)
+    // On another machine there may be another build; the note says what it must be.
+    if (!dialect && err.code == ERR_INVALID && args->machine.devices_told)
+        dialect = dialect_probe(out->preset.engine_path, &err);
+    else if (!dialect && err.code == ERR_INVALID)
         snprintf(out->says, sizeof out->says, "%.300s", err.text);
     else if (!dialect)
         add_note(out, "there is no engine to ask: planned for a current llama-server");
