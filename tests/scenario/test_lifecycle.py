@@ -7,8 +7,8 @@ import threading
 import time
 import unittest
 
-from harness import (ANTHROPIC, OPENAI, Scenario, alive, eventually, in_threads,
-                     scaled)
+from harness import (ANTHROPIC, OPENAI, Scenario, alive, eventually, in_threads, parent_of,
+                     process_state, processes, read_proc, scaled)
 
 
 class Ends(Scenario):
@@ -79,6 +79,66 @@ class Ends(Scenario):
     def test_sigterm_with_a_frozen_engine(self):
         self.chat_ok()
         os.kill(self.world.engines()[-1]["pid"], signal.SIGSTOP)
+        self.world.process.terminate()
+        self.end()
+
+
+class Helpers(Scenario):
+    """An engine behind a script that starts something out of its group and session."""
+    autostart = False
+
+    def setUp(self):
+        super().setUp()
+        wrapper = self.world.path("bin", "wrapped")
+        with open(wrapper, "w") as file:
+            file.write("#!/bin/sh\n"
+                       "case $* in *--model*) setsid sh -c 'setsid sleep 6001 & sleep 6002; :' & esac\n"
+                       "exec \"${0%wrapped}llama-server\" \"$@\"\n")
+        os.chmod(wrapper, 0o755)
+        self.world.presets["a"]["engine"] = wrapper
+        self.world.write_config()
+        self.world.start()
+
+    def helpers(self):
+        return sum(read_proc(pid, "cmdline").startswith(b"sleep\x00600")
+                   for pid in self.world.census())
+
+    def begin(self):
+        self.chat_ok()
+        eventually(lambda: self.helpers() == 2, "the helpers run beside their engine")
+
+    def test_off_ends_them(self):
+        self.begin()
+        self.world.control("POST", "/off", {})
+        eventually(lambda: self.helpers() == 0, "nothing of the run is left")
+        eventually(lambda: not [pid for pid in processes() if parent_of(pid) == self.world.pid and
+                                process_state(pid) == "Z"], "and they have been collected")
+
+    def test_the_engine_may_die_first(self):
+        self.begin()
+        os.kill(self.world.status()["engine_pid"], signal.SIGKILL)
+        eventually(lambda: len(self.world.engine_logs()) > 1, "it is started again")
+        eventually(lambda: self.helpers() == 2, "only the new run's helpers are there")
+
+    def test_another_engine_leaves_them_alone(self):
+        self.world.presets["b"]["group"] = "other"
+        self.world.fake("b", exclusive=self.world.path("log", "alive-too"))
+        self.world.write_config()
+        self.world.control("POST", "/reload", {})
+        self.begin()
+        self.chat_ok("b")
+        self.world.control("POST", "/off", {"only": "b"})
+        self.assertEqual(self.helpers(), 2)
+
+    def test_kill_9_of_the_server_ends_them(self):
+        self.begin()
+        self.world.process.kill()
+        self.world.process.wait()
+        self.ended = True
+        eventually(lambda: not self.world.census(), "nothing outlives the server", 5)
+
+    def test_sigterm_ends_them(self):
+        self.begin()
         self.world.process.terminate()
         self.end()
 
