@@ -46,8 +46,8 @@ void child_kill(struct child *child);
 pid_t child_pid(const struct child *child); // 0 once it has been reaped
 
 // With PR_SET_CHILD_SUBREAPER set, processes that left their group become ours when their parents
-// end. Of those that no `struct child` owns, collects the dead, and kills the living that `unwanted`
-// (or NULL) points out: to be called again at SIGCHLD. Returns how many were collected.
+// end. Of those that no `struct child` owns, collects the dead, and kills the living that
+// `unwanted` (or NULL) points out: to be called again at SIGCHLD. Returns how many were collected.
 int child_reap_orphans(bool (*unwanted)(pid_t pid, void *arg), void *arg);
 
 // Runs a program to its end, blocking: for --help, --version and the like, which take milliseconds.
