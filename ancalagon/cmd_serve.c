@@ -212,7 +212,7 @@ static void remove_runtime(const struct serve *serve) {
     char *lock = path_join(serve->runtime_dir, "lock");
     unlink(lock);
     mem_free(lock);
-    rmdir(serve->runtime_dir); // stays when an engine's socket is left: the next start cleans up
+    rmdir(serve->runtime_dir);
 }
 
 static int run(struct serve *serve) {

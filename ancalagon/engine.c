@@ -16,6 +16,7 @@
 #include "preset_launch.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -96,12 +97,31 @@ static bool is_left_over(pid_t pid, void *arg) {
 
 static void on_child_signal(int signal, void *arg) { child_reap_orphans(is_left_over, arg); }
 
+// "e12.sock" and "e12.key".
+static bool is_engine_file(const char *name) {
+    size_t digits = name[0] == 'e' ? strspn(name + 1, "0123456789") : 0;
+    return digits &&
+           (strcmp(name + 1 + digits, ".sock") == 0 || strcmp(name + 1 + digits, ".key") == 0);
+}
+
+// What the engines of a server that was killed have left in the folder.
+static void clean_folder(const char *path) {
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder)))
+        if (is_engine_file(entry->d_name))
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder)
+        closedir(folder);
+}
+
 struct launch_context *launch_context_create(struct loop *loop, const char *runtime_dir,
                                              struct err *err) {
     struct launch_context *context = mem_alloc(sizeof *context);
     context->loop = loop;
     context->runtime_dir = mem_strdup(runtime_dir);
     LIST_INIT(&context->engines);
+    clean_folder(runtime_dir);
     context->guardian = guardian_create("/proc/self/exe", err);
     context->sandbox = context->guardian ? sandbox_no_network(err) : NULL;
     if (!context->sandbox) {
@@ -356,7 +376,6 @@ static bool choose_address(struct engine *engine, const struct dialect *dialect,
     if (dialect->unix_socket) {
         engine->socket_name = mem_printf("e%u.sock", ++context->counter);
         engine->socket_path = path_join(context->runtime_dir, engine->socket_name);
-        unlink(engine->socket_path); // of a server that was killed
         spec->socket = engine->socket_name;
         engine->peer = http_peer_create(context->loop, engine->socket_path, NULL, 0);
         return true;

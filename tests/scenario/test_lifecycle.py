@@ -23,6 +23,20 @@ class Ends(Scenario):
         self.world.start()
         self.chat_ok()
 
+    def test_a_clean_end_after_kill_9_leaves_no_folder(self):
+        for model in "abab":
+            self.chat_ok(model)
+        folder = os.path.dirname(self.world.control_path())
+        self.world.process.kill()
+        self.world.process.wait()
+        with open(os.path.join(folder, "e9.key"), "w"):  # as for a build without unix sockets
+            pass
+        self.world.start()
+        self.chat_ok()
+        self.world.process.terminate()
+        self.end()
+        self.assertFalse(os.path.exists(folder), "its folder is gone")
+
     def test_kill_9_while_loading(self):
         self.world.fake("a", load_ms=60000)
         self.raw_ask()
