@@ -108,6 +108,14 @@ class Open(Planned):
         self.assertGreater(plan["settings"]["n_cpu_moe"], 0, "18 GB do not fit whole")
         self.assertLess(plan["settings"]["n_cpu_moe"], 48)
 
+    def test_without_an_engine(self):
+        """A plan needs no engine, only the machine's description."""
+        here = self.world.plan("coder", "--device", "cuda:16G")
+        os.unlink(self.world.engine)
+        there = self.world.plan("coder", "--device", "cuda:16G")
+        self.assertEqual(here["settings"], there["settings"])
+        self.assertIn("there is no engine", " ".join(there["notes"]))
+
     def test_what_is_told_stays(self):
         """gpu-layers by the user's word; auto is no word."""
         world = self.world.start()
