@@ -247,6 +247,10 @@ static void look(struct planner *planner) {
     const struct dialect *dialect = dialect_probe(preset->engine_path, &err);
     if (dialect) {
         struct survey *survey = survey_create(preset, dialect, &planner->files, planner);
+        if (survey_is_done(survey)) {
+            on_surveyed(survey);
+            return;
+        }
         planner->work = work_start(planner->service->server->loop, &survey_ops, survey, &err);
         if (planner->work) {
             timer_start(&planner->patience, patience_ms(planner));
