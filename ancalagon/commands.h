@@ -22,6 +22,7 @@ int cmd_logs(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_aliases(int argc, char **argv);
 int cmd_check_config(int argc, char **argv);
+int cmd_models(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_engines(int argc, char **argv);
 int cmd_reload(int argc, char **argv);

@@ -1,6 +1,5 @@
 #include "decision.h"
 
-#include "engine/reads.h"
 #include "preset_plan.h"
 #include "reader.h"
 
@@ -39,14 +38,6 @@ void decision_paths(const struct preset *preset, const char *paths[MODEL_FILES])
 
 // ---- which build ----
 
-static enum reads reads(const struct dialect *dialect, enum gguf_type_family family,
-                        const char *type) {
-    if (family == GGUF_TYPE_MAINLINE ||
-        (family != GGUF_TYPE_UNKNOWN && reader_can(dialect, family)))
-        return READS_YES;
-    return type && family != GGUF_TYPE_UNKNOWN ? reads_type(dialect->path, type) : READS_UNKNOWN;
-}
-
 const struct dialect *decision_engine(const struct config *config, const struct preset *preset,
                                       const struct model_files *files, struct err *err) {
     const struct dialect *own = dialect_probe(preset->engine_path, err);
@@ -55,7 +46,7 @@ const struct dialect *decision_engine(const struct config *config, const struct 
         return own;
     const char *type = NULL;
     enum gguf_type_family family = model_family(model, &type);
-    enum reads answer = reads(own, family, type);
+    enum reads answer = reader_reads(own, family, type);
     bool is_default = strcmp(preset->engine, "default") == 0;
     // An unnamed type of a build that the user chose: the user may know better.
     if (answer == READS_YES || (answer == READS_UNKNOWN && (!is_default || own->build > 11434)))
@@ -63,7 +54,7 @@ const struct dialect *decision_engine(const struct config *config, const struct 
     for (size_t i = 0; is_default && i < config->presets_count; i++) {
         struct err ignored;
         const struct dialect *other = dialect_probe(config->presets[i].engine_path, &ignored);
-        if (other && reads(other, family, type) == READS_YES)
+        if (other && reader_reads(other, family, type) == READS_YES)
             return other;
     }
     err_set(err, ERR_INVALID,
@@ -181,7 +172,7 @@ static bool choose_draft(struct judging *j, const struct fit *asked, struct deci
         return true;
     struct fit decided = j->fit;
     struct plan plan = out->plan;
-    struct draft_search search = {j->asked->config,  j->asked->preset,
+    struct draft_search search = {j->asked->preset,  &j->asked->files->drafts,
                                   j->asked->dialect, asked,
                                   &decided,          &plan,
                                   decide_again,      j};
@@ -287,7 +278,5 @@ bool decision_make(const struct decision_asked *asked, void (*tell)(void *arg, c
         write_down(&j, out);
     }
     out->chosen = j.fit.settings;
-    if (j.fit.draft != as_asked.draft)
-        model_close((struct model *)j.fit.draft);
     return ok;
 }

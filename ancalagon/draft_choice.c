@@ -1,26 +1,13 @@
 #include "draft_choice.h"
 
-#include "base/mem.h"
+#include "base/str.h"
 #include "draft_store.h"
 #include "engine/args.h"
 #include "engine/spell.h"
 #include "reader.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-
-// Headers of large folders take their time, and the server waits: what was not looked at in this
-// time is looked at the next time, since what was seen is remembered.
-enum { LOOK_MS = 250, REMEMBERED_MAX = 1024 };
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 // ---- which words this build has for it ----
 
@@ -54,101 +41,6 @@ size_t draft_choice_settings(const struct draft_choice *choice, const struct dia
     if (choice->n)
         out[count++] = (struct setting){"draft-max", choice->n_text};
     return count;
-}
-
-// ---- candidates ----
-
-struct candidate {
-    char *path;
-    uint64_t bytes;
-};
-
-struct candidates {
-    struct candidate *items;
-    size_t count;
-};
-
-static int by_size(const void *a, const void *b) {
-    const struct candidate *x = a, *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? -1 : 1;
-    return strcmp(x->path, y->path);
-}
-
-// A pass over a draft must be far cheaper than one over the model.
-static void collect(const struct draft_search *search, struct candidates *out) {
-    uint64_t limit = gguf_file_bytes(search->asked->model->gguf) / 2;
-    *out = (struct candidates){NULL, 0};
-    for (char **dir = search->config->models_dirs; *dir; dir++) {
-        char **files = config_model_files(*dir);
-        for (char **file = files; *file; file++) {
-            struct stat st;
-            if (stat(*file, &st) != 0 || (uint64_t)st.st_size >= limit)
-                continue;
-            out->items = mem_resize(out->items, (out->count + 1) * sizeof *out->items);
-            out->items[out->count++] = (struct candidate){mem_strdup(*file), (uint64_t)st.st_size};
-        }
-        config_free_files(files);
-    }
-    if (out->count)
-        qsort(out->items, out->count, sizeof *out->items, by_size);
-}
-
-static void forget_candidates(struct candidates *list) {
-    for (size_t i = 0; i < list->count; i++)
-        mem_free(list->items[i].path);
-    mem_free(list->items);
-}
-
-// Pairs that are known not to go together, by what the files were when they were read.
-struct pair {
-    uint64_t target, draft;
-};
-static struct {
-    struct pair pairs[REMEMBERED_MAX];
-    size_t count;
-} refused;
-
-static uint64_t identity(const char *path) {
-    struct stat st;
-    char text[96] = "";
-    if (stat(path, &st) == 0)
-        snprintf(text, sizeof text, "%llu %llu %lld %lld", (unsigned long long)st.st_dev,
-                 (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtime);
-    return str_hash(text);
-}
-
-static bool was_refused(struct pair pair) {
-    for (size_t i = 0; i < refused.count && i < REMEMBERED_MAX; i++)
-        if (refused.pairs[i].target == pair.target && refused.pairs[i].draft == pair.draft)
-            return true;
-    return false;
-}
-
-static void remember_refused(struct pair pair) {
-    refused.pairs[refused.count++ % REMEMBERED_MAX] = pair;
-}
-
-// NULL: it cannot speculate for the target; `why` then says why not.
-static struct model *open_draft(const struct draft_search *search, const char *path, char *why,
-                                size_t size) {
-    struct err err = {0};
-    struct model *draft = model_open(path, &err);
-    if (!draft) {
-        snprintf(why, size, "%.250s", err.text);
-        return NULL;
-    }
-    bool ok = false;
-    if (model_kind_of(draft->gguf) != MODEL_KIND_TEXT)
-        snprintf(why, size, "it does not generate text");
-    else if (!reader_can(search->dialect, model_family(draft, NULL)))
-        snprintf(why, size, "this engine does not read it");
-    else
-        ok = draft_compatible(search->asked->model->gguf, draft->gguf, why, size);
-    if (ok)
-        return draft;
-    model_close(draft);
-    return NULL;
 }
 
 // ---- one of them ----
@@ -257,17 +149,13 @@ static void record_of(const struct draft_search *search, const struct draft_choi
 }
 
 static void begin_trial(const struct draft_search *search, struct trial *t, int kind,
-                        const char *path) {
+                        const struct model *draft) {
     *t = (struct trial){.fit = *search->asked};
     t->choice.kind = kind;
+    t->fit.draft = draft;
     draft_store_engine(search->dialect, t->choice.engine, sizeof t->choice.engine);
-    if (path)
-        snprintf(t->choice.path, sizeof t->choice.path, "%s", path);
-}
-
-static void end_trial(struct trial *t) {
-    model_close((struct model *)t->fit.draft);
-    t->fit.draft = NULL;
+    if (draft)
+        snprintf(t->choice.path, sizeof t->choice.path, "%s", draft->path);
 }
 
 // ---- the choice ----
@@ -281,24 +169,24 @@ static void take(struct trial *t, struct draft_choice *out, struct fit *fit, str
 static bool choose_named(const struct draft_search *search, struct draft_choice *out,
                          struct fit *fit, struct plan *plan, struct err *err) {
     const char *path = search->preset->draft;
-    char why[300];
     struct trial t;
     struct draft_record record;
-    begin_trial(search, &t, DRAFT_MODEL, path);
-    if (strlen(path) >= sizeof t.choice.path)
-        return err_set(err, ERR_LIMIT, "draft = %.60s...: too long a path", path);
     if (!speaks_model(search->dialect))
         return err_set(err, ERR_INVALID, "draft: this build of llama-server takes no draft model");
-    t.fit.draft = open_draft(search, path, why, sizeof why);
-    if (!t.fit.draft)
-        return err_set(err, ERR_INVALID, "draft = %s does not go with %s: %s", path,
-                       file_name(search->preset->model), why);
+    if (search->files->count == 0) {
+        if (search->files->err.code == ERR_NONE)
+            return err_set(err, ERR_INVALID, "draft = %s: it was not read", path);
+        *err = search->files->err;
+        err_context(err, "draft");
+        return false;
+    }
+    if (strlen(path) >= sizeof t.choice.path)
+        return err_set(err, ERR_LIMIT, "draft = %.60s...: too long a path", path);
+    begin_trial(search, &t, DRAFT_MODEL, search->files->model[0]);
     record_of(search, &t.choice, &record);
     try_draft(search, &t, &record);
-    if (!t.fits) {
-        end_trial(&t);
-        return err_set(err, ERR_INVALID, "draft = %s does not fit beside the model", path);
-    }
+    if (!t.fits)
+        return err_set(err, ERR_LIMIT, "draft = %s does not fit beside the model", path);
     t.choice.fixed = true;
     take(&t, out, fit, plan);
     return true;
@@ -314,37 +202,24 @@ static bool try_head(const struct draft_search *search, struct trial *t) {
     return is_worth(t, &record);
 }
 
-// The smallest one that goes with the model, fits and is worth it. `why`: of the best that was not.
+// The smallest one that goes with the model, fits and is worth it. `why`: of the smallest, when
+// none.
 static bool try_models(const struct draft_search *search, struct trial *t, char *why, size_t size) {
-    struct candidates list;
-    uint64_t self = identity(search->preset->model);
-    int64_t until = now_ms() + LOOK_MS;
-    bool found = false;
-    collect(search, &list);
-    for (size_t i = 0; !found && i < list.count && now_ms() < until; i++) {
-        struct pair pair = {self, identity(list.items[i].path)};
+    for (size_t i = 0; i < search->files->count; i++) {
+        const struct model *draft = search->files->model[i];
         struct draft_record record;
-        char reason[300];
-        if (pair.draft == self || was_refused(pair) ||
-            strlen(list.items[i].path) >= sizeof t->choice.path)
+        if (strlen(draft->path) >= sizeof t->choice.path ||
+            !reader_can(search->dialect, model_family(draft, NULL)))
             continue;
-        begin_trial(search, t, DRAFT_MODEL, list.items[i].path);
-        t->fit.draft = open_draft(search, list.items[i].path, reason, sizeof reason);
-        if (!t->fit.draft) {
-            remember_refused(pair);
-            continue;
-        }
+        begin_trial(search, t, DRAFT_MODEL, draft);
         record_of(search, &t->choice, &record);
         try_draft(search, t, &record);
-        found = is_worth(t, &record);
-        if (found)
-            break;
+        if (is_worth(t, &record))
+            return true;
         if (!*why)
             snprintf(why, size, "%s", t->choice.why);
-        end_trial(t);
     }
-    forget_candidates(&list);
-    return found;
+    return false;
 }
 
 static void choose_itself(const struct draft_search *search, struct draft_choice *out,
@@ -359,8 +234,6 @@ static void choose_itself(const struct draft_search *search, struct draft_choice
         take(&model, out, fit, plan);
         return;
     }
-    if (has_model)
-        end_trial(&model);
     if (has_head) {
         take(&head, out, fit, plan);
         return;

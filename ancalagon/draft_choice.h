@@ -3,10 +3,11 @@
 // measured, before anything is started.
 #pragma once
 
-#include "config.h"
+#include "draft_files.h"
 #include "engine/dialect.h"
 #include "plan/draft.h"
 #include "plan/fit.h"
+#include "preset.h"
 
 struct draft_choice {
     enum { DRAFT_NONE, DRAFT_MODEL, DRAFT_HEAD } kind;
@@ -24,8 +25,8 @@ struct draft_choice {
 
 // What the choice is made for.
 struct draft_search {
-    const struct config *config;
-    const struct preset *preset; // with a draft key
+    const struct preset *preset;     // with a draft key
+    const struct draft_files *files; // read for it
     const struct dialect *dialect;
     const struct fit *asked;   // as the preset says, nothing decided
     const struct fit *decided; // ... and what fits without a draft
@@ -36,7 +37,7 @@ struct draft_search {
 };
 
 // False only when the preset names a file that cannot be used. With something chosen, `fit` and
-// `plan` are as decided with it; the draft model in `fit` is the caller's (model_close).
+// `plan` are as decided with it; the draft model in `fit` is one of the files.
 bool draft_choice_make(const struct draft_search *search, struct draft_choice *out, struct fit *fit,
                        struct plan *plan, struct err *err);
 

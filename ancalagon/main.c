@@ -21,6 +21,7 @@ static const struct {
     {"stop", cmd_stop, "end the running server"},
     {"check-config", cmd_check_config, "find mistakes in the presets file"},
     {"plan", cmd_plan, "what memory a model takes, and what fits"},
+    {"models", cmd_models, "what lies in the models folder, and what fits"},
     {"engines", cmd_engines, "what each llama-server build speaks"},
     {"aliases", cmd_aliases, "shell aliases, one a preset"},
     {"setup", cmd_setup, "run by itself: systemd user units"},

@@ -16,7 +16,8 @@ static void forget(struct model_file *file) {
 
 static bool is_same(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 // Kinds of file systems by their magic numbers (linux/magic.h); whatever is not listed may be a
@@ -91,4 +92,5 @@ bool model_files_current(const struct model_files *files, const char *const path
 void model_files_fini(struct model_files *files) {
     for (size_t i = 0; i < MODEL_FILES; i++)
         forget(&files->file[i]);
+    draft_files_fini(&files->drafts);
 }

@@ -3,6 +3,7 @@
 // block for as long as a disk or share likes: the server does it in a thread (planner.c).
 #pragma once
 
+#include "draft_files.h"
 #include "plan/model.h"
 
 #include <sys/stat.h>
@@ -19,6 +20,7 @@ struct model_files {
         bool foreign;           // no GGUF at all: an engine may know what it is
         struct err err;         // why it could not be read; ERR_NOTFOUND: sound, but not understood
     } file[MODEL_FILES];
+    struct draft_files drafts; // read by draft_files_read
 };
 
 // Brings *files up to date; paths may be NULL. A zeroed struct holds nothing. Blocks.

@@ -175,7 +175,7 @@ static const struct dialect *find_build(const struct plan_args *args, struct pla
                                         struct dialect *other) {
     struct err err = {0};
     const struct dialect *dialect = decision_engine(out->config, &out->preset, &out->files, &err);
-    // On another machine there may be another build; the note says what it must be.
+    // Another machine will have the build that it needs; note_reader names it.
     if (!dialect && err.code == ERR_INVALID && args->machine.devices_told)
         dialect = dialect_probe(out->preset.engine_path, &err);
     else if (!dialect && err.code == ERR_INVALID)
@@ -188,6 +188,15 @@ static const struct dialect *find_build(const struct plan_args *args, struct pla
     other->family = DIALECT_MAINLINE;
     other->build = args->engine;
     return other;
+}
+
+static void note_draft(struct plan_outcome *out, const struct draft_choice *draft) {
+    char text[sizeof draft->why + 16];
+    if (!out->preset.draft || !*draft->why)
+        return;
+    snprintf(text, sizeof text, "%s: %s", draft->kind == DRAFT_NONE ? "no draft" : "draft",
+             draft->why);
+    add_note(out, text);
 }
 
 static void keep_fit(struct plan_outcome *out, const struct decision *decision) {
@@ -212,6 +221,7 @@ static void decide(const struct plan_args *args, struct plan_outcome *out) {
     out->runs = ok && decision.planned;
     if (out->runs || err.code == ERR_LIMIT) {
         keep_fit(out, &decision);
+        note_draft(out, &decision.draft);
         return;
     }
     if (!ok && err.code != ERR_NONE)
@@ -236,6 +246,8 @@ static int plan_preset(const struct plan_args *args, struct plan_outcome *out) {
     decision_paths(&out->preset, paths);
     if (!read_files(out, paths))
         return EXIT_USAGE;
+    draft_files_read(&out->files.drafts, out->preset.draft, out->config->models_dirs,
+                     out->fit.model);
     if (!preset_plan_settings(&out->preset, &out->fit.settings, &draft, &mmproj, &err))
         return cli_fail(EXIT_CONFIG, "[%s] %s", args->target, err.text);
     preset_plan_freedom(&out->preset, &out->fit);

@@ -246,7 +246,8 @@ static void look(struct planner *planner) {
         return;
     const struct dialect *dialect = dialect_probe(preset->engine_path, &err);
     if (dialect) {
-        struct survey *survey = survey_create(preset, dialect, &planner->files, planner);
+        struct survey *survey = survey_create(planner->service->server->config, preset, dialect,
+                                              &planner->files, planner);
         if (survey_is_done(survey)) {
             on_surveyed(survey);
             return;

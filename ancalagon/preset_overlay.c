@@ -34,6 +34,7 @@ static void copy_fields(struct preset *out, const struct preset *preset, const c
     out->engine = mem_strdup(engine_path ? engine_path : preset->engine);
     out->engine_path = mem_strdup(engine_path ? engine_path : preset->engine_path);
     out->model = mem_strdup(preset->model);
+    out->draft = mem_strdup(preset->draft);
     out->aliases = mem_alloc((aliases + 1) * sizeof *out->aliases);
     for (size_t i = 0; i < aliases; i++)
         out->aliases[i] = mem_strdup(preset->aliases[i]);
@@ -46,14 +47,33 @@ static void add(struct preset *out, const char *flag, const char *value, unsigne
         (struct preset_setting){mem_strdup(flag), mem_strdup(value), line};
 }
 
+// Here "draft" is the preset's key of that name: NULL, "none", "auto" or a path.
+static bool is_draft_key(const struct overlay *overlay) {
+    return strcmp(overlay->setting, "draft") == 0;
+}
+
 static bool is_laid_over(const struct overlay *overlays, size_t count, const char *flag) {
     const char *asked = question(flag);
     bool is_cache_type = strcmp(asked, "cache-type-k") == 0 || strcmp(asked, "cache-type-v") == 0;
     for (size_t i = 0; i < count; i++)
-        if (strcmp(question(overlays[i].setting), asked) == 0 ||
+        if ((strcmp(question(overlays[i].setting), asked) == 0 && !is_draft_key(&overlays[i])) ||
             (is_cache_type && strcmp(overlays[i].setting, "kv") == 0))
             return true;
     return false;
+}
+
+// The preset's draft key gives way to whatever is laid over that says what speculates.
+static void lay_over_draft(struct preset *out, const struct overlay *overlays, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const char *name = question(overlays[i].setting), *value = overlays[i].value;
+        if (!is_draft_key(&overlays[i]) && strcmp(name, "model-draft") != 0 &&
+            strcmp(name, "spec-type") != 0)
+            continue;
+        mem_free(out->draft);
+        out->draft = is_draft_key(&overlays[i]) && value && strcmp(value, "none") != 0
+                         ? mem_strdup(value)
+                         : NULL;
+    }
 }
 
 static bool add_overlay(struct preset *out, const struct overlay *overlay, struct err *err) {
@@ -102,10 +122,12 @@ bool preset_overlay(const struct preset *preset, const char *engine_path,
             add(out, from->flag, from->value, from->line);
     }
     for (size_t i = 0; i < count; i++)
-        if (overlays[i].value && !add_overlay(out, &overlays[i], err)) {
+        if (overlays[i].value && !is_draft_key(&overlays[i]) &&
+            !add_overlay(out, &overlays[i], err)) {
             preset_fini(out);
             return false;
         }
+    lay_over_draft(out, overlays, count);
     refresh_views(out);
     return true;
 }

@@ -7,7 +7,8 @@
 // One setting by any name that presets take, without dashes ("ctx-size", "n-cpu-moe", "threads",
 // also "kv" for both cache types and "ctx"). It takes the place of the preset's own, however that
 // was spelled ("ngl", "no-mmap"). Value NULL: the preset's own is left out, the engine's default
-// holds; "": a flag without a value.
+// holds; "": a flag without a value. "draft" is the preset's key: "none", "auto" or a path; what
+// else says what speculates ("model-draft", "spec-type") takes its place.
 struct overlay {
     const char *setting;
     const char *value;

@@ -16,6 +16,18 @@ bool reader_can(const struct dialect *dialect, enum gguf_type_family family) {
     return true;
 }
 
+enum reads reader_reads(const struct dialect *dialect, enum gguf_type_family family,
+                        const char *type_name) {
+    if (family == GGUF_TYPE_MAINLINE ||
+        (family != GGUF_TYPE_UNKNOWN && reader_can(dialect, family)))
+        return READS_YES;
+    if (!type_name || family == GGUF_TYPE_UNKNOWN)
+        return READS_UNKNOWN;
+    enum reads answer = reads_type(dialect->path, type_name);
+    bool plain = dialect->family == DIALECT_MAINLINE || dialect->family == DIALECT_OLD;
+    return answer == READS_UNKNOWN && plain ? READS_NO : answer;
+}
+
 bool reader_note(enum gguf_type_family family, const char *type_name, char *text, size_t size) {
     if (family == GGUF_TYPE_MAINLINE)
         text[0] = '\0';

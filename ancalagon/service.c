@@ -101,6 +101,7 @@ static void on_end(struct engine *engine, const struct err *why, void *arg) {
     enum lane_state state = lane_state(service->lane);
     timer_stop(&service->watch);
     timer_stop(&service->learn);
+    speculation_end(service);
     memory_watch_ended(service->memory, service->server->memory, &service->decision);
     learned_write(service->server);
     if (state == LANE_READY) {

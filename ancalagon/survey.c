@@ -5,8 +5,19 @@
 #include "preset_plan.h"
 #include "telemetry/gpu.h"
 
-struct survey *survey_create(const struct preset *preset, const struct dialect *dialect,
-                             struct model_files *files, void *owner) {
+static char **copy_list(char *const *list) {
+    size_t count = 0;
+    while (list[count])
+        count++;
+    char **copy = mem_alloc((count + 1) * sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = mem_strdup(list[i]);
+    return copy;
+}
+
+struct survey *survey_create(const struct config *config, const struct preset *preset,
+                             const struct dialect *dialect, struct model_files *files,
+                             void *owner) {
     struct survey *survey = mem_alloc(sizeof *survey);
     const char *paths[MODEL_FILES];
     decision_paths(preset, paths);
@@ -15,6 +26,8 @@ struct survey *survey_create(const struct preset *preset, const struct dialect *
     survey->owner = owner;
     survey->engine = mem_strdup(preset->engine_path);
     survey->rpc = mem_strdup(preset_get(preset, "rpc"));
+    survey->draft = preset->plan ? mem_strdup(preset->draft) : NULL;
+    survey->folders = copy_list(config->models_dirs);
     survey->ask_devices =
         preset->plan && dialect->devices_known && (survey->rpc || dialect->device_count > 0);
     dialect_devices_copy(&survey->devices, dialect->devices, dialect->device_count);
@@ -58,7 +71,7 @@ static bool ask_drivers(struct dialect_devices *devices) {
 
 bool survey_is_done(const struct survey *survey) {
     const char *paths[MODEL_FILES] = {survey->path[0], survey->path[1], survey->path[2]};
-    return !survey->ask_devices && model_files_current(&survey->files, paths);
+    return !survey->ask_devices && !survey->draft && model_files_current(&survey->files, paths);
 }
 
 void survey_run(void *of) {
@@ -67,6 +80,8 @@ void survey_run(void *of) {
     struct dialect_devices listed;
     struct err ignored;
     model_files_read(&survey->files, paths);
+    draft_files_read(&survey->files.drafts, survey->draft, survey->folders,
+                     survey->files.file[MODEL_FILE_MODEL].model);
     if (!survey->ask_devices)
         return;
     if (!survey->rpc && ask_drivers(&survey->devices)) {
@@ -86,6 +101,8 @@ void survey_destroy(void *of) {
         mem_free(survey->path[i]);
     mem_free(survey->engine);
     mem_free(survey->rpc);
+    mem_free(survey->draft);
+    config_free_files(survey->folders);
     mem_free(survey);
 }
 
@@ -104,7 +121,7 @@ bool survey_decide(const struct config *config, const struct preset *preset, boo
     *out = (struct decision){0};
     if (!dialect)
         return false;
-    struct survey *survey = survey_create(preset, dialect, &none, NULL);
+    struct survey *survey = survey_create(config, preset, dialect, &none, NULL);
     if (empty && !survey->rpc)
         survey->ask_devices = false; // their size is known
     survey_run(survey);

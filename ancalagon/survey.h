@@ -14,14 +14,15 @@ struct survey {
     struct model_files files; // may hold those of the last time: then only what changed is read
     char *path[MODEL_FILES];
     char *engine, *rpc;
+    char *draft, **folders; // the preset's key, and where "auto" looks
     struct dialect_devices devices;
     bool ask_devices;
     bool devices_fresh; // their free memory is of now; else of the build's first probe
 };
 
 // Takes *files over.
-struct survey *survey_create(const struct preset *preset, const struct dialect *dialect,
-                             struct model_files *files, void *owner);
+struct survey *survey_create(const struct config *config, const struct preset *preset,
+                             const struct dialect *dialect, struct model_files *files, void *owner);
 // Is there nothing that may take its time? Then it need not be run.
 bool survey_is_done(const struct survey *survey);
 void survey_run(void *of);     // these two take a struct survey, as work_ops want them

@@ -22,7 +22,7 @@ struct gguf_value {
     enum gguf_value_type type;
     enum gguf_value_type element; // of an array
     uint64_t count;               // of an array
-    uint64_t at;                  // in the file: first element of an array
+    uint64_t at, end;             // in the file: an array's elements
     union {
         uint64_t u; // integers that are not negative, booleans
         double f;   // floats, and negative integers (exact to 2^53)

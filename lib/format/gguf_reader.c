@@ -28,7 +28,19 @@ static bool refill(struct gguf_reader *r) {
     return true;
 }
 
+// Small pieces that lie in the window: a vocabulary has a quarter of a million of them.
+static bool take_quickly(struct gguf_reader *r, void *out, uint64_t length) {
+    uint64_t inside = r->at - r->window_at;
+    if (r->at < r->window_at || inside > r->window_length || length > r->window_length - inside)
+        return false;
+    memcpy(out, r->window + inside, (size_t)length);
+    r->at += length;
+    return true;
+}
+
 bool reader_take(struct gguf_reader *r, void *out, uint64_t length) {
+    if (out && take_quickly(r, out, length))
+        return true;
     if (r->at > GGUF_HEADER_MAX)
         return reader_broken(r, "a header longer than any model's");
     if (length > r->size - r->at)
@@ -70,7 +82,7 @@ bool reader_u32(struct gguf_reader *r, uint32_t *out) { return reader_take(r, ou
 bool reader_u64(struct gguf_reader *r, uint64_t *out) { return reader_take(r, out, sizeof *out); }
 
 char *reader_name(struct gguf_reader *r, uint64_t max, const char *what) {
-    uint64_t length;
+    uint64_t length = 0;
     if (!reader_u64(r, &length))
         return NULL;
     if (length == 0 || length > max) {

@@ -74,8 +74,18 @@ static bool skip_strings(struct gguf_reader *r, uint64_t count) {
     if (count > (r->size - r->at) / 8)
         return reader_broken(r, "an array of more strings than the file could hold");
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t length;
-        if (!reader_u64(r, &length) || !reader_skip(r, length))
+        uint64_t length, inside = r->at - r->window_at;
+        if (r->at >= r->window_at && inside + 8 <= r->window_length) { // as most are: no call
+            memcpy(&length, r->window + inside, 8);
+            r->at += 8;
+            if (length <= r->size - r->at) {
+                r->at += length;
+                continue;
+            }
+        } else if (!reader_u64(r, &length)) {
+            return false;
+        }
+        if (!reader_skip(r, length))
             return false;
     }
     return true;
@@ -135,8 +145,11 @@ static bool take_value(struct gguf_reader *r, struct gguf_value *value) {
     value->type = (enum gguf_value_type)type;
     if (type == GGUF_STRING)
         return take_text(r, value);
-    if (type == GGUF_ARRAY)
-        return take_array(r, value);
+    if (type == GGUF_ARRAY) {
+        bool ok = take_array(r, value);
+        value->end = r->at;
+        return ok;
+    }
     char bytes[8];
     size_t size = value_size(value->type);
     if (size == 0)
@@ -294,6 +307,30 @@ void gguf_list_close(struct gguf_list *list) {
         return;
     reader_close(&list->reader);
     mem_free(list);
+}
+
+bool gguf_lists_equal(const struct gguf *a, const struct gguf *b, const char *key) {
+    const struct gguf_value *x = value_find(a, key), *y = value_find(b, key);
+    if (!x || !y || x->type != GGUF_ARRAY || y->type != GGUF_ARRAY || x->count != y->count ||
+        x->element != y->element || x->end - x->at != y->end - y->at)
+        return false;
+    struct gguf_reader r, s;
+    struct err err = {0};
+    char *pieces = mem_alloc(2 * PIECE);
+    bool opened = reader_open(&r, a->path, &err);
+    bool equal = reader_open(&s, b->path, &err) && opened && r.size >= x->end && s.size >= y->end;
+    r.at = x->at;
+    s.at = y->at;
+    for (uint64_t left = x->end - x->at; equal && left > 0;) {
+        uint64_t piece = left < PIECE ? left : PIECE;
+        equal = reader_take(&r, pieces, piece) && reader_take(&s, pieces + PIECE, piece) &&
+                memcmp(pieces, pieces + PIECE, (size_t)piece) == 0;
+        left -= piece;
+    }
+    reader_close(&r);
+    reader_close(&s);
+    mem_free(pieces);
+    return equal;
 }
 
 size_t gguf_keys(const struct gguf *gguf) { return gguf->value_count; }

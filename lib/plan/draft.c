@@ -124,6 +124,8 @@ bool draft_compatible(const struct gguf *target, const struct gguf *draft, char 
     draft_vocab_read(draft, &b);
     if (!draft_vocab_matches(&a, &b, why, size))
         return false;
+    if (gguf_lists_equal(target, draft, "tokenizer.ggml.tokens"))
+        return true;
     struct gguf_list *x = gguf_list_open(target, "tokenizer.ggml.tokens", &err);
     struct gguf_list *y = gguf_list_open(draft, "tokenizer.ggml.tokens", &err);
     bool same = x && y ? same_tokens(x, y, a.tokens < b.tokens ? a.tokens : b.tokens, why, size)
@@ -287,6 +289,19 @@ double draft_gain_seen(const struct draft_costs *costs, double generated, double
     if (steps < 1)
         steps = 1;
     return gain_of(costs, generated / steps, drafted / steps);
+}
+
+double draft_acceptance_seen(double generated, double drafted, double accepted) {
+    double steps = generated - accepted < 1 ? 1 : generated - accepted;
+    double guesses = drafted / steps + .5, low = 0, high = 1;
+    unsigned n = guesses < 1                  ? 1
+                 : guesses > DRAFT_TOKENS_MAX ? DRAFT_TOKENS_MAX
+                                              : (unsigned)guesses;
+    for (int i = 0; i < 40; i++) {
+        double middle = (low + high) / 2;
+        *(draft_tokens(middle, n) - 1 < accepted / steps ? &low : &high) = middle;
+    }
+    return (low + high) / 2;
 }
 
 double draft_acceptance_usual(const struct model *draft) { return draft ? 0.65 : 0.75; }

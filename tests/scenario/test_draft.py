@@ -104,6 +104,24 @@ class Choice(Scenario):
         self.assertIn("predicted", draft["why"])
         self.assertIn("speculation: ", self.world.cli("status", "--config", self.world.config).stdout)
 
+    def test_the_plan_says_so_too(self):
+        self.world.small("x")
+
+        def total():
+            result = self.world.cli("plan", "a", "--device", "cuda:16G", "--json", "--config",
+                                    self.world.config)
+            plan = json.loads(result.stdout)
+            return plan["devices"][0]["total_mib"], " ".join(plan["notes"])
+
+        with_draft, notes = total()
+        self.assertIn("x.gguf", notes)
+        self.assertIn("draft: predicted", notes)
+        self.world.presets["a"]["draft"] = "none"
+        self.world.write_config()
+        alone, notes = total()
+        self.assertNotIn("draft", notes)
+        self.assertGreater(with_draft, alone + 100)  # MiB
+
     def test_none(self):
         self.world.small("x")
         self.world.presets["a"]["draft"] = "none"
@@ -268,6 +286,22 @@ class InUse(Scenario):
         self.assertTrue(counters["ancalagon_draft_accepted_tokens_total"] > 500, counters)
         self.assertTrue(0.75 < counters["ancalagon_draft_acceptance"] < 0.85, counters)
         self.assertEqual(len(self.world.engines()), 1)
+
+    def test_what_was_seen_is_kept(self):
+        self.world.start()
+        for _ in range(4):
+            self.generate(draft_accept=60)
+        tokens = self.world.draft()["tokens"]
+        self.world.control("POST", "/off", {})
+        self.wait_state("off")
+        with open(self.world.path("state", "ancalagon", "drafts.json")) as file:
+            kept = json.load(file)["drafts"][0]
+        self.assertFalse(kept["off"])
+        # 60 % of all guesses: each is right more often, since those behind a wrong one are lost.
+        chance = kept["acceptance"]
+        share = sum(chance ** i for i in range(1, tokens + 1)) / tokens
+        self.assertTrue(0.55 < share < 0.65, (chance, tokens))
+        self.assertTrue(chance > 0.62 or tokens == 1)
 
     def test_streamed_answers_count(self):
         self.world.start()
