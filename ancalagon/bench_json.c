@@ -51,9 +51,10 @@ static json_t *bytes_or_null(uint64_t bytes) {
 }
 
 static json_t *device_json(const struct trial_device *device) {
-    return json_pack("{s:s, s:s, s:o, s:o, s:o}", "name", device->name, "engine_name",
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", device->name, "engine_name",
                      device->engine_name, "memory_bytes", bytes_or_null(device->memory_bytes),
-                     "total_bytes", bytes_or_null(device->total_bytes), "temperature_c",
+                     "others_bytes", bytes_or_null(device->others_bytes), "total_bytes",
+                     bytes_or_null(device->total_bytes), "temperature_c",
                      real_or_null(device->temperature_c));
 }
 
@@ -95,8 +96,9 @@ json_t *bench_json(const struct bench *bench) {
     json_t *sides = json_array();
     for (size_t s = 0; s < bench->side_count; s++)
         json_array_append_new(sides, bench_side_json(&bench->sides[s]));
-    return json_pack("{s:{s:s, s:I}, s:o, s:o}", "machine", "cpu", bench->cpu, "cores",
-                     (json_int_t)bench->cores, "sides", sides, "ratio",
+    return json_pack("{s:{s:s, s:I, s:f}, s:b, s:o, s:o}", "machine", "cpu", bench->cpu, "cores",
+                     (json_int_t)bench->cores, "load", bench->load, "complete",
+                     (int)bench->complete, "sides", sides, "ratio",
                      bench->side_count == 2 ? ratio_json(bench) : json_null());
 }
 
@@ -144,6 +146,7 @@ static void load_read(const json_t *json, struct trial_load *out) {
 
 static void device_read(const json_t *json, struct trial_device *out) {
     *out = (struct trial_device){.memory_bytes = (uint64_t)json_get_int(json, "memory_bytes", 0),
+                                 .others_bytes = (uint64_t)json_get_int(json, "others_bytes", 0),
                                  .total_bytes = (uint64_t)json_get_int(json, "total_bytes", 0),
                                  .temperature_c = real_of(json, "temperature_c")};
     snprintf(out->name, sizeof out->name, "%s", json_get_text(json, "name", ""));

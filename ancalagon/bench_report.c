@@ -1,13 +1,12 @@
 // The table of a bench, for a terminal and as Markdown.
 #include "bench.h"
 
-#include "base/str.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { CELL = 64, LABEL_WIDTH = 22, COLUMN_WIDTH = 32 };
+enum { CELL = 96, LABEL_WIDTH = 22, COLUMN_WIDTH = 32 };
+enum { OTHERS_MIN = 64 << 20 }; // less is a desktop's crumbs
 
 // Three digits that count, as people write them: 0.27, 5.31, 64.5, 505.
 static void number(char *out, size_t size, double value) {
@@ -50,9 +49,10 @@ static void bytes(char *out, size_t size, uint64_t value) {
 static void line(struct buf *out, const struct bench *bench, const char *label,
                  char cells[BENCH_SIDES][CELL], const char *ratio) {
     buf_printf(out, "%-*s", LABEL_WIDTH, label);
-    for (size_t s = 0; s < bench->side_count; s++)
-        buf_printf(out, s + 1 < bench->side_count || *ratio ? "%-*s" : "%.0d%s",
-                   s + 1 < bench->side_count || *ratio ? COLUMN_WIDTH : 0, cells[s]);
+    for (size_t s = 0; s < bench->side_count; s++) {
+        bool is_last = s + 1 == bench->side_count && !*ratio;
+        buf_printf(out, "%-*s", is_last ? 0 : COLUMN_WIDTH, cells[s]);
+    }
     buf_printf(out, "%s\n", ratio);
 }
 
@@ -111,33 +111,26 @@ static void load_line(struct buf *out, const struct bench *bench) {
     line(out, bench, "load", cells, ratio);
 }
 
-static bool knows(const struct bench *bench, size_t offset) {
-    bool known = false;
-    for (size_t s = 0; s < bench->side_count; s++) {
-        const struct trial_load *loads[] = {&bench->sides[s].prefill, &bench->sides[s].decode};
-        for (size_t i = 0; i < 2; i++)
-            known |= !isnan(*(const double *)(const void *)((const char *)loads[i] + offset)) &&
-                     loads[i]->seconds > 0;
-    }
-    return known;
-}
+static double utilisation(const struct trial_load *load) { return load->utilisation; }
+static double gpu_power(const struct trial_load *load) { return load->power_w; }
+static double cores(const struct trial_load *load) { return load->cpu_cores; }
+static double cpu_power(const struct trial_load *load) { return load->package_w; }
 
-// "36 % decode, 98 % prefill"
-static void load_of_phases(struct buf *out, const struct bench *bench, const char *label,
-                           size_t offset, const char *unit) {
+// "96 % decode, 98 % prefill"; no line when no side knows.
+static void phases_line(struct buf *out, const struct bench *bench, const char *label,
+                        double (*get)(const struct trial_load *load), const char *unit) {
     char cells[BENCH_SIDES][CELL];
-    if (!knows(bench, offset))
-        return;
+    bool any = false;
     for (size_t s = 0; s < bench->side_count; s++) {
         const struct bench_side *side = &bench->sides[s];
         char decode[24], prefill[24];
-        with_unit(decode, sizeof decode,
-                  *(const double *)(const void *)((const char *)&side->decode + offset), unit);
-        with_unit(prefill, sizeof prefill,
-                  *(const double *)(const void *)((const char *)&side->prefill + offset), unit);
+        with_unit(decode, sizeof decode, get(&side->decode), unit);
+        with_unit(prefill, sizeof prefill, get(&side->prefill), unit);
         snprintf(cells[s], CELL, "%s decode, %s prefill", decode, prefill);
+        any |= !isnan(get(&side->decode)) || !isnan(get(&side->prefill));
     }
-    line(out, bench, label, cells, "");
+    if (any)
+        line(out, bench, label, cells, "");
 }
 
 static void memory_lines(struct buf *out, const struct bench *bench) {
@@ -153,6 +146,11 @@ static void memory_lines(struct buf *out, const struct bench *bench) {
             bytes(used, sizeof used, device->memory_bytes);
             bytes(total, sizeof total, device->total_bytes);
             snprintf(cells[s], CELL, "%s of %s", used, total);
+            if (device->others_bytes >= OTHERS_MIN) {
+                bytes(used, sizeof used, device->others_bytes);
+                snprintf(cells[s] + strlen(cells[s]), CELL - strlen(cells[s]), " (others %s)",
+                         used);
+            }
         }
         const char *name = bench->sides[0].devices[d].engine_name;
         snprintf(label, sizeof label, "GPU memory%s%.10s", *name ? " " : "", name);
@@ -201,7 +199,7 @@ static void heading(struct buf *out, const struct bench *bench) {
     bool two = bench->side_count == 2;
     for (size_t s = 0; s < bench->side_count; s++) {
         const struct bench_side *side = &bench->sides[s];
-        buf_printf(out, "%s%s", two ? (s ? "B  " : "A  ") : "", "");
+        buf_adds(out, two ? (s ? "B  " : "A  ") : "");
         side_name(side, out);
         if (two && strcmp(bench->sides[0].engine_path, bench->sides[1].engine_path) != 0)
             buf_printf(out, " (%s)", side->engine_path);
@@ -222,12 +220,18 @@ void bench_print(const struct bench *bench, struct buf *out) {
     load_line(out, bench);
     speed_lines(out, bench);
     draft_line(out, bench);
-    load_of_phases(out, bench, "GPU utilisation", offsetof(struct trial_load, utilisation), " %");
-    load_of_phases(out, bench, "GPU power", offsetof(struct trial_load, power_w), " W");
-    load_of_phases(out, bench, "CPU cores in use", offsetof(struct trial_load, cpu_cores), "");
-    load_of_phases(out, bench, "CPU power", offsetof(struct trial_load, package_w), " W");
+    phases_line(out, bench, "GPU utilisation", utilisation, " %");
+    phases_line(out, bench, "GPU power", gpu_power, " W");
+    phases_line(out, bench, "CPU cores in use", cores, "");
+    phases_line(out, bench, "CPU power", cpu_power, " W");
     memory_lines(out, bench);
     cached_note(out, bench);
+    if (bench_machine_busy(bench))
+        buf_printf(
+            out,
+            "\nbeware: other programs kept this machine busy (load %.1f on %u cores); figures "
+            "may be too low\n",
+            bench->load, bench->cores);
 }
 
 // --- Markdown: one row a side, so that rows of many benches make one table

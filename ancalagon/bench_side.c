@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,7 +19,11 @@ void bench_machine(struct bench *bench) {
     mem_free(text);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     bench->cores = cores > 0 ? (unsigned)cores : 1;
+    if (getloadavg(&bench->load, 1) != 1)
+        bench->load = 0;
 }
+
+bool bench_machine_busy(const struct bench *bench) { return bench->load > 0.5 * bench->cores; }
 
 // Means of two stretches of time; what one of them does not know is the other's.
 static double weigh(double a, double a_seconds, double b, double b_seconds) {

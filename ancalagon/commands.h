@@ -24,6 +24,7 @@ int cmd_aliases(int argc, char **argv);
 int cmd_check_config(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 int cmd_engines(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_stop(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct {
     {"check-config", cmd_check_config, "find mistakes in the presets file"},
     {"plan", cmd_plan, "what memory a model takes, and what fits"},
     {"models", cmd_models, "what lies in the models folder, and what fits"},
+    {"bench", cmd_bench, "how fast a preset is here, and what it takes"},
     {"engines", cmd_engines, "what each llama-server build speaks"},
     {"aliases", cmd_aliases, "shell aliases, one a preset"},
     {"setup", cmd_setup, "run by itself: systemd user units"},

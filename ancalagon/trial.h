@@ -122,7 +122,8 @@ struct trial_device {
     char engine_name[32];  // "CUDA0", when it could be matched; else ""
     uint64_t memory_bytes; // the most that was in use, less what was before the start
     uint64_t total_bytes;
-    double temperature_c; // the highest; NAN unknown
+    uint64_t others_bytes; // in use before the start
+    double temperature_c;  // the highest; NAN unknown
 };
 
 struct trial_result {

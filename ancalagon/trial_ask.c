@@ -116,6 +116,7 @@ static void on_end(struct http_call *call, void *arg) {
 static void on_fail(struct http_call *call, const struct err *why, void *arg) {
     struct trial_ask *ask = arg;
     struct err text = *why;
+    ask->is_cut = true;
     err_context(&text, "the engine did not answer %s", ask->what);
     tell(ask, NULL, &text);
 }
@@ -133,6 +134,7 @@ bool trial_ask_start(struct trial_ask *ask, struct http_peer *peer, const char *
     ask->is_stream = is_stream;
     ask->status = 0;
     ask->has_timings = false;
+    ask->is_cut = false;
     ask->error = (struct err){0};
     buf_clear(&ask->answer);
     sse_fini(&ask->sse);
@@ -140,5 +142,6 @@ bool trial_ask_start(struct trial_ask *ask, struct http_peer *peer, const char *
     struct span body = {buf_bytes(&ask->body), ask->body.length};
     ask->call = http_call_start(peer, method, span_of(space + 1), span_of(fields), body, &call_ops,
                                 ask, err);
+    ask->is_cut = ask->call == NULL;
     return ask->call != NULL;
 }

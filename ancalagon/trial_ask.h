@@ -36,6 +36,7 @@ struct trial_ask {
     unsigned status;
     bool is_stream;
     bool has_timings;
+    bool is_cut; // why: no whole answer came; the engine may be dying
     struct trial_timings timings;
     struct err error; // that the stream told
     struct buf body;  // ours, while it is sent

@@ -10,8 +10,11 @@
 
 enum {
     SAMPLE_EVERY_MS = 100,
-    DRIVERS_MS = 3000,    // for drivers to load, before the first trial goes on without
-    SETTLE_US = 250000,   // utilisation and power of a phase lag behind its beginning
+    DRIVERS_MS = 3000, // for drivers to load, before the first trial goes on without
+    // Drivers tell utilisation and power of up to the last second. Samples of a phase's first
+    // moments are dropped, those until it has settled count only where there are no others.
+    DROP_US = 250000,
+    SETTLE_US = 1000000,
     MEMBERS_US = 1000000, // between looks for new processes of the engine
 };
 
@@ -25,7 +28,9 @@ struct phase {
     int64_t cpu_ms, cpu_us; // used, and the time for which it is known
     double joules;
     bool joules_known;
-    struct mean utilisation[GPU_MAX], power[GPU_MAX];
+    struct {
+        struct mean utilisation, power;
+    } early[GPU_MAX], settled[GPU_MAX];
 };
 
 struct trial_watch {
@@ -107,7 +112,7 @@ static void account(struct trial_watch *watch, int64_t now_us) {
     if (watch->since_us > 0) {
         int64_t took_us = now_us - watch->since_us;
         phase->us += took_us;
-        if (cpu_ms >= 0 && watch->cpu_ms >= 0) {
+        if (watch->cpu_ms >= 0 && cpu_ms >= watch->cpu_ms) {
             phase->cpu_ms += cpu_ms - watch->cpu_ms;
             phase->cpu_us += took_us;
         }
@@ -130,16 +135,19 @@ static void look_at_gpus(struct trial_watch *watch, int64_t now_us) {
     if (!latest(watch, &sample) || sample.number == watch->sample_number)
         return;
     watch->sample_number = sample.number;
-    bool settled = now_us - watch->phase_began_us >= SETTLE_US;
+    struct phase *phase = &watch->phases[watch->now];
+    int64_t age_us = now_us - watch->phase_began_us;
     for (size_t i = 0; i < sample.count; i++) {
         const struct gpu_reading *reading = &sample.reading[i];
         if (reading->used_bytes != GPU_UNKNOWN && reading->used_bytes > watch->peak_used[i])
             watch->peak_used[i] = reading->used_bytes;
         watch->hottest[i] = fmax(watch->hottest[i], reading->temperature_c);
-        if (settled) {
-            add(&watch->phases[watch->now].utilisation[i], reading->utilisation);
-            add(&watch->phases[watch->now].power[i], reading->power_w);
-        }
+        if (age_us < DROP_US)
+            continue;
+        bool is_early = age_us < SETTLE_US;
+        add(is_early ? &phase->early[i].utilisation : &phase->settled[i].utilisation,
+            reading->utilisation);
+        add(is_early ? &phase->early[i].power : &phase->settled[i].power, reading->power_w);
     }
 }
 
@@ -158,12 +166,16 @@ static double value_of(const struct mean *mean) {
     return mean->count ? mean->sum / mean->count : NAN;
 }
 
+static double best_of(const struct mean *settled, const struct mean *early) {
+    return value_of(settled->count ? settled : early);
+}
+
 static struct trial_load load_of(const struct phase *phase, size_t gpus) {
     struct trial_load load = {.seconds = (double)phase->us / 1e6};
     struct mean utilisation = {0}, power = {0};
     for (size_t i = 0; i < gpus; i++) {
-        add(&utilisation, value_of(&phase->utilisation[i]));
-        add(&power, value_of(&phase->power[i]));
+        add(&utilisation, best_of(&phase->settled[i].utilisation, &phase->early[i].utilisation));
+        add(&power, best_of(&phase->settled[i].power, &phase->early[i].power));
     }
     load.utilisation = value_of(&utilisation);
     load.power_w = power.count ? power.sum : NAN;
@@ -202,7 +214,10 @@ void trial_watch_report(struct trial_watch *watch, const struct dialect *dialect
         *device = (struct trial_device){.total_bytes = before->info[i].total_bytes,
                                         .temperature_c = watch->hottest[i]};
         snprintf(device->name, sizeof device->name, "%s", before->info[i].name);
-        if (used != GPU_UNKNOWN && watch->peak_used[i] > used)
+        if (used == GPU_UNKNOWN)
+            continue;
+        device->others_bytes = used;
+        if (watch->peak_used[i] > used)
             device->memory_bytes = watch->peak_used[i] - used;
     }
     if (count)

@@ -18,7 +18,8 @@ struct sampler {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     // protected by lock
-    bool stop;
+    bool stop, ended;
+    bool abandoned; // nobody waits any more: the thread frees all when its driver lets it go
     struct gpu_sample latest;
     int64_t latest_ms;
 };
@@ -43,6 +44,14 @@ static void take(struct gpus *gpus, struct gpu_sample *out) {
     }
 }
 
+static void destroy(struct sampler *sampler) {
+    pthread_cond_destroy(&sampler->changed);
+    pthread_mutex_destroy(&sampler->lock);
+    mem_free(sampler->nvml);
+    mem_free(sampler->sysfs);
+    mem_free(sampler);
+}
+
 static void *run(void *arg) {
     struct sampler *sampler = arg;
     struct gpu_sample sample = {0};
@@ -63,15 +72,13 @@ static void *run(void *arg) {
     }
     pthread_mutex_unlock(&sampler->lock);
     gpus_close(gpus);
+    pthread_mutex_lock(&sampler->lock);
+    sampler->ended = true;
+    bool abandoned = sampler->abandoned;
+    pthread_mutex_unlock(&sampler->lock);
+    if (abandoned)
+        destroy(sampler);
     return NULL;
-}
-
-static void destroy(struct sampler *sampler) {
-    pthread_cond_destroy(&sampler->changed);
-    pthread_mutex_destroy(&sampler->lock);
-    mem_free(sampler->nvml);
-    mem_free(sampler->sysfs);
-    mem_free(sampler);
 }
 
 struct sampler *sampler_start(const struct gpu_roots *roots, int every_ms) {
@@ -127,8 +134,18 @@ void sampler_stop(struct sampler *sampler) {
     pthread_cond_broadcast(&sampler->changed);
     pthread_mutex_unlock(&sampler->lock);
     struct timespec until = in_ms(STOP_MS);
-    if (pthread_clockjoin_np(sampler->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
-        destroy(sampler);
-    else
-        pthread_detach(sampler->thread); // it keeps what it holds
+    bool joined = pthread_clockjoin_np(sampler->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+    if (!joined) {
+        pthread_mutex_lock(&sampler->lock);
+        sampler->abandoned = !sampler->ended;
+        bool ended = sampler->ended;
+        pthread_t thread = sampler->thread;
+        pthread_mutex_unlock(&sampler->lock);
+        if (!ended) {
+            pthread_detach(thread);
+            return;
+        }
+        pthread_join(thread, NULL);
+    }
+    destroy(sampler);
 }

@@ -46,6 +46,12 @@ struct request_knobs {
     bool prefill_stuck; /* no prompt progress in /slots while first_ms passes */
     long draft_accept;  /* started with a draft: percent of its guesses that are right; -1: 60 */
     bool stamp;         /* each token is the monotonic clock in ns: bench/load reads it */
+    /* What "timings" claims, whatever it took; 0: what it took. */
+    long prompt_us;  /* for each token of the prompt */
+    long predict_us; /* for each token but the first */
+    long drift;      /* thousandths more with every completion of this process */
+    long cached;     /* tokens of the prompt that it says it had cached */
+    long drafted;    /* per token; a draft that is never wrong */
     enum fake_then then;
     enum fake_framing framing;
     char tag[128];
@@ -71,6 +77,7 @@ struct knobs {
     bool stale_socket;    /* bind only if nobody left a socket file, and leave one */
     long slot_delay;      /* ms added before each request runs */
     long slots;           /* -1: what -np says; 0: no limit */
+    long n_ctx;           /* as /props tells it */
     long log_flood;       /* lines on stderr at start */
     long fault_starts;    /* faults only in the first N starts (counted beside the model); -1 all */
     char cause[32];       /* text of exit_at_start: oom tensor load bind fit flag */
@@ -134,6 +141,7 @@ struct answer {
     const char *model; /* base name of -m */
     const char *tag;
     long prompt_tokens, tokens, cached;
+    long words; /* /tokenize: one token each */
     double prompt_ms, predicted_ms;
     long draft_n, draft_accepted; /* 0: no speculation */
     unsigned long id;

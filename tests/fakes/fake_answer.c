@@ -359,7 +359,12 @@ static void whole_small(struct text *head, struct text *tail, const struct answe
                   "\"padding\":\"",
                   a->model, a->prompt_tokens, a->prompt_tokens);
         break;
-    case API_TOKENIZE: text_addf(head, "{\"tokens\":[1,15043,3186],\"padding\":\""); break;
+    case API_TOKENIZE:
+        text_addf(head, "{\"tokens\":[1");
+        for (long i = 0; i < a->words; i++)
+            text_addf(head, ",%ld", 2 + i * 7919 % 30000);
+        text_addf(head, "],\"padding\":\"");
+        break;
     case API_COUNT:
         text_addf(head, "{\"input_tokens\":%ld,\"padding\":\"", a->prompt_tokens);
         break;

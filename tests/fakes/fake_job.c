@@ -136,6 +136,24 @@ static void say_headers(struct conn *conn) {
     conn_write(conn, head, (size_t)n);
 }
 
+/* Timings that a test can reckon with, to the digit. */
+static void claim(struct job *job) {
+    static long before;
+    const struct request_knobs *knobs = &job->knobs;
+    if (job->answer.api > API_RESPONSES)
+        return;
+    double factor = 1 + (double)(before * knobs->drift) / 1000;
+    if (knobs->prompt_us)
+        job->answer.prompt_ms =
+            factor * (double)(job->answer.prompt_tokens * knobs->prompt_us) / 1000;
+    if (knobs->predict_us && job->said > 0)
+        job->answer.predicted_ms = factor * (double)((job->said - 1) * knobs->predict_us) / 1000;
+    job->answer.cached = knobs->cached;
+    if (knobs->drafted)
+        job->answer.draft_n = job->answer.draft_accepted = knobs->drafted * job->said;
+    before++;
+}
+
 static void measure(struct job *job) {
     uint64_t now = now_ns(), first = job->first_ns ? job->first_ns : now;
     job->answer.prompt_ms = (double)(first - job->start_ns) / 1e6;
@@ -148,6 +166,7 @@ static void measure(struct job *job) {
         job->answer.draft_n = steps * the_args->draft_n;
         job->answer.draft_accepted = job->said - steps;
     }
+    claim(job);
 }
 
 /* The end of a whole (not streamed) answer: head of the JSON, padding, tail. */
@@ -413,13 +432,30 @@ void job_step(struct conn *conn) {
         answer_now(conn);
 }
 
+static long count(struct slice text, char wanted) {
+    long found = 0;
+    for (size_t i = 0; i < text.len; i++)
+        found += text.at[i] == wanted;
+    return found;
+}
+
 static void read_body(struct job *job, struct slice body) {
     struct slice key, value;
+    long predict = 0;
+    bool ignore_eos = false;
     for (struct members at = members_of(body); members_next(&at, &key, &value);) {
         if (slice_is(key, "stream"))
             job->stream = slice_is(value, "true");
         else if (slice_is(key, "return_progress"))
             job->report_progress = slice_is(value, "true");
+        else if (slice_is(key, "prompt") && value.len > 2 && value.at[0] == '[')
+            job->answer.prompt_tokens = count(value, ',') + 1;
+        else if (slice_is(key, "n_predict"))
+            predict = strtol(value.at, NULL, 10);
+        else if (slice_is(key, "ignore_eos"))
+            ignore_eos = slice_is(value, "true");
+        else if (slice_is(key, "content"))
+            job->answer.words = value.len > 2 ? count(value, ' ') + 1 : 0;
         else if (slice_is(key, "stream_options"))
             job->answer.include_usage = memmem(value.at, value.len, "true", 4) != NULL;
         else if (slice_is(key, "fake")) {
@@ -433,6 +469,8 @@ static void read_body(struct job *job, struct slice body) {
             }
         }
     }
+    if (ignore_eos && predict > 0) /* the caller wants exactly so many */
+        job->knobs.tokens = predict;
 }
 
 static bool can_stream(enum fake_api api) { return api <= API_RESPONSES; }
@@ -442,12 +480,12 @@ void job_begin(struct conn *conn, const struct request *request, enum fake_api a
     struct job *job = &conn->job;
     *job = (struct job){.knobs = the_knobs->request};
     job->answer = (struct answer){.api = api, .id = ++ids};
+    job->answer.prompt_tokens = (long)(request->body.len / 4) + 1;
     read_body(job, request->body);
     job->stream = job->stream && can_stream(api);
     const char *slash = the_args->model ? strrchr(the_args->model, '/') : NULL;
     job->answer.model = slash ? slash + 1 : the_args->model ? the_args->model : "none";
     job->answer.tag = job->knobs.tag;
-    job->answer.prompt_tokens = (long)(request->body.len / 4) + 1;
     job->start_ns = now_ns();
     counters.requests++;
     counters.active++;

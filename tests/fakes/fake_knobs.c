@@ -17,6 +17,7 @@ void knobs_init(struct knobs *knobs) {
         .exit_after_ms = -1,
         .stop_after_ms = -1,
         .slots = -1,
+        .n_ctx = 8192,
         .fault_starts = -1,
     };
 }
@@ -47,6 +48,11 @@ bool request_knobs_set(struct request_knobs *knobs, const char *key, const char 
         {"status", &knobs->status, NULL},
         {"body_bytes", &knobs->body_bytes, NULL},
         {"token_bytes", &knobs->token_bytes, NULL},
+        {"prompt_us", &knobs->prompt_us, NULL},
+        {"predict_us", &knobs->predict_us, NULL},
+        {"drift", &knobs->drift, NULL},
+        {"cached", &knobs->cached, NULL},
+        {"drafted", &knobs->drafted, NULL},
         {"draft_accept", &knobs->draft_accept, NULL},
         {"split", NULL, &knobs->split},
         {"close_after_headers", NULL, &knobs->close_after_headers},
@@ -106,6 +112,7 @@ bool knobs_set(struct knobs *knobs, const char *key, const char *value) {
         {"stale_socket", NULL, &knobs->stale_socket},
         {"slot_delay", &knobs->slot_delay, NULL},
         {"slots", &knobs->slots, NULL},
+        {"n_ctx", &knobs->n_ctx, NULL},
         {"log_flood", &knobs->log_flood, NULL},
         {"fault_starts", &knobs->fault_starts, NULL},
     };

@@ -299,8 +299,8 @@ static void models(struct conn *conn) {
 
 static void props(struct conn *conn) {
     struct text body = {0};
-    text_addf(&body, "{\"default_generation_settings\":{\"n_ctx\":8192},\"model_path\":\"%s\",",
-              the_args->model ? the_args->model : "");
+    text_addf(&body, "{\"default_generation_settings\":{\"n_ctx\":%ld},\"model_path\":\"%s\",",
+              the_knobs->n_ctx, the_args->model ? the_args->model : "");
     if (the_args->parallel > 0)
         text_addf(&body, "\"total_slots\":%ld,", the_args->parallel);
     text_addf(&body, "\"modalities\":{\"vision\":false,\"audio\":false},\"build_info\":"
