@@ -141,16 +141,33 @@ static const char *kind_text(const struct model_entry *e) {
     return "text";
 }
 
-// What may hide in a stranger's file must not steer the terminal; cut to `width` columns of bytes.
+// Bytes of the character at `p` that may be shown; 0 when it is none, or steers a terminal (C0,
+// C1).
+static size_t glyph(const unsigned char *p, size_t left) {
+    if (p[0] < 0x80)
+        return p[0] >= 0x20 && p[0] != 0x7f;
+    size_t length = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || length > left || (p[0] == 0xc2 && p[1] < 0xa0))
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    return length;
+}
+
+// Prints at most `width` characters and fills up with blanks.
 static void print_cut(const char *text, size_t length, int width) {
-    int at = 0;
-    bool cut = length > (size_t)width;
-    for (size_t i = 0; i < length && at < width - (cut ? 3 : 0); i++, at++)
-        putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? ' ' : text[i]);
-    for (int i = 0; cut && i < 3; i++, at++)
-        putchar('.');
-    for (; at < width; at++)
-        putchar(' ');
+    int at = 0, all = 0;
+    for (size_t i = 0, n; i < length; i += n ? n : 1, all++)
+        n = glyph((const unsigned char *)text + i, length - i);
+    int room = all > width ? width - 3 : width;
+    for (size_t i = 0, n; i < length && at < room; i += n ? n : 1, at++) {
+        n = glyph((const unsigned char *)text + i, length - i);
+        printf("%.*s", n ? (int)n : 1, n ? text + i : "?");
+    }
+    if (all > width)
+        at += printf("...");
+    printf("%*s", width - at, "");
 }
 
 // A line below an entry, wrapped at the table's width.
@@ -216,7 +233,7 @@ static void print_notes(const struct view *v) {
         return;
     }
     count = model_list_partners(v->list, v->index, which, SHOWN);
-    print_files(v, e->kind == MODEL_KIND_PROJECTOR ? "eyes for" : "projector", which, count);
+    print_files(v, e->kind == MODEL_KIND_PROJECTOR ? "serves" : "projector", which, count);
     if (e->kind == MODEL_KIND_PROJECTOR && count == 0)
         print_note("no model here has its width");
     if (!e->model)
@@ -312,16 +329,25 @@ static void print_table(struct view *v, const struct plan_machine *machine) {
 
 // ---- JSON ----
 
+// Names of files need not be UTF-8: what is not becomes question marks.
+static json_t *text_json(const char *text, size_t length) {
+    json_t *value = json_stringn(length ? text : "", length);
+    if (value)
+        return value;
+    char *plain = mem_strndup(text, length);
+    for (char *p = plain; *p; p++)
+        *p = (signed char)*p < 0 ? '?' : *p;
+    value = json_string(plain);
+    mem_free(plain);
+    return value;
+}
+
 static json_t *files_json(const struct view *v, const size_t *which, size_t count) {
     json_t *list = json_array();
     for (size_t i = 0; i < count && i < JSON_MAX; i++)
-        json_array_append_new(list, json_string(v->list->entries[which[i]].file));
+        json_array_append_new(list, text_json(v->list->entries[which[i]].file,
+                                              strlen(v->list->entries[which[i]].file)));
     return list;
-}
-
-static json_t *text_json(const char *text, size_t length) {
-    json_t *value = length ? json_stringn(text, length) : NULL;
-    return value ? value : json_string(""); // names need not be UTF-8
 }
 
 static json_t *fit_json(const struct model_entry *e, const struct plan_machine *machine) {
@@ -357,7 +383,7 @@ static void add_model(const struct view *v, const struct plan_machine *machine, 
     json_object_set_new(out, "needs", json_string(gguf_type_engine(e->family)));
     json_object_set_new(out, "foreign_type",
                         e->foreign_type ? json_string(e->foreign_type) : json_null());
-    json_object_set_new(out, "engine", engine ? json_string(engine) : json_null());
+    json_object_set_new(out, "engine", engine ? text_json(engine, strlen(engine)) : json_null());
     json_object_set_new(out, "mtp_layers", json_integer(m->layers_mtp));
     json_object_set_new(
         out, "drafts", files_json(v, which, model_list_drafts(v->list, v->index, which, JSON_MAX)));
@@ -374,7 +400,9 @@ static json_t *entry_json(const struct view *v, const struct plan_machine *machi
     json_object_set_new(out, "kind",
                         json_string(e->broken.code == ERR_NONE ? kind_text(e) : "broken"));
     json_object_set_new(out, "error",
-                        e->broken.code == ERR_NONE ? json_null() : json_string(e->broken.text));
+                        e->broken.code == ERR_NONE
+                            ? json_null()
+                            : text_json(e->broken.text, strlen(e->broken.text)));
     json_object_set_new(out, "bytes", json_integer((json_int_t)e->bytes));
     json_object_set_new(out, "parts", json_integer(e->gguf ? gguf_splits(e->gguf) : 1));
     json_object_set_new(out, "architecture", text_json(arch.data, arch.length));
@@ -390,7 +418,9 @@ static void print_json(struct view *v, const struct plan_machine *machine) {
     json_t *models = json_array();
     for (v->index = 0; v->index < v->list->count; v->index++)
         json_array_append_new(models, entry_json(v, machine));
-    json_t *all = json_pack("{s:s, s:o}", "folder", v->list->folders, "models", models);
+    json_t *all =
+        json_pack("{s:o, s:o}", "folder", text_json(v->list->folders, strlen(v->list->folders)),
+                  "models", models);
     json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
     putchar('\n');
     json_decref(all);
@@ -440,7 +470,7 @@ int cmd_models(int argc, char **argv) {
     int status = parse(&view, argc, argv);
     if (status >= 0)
         return status;
-    view.config = config_load(view.cli.config, &err);
+    view.config = config_inspect(view.cli.config, &err); // its mistakes are no matter here
     if (!view.config)
         return cli_fail(EXIT_CONFIG, "%s", err.text);
     char *named = view.folder ? path_expand(view.folder) : NULL;

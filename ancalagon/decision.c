@@ -266,7 +266,8 @@ bool decision_make(const struct decision_asked *asked, void (*tell)(void *arg, c
                        "numbers for ctx, kv and n-cpu-moe",
                        preset_plan_obstacle(asked->preset));
     // Of what is not understood the plan only knows that it is less.
-    if (!j.exact || (!j.fit.model->known && !open))
+    fit_plan(&j.fit, &out->plan);
+    if (!j.exact || (out->plan.estimated && !open))
         return true;
     struct fit as_asked = j.fit;
     bool ok = resolve(&j, &out->plan, err) && choose_draft(&j, &as_asked, out, err);

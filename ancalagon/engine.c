@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "engine/diagnose.h"
 #include "engine/dialect.h"
+#include "engine/hush.h"
 #include "event/child.h"
 #include "event/guardian.h"
 #include "event/sandbox.h"
@@ -58,7 +59,8 @@ struct engine {
     int64_t started_ms, load_timeout_ms, stop_grace_ms;
     bool ready, stopping;
     struct err reason; // why we killed it; code ERR_NONE otherwise
-    struct buf tail;   // its last lines
+    struct hush hush;
+    struct buf tail; // its last lines
     struct timer poll, deadline;
     enum question question;
     struct http_call *call;
@@ -107,6 +109,8 @@ static void keep_line(struct engine *engine, const char *line, size_t length) {
 
 static void on_line(struct child *child, const char *line, size_t length, void *arg) {
     struct engine *engine = arg;
+    if (hush_line(&engine->hush, line))
+        return;
     keep_line(engine, line, length);
     engine->ops->on_line(line, engine->arg);
     // Its own word that it is ready saves waiting for the next look.

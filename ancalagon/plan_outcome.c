@@ -33,7 +33,7 @@ static void note_reader(struct plan_outcome *out) {
     enum gguf_type_family family = model_family(model, &type);
     if (reader_note(family, type, text, sizeof text))
         add_note(out, text);
-    if (!model->known)
+    if (out->plan.estimated)
         add_note(out, "an architecture we do not know: compute is an upper estimate");
 }
 
@@ -175,7 +175,10 @@ static const struct dialect *find_build(const struct plan_args *args, struct pla
                                         struct dialect *other) {
     struct err err = {0};
     const struct dialect *dialect = decision_engine(out->config, &out->preset, &out->files, &err);
-    if (!dialect && err.code == ERR_INVALID)
+    // Another machine will have the build that it needs; note_reader names it.
+    if (!dialect && err.code == ERR_INVALID && args->machine.devices_told)
+        dialect = dialect_probe(out->preset.engine_path, &err);
+    else if (!dialect && err.code == ERR_INVALID)
         snprintf(out->says, sizeof out->says, "%.300s", err.text);
     else if (!dialect)
         add_note(out, "there is no engine to ask: planned for a current llama-server");
@@ -216,7 +219,7 @@ static void decide(const struct plan_args *args, struct plan_outcome *out) {
                                    .swap_bytes = args->machine.ram_told ? 0 : plan_swap_free()};
     bool ok = asked.dialect && decision_make(&asked, add_note, out, &decision, &err);
     out->runs = ok && decision.planned;
-    if (out->runs || (asked.dialect && decision.plan.reason[0])) {
+    if (out->runs || err.code == ERR_LIMIT) {
         keep_fit(out, &decision);
         note_draft(out, &decision.draft);
         return;

@@ -94,12 +94,16 @@ void plan_print_json(const struct plan_outcome *out) {
                               part_json(fit->machine->device[i].name,
                                         plan_kind_name(fit->machine->device[i].kind),
                                         &plan->device[i], fit->machine->device[i].capacity_bytes));
+    char nearest[160] = "";
+    if (!plan->fits)
+        fit_nearest(fit, nearest, sizeof nearest);
     json_t *all = json_pack(
-        "{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:b, s:s, s:O, s:o}", "model", model_json(fit->model),
-        "settings", settings_json(fit, &fit->settings, plan), "ctx", (json_int_t)plan->ctx_total,
-        "ctx_slot", (json_int_t)plan->ctx_slot, "devices", devices, "host",
-        part_json("host", "cpu", &plan->host, fit->machine->ram_bytes), "fits", (int)fits(out),
-        "runs", (int)out->runs, "reason", reason(out), "notes", out->notes, "proposals",
+        "{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:b, s:s, s:s, s:b, s:O, s:o}", "model",
+        model_json(fit->model), "settings", settings_json(fit, &fit->settings, plan), "ctx",
+        (json_int_t)plan->ctx_total, "ctx_slot", (json_int_t)plan->ctx_slot, "devices", devices,
+        "host", part_json("host", "cpu", &plan->host, fit->machine->ram_bytes), "fits",
+        (int)fits(out), "runs", (int)out->runs, "reason", reason(out), "nearest", nearest,
+        "estimated", (int)plan->estimated, "notes", out->notes, "proposals",
         proposals_json(fit, out));
     if (out->has_seen)
         json_object_set_new(all, "measured", seen_json(out));

@@ -9,7 +9,6 @@
 #include "preset_plan.h"
 #include "server.h"
 #include "survey.h"
-#include "telemetry/gpu.h"
 
 #include <string.h>
 
@@ -28,8 +27,8 @@ struct planner {
     unsigned round;
     bool starting, forgotten;
     struct model_files files;
-    struct decision decision;     // made last
-    struct decision hoped;        // what was decided before the other engine was stopped
+    struct decision *decision;    // made last; NULL before the first
+    struct decision *hoped;       // the one before the other engine was stopped; NULL: none
     int64_t hoped_ms, decided_ms; // 0: not
 };
 
@@ -59,6 +58,8 @@ void planner_destroy(struct planner *planner) {
         return;
     give_up_job(planner);
     model_files_fini(&planner->files);
+    mem_free(planner->decision);
+    mem_free(planner->hoped);
     mem_free(planner);
 }
 
@@ -122,8 +123,8 @@ static void note(void *arg, const char *text) {
 
 static bool build_can(const struct planner *planner, struct err *err) {
     struct launch launch;
-    bool ok = preset_launch_try(planner->service->preset, planner->decision.dialect,
-                                &planner->decision, &launch) ||
+    bool ok = preset_launch_try(planner->service->preset, planner->decision->dialect,
+                                planner->decision, &launch) ||
               preset_launch_error(&launch.problems, err);
     launch_fini(&launch);
     return ok;
@@ -139,7 +140,9 @@ static bool decide(struct planner *planner, const struct survey *survey, struct 
     find_machine(service, survey, asked.dialect->version, &asked.machine);
     asked.swap_bytes = plan_swap_free();
     planner->decided_ms = loop_now_ms();
-    if (decision_make(&asked, note, service, &planner->decision, err) && build_can(planner, err))
+    if (!planner->decision)
+        planner->decision = mem_alloc(sizeof *planner->decision);
+    if (decision_make(&asked, note, service, planner->decision, err) && build_can(planner, err))
         return true;
     planner->decided_ms = 0; // what does not work is looked at anew each time
     return false;
@@ -176,9 +179,9 @@ static bool same_settings(const struct decision *a, const struct decision *b) {
 static bool waits_for_memory(const struct planner *planner, bool ok) {
     const struct service *service = planner->service;
     int64_t ended = service->server->engine_ended_ms;
-    return planner->hoped_ms && planner->hoped.machine.devices && ended >= planner->hoped_ms &&
+    return planner->hoped_ms && planner->hoped->machine.devices && ended >= planner->hoped_ms &&
            loop_now_ms() - ended < MEMORY_WAIT_MS &&
-           !(ok && same_settings(&planner->hoped, &planner->decision));
+           !(ok && same_settings(planner->hoped, planner->decision));
 }
 
 static void conclude(struct planner *planner, bool ok, struct err *err) {
@@ -189,14 +192,16 @@ static void conclude(struct planner *planner, bool ok, struct err *err) {
         return;
     }
     planner->starting = false;
-    if (!starting && !ok)
+    if (!starting && !ok && !TAILQ_EMPTY(&planner->intents))
         refuse(service, err);
     if (!starting && ok) {
-        planner->hoped = planner->decision;
+        if (!planner->hoped)
+            planner->hoped = mem_alloc(sizeof *planner->hoped);
+        *planner->hoped = *planner->decision;
         planner->hoped_ms = planner->decided_ms;
     }
     if (starting)
-        service_begin(service, &planner->decision, ok ? NULL : err);
+        service_begin(service, planner->decision, ok ? NULL : err);
     answer_intents(planner, ok ? NULL : err);
 }
 
@@ -254,7 +259,7 @@ static void look(struct planner *planner) {
 }
 
 static bool is_fresh(const struct planner *planner) {
-    const struct decision *decision = &planner->decision;
+    const struct decision *decision = planner->decision;
     return planner->decided_ms && loop_now_ms() - planner->decided_ms < FRESH_MS &&
            (!decision->machine.devices ||
             planner->service->server->engine_ended_ms < planner->decided_ms);
@@ -292,7 +297,7 @@ void planner_start(struct planner *planner) {
     planner->starting = true;
     if (is_fresh(planner)) {
         planner->starting = false;
-        service_begin(planner->service, &planner->decision, NULL);
+        service_begin(planner->service, planner->decision, NULL);
     } else {
         look(planner);
     }

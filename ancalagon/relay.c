@@ -3,7 +3,6 @@
 // in whole events so that a ping or an error can be put between two of them.
 #define _GNU_SOURCE
 #include "request.h"
-#include "timings.h"
 
 #include <string.h>
 
@@ -223,7 +222,7 @@ static void on_answer_body(struct http_call *call, const char *bytes, size_t len
         buf_add(&request->partial, bytes, length); // what does not fit is not needed
         return;
     }
-    timings_learn(&request->service->metrics, bytes, length);
+    timings_learn(&request->service->metrics, &request->timings, bytes, length);
     if (request->sse) {
         relay_events(request, bytes, length);
         return;

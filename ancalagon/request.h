@@ -8,6 +8,7 @@
 #include "planner.h"
 #include "route.h"
 #include "server.h"
+#include "timings.h"
 
 enum {
     REQUEST_MAX_PARTIAL = 1 << 20, // of an event that is not complete; a longer one goes in pieces
@@ -36,10 +37,11 @@ struct request {
     bool empty;   // no byte of it came
     bool lost;    // its engine's connection broke; waiting to hear why
     unsigned status;
-    int64_t length;     // Content-Length of the engine's answer, -1 = unknown
-    struct buf fields;  // of an answer that is held
-    struct buf partial; // of an event, an answer, or an engine's error
-    struct timer timer; // commit, then pings
+    struct timings timings; // the engine's, as last told
+    int64_t length;         // Content-Length of the engine's answer, -1 = unknown
+    struct buf fields;      // of an answer that is held
+    struct buf partial;     // of an event, an answer, or an engine's error
+    struct timer timer;     // commit, then pings
     int64_t arrived_ms, admitted_ms, sent_ms;
 };
 

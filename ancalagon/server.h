@@ -38,10 +38,10 @@ struct service {
     struct lane *lane;
     struct engine *engine; // NULL when off
     struct planner *planner;
-    struct intent restart;    // after a reload, until it is known whether the new settings fit
-    struct decision decision; // what it runs with, when loaded
-    struct memory_watch memory;
-    struct timer learn; // a moment after it is ready: what it printed has been read
+    struct intent restart;       // after a reload, until it is known whether the new settings fit
+    struct decision decision;    // what it runs with, when loaded
+    struct memory_watch *memory; // of its last run; NULL before the first
+    struct timer learn;          // a moment after it is ready: what it printed has been read
     struct speculation speculation;
     struct log_ring *log;
     struct metrics metrics;

@@ -47,6 +47,7 @@ void service_destroy(struct service *service) {
     planner_withdraw(&service->restart);
     planner_destroy(service->planner);
     engine_destroy(service->engine);
+    mem_free(service->memory);
     lane_destroy(service->lane);
     log_ring_destroy(service->log);
     TAILQ_REMOVE(&service->server->services, service, link);
@@ -100,7 +101,8 @@ static void on_end(struct engine *engine, const struct err *why, void *arg) {
     enum lane_state state = lane_state(service->lane);
     timer_stop(&service->watch);
     timer_stop(&service->learn);
-    memory_watch_ended(&service->memory, service->server->memory, &service->decision);
+    speculation_end(service);
+    memory_watch_ended(service->memory, service->server->memory, &service->decision);
     learned_write(service->server);
     if (state == LANE_READY) {
         scheduler_condemn(service->lane);
@@ -130,7 +132,7 @@ static void on_end(struct engine *engine, const struct err *why, void *arg) {
 static void on_line(const char *line, void *arg) {
     struct service *service = arg;
     log_ring_add(service->log, line);
-    memory_watch_line(&service->memory, line);
+    memory_watch_line(service->memory, line);
     // llama-server reports each batch of a prompt: the only sign of life of a long prefill.
     if (strstr(line, "prompt processing"))
         service_progress(service);
@@ -139,7 +141,7 @@ static void on_line(const char *line, void *arg) {
 static void on_learn(void *arg) {
     struct service *service = arg;
     char text[160];
-    if (memory_watch_loaded(&service->memory, service->server->memory, service->preset,
+    if (memory_watch_loaded(service->memory, service->server->memory, service->preset,
                             &service->decision, text, sizeof text))
         log_warn("plan.differs preset=%s why=\"%s\"", service->preset->name, text);
     learned_write(service->server);
@@ -173,7 +175,9 @@ void service_begin(struct service *service, const struct decision *decision,
     struct err err = why ? *why : (struct err){0};
     if (!why) {
         service->decision = *decision;
-        memory_watch_begin(&service->memory, server->memory, service->preset, &service->decision);
+        if (!service->memory)
+            service->memory = mem_alloc(sizeof *service->memory);
+        memory_watch_begin(service->memory, server->memory, service->preset, &service->decision);
         log_plan(service);
         service->engine = engine_start(server->launch, service->preset, &service->decision,
                                        server->config->stop_grace_ms, &engine_ops, service, &err);

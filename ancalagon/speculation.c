@@ -57,15 +57,18 @@ void speculation_begin(struct service *service) {
                  draft->kind == DRAFT_NONE ? "no" : "yes", draft->why);
 }
 
-// What is learned is worth keeping even when the next start decides anew.
-static void remember(const struct service *service, bool off, const char *why) {
+// `why_off` NULL: it stays as it is.
+static void remember(const struct service *service, const char *why_off) {
+    const struct speculation *s = &service->speculation;
     struct draft_key key = key_of(service);
     struct draft_record record;
     struct err err = {0};
     draft_store_get(&key, &record);
-    record.acceptance = speculation_acceptance(&service->speculation);
-    record.off = off;
-    snprintf(record.why, sizeof record.why, "%s", why);
+    record.acceptance = draft_acceptance_seen(s->generated, s->drafted, s->accepted);
+    if (why_off) {
+        record.off = true;
+        snprintf(record.why, sizeof record.why, "%s", why_off);
+    }
     if (!draft_store_put(&key, &record, &err))
         log_warn("draft.store preset=%s error=\"%s\"", service->preset->name, err.text);
 }
@@ -90,7 +93,13 @@ static void judge(struct service *service) {
     log_warn("draft.off preset=%s draft=\"%s\" why=\"%s; restarting without it when idle\"",
              service->preset->name, draft->kind == DRAFT_HEAD ? "mtp" : file_name(draft->path),
              why);
-    remember(service, true, why);
+    remember(service, why);
+}
+
+void speculation_end(struct service *service) {
+    const struct speculation *s = &service->speculation;
+    if (service->decision.draft.kind != DRAFT_NONE && s->seen >= ENOUGH_TOKENS && s->drafted > 0)
+        remember(service, NULL);
 }
 
 void speculation_answered(struct service *service) {
@@ -120,6 +129,12 @@ void speculation_tick(struct service *service) {
     server_tick(service->server);
 }
 
+// Names of files need not be UTF-8, and one that is not must not cost the whole answer.
+static json_t *text(const char *bytes) {
+    json_t *value = json_string(bytes);
+    return value ? value : json_string("(a name that is no text)");
+}
+
 static json_t *share(double value) {
     return value < 0 ? json_null() : json_real((double)(int)(value * 1000 + .5) / 1000);
 }
@@ -132,15 +147,15 @@ json_t *speculation_json(const struct service *service) {
         return json_null();
     bool loaded = service->engine != NULL, on = loaded && draft->kind != DRAFT_NONE;
     bool seen = on && s->drafted > 0;
-    return json_pack("{s:s, s:b, s:o, s:I, s:o, s:o, s:s}", "wanted", wanted, "on", (int)on,
+    return json_pack("{s:o, s:b, s:o, s:I, s:o, s:o, s:o}", "wanted", text(wanted), "on", (int)on,
                      "draft",
                      !on                         ? json_null()
                      : draft->kind == DRAFT_HEAD ? json_string("mtp")
-                                                 : json_string(draft->path),
+                                                 : text(draft->path),
                      "tokens", (json_int_t)(on ? draft->n : 0), "acceptance",
                      share(seen ? speculation_acceptance(s) : -1), "gain",
                      share(seen && draft->n ? gain(service)
                            : on && draft->n ? draft->gain
                                             : -1),
-                     "why", loaded ? draft->why : "");
+                     "why", text(loaded ? draft->why : ""));
 }

@@ -25,6 +25,7 @@ double speculation_acceptance(const struct speculation *s); // negative: nothing
 void speculation_begin(struct service *service);    // its engine is ready
 void speculation_answered(struct service *service); // an answer has ended
 void speculation_tick(struct service *service);     // now and then, while the engine is loaded
+void speculation_end(struct service *service);      // its engine has ended: keeps what was learned
 
 // For status: null when the preset has no draft key.
 struct json_t *speculation_json(const struct service *service);

@@ -29,9 +29,9 @@ static json_t *error_of(const struct service *service) {
 
 // How the last run with this plan turned out; null until it was measured.
 static json_t *memory_json(const struct service *service) {
-    const struct memory_seen *seen = &service->memory.seen;
-    if (!service->memory.known)
+    if (!service->memory || !service->memory->known)
         return json_null();
+    const struct memory_seen *seen = &service->memory->seen;
     return json_pack("{s:s, s:f, s:f, s:f, s:b}", "worst", seen->worst, "predicted_mib",
                      seen->predicted, "measured_mib", seen->measured, "difference_percent",
                      memory_seen_difference(seen) * 100, "differs", memory_seen_differs(seen));

@@ -36,26 +36,42 @@ static bool find_number(const char *from, const char *end, const char *key, doub
     return true;
 }
 
-void timings_learn(struct metrics *metrics, const char *bytes, size_t length) {
-    const char *from = find_object(bytes, length, "\"timings\":");
-    if (!from)
-        return;
-    const char *end = memchr(from, '}', length - (size_t)(from - bytes));
-    double prompt_n, prompt_ms, predicted_n, predicted_ms, cache_n = 0;
-    double draft_n = 0, draft_accepted = 0; // told by engines that speculate
-    if (!end || !find_number(from, end, "\"prompt_n\":", &prompt_n) ||
-        !find_number(from, end, "\"prompt_ms\":", &prompt_ms) ||
-        !find_number(from, end, "\"predicted_n\":", &predicted_n) ||
-        !find_number(from, end, "\"predicted_ms\":", &predicted_ms))
-        return;
-    find_number(from, end, "\"cache_n\":", &cache_n);
-    if (find_number(from, end, "\"draft_n\":", &draft_n))
-        find_number(from, end, "\"draft_n_accepted\":", &draft_accepted);
-    metrics->draft_tokens += (uint64_t)draft_n;
-    metrics->draft_accepted += (uint64_t)(draft_accepted < draft_n ? draft_accepted : draft_n);
-    metrics->prompt_tokens += (uint64_t)prompt_n;
-    metrics->cached_tokens += (uint64_t)cache_n;
-    metrics->generated_tokens += (uint64_t)predicted_n;
-    metrics->prefill_s += prompt_ms / 1000;
-    metrics->decode_s += predicted_ms / 1000;
+static bool parse(const char *from, const char *end, struct timings *out) {
+    if (!find_number(from, end, "\"prompt_n\":", &out->prompt_n) ||
+        !find_number(from, end, "\"prompt_ms\":", &out->prompt_ms) ||
+        !find_number(from, end, "\"predicted_n\":", &out->predicted_n) ||
+        !find_number(from, end, "\"predicted_ms\":", &out->predicted_ms))
+        return false;
+    find_number(from, end, "\"cache_n\":", &out->cache_n);
+    if (find_number(from, end, "\"draft_n\":", &out->draft_n)) // told by engines that speculate
+        find_number(from, end, "\"draft_n_accepted\":", &out->draft_accepted);
+    if (out->draft_accepted > out->draft_n)
+        out->draft_accepted = out->draft_n;
+    return true;
+}
+
+static double more(double now, double before) { return now > before ? now - before : 0; }
+
+static uint64_t more_tokens(double now, double before) { return (uint64_t)more(now, before); }
+
+void timings_learn(struct metrics *metrics, struct timings *last, const char *bytes,
+                   size_t length) {
+    const char *from = bytes, *end = bytes + length;
+    while ((from = find_object(from, (size_t)(end - from), "\"timings\":"))) {
+        const char *brace = memchr(from, '}', (size_t)(end - from));
+        struct timings now = {0};
+        if (!brace)
+            return;
+        if (parse(from, brace, &now)) {
+            metrics->prompt_tokens += more_tokens(now.prompt_n, last->prompt_n);
+            metrics->cached_tokens += more_tokens(now.cache_n, last->cache_n);
+            metrics->generated_tokens += more_tokens(now.predicted_n, last->predicted_n);
+            metrics->draft_tokens += more_tokens(now.draft_n, last->draft_n);
+            metrics->draft_accepted += more_tokens(now.draft_accepted, last->draft_accepted);
+            metrics->prefill_s += more(now.prompt_ms, last->prompt_ms) / 1000;
+            metrics->decode_s += more(now.predicted_ms, last->predicted_ms) / 1000;
+            *last = now;
+        }
+        from = brace;
+    }
 }

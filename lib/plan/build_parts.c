@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int permuted(struct build *b, int x) { // 0, 2, 1, 3
+int build_permuted(struct build *b, int x) { // 0, 2, 1, 3
     struct graph_shape s = graph_shape(b->graph, x);
     struct graph_shape p = {{s.ne[0], s.ne[2], s.ne[1], s.ne[3]},
                             {s.nb[0], s.nb[2], s.nb[1], s.nb[3]}};
@@ -41,18 +41,13 @@ static void store(struct build *b, int x, int index, int cache) {
                  graph_op(b->graph, GRAPH_STORE, 2, 1, 1, 1, 1, flat, index, cache, GRAPH_NONE));
 }
 
-// CUDA unpacks one layer's quantised cache to f16 behind the result (fattn.cu).
-static uint64_t unpacked(const struct build *b, const struct model_layer *l, int64_t cells) {
-    bool cuda = b->backend < b->cpu && (b->machine->device[b->backend].kind == PLAN_CUDA ||
-                                        b->machine->device[b->backend].kind == PLAN_ROCM);
-    uint64_t bytes = 0;
-    if (!cuda)
-        return 0;
-    if (b->settings->k->id != GGUF_TYPE_F16)
-        bytes += 2ull * l->head_k * l->heads_kv * (uint64_t)cells;
-    if (b->settings->v->id != GGUF_TYPE_F16 && !b->model->mla)
-        bytes += 2ull * l->head_v * l->heads_kv * (uint64_t)cells;
-    return bytes;
+// On any of these the attention of a layer that lies on the host may be worked out too.
+static bool reserves_unpacked(const struct build *b) {
+    int at = b->backend < b->cpu ? b->backend : 0;
+    if (b->cpu == 0 || !plan_has(b->settings, PLAN_BUILD_UNPACKED))
+        return false;
+    enum plan_kind kind = b->machine->device[at].kind;
+    return kind == PLAN_CUDA || kind == PLAN_ROCM;
 }
 
 static int flash(struct build *b, int q, int cache_k, int cache_v, int mask, int64_t cells,
@@ -61,7 +56,9 @@ static int flash(struct build *b, int q, int cache_k, int cache_v, int mask, int
     int64_t streams = b->cells->streams;
     int y = graph_op(b->graph, GRAPH_ATTEND, 4, head_v, l->heads, b->tokens / streams, streams, q,
                      cache_k, cache_v, mask);
-    graph_grow(b->graph, y, unpacked(b, l, cells * streams));
+    if (reserves_unpacked(b))
+        graph_grow(b->graph, y,
+                   unpacked_bytes(b->model, b->settings, l, (uint64_t)(cells * streams)));
     return y;
 }
 
@@ -77,17 +74,31 @@ static int scored(struct build *b, int q, int cache_k, int cache_v, int mask, in
     scores = build_add(b, scores, mask);
     int y = graph_op(b->graph, GRAPH_FRESH, 4, head_v, t, l->heads, streams, cache_v, scores,
                      GRAPH_NONE, GRAPH_NONE);
-    return graph_op(b->graph, GRAPH_FRESH, 4, head_v * l->heads, b->tokens, 1, 1, permuted(b, y),
-                    GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
+    return graph_op(b->graph, GRAPH_FRESH, 4, head_v * l->heads, b->tokens, 1, 1,
+                    build_permuted(b, y), GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
+}
+
+// A layer without a cache reads the last layer's that has one and slides, or not, as it does.
+static int cache_of(struct build *b, const struct model_layer *l, bool keys, int64_t cells) {
+    uint32_t owner = b->layer;
+    while (!l->attends && owner > 0 &&
+           !(b->model->layer[owner].attends && b->model->layer[owner].sliding == l->sliding))
+        owner--;
+    int place = b->place->layer[owner];
+    const struct gguf_type_info *type = keys ? b->settings->k : b->settings->v;
+    uint64_t width = (uint64_t)(keys ? l->head_k : l->head_v) * l->heads_kv;
+    uint64_t bytes = gguf_row_bytes(type, width) * (uint64_t)cells * b->cells->streams;
+    bool host = !b->settings->kv_offload || place == PLACE_HOST;
+    return graph_cache(b->graph, host ? b->cpu : place, bytes);
 }
 
 int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
     const struct model_layer *l = &b->model->layer[b->layer];
     const struct attention_inputs *in = l->sliding ? &b->sliding : &b->full;
     int64_t cells = l->sliding ? b->cells->sliding : b->cells->full;
-    int at = b->settings->kv_offload ? b->backend : b->cpu;
-    int cache_k = graph_cache(b->graph, at);
-    int cache_v = b->model->mla ? cache_k : graph_cache(b->graph, at);
+    int cache_k = cache_of(b, l, true, cells), cache_v = cache_k;
+    if (!b->model->mla)
+        cache_v = cache_of(b, l, false, cells);
     if (!b->model->mla || b->model->window) {
         q = rotate(b, q, in->k_rotation);
         k = rotate(b, k, in->k_rotation);
@@ -108,13 +119,13 @@ int build_attention(struct build *b, int q, int k, int v, int64_t head_v) {
     int64_t streams = b->cells->streams, t = b->tokens / streams;
     struct graph_shape view = {{s.ne[0], s.ne[1], t, streams},
                                {s.nb[0], s.nb[1], s.nb[2], s.nb[2] * t}};
-    q = permuted(b, graph_view(b->graph, q, &view));
+    q = build_permuted(b, graph_view(b->graph, q, &view));
     int y;
     if (b->settings->flash_attention) {
         y = flash(b, q, cache_k, cache_v, in->mask, cells, head_v);
         struct weight up = build_weight(b, "attn_v_b.weight");
         if (b->model->mla && up.id != GRAPH_NONE) {
-            y = permuted(b, build_multiply(b, up, permuted(b, y)));
+            y = build_permuted(b, build_multiply(b, up, build_permuted(b, y)));
             y = graph_op(b->graph, GRAPH_FRESH, 4, up.out, l->heads, t, streams, y, GRAPH_NONE,
                          GRAPH_NONE, GRAPH_NONE);
         }
@@ -163,8 +174,8 @@ int build_compressed_attention(struct build *b, int normed) {
     part = build_reshape(b, build_norm(b, part, "attn_kv_a_norm.weight"), rank, 1, b->tokens);
     if (m->mla) {
         int q_rope = build_rope(b, view_part(b, q, rope_width, l->heads, head));
-        int q_nope = permuted(b, view_part(b, q, nope, l->heads, head));
-        q_nope = permuted(b, build_multiply(b, build_weight(b, "attn_k_b.weight"), q_nope));
+        int q_nope = build_permuted(b, view_part(b, q, nope, l->heads, head));
+        q_nope = build_permuted(b, build_multiply(b, build_weight(b, "attn_k_b.weight"), q_nope));
         q = joined(b, q_nope, q_rope);
         int y = build_attention(b, q, joined(b, part, k_rope), part, rank);
         return build_multiply_bias(b, "attn_output", y);
@@ -185,7 +196,7 @@ int build_compressed_attention(struct build *b, int normed) {
 static bool present(struct build *b, const char *name) {
     char full[96];
     snprintf(full, sizeof full, "%s.weight", name);
-    return build_weight(b, full).id != GRAPH_NONE;
+    return build_has(b, full);
 }
 
 // Gate and up as two matrices, or as one whose halves are gate and up.
@@ -303,12 +314,22 @@ int build_experts(struct build *b, int x, int router_input) {
     int chosen, weights;
     route(b, router_input, &chosen, &weights);
     struct graph_shape s = graph_shape(b->graph, x);
-    int y = gated(b, build_reshape(b, x, s.ne[0], 1, s.ne[1]), chosen);
-    y = multiply_chosen(b, "ffn_down_exps", y, chosen);
-    y = build_add(b, y, weights);
+    uint32_t used = b->model->experts_used;
+    // Nemotron's experts work on a narrower vector.
+    struct weight narrow = build_weight(b, "ffn_latent_down.weight");
+    int input = narrow.id == GRAPH_NONE ? x : build_multiply(b, narrow, x);
+    s = graph_shape(b->graph, input);
+    input = build_reshape(b, input, s.ne[0], 1, s.ne[1]);
+    if (b->arch->weights_first) {
+        input = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], used, s.ne[1], 1, input, GRAPH_NONE,
+                         GRAPH_NONE, GRAPH_NONE);
+        input = build_add(b, input, weights);
+    }
+    int y = multiply_chosen(b, "ffn_down_exps", gated(b, input, chosen), chosen);
+    if (!b->arch->weights_first)
+        y = build_add(b, y, weights);
     graph_expand(b->graph, y);
 
-    uint32_t used = b->model->experts_used;
     struct graph_shape one = {{s.ne[0], s.ne[1], 1, 1}, {4, s.ne[0] * 4 * used, 0, 0}};
     one.nb[2] = one.nb[3] = one.nb[1] * s.ne[1];
     int view[256], sum = GRAPH_NONE;
@@ -323,85 +344,7 @@ int build_experts(struct build *b, int x, int router_input) {
     if (used <= 1)
         sum = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], s.ne[1], 1, 1, view[0], GRAPH_NONE,
                        GRAPH_NONE, GRAPH_NONE);
+    if (narrow.id != GRAPH_NONE)
+        sum = build_multiply(b, build_weight(b, "ffn_latent_up.weight"), sum);
     return shared_expert(b, x, sum);
-}
-
-// A state of the recurrent cache, read through the slots' index; `extra` states are moved along.
-static int read_state(struct build *b, int cache, int64_t width) {
-    int64_t n = b->cells->sequences;
-    int zero =
-        graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, cache, GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
-    graph_expand(b->graph, zero);
-    int all = graph_op(b->graph, GRAPH_FRESH, 4, width, n, 1, 1, cache, b->state_copy, GRAPH_NONE,
-                       GRAPH_NONE);
-    int mine = build_reshape(b, all, width, n, 1);
-    graph_expand(b->graph, mine);
-    struct graph_shape none = {{width, 0, 1, 1}, {4, width * 4, 0, 0}};
-    int extra = graph_view(b->graph, all, &none);
-    graph_expand(b->graph, graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, extra, cache, GRAPH_NONE,
-                                    GRAPH_NONE));
-    return mine;
-}
-
-// A gated delta net: convolution, normalised queries and keys, the fused recurrence, a gated norm
-// (models/qwen35.cpp, delta-net-base.cpp).
-int build_linear_attention(struct build *b, int x) {
-    const struct model *m = b->model;
-    struct weight conv = build_weight(b, "ssm_conv1d.weight"),
-                  norm = build_weight(b, "ssm_norm.weight");
-    struct weight beta_w = build_weight(b, "ssm_beta.weight");
-    if (conv.id == GRAPH_NONE || norm.id == GRAPH_NONE || beta_w.id == GRAPH_NONE) {
-        b->unknown = true;
-        return x;
-    }
-    int64_t seqs = b->cells->sequences, t = b->tokens / seqs, channels = m->conv_channels;
-    int64_t heads = beta_w.out, width = norm.in, keep = conv.in - 1, inner = heads * width;
-    int64_t key_width = (channels - inner) / 2;
-    int at = b->settings->kv_offload ? b->backend : b->cpu;
-    int cache_r = graph_cache(b->graph, at), cache_s = graph_cache(b->graph, at);
-
-    int mixed = build_reshape(b, build_multiply(b, build_weight(b, "attn_qkv.weight"), x), channels,
-                              t, seqs);
-    int z = build_multiply(b, build_weight(b, "attn_gate.weight"), x);
-    int beta = build_multiply(b, beta_w, x);
-    beta = build_scale(b, build_reshape(b, beta, heads, t, seqs));
-    int alpha =
-        build_reshape(b, build_multiply(b, build_weight(b, "ssm_alpha.weight"), x), heads, t, seqs);
-    struct weight dt = build_weight(b, "ssm_dt.bias"), a = build_weight(b, "ssm_a");
-    alpha = build_scale(b, build_add(b, alpha, dt.id));
-    alpha = build_reshape(b, build_add(b, alpha, a.id), heads, t, seqs);
-
-    int old = build_reshape(b, read_state(b, cache_r, keep * channels), keep, channels, seqs);
-    struct graph_shape turned = {{t, channels, seqs, 1},
-                                 {channels * 4, 4, channels * 4 * t, channels * 4 * t * seqs}};
-    int input = graph_op(b->graph, GRAPH_FRESH, 4, t + keep, channels, seqs, 1, old,
-                         graph_view(b->graph, mixed, &turned), GRAPH_NONE, GRAPH_NONE);
-    struct graph_shape tail = {{keep, channels, seqs, 1},
-                               {4, (t + keep) * 4, (t + keep) * channels * 4, 0}};
-    graph_expand(b->graph,
-                 graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, graph_view(b->graph, input, &tail),
-                          cache_r, GRAPH_NONE, GRAPH_NONE));
-    int state = build_reshape(b, read_state(b, cache_s, m->state_s), width, width * heads, seqs);
-    int out = graph_op(b->graph, GRAPH_FRESH, 4, channels, t, seqs, 1, input, conv.id, GRAPH_NONE,
-                       GRAPH_NONE);
-    out = build_scale(b, out);
-    struct graph_shape qk = {{key_width, 1, t, seqs}, {4, 4, channels * 4, channels * 4 * t}};
-    struct graph_shape vs = {{inner, 1, t, seqs}, {4, 4, channels * 4, channels * 4 * t}};
-    int q = build_scale(b, build_scale(b, graph_view(b->graph, out, &qk)));
-    int k = build_scale(b, build_scale(b, graph_view(b->graph, out, &qk)));
-    int v = graph_view(b->graph, out, &vs);
-    int net =
-        graph_op(b->graph, GRAPH_FRESH, 4, inner, b->tokens + width * seqs, 1, 1, q, k, v, state);
-    graph_also(b->graph, net, alpha);
-    graph_also(b->graph, net, beta);
-    struct graph_shape head = {{width, heads, t, seqs}, {4, width * 4, inner * 4, inner * 4 * t}};
-    int y = graph_view(b->graph, net, &head);
-    int fresh = graph_view(b->graph, net, &head);
-    graph_expand(b->graph, graph_op(b->graph, GRAPH_STORE, 4, 1, 1, 1, 1, fresh, cache_s,
-                                    GRAPH_NONE, GRAPH_NONE));
-    y = build_norm(b, y, "ssm_norm.weight");
-    int gate = build_scale(b, build_reshape(b, z, width, heads * t, seqs));
-    y = build_reshape(b, build_add(b, y, gate), inner, t * seqs, 1);
-    y = build_multiply(b, build_weight(b, "ssm_out.weight"), y);
-    return build_reshape(b, y, m->embd, b->tokens, 1);
 }

@@ -4,12 +4,13 @@
 void cells_of(const struct model *model, const struct plan_settings *settings, struct cells *out) {
     uint32_t slots = settings->parallel ? settings->parallel : 1;
     uint32_t ctx = settings->ctx ? settings->ctx : model->ctx_train;
+    uint32_t batch = settings->batch < ctx ? settings->batch : ctx ? ctx : 1;
     ctx = (uint32_t)pad_to(ctx ? ctx : 1, 256);
-    uint32_t batch = settings->batch < ctx ? settings->batch : ctx;
     out->sequences = slots;
     out->streams = settings->unified ? 1 : slots;
     out->full = settings->unified ? ctx : (uint32_t)pad_to(ctx / slots ? ctx / slots : 1, 256);
     out->ubatch = settings->ubatch < batch ? settings->ubatch : batch;
+    out->tokens = (uint32_t)pad_to(out->ubatch, slots);
 
     uint64_t sliding = (uint64_t)model->window * (settings->unified ? slots : 1) + out->ubatch;
     if (settings->swa_full || sliding > out->full)
@@ -18,8 +19,11 @@ void cells_of(const struct model *model, const struct plan_settings *settings, s
 
     uint32_t guesses = settings->draft == PLAN_DRAFT_NONE ? 0 : settings->draft_tokens;
     uint64_t outputs = (uint64_t)slots * (1 + guesses);
-    bool lean = settings->engine_build == 0 || settings->engine_build >= PLAN_BUILD_LEAN;
-    out->outputs = !lean || outputs > out->ubatch ? out->ubatch : (uint32_t)outputs;
+    out->snapshots = 1; // one more for each guess, to go back to
+    if (settings->draft == PLAN_DRAFT_MTP && model->rolls_back)
+        out->snapshots += settings->draft_tokens;
+    bool few = plan_has(settings, PLAN_BUILD_FEW_OUTPUTS);
+    out->outputs = !few || outputs > out->ubatch ? out->ubatch : (uint32_t)outputs;
 }
 
 static uint64_t layer_bytes(const struct model *model, const struct plan_settings *settings,
@@ -39,9 +43,7 @@ static uint64_t layer_bytes(const struct model *model, const struct plan_setting
 
 void add_cache(const struct model *model, const struct plan_settings *settings,
                const struct placement *place, const struct cells *cells, struct plan *out) {
-    uint64_t states = cells->sequences;
-    if (settings->draft == PLAN_DRAFT_MTP) // one more for each guess, to go back to
-        states *= 1 + settings->draft_tokens;
+    uint64_t states = (uint64_t)cells->sequences * cells->snapshots;
     for (uint32_t i = 0; i < model->layers; i++) {
         const struct model_layer *layer = &model->layer[i];
         int at = settings->kv_offload ? place->layer[i] : PLACE_HOST;
@@ -53,8 +55,20 @@ void add_cache(const struct model *model, const struct plan_settings *settings,
         uint64_t rows = (uint64_t)(layer->sliding ? cells->sliding : cells->full) * cells->streams;
         if (layer->attends)
             part_at(out, at)->kv += layer_bytes(model, settings, layer, rows, k, v);
+        if (layer->attends && model->index_cached)
+            part_at(out, at)->kv += rows * gguf_row_bytes(k, model->index_width);
         if (layer->recurrent)
             part_at(out, at)->state +=
                 states * 4 * ((uint64_t)model->state_r + (uint64_t)model->state_s);
     }
+}
+
+uint64_t unpacked_bytes(const struct model *model, const struct plan_settings *settings,
+                        const struct model_layer *layer, uint64_t cells) {
+    uint64_t bytes = 0;
+    if (settings->k->id != GGUF_TYPE_F16)
+        bytes += 2ull * layer->head_k * layer->heads_kv * cells;
+    if (settings->v->id != GGUF_TYPE_F16 && !model->mla)
+        bytes += 2ull * layer->head_v * layer->heads_kv * cells;
+    return bytes;
 }

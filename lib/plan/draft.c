@@ -291,4 +291,17 @@ double draft_gain_seen(const struct draft_costs *costs, double generated, double
     return gain_of(costs, generated / steps, drafted / steps);
 }
 
+double draft_acceptance_seen(double generated, double drafted, double accepted) {
+    double steps = generated - accepted < 1 ? 1 : generated - accepted;
+    double guesses = drafted / steps + .5, low = 0, high = 1;
+    unsigned n = guesses < 1                  ? 1
+                 : guesses > DRAFT_TOKENS_MAX ? DRAFT_TOKENS_MAX
+                                              : (unsigned)guesses;
+    for (int i = 0; i < 40; i++) {
+        double middle = (low + high) / 2;
+        *(draft_tokens(middle, n) - 1 < accepted / steps ? &low : &high) = middle;
+    }
+    return (low + high) / 2;
+}
+
 double draft_acceptance_usual(const struct model *draft) { return draft ? 0.65 : 0.75; }

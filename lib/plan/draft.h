@@ -65,5 +65,8 @@ unsigned draft_best_n(const struct draft_costs *costs, double acceptance,
 double draft_gain_seen(const struct draft_costs *costs, double generated, double drafted,
                        double accepted);
 
+// The chance of one guess that such figures show: a share of all guesses is less than that, since
+// those behind a wrong one are wrong, too.
+double draft_acceptance_seen(double generated, double drafted, double accepted);
 // Before anything is known of a pair.
 double draft_acceptance_usual(const struct model *draft);

@@ -30,7 +30,7 @@ struct list {
 struct block {
     uint64_t offset, size;
 };
-enum { BLOCKS_MAX = 256 };
+enum { BLOCKS_MAX = 256, OFFLOAD_ROWS = 32 };
 struct heap {
     struct block block[BLOCKS_MAX];
     int blocks;
@@ -111,8 +111,8 @@ int graph_weight(struct graph *graph, int backend, uint64_t bytes) {
     return id;
 }
 
-int graph_cache(struct graph *graph, int backend) {
-    int id = graph_weight(graph, backend, 1);
+int graph_cache(struct graph *graph, int backend, uint64_t bytes) {
+    int id = graph_weight(graph, backend, bytes);
     graph->tensors[id].weight = false;
     return id;
 }
@@ -145,11 +145,22 @@ int graph_op(struct graph *graph, enum graph_op op, int size, int64_t ne0, int64
     return id;
 }
 
+// From the first byte to the last, gaps included: what a copy of a view takes (ggml_nbytes).
+static uint64_t extent(const struct graph_shape *s, int size) {
+    int64_t bytes = size;
+    for (int i = 0; i < 4; i++) {
+        if (s->ne[i] <= 0)
+            return 0;
+        bytes += (s->ne[i] - 1) * s->nb[i];
+    }
+    return (uint64_t)bytes;
+}
+
 int graph_view(struct graph *graph, int source, const struct graph_shape *shape) {
     int id = add_tensor(graph, GRAPH_VIEW, graph->tensors[source].size);
     struct tensor *t = &graph->tensors[id];
     t->shape = *shape;
-    t->bytes = (uint64_t)(shape->ne[0] * shape->ne[1] * shape->ne[2] * shape->ne[3] * t->size);
+    t->bytes = extent(shape, t->size);
     t->source[0] = source;
     t->view_of = root_of(graph, source);
     return id;
@@ -208,10 +219,11 @@ static int first_choice(const struct graph *graph, const struct tensor *t) {
         if (t->source[i] == GRAPH_NONE || !graph->tensors[t->source[i]].weight)
             continue;
         int at = graph->tensors[t->source[i]].backend;
-        // Matrices alone are worth fetching: their results are new.
-        for (int b = 0; at == cpu && t->op == GRAPH_FRESH && b < cpu; b++)
-            if (graph->offloads[b] && t->shape.ne[1] * t->shape.ne[2] >= 32 &&
-                graph->tensors[t->source[i]].bytes > 1)
+        // A device may fetch what it needs for a large batch.
+        bool large = t->shape.ne[1] * t->shape.ne[2] * t->shape.ne[3] >= OFFLOAD_ROWS;
+        bool fetched = at == cpu && large && (t->op == GRAPH_FRESH || t->op == GRAPH_REUSE);
+        for (int b = 0; fetched && b < cpu; b++)
+            if (graph->offloads[b])
                 return b;
         return at;
     }

@@ -44,7 +44,7 @@ void graph_destroy(struct graph *graph);
 
 // Tensors are numbers from 0. `size`: bytes an element.
 int graph_weight(struct graph *graph, int backend, uint64_t bytes);
-int graph_cache(struct graph *graph, int backend); // lies there already, and is no weight
+int graph_cache(struct graph *graph, int backend, uint64_t bytes); // there already, no weight
 int graph_input(struct graph *graph, int size, int64_t ne0, int64_t ne1, int64_t ne2);
 int graph_op(struct graph *graph, enum graph_op op, int size, int64_t ne0, int64_t ne1, int64_t ne2,
              int64_t ne3, int a, int b, int c, int d);

@@ -7,6 +7,8 @@
 
 // What the architecture decides and the file does not say. `pattern` n: of every n layers the last
 // is a full one (the first, with `full_first`); 0: the file's own array is the only source.
+enum { ALL_SLIDE = 255 }; // every layer that attends
+
 struct arch_rule {
     const char *arch;
     enum { NEVER, WHEN_SET, ALWAYS } sliding;
@@ -15,7 +17,9 @@ struct arch_rule {
     uint16_t window; // when the file gives none
     enum { NO_STATE, ALL_STATE, BY_HEADS, BY_INTERVAL, BY_HEADS_AND_FF, BOTH } state;
     uint8_t kv_first; // layers that keep a cache, counted from the first; the rest share
-    bool tied_own;
+    bool tied_own, rolls_back;
+    bool indexer;  // a second cache of keys, that chooses which tokens are attended to
+    bool no_cache; // diffusion: every pass reads all tokens anew
 };
 
 static const struct arch_rule RULES[] = {
@@ -77,6 +81,24 @@ static const struct arch_rule RULES[] = {
     {"apertus"},
     {"minimax-m2"},
     {"arcee"},
+    {"codeshell"},
+    {"grovemoe"},
+    {"hunyuan_vl"},
+    {"hy_v3"},
+    {"jais"},
+    {"jais2"},
+    {"maincoder"},
+    {"mistral4"},
+    {"nanbeige"},
+    {"paddleocr"},
+    {"pangu-embedded"},
+    {"plamo"},
+    {"pockettts"},
+    {"qwen"},
+    {"qwen3tts"},
+    {"talkie"},
+    {"deepseek32", .indexer = true},
+    {"glm-dsa", .indexer = true},
     {"gemma2", .sliding = ALWAYS, .pattern = 2, .window = 4096},
     {"gemma3", .sliding = WHEN_SET, .pattern = 6},
     {"gemma3n", .sliding = ALWAYS, .pattern = 5, .kv_first = 20, .tied_own = true},
@@ -95,7 +117,14 @@ static const struct arch_rule RULES[] = {
     {"laguna", .sliding = WHEN_SET, .pattern = 4, .full_first = true},
     {"step35", .sliding = ALWAYS},
     {"mimo2", .sliding = ALWAYS},
-    {"granite-swa", .sliding = ALWAYS},
+    {"granite_swa", .sliding = ALWAYS},
+    {"maple", .sliding = ALWAYS},
+    {"spark2_5", .sliding = ALWAYS},
+    {"muse-glimmer", .sliding = ALWAYS},
+    {"dream", .no_cache = true},
+    {"llada", .no_cache = true},
+    {"llada-moe", .no_cache = true},
+    {"rnd1", .no_cache = true},
     {"mamba", .state = ALL_STATE},
     {"mamba2", .state = ALL_STATE},
     {"rwkv6", .state = ALL_STATE},
@@ -105,15 +134,15 @@ static const struct arch_rule RULES[] = {
     {"jamba", .state = BY_HEADS},
     {"granitehybrid", .state = BY_HEADS},
     {"plamo2", .state = BY_HEADS},
-    {"lfm2", .sliding = NEVER, .state = BY_HEADS},
-    {"lfm2moe", .state = BY_HEADS},
+    {"lfm2", .sliding = WHEN_SET, .pattern = ALL_SLIDE, .state = BY_HEADS, .rolls_back = true},
+    {"lfm2moe", .state = BY_HEADS, .rolls_back = true},
     {"kimi-linear", .state = BY_HEADS},
-    {"nemotron_h", .state = BY_HEADS_AND_FF},
-    {"nemotron_h_moe", .state = BY_HEADS_AND_FF},
+    {"nemotron_h", .state = BY_HEADS_AND_FF, .rolls_back = true},
+    {"nemotron_h_moe", .state = BY_HEADS_AND_FF, .rolls_back = true},
     {"falcon-h1", .state = BOTH},
     {"qwen3next", .state = BY_INTERVAL},
-    {"qwen35", .state = BY_INTERVAL},
-    {"qwen35moe", .state = BY_INTERVAL},
+    {"qwen35", .state = BY_INTERVAL, .rolls_back = true},
+    {"qwen35moe", .state = BY_INTERVAL, .rolls_back = true},
 };
 
 static const struct arch_rule *rule_find(const char *arch) {
@@ -163,6 +192,8 @@ static bool is_sliding(struct keys *keys, const struct arch_rule *rule, const st
                        uint32_t layer) {
     if (!rule || rule->sliding == NEVER || !model->window)
         return false;
+    if (rule->pattern == ALL_SLIDE)
+        return model->layer[layer].heads_kv != 0;
     uint64_t value;
     if (gguf_array_uint(keys->gguf, key(keys, "attention.sliding_window_pattern"), layer, &value))
         return value != 0;
@@ -221,8 +252,8 @@ static void read_layer(struct keys *keys, const struct arch_rule *rule, struct m
     }
     bool only_state = layer->recurrent && rule->state != BOTH;
     bool no_attention = rule && rule->state == BY_HEADS_AND_FF && layer->ff != 0;
-    layer->attends =
-        !only_state && !no_attention && layer->heads_kv > 0 && i < kv_first(keys, rule, model);
+    layer->attends = !(rule && rule->no_cache) && !only_state && !no_attention &&
+                     layer->heads_kv > 0 && i < kv_first(keys, rule, model);
     if (layer->ff > model->ff_max)
         model->ff_max = layer->ff;
 }
@@ -248,6 +279,8 @@ static void read_state(struct keys *keys, struct model *model) {
         r = 3ull * (conv ? conv - 1 : 3) * heads * kda;
         s = (uint64_t)kda * kda * heads;
     } else {
+        model->inner = inner;
+        model->ssm_heads = number(keys, "ssm.time_step_rank", 0);
         model->conv_channels = inner + 2 * groups * state;
         r = (uint64_t)(conv ? conv - 1 : 0) * model->conv_channels;
         s = (uint64_t)state * inner;
@@ -318,6 +351,8 @@ static void read_tensors(struct model *model) {
         struct model_tensor *tensor = &model->tensors[i];
         tensor->gguf = gguf_tensor_at(model->gguf, i);
         classify(model, tensor);
+        if (tensor->part == MODEL_PART_EXPERTS && tensor->place == MODEL_PLACE_LAYER)
+            model->layer[tensor->layer].routed = true;
         token_embd |= strcmp(tensor->gguf->name, "token_embd.weight") == 0;
         output |= strcmp(tensor->gguf->name, "output.weight") == 0;
     }
@@ -329,9 +364,13 @@ static bool check(const struct model *model, struct err *err) {
     const struct {
         const char *what;
         uint32_t value;
-    } all[] = {{"embedding_length", model->embd},      {"vocabulary", model->vocab},
-               {"expert_count", model->experts},       {"expert_used_count", model->experts_used},
-               {"feed_forward_length", model->ff_max}, {"sliding_window", model->window}};
+    } all[] = {{"embedding_length", model->embd},
+               {"vocabulary", model->vocab},
+               {"expert_count", model->experts},
+               {"expert_used_count", model->experts_used},
+               {"feed_forward_length", model->ff_max},
+               {"sliding_window", model->window},
+               {"attention.indexer.key_length", model->index_width}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].value > MODEL_WIDTH_MAX)
             return err_set(err, ERR_LIMIT, "%s: %s is beyond any real model", model->path,
@@ -374,6 +413,9 @@ static bool read_shape(struct model *model, struct err *err) {
     model->rank_kv = number(&keys, "attention.kv_lora_rank", 0);
     model->rank_q = number(&keys, "attention.q_lora_rank", 0);
     model->tied_own = rule && rule->tied_own;
+    model->index_width = number(&keys, "attention.indexer.key_length", 0);
+    model->index_cached = rule && rule->indexer;
+    model->rolls_back = rule && rule->rolls_back;
     if (rule && rule->sliding != NEVER) {
         model->window = number(&keys, "attention.sliding_window", 0);
         bool off =

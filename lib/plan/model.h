@@ -25,6 +25,7 @@ struct model_layer {
     bool attends;            // keeps keys (and values) of its own
     bool sliding;            // only of the last `window` tokens
     bool recurrent;          // keeps a state of fixed size for each sequence
+    bool routed;             // has experts
     bool mtp;                // a multi-token-prediction head, loaded only for that kind of draft
 };
 
@@ -67,6 +68,10 @@ struct model {
     bool tied_own;             // ... and is loaded twice even into the same memory
     uint32_t state_r, state_s; // of a recurrent layer, f32 elements for each sequence
     uint32_t conv_channels;    // width of what a recurrent layer convolves
+    uint32_t inner, ssm_heads; // ... and of what it works on, and in how many heads
+    uint32_t index_width;      // of the keys that choose which tokens are attended to
+    bool index_cached;         // ... which have a cache of their own
+    bool rolls_back;           // keeps states for each guessed token, to go back to
     uint32_t mla_head_k, mla_head_v, rank_kv, rank_q; // MLA: heads before compression, elements
 
     struct model_layer *layer; // [layers]

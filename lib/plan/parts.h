@@ -18,8 +18,10 @@ struct cells {
     uint32_t sequences; // slots
     uint32_t full;      // cells of a full layer, a stream
     uint32_t sliding;   // cells of a sliding layer, a stream
-    uint32_t ubatch;    // tokens of one pass
+    uint32_t ubatch;    // tokens of one pass, as told
+    uint32_t tokens;    // ... and as reserved: a multiple of the slots
     uint32_t outputs;   // rows of logits in one pass
+    uint32_t snapshots; // states kept for each sequence
 };
 
 void place_layers(const struct model *model, const struct plan_settings *settings,
@@ -31,6 +33,9 @@ void add_weights(const struct model *model, const struct plan_settings *settings
                  struct plan *out);
 void add_cache(const struct model *model, const struct plan_settings *settings,
                const struct placement *place, const struct cells *cells, struct plan *out);
+// CUDA unpacks one layer's cache at a time to f16 (ggml_cuda_flash_attn_ext_get_alloc_size).
+uint64_t unpacked_bytes(const struct model *model, const struct plan_settings *settings,
+                        const struct model_layer *layer, uint64_t cells);
 void add_compute(const struct model *model, const struct plan_settings *settings,
                  const struct plan_machine *machine, const struct placement *place,
                  const struct cells *cells, struct plan *out);

@@ -32,9 +32,11 @@ void place_layers(const struct model *model, const struct plan_settings *setting
     uint32_t all = model->layers + 1;
     uint32_t offloaded = machine->devices == 0 ? 0 : settings->ngl > all ? all : settings->ngl;
     uint32_t first = all - offloaded;
+    if (first > 0 && !plan_has(settings, PLAN_BUILD_OUTPUT_FIRST))
+        first--;
     for (uint32_t i = 0; i <= model->layers; i++) {
         int at = PLACE_HOST;
-        if (i >= first && offloaded > 0) {
+        if (i >= first && i - first < offloaded) {
             float x = (float)(i - first) / (float)offloaded;
             at = 0;
             while ((size_t)at + 1 < machine->devices && (float)cumulative[at] <= x)
@@ -76,6 +78,21 @@ static int place_of(const struct model_tensor *tensor, const struct plan_setting
     return place->layer[tensor->layer];
 }
 
+// The CPU rearranges matrices of some types for its vector units (ggml-cpu/repack.cpp), into a
+// buffer of their own; then a table that is looked up and multiplied is there twice. With a GPU's
+// host buffer they stay as they are.
+static bool rearranged(const struct gguf_tensor *tensor, const struct plan_machine *machine) {
+    for (size_t i = 0; i < machine->devices; i++)
+        if (machine->device[i].kind != PLAN_RPC)
+            return false;
+    const struct gguf_type_info *type = gguf_type_info(tensor->type);
+    static const char *const TYPES[] = {"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"};
+    for (size_t i = 0; type && i < sizeof TYPES / sizeof *TYPES; i++)
+        if (strcmp(type->name, TYPES[i]) == 0)
+            return tensor->ne[1] % 8 == 0;
+    return false;
+}
+
 void add_weights(const struct model *model, const struct plan_settings *settings,
                  const struct plan_machine *machine, const struct placement *place,
                  struct plan *out) {
@@ -88,8 +105,9 @@ void add_weights(const struct model *model, const struct plan_settings *settings
             continue;
         put(out, machine, place_of(tensor, settings, place), tensor->gguf);
         // A tied embedding is looked up on the host and multiplied where the output is.
-        bool twice = model->tied && strcmp(tensor->gguf->name, "token_embd.weight") == 0 &&
-                     (place->output != PLACE_HOST || model->tied_own);
+        bool twice =
+            model->tied && strcmp(tensor->gguf->name, "token_embd.weight") == 0 &&
+            (place->output != PLACE_HOST || model->tied_own || rearranged(tensor->gguf, machine));
         if (twice)
             put(out, machine, place->output, tensor->gguf);
     }

@@ -11,8 +11,8 @@ static const struct {
     uint32_t margin_mib;   // left free: allocations that grow with use
     uint32_t reserved_mib; // of a nominal size: firmware, driver and a screen
 } KINDS[] = {
-    [PLAN_CPU] = {"cpu", 0, 0, 0},         [PLAN_CUDA] = {"cuda", 500, 256, 464},
-    [PLAN_ROCM] = {"rocm", 450, 256, 464}, [PLAN_VULKAN] = {"vulkan", 300, 256, 464},
+    [PLAN_CPU] = {"cpu", 0, 0, 0},         [PLAN_CUDA] = {"cuda", 500, 256, 600},
+    [PLAN_ROCM] = {"rocm", 450, 256, 600}, [PLAN_VULKAN] = {"vulkan", 300, 256, 600},
     [PLAN_METAL] = {"metal", 100, 256, 0}, [PLAN_RPC] = {"rpc", 0, 0, 0},
 };
 
@@ -25,6 +25,10 @@ bool plan_kind_parse(const char *text, enum plan_kind *out) {
             return true;
         }
     return false;
+}
+
+bool plan_has(const struct plan_settings *settings, int build) {
+    return settings->engine_build == 0 || settings->engine_build >= build;
 }
 
 void plan_settings_init(struct plan_settings *settings) {
@@ -87,6 +91,7 @@ static void add_draft(const struct model *draft, const struct plan_settings *set
     for (size_t i = 0; i < machine->devices; i++)
         add_part(&out->device[i], &part.device[i]);
     add_part(&out->host, &part.host);
+    out->estimated |= part.estimated;
 }
 
 // The projector's weights, and the work on its largest picture (mtmd.cpp asks a dry pass; the
@@ -139,17 +144,17 @@ void plan_make(const struct model *model, const struct model *draft, const struc
                const struct plan_settings *settings, const struct plan_machine *machine,
                struct plan *out) {
     *out = (struct plan){.devices = machine->devices};
-    if (draft)
-        add_draft(draft, settings, machine, out);
-    if (projector)
-        add_projector(projector, machine, out);
-    add_model(model, settings, machine, out);
     for (size_t i = 0; i < machine->devices; i++) {
         const struct plan_device *device = &machine->device[i];
         out->device[i].overhead = device->overhead_bytes != PLAN_UNKNOWN
                                       ? device->overhead_bytes
                                       : (uint64_t)KINDS[device->kind].overhead_mib << 20;
     }
+    if (draft)
+        add_draft(draft, settings, machine, out);
+    if (projector)
+        add_projector(projector, machine, out);
+    add_model(model, settings, machine, out);
     judge(machine, out);
 }
 

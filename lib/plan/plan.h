@@ -40,8 +40,18 @@ struct plan_machine {
     uint64_t ram_bytes;                          // available; PLAN_UNKNOWN: no limit
 };
 
-// From which build on the server reserves room for few outputs, and masks are 2 bytes a cell.
-enum { PLAN_BUILD_LEAN = 9800 };
+// Layouts that changed with llama.cpp's builds; an engine's number is compared with them. The
+// numbers are read off the dates of the changes and of published logs, and may be some tens of
+// builds off.
+enum {
+    PLAN_BUILD_OUTPUT_FIRST = 7300, // -ngl N is the output layer and N - 1 others, not N others
+    PLAN_BUILD_HIDDEN = 9290,       // the last hidden state is kept for draft heads (#22673)
+    PLAN_BUILD_HALF_MASK = 9350, // masks are filled as f16, not as f32 and then converted (#23764)
+    PLAN_BUILD_FEW_OUTPUTS = 9370, // logits for the slots, not for each token of a batch (#23861)
+    PLAN_BUILD_UNPACKED =
+        9400,                 // room to unpack a quantised cache is reserved at the start (#23907)
+    PLAN_BUILD_MIXED = 11000, // batches may mix tokens and vectors, which takes inputs for both
+};
 
 enum plan_draft { PLAN_DRAFT_NONE, PLAN_DRAFT_MODEL, PLAN_DRAFT_MTP, PLAN_DRAFT_NGRAM };
 
@@ -78,10 +88,12 @@ struct plan {
     uint32_t ctx_total;        // tokens, after the engine's rounding
     uint32_t layers_offloaded; // repeating layers on devices
     int64_t spare_bytes;       // on the fullest device or the host; negative: that much too little
+    bool estimated; // compute is an upper estimate: the architecture's graph is not known
     bool fits;
     char reason[320]; // why not; "" when it fits
 };
 
+bool plan_has(const struct plan_settings *settings, int build); // the engine is that new
 void plan_settings_init(struct plan_settings *settings);
 const char *plan_kind_name(enum plan_kind kind);
 bool plan_kind_parse(const char *text, enum plan_kind *out); // "cuda", "rocm", ...

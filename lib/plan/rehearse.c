@@ -16,16 +16,18 @@ static const struct arch_graph GRAPHS[] = {
     {"qwen3moe", .experts_norm = true},
     {"qwen3vl"},
     {"qwen3vlmoe", .experts_norm = true},
-    {"phi3"},
+    {"phi3", .scale_queries = true, .first_after_ffn = true},
     {"granite"},
     {"granitemoe", .experts_norm = true},
-    {"smollm3"},
+    {"smollm3", .rope = ROPE_THREE_OF_FOUR},
     {"seed_oss"},
     {"internlm2"},
     {"ernie4_5"},
     {"ernie4_5-moe", .experts_norm = true},
     {"olmoe"},
-    {"glm4", .keep_hidden = HIDDEN_NORMED},
+    {"glm4"},
+    {"hy_v3", .keep_hidden = HIDDEN_NORMED, .rows = ROWS_AFTER_NORM},
+    {"step35", .keep_hidden = HIDDEN_NORMED, .rows = ROWS_AFTER_NORM},
     {"glm4moe", .keep_hidden = HIDDEN_NORMED},
     {"dots1"},
     {"bailingmoe"},
@@ -41,8 +43,81 @@ static const struct arch_graph GRAPHS[] = {
      .expand_norm = true, .mrope = true},
     {"qwen35moe", .shared = SHARED_GATED, .experts_norm = true, .keep_hidden = HIDDEN_NORMED,
      .rows = ROWS_AFTER_NORM, .gated_queries = true, .expand_norm = true, .mrope = true},
-    {"qwen3next", .shared = SHARED_GATED, .experts_norm = true, .gated_queries = true,
-     .expand_norm = true},
+    {"qwen3next", .shared = SHARED_GATED, .experts_norm = true, .keep_hidden = HIDDEN_NORMED,
+     .rows = ROWS_AFTER_NORM, .gated_queries = true, .expand_norm = true},
+    {"mamba", .block = BLOCK_SINGLE},
+    {"mamba2", .block = BLOCK_SINGLE},
+    {"nemotron_h", .block = BLOCK_SINGLE, .rope = ROPE_NONE, .rows = ROWS_AFTER_NORM,
+     .keep_hidden = HIDDEN_NORMED},
+    {"nemotron_h_moe", .block = BLOCK_SINGLE, .rope = ROPE_NONE, .rows = ROWS_AFTER_NORM,
+     .keep_hidden = HIDDEN_NORMED},
+    {"falcon-h1", .block = BLOCK_STATE_BESIDE},
+    {"jamba", .rope = ROPE_NONE, .first_after_attention = true, .first_after_ffn = true},
+    {"granitehybrid", .experts_norm = true, .rope = ROPE_NONE},
+    {"lfm2", .first_after_attention = true, .first_after_ffn = true},
+    {"lfm2moe", .experts_norm = true, .first_after_attention = true, .first_after_ffn = true},
+    {"gemma3n", .scale_rows = true, .rows = ROWS_BEFORE_NORM, .norm_values = true,
+     .block = BLOCK_COPIES},
+    {"olmo", .layer_norm = true},
+    {"refact", .rope = ROPE_NONE},
+    {"llama4", .weights_first = true},
+    {"command-r", .block = BLOCK_PARALLEL, .layer_norm = true},
+    {"cohere2", .block = BLOCK_PARALLEL, .layer_norm = true, .rope = ROPE_SLIDING},
+    {"cohere2moe", .block = BLOCK_PARALLEL, .layer_norm = true, .rope = ROPE_SLIDING,
+     .rows = ROWS_AFTER_NORM, .keep_hidden = HIDDEN_NORMED},
+    {"phi2", .block = BLOCK_PARALLEL, .scale_queries = true},
+    {"falcon", .block = BLOCK_PARALLEL},
+    {"gpt2", .rope = ROPE_NONE},
+    {"starcoder", .rope = ROPE_NONE},
+    {"mpt", .rope = ROPE_NONE},
+    {"bloom", .rope = ROPE_NONE},
+    {"jais", .rope = ROPE_NONE},
+    // Nothing special: what their tensors tell is all.
+    {"afmoe"},
+    {"arcee"},
+    {"baichuan"},
+    {"chatglm"},
+    {"codeshell"},
+    {"dbrx"},
+    {"deci"},
+    {"deepseek"},
+    {"exaone"},
+    {"exaone-moe"},
+    {"exaone4"},
+    {"gptneox"},
+    {"granite_swa"},
+    {"grovemoe"},
+    {"hunyuan-dense"},
+    {"hunyuan-moe"},
+    {"hunyuan_vl"},
+    {"jais2"},
+    {"laguna"},
+    {"maincoder"},
+    {"maple"},
+    {"mellum"},
+    {"mimo2"},
+    {"minicpm"},
+    {"minicpm3"},
+    {"minimax-m2"},
+    {"mistral4"},
+    {"nanbeige"},
+    {"nemotron"},
+    {"olmo2"},
+    {"openelm"},
+    {"orion"},
+    {"paddleocr"},
+    {"pangu-embedded"},
+    {"phimoe"},
+    {"plamo"},
+    {"plamo3"},
+    {"pockettts"},
+    {"qwen"},
+    {"qwen2vl"},
+    {"qwen3tts"},
+    {"spark2_5"},
+    {"stablelm"},
+    {"starcoder2"},
+    {"xverse"},
 };
 
 static const struct arch_graph *graph_find(const char *arch) {
@@ -52,25 +127,48 @@ static const struct arch_graph *graph_find(const char *arch) {
     return NULL;
 }
 
-// Long runs of like layers repeat the same births and deaths: a few periods of them leave the same
-// holes as all. Returns whether the layer is worth building.
-enum { RUN_HEAD = 8, RUN_TAIL = 7 };
+// Long runs of like layers, or of like groups of layers, repeat the same births and deaths: a few
+// of them leave the same holes as all. So only the first and last of a run are built.
+enum { RUN_HEAD = 8, RUN_TAIL = 7, PERIOD_MAX = 12 };
 
 static bool like(const struct build *b, uint32_t i, uint32_t j) {
     const struct plan_settings *s = b->settings;
+    const struct model_layer *x = &b->model->layer[i], *y = &b->model->layer[j];
     return b->place->layer[i] == b->place->layer[j] && (i < s->ncmoe) == (j < s->ncmoe) &&
-           (i < s->ncffn) == (j < s->ncffn) &&
-           b->model->layer[i].attends == b->model->layer[j].attends &&
-           b->model->layer[i].ff == b->model->layer[j].ff;
+           (i < s->ncffn) == (j < s->ncffn) && x->attends == y->attends &&
+           x->sliding == y->sliding && x->recurrent == y->recurrent && x->routed == y->routed &&
+           x->ff == y->ff && x->heads == y->heads && x->heads_kv == y->heads_kv;
 }
 
-static bool worth_building(const struct build *b, uint32_t layer) {
-    uint32_t first = layer, last = layer;
-    while (first > 0 && like(b, first - 1, layer))
-        first--;
-    while (last + 1 < b->layers && like(b, last + 1, layer))
+// How many layers from `first` on can be left out, when groups of `period` repeat; `end`: of the
+// run.
+static uint32_t spare(const struct build *b, uint32_t first, uint32_t period, uint32_t *end) {
+    uint32_t last = first + period;
+    while (last < b->layers && like(b, last - period, last))
         last++;
-    return layer - first < RUN_HEAD || last - layer < RUN_TAIL;
+    *end = last < b->layers ? last : b->layers;
+    uint32_t head = RUN_HEAD > 2 * period ? RUN_HEAD : 2 * period;
+    uint32_t tail = RUN_TAIL > period ? RUN_TAIL : period;
+    uint32_t length = *end - first;
+    return length > head + tail ? (length - head - tail) / period * period : 0;
+}
+
+static void choose_layers(const struct build *b, bool *skipped) {
+    for (uint32_t at = 0, next; at < b->layers; at = next) {
+        uint32_t most = 0, period = 1;
+        next = at + 1;
+        for (uint32_t p = 1; p <= PERIOD_MAX; p++) {
+            uint32_t end, count = spare(b, at, p, &end);
+            if (count <= most)
+                continue;
+            most = count;
+            period = p;
+            next = end;
+        }
+        uint32_t head = RUN_HEAD > 2 * period ? RUN_HEAD : 2 * period;
+        for (uint32_t i = 0; i < most; i++)
+            skipped[at + head + i] = true;
+    }
 }
 
 static uint32_t alignment_of(enum plan_kind kind) {
@@ -90,26 +188,28 @@ static struct graph *start(const struct model *model, const struct plan_settings
     uint32_t alignment[GRAPH_BACKENDS_MAX];
     bool offloads[GRAPH_BACKENDS_MAX];
     size_t n = machine->devices;
-    bool all_async = n > 1;
     for (size_t i = 0; i < n; i++) {
         enum plan_kind kind = machine->device[i].kind;
         alignment[i] = alignment_of(kind);
-        offloads[i] = kind == PLAN_CUDA || kind == PLAN_ROCM || kind == PLAN_VULKAN;
-        all_async &= kind == PLAN_CUDA || kind == PLAN_ROCM || kind == PLAN_VULKAN;
+        offloads[i] = kind != PLAN_RPC;
     }
     alignment[n] = 32;
     offloads[n] = false;
     // Pipeline parallelism: every copy between devices is kept four times.
     bool pipeline =
-        all_async && settings->ngl > model->layers && settings->kv_offload && !place->overrides;
+        n > 1 && settings->ngl > model->layers && settings->kv_offload && !place->overrides;
     return graph_create((int)n + 1, alignment, offloads, pipeline ? 4 : 1);
 }
 
-bool rehearse(const struct model *model, const struct plan_settings *settings,
+bool rehearse(const struct model *model, bool head, const struct plan_settings *settings,
               const struct plan_machine *machine, const struct placement *place,
-              const struct cells *cells, uint64_t *bytes) {
+              const struct cells *cells, uint64_t *bytes, bool *exact) {
+    static const struct arch_graph plain;
     const struct arch_graph *arch = graph_find(model->arch);
-    if (!arch || (model->mla && model->rank_kv == 0))
+    *exact = arch != NULL;
+    if (!arch)
+        arch = &plain;
+    if (model->mla && model->rank_kv == 0)
         return false;
     struct build b = {.graph = start(model, settings, machine, place),
                       .model = model,
@@ -119,13 +219,22 @@ bool rehearse(const struct model *model, const struct plan_settings *settings,
                       .cells = cells,
                       .arch = arch,
                       .layers = model->layers - model->layers_mtp,
-                      .tokens = cells->ubatch,
+                      .tokens = cells->tokens,
                       .cpu = (int)machine->devices};
-    int stream = build_inputs(&b);
-    for (uint32_t i = 0; i < b.layers; i++)
-        if (worth_building(&b, i))
-            stream = build_layer(&b, i, stream);
-    build_output(&b, stream);
+    if (head) {
+        b.first = b.layers;
+        b.layers = b.first + 1;
+        build_guess(&b);
+    } else {
+        bool skipped[MODEL_LAYERS_MAX] = {false};
+        int stream = build_inputs(&b);
+        if (b.per_layer == GRAPH_NONE) // else each layer has an input of its own
+            choose_layers(&b, skipped);
+        for (uint32_t i = 0; i < b.layers; i++)
+            if (!skipped[i])
+                stream = build_layer(&b, i, stream);
+        build_output(&b, stream);
+    }
     graph_measure(b.graph, bytes);
     graph_destroy(b.graph);
     return !b.unknown;

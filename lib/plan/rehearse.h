@@ -5,8 +5,10 @@
 
 #include "plan/parts.h"
 
-// Bytes of each device's buffer and, last, the host's. False when the architecture's graph is not
-// known well enough; then compute.c estimates.
-bool rehearse(const struct model *model, const struct plan_settings *settings,
+// Bytes of each device's buffer and, last, the host's. `exact` is false for an architecture that is
+// not in the table: its graph is then put together from its tensors alone. False when even that
+// cannot be done.
+// `head`: of the multi-token head's context, else of the model's.
+bool rehearse(const struct model *model, bool head, const struct plan_settings *settings,
               const struct plan_machine *machine, const struct placement *place,
-              const struct cells *cells, uint64_t *bytes);
+              const struct cells *cells, uint64_t *bytes, bool *exact);

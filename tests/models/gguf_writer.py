@@ -67,7 +67,7 @@ class Gguf:
 
     # Tensors. The role decides the type: "norm" and "small" stay f32, "matrix" takes the mix's.
     def tensor(self, name, *ne, role="matrix"):
-        full = name if name.endswith((".bias", ".scale", ".ssm_a")) else name + ".weight"
+        full = name if name.endswith((".bias", ".scale", ".ssm_a", ".ssm_d")) else name + ".weight"
         self.tensors.append((full, list(ne), role))
 
     def write(self, path, kind_of, seed=None):

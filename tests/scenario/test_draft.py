@@ -287,6 +287,22 @@ class InUse(Scenario):
         self.assertTrue(0.75 < counters["ancalagon_draft_acceptance"] < 0.85, counters)
         self.assertEqual(len(self.world.engines()), 1)
 
+    def test_what_was_seen_is_kept(self):
+        self.world.start()
+        for _ in range(4):
+            self.generate(draft_accept=60)
+        tokens = self.world.draft()["tokens"]
+        self.world.control("POST", "/off", {})
+        self.wait_state("off")
+        with open(self.world.path("state", "ancalagon", "drafts.json")) as file:
+            kept = json.load(file)["drafts"][0]
+        self.assertFalse(kept["off"])
+        # 60 % of all guesses: each is right more often, since those behind a wrong one are lost.
+        chance = kept["acceptance"]
+        share = sum(chance ** i for i in range(1, tokens + 1)) / tokens
+        self.assertTrue(0.55 < share < 0.65, (chance, tokens))
+        self.assertTrue(chance > 0.62 or tokens == 1)
+
     def test_streamed_answers_count(self):
         self.world.start()
         stream = self.open_stream(fake={"tokens": 200, "draft_accept": 50})

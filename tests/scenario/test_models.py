@@ -102,7 +102,7 @@ class Listing(Scenario):
                                              for n in (1, 2, 3)))
         table = self.table()
         self.assertIn("projector: for-512.gguf", table)
-        self.assertIn("eyes for: plain.gguf", table)
+        self.assertIn("serves: plain.gguf", table)
         self.assertIn("no model here has its width", table)
         self.assertIn("in 3 parts", table)
         self.assertIn("8/2", table)
@@ -133,6 +133,22 @@ class Listing(Scenario):
         model(self.file("a\x1b[31m\x07b.gguf"), 2, 256)
         self.assertNotIn("\x1b", self.table())
         self.assertEqual(len(self.list()), 1)
+
+    def test_names_that_are_no_text(self):
+        model(self.file("good.gguf"), 8, 1024)
+        os.rename(self.file("good.gguf"), os.fsencode(self.dir) + b"/g\xff\xc3.gguf")
+        model(self.file("small.gguf"), 2, 256)
+        found = self.list()
+        self.assertEqual(found["g??.gguf"]["drafts"], ["small.gguf"])
+        model(self.file("\u00fc\u4e16\u0085x.gguf"), 2, 256)  # U+0085 steers some terminals
+        self.assertIn("g??.gguf  ", self.table())
+        self.assertIn("\u00fc\u4e16??x.gguf  ", self.table())
+
+    def test_a_presets_file_with_mistakes(self):
+        with open(self.world.config, "a") as file:
+            file.write("[x]\nnonsense without a model\n")
+        model(self.file("m.gguf"), 2, 256)
+        self.assertEqual(set(self.list()), {"m.gguf"})
 
     def test_drafts(self):
         model(self.file("target.gguf"), 8, 1024)

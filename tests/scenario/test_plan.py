@@ -221,17 +221,24 @@ class Refused(Planned):
         self.assertEqual(done[0].status, 200, done)
 
     def test_memory_that_never_comes_back(self):
+        """Promised to the next one, and taken by somebody else meanwhile: the old one returns."""
         world = self.world.start()
         self.load("b")
-        world.device(free=2000)  # less than what it holds leaves: somebody else's, then
-        world.presets["c"] = {"model": "b.gguf", "ctx": "48K", "gpu-layers": "99", "parallel": "1"}
+        held = int(world.plan("b", "--device", "cuda:15652M")["devices"][0]["total_mib"])
+        world.device(free=15652 - held)
+        world.presets["c"] = {"model": "b.gguf", "ctx": "128K", "gpu-layers": "99", "parallel": "1"}
         world.write_config()
-        world.control("POST", "/reload", {})
-        reply = self.switch("c")
-        self.assertEqual(reply.status, 502, reply)  # it was promised, and taken
-        self.assertIn("too little", reply.body.decode())
-        world.device()
-        self.wait_state("ready", "b")  # comes back
+        self.assertEqual(world.control("POST", "/reload", {}).status, 200)
+        done = []
+        thread = threading.Thread(target=lambda: done.append(self.switch("c")))
+        thread.start()
+        eventually(lambda: not world.engine_pids() and world.status()["preset"] == "c",
+                   "the old engine is gone, the new one waits")
+        world.device(free=held + 600)  # enough for the old one
+        thread.join(30)
+        self.assertEqual(done[0].status, 502, done)
+        self.assertIn("too little", done[0].body.decode())
+        self.wait_state("ready", "b")
 
     def test_a_reload_that_does_not_fit_leaves_what_runs(self):
         world = self.world.start()

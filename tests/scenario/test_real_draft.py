@@ -11,6 +11,7 @@ from harness import UnixConnection, eventually, exchange, unix_connect
 from real import Real, RealWorld, engine, model
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models"))
+import architectures  # noqa: E402
 import tiny_draft  # noqa: E402
 
 
@@ -83,6 +84,35 @@ class Drafts(Real):
         self.assertNotIn("draft_n", self.chat_ok()["timings"])
 
     test_wrong_guesses.seconds = 240
+
+
+class HeadWorld(DraftWorld):
+    """A tiny model with random weights and a head that guesses for it."""
+
+    def model_file(self, name):
+        tiny = architectures.qwen35("tiny", 4, 256, 4, 2, 64, 512, 512, 4, 512, 64, 8, 4, 4096, mtp=1)
+        tiny.write(self.path("models", f"{name}.gguf"), architectures.mix("f16", 5), 7)
+
+
+class Heads(Real):
+    world_type = HeadWorld
+    autostart = False
+
+    def test_own_head(self):
+        self.world.tiny = "mtp"
+        self.world.learn(measured_gain=1.5, measured_tokens=2.5)
+        self.world.start()
+        answer = self.chat_ok(max_tokens=32)
+        self.assertGreater(answer["timings"]["draft_n"], 0)
+        argv = self.world.engine_argv()
+        self.assertEqual(argv[argv.index("--spec-type") + 1], "draft-mtp")
+        self.assertEqual(self.world.draft()["draft"], "mtp")
+        for _ in range(4):  # random weights: hardly a guess is right
+            self.chat_ok(max_tokens=200)
+        eventually(lambda: self.world.status()["state"] == "ready" and
+                   not self.world.draft()["on"], "restarted without it", 30)
+        self.assertNotIn("draft-mtp", self.world.engine_argv())
+        self.assertIn("its own multi-token head was given up", self.world.draft()["why"])
 
 
 class Compatible(Real):

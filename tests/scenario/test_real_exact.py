@@ -72,6 +72,18 @@ class Exact(Real):
         self.same("/v1/completions", body)
         self.same("/v1/completions", {**body, "stream": True})
 
+    def test_tokens_are_counted_once(self):
+        """Also when the caller asks for the figures with every token."""
+        def counted():
+            page = self.world.http("GET", "/metrics").body.decode()
+            return float(re.search(r'generated_tokens_total\{preset="a"\} (\d+)', page).group(1))
+        before = counted()
+        stream = self.open_stream(max_tokens=40, temperature=0, timings_per_token=True, timeout=60)
+        events = [e.json() for e in stream.events() if e.data != "[DONE]"]
+        told = [e["timings"]["predicted_n"] for e in events if "timings" in e]
+        self.assertGreater(len(told), 20)
+        self.assertEqual(counted() - before, told[-1])
+
     def test_responses(self):
         body = {"model": "a", "input": "Tell me about the sea.", "temperature": 0,
                 "max_output_tokens": 16, "cache_prompt": False}

@@ -1,141 +1,164 @@
-"""The plan and the real llama-server: what it is told, what it says of its memory, what it reads.
+"""`ancalagon plan` next to the real engine's own dry pass, over a stand-in for a GPU.
 
-An RPC worker on loopback (tools/get-engine --tool ggml-rpc-server) stands in for a GPU.
+The models are real architectures as sparse files (tests/models). By hand, for more:
+    ANCALAGON_PLAN_CASES=500 ANCALAGON_PLAN_SEED=7 tests/scenario/run.py -k plan
+runs that many drawn at random besides the table, and prints each that is not exact.
 """
+import concurrent.futures
 import os
+import queue
+import random
 import shutil
-import subprocess
-import sys
+import tempfile
+import unittest
 
-from harness import eventually, free_port, read_proc
-from real import CACHE, Real, engine, need
+import oracle
+from harness import BUILD
+from real import CACHE, engine, need
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models"))
-import make_gguf  # noqa: E402
+import architectures
+import make_gguf
 
-
-def argv_of(pid):
-    return read_proc(pid, "cmdline").decode().rstrip("\0").split("\0")
-
-
-def value(argv, *flags):
-    for flag in flags:
-        if flag in argv:
-            return argv[argv.index(flag) + 1]
-    return None
-
-
-class Cpu(Real):
-    presets = {"a": {"ctx": "max", "kv": "auto", "default": "true"}, "b": {"ctx": "1024"}}
-
-    def preset(self, name):
-        return next(p for p in self.world.status()["presets"] if p["name"] == name)
-
-    def test_max_and_measured(self):
-        """Explicit numbers, no fit pass; the engine's own figures agree; asked for them once."""
-        world = self.world
-        self.chat_ok("a")
-        argv = argv_of(world.status()["engine_pid"])
-        self.assertEqual(value(argv, "--ctx-size", "-c"), "16384")  # two slots as trained
-        self.assertEqual(value(argv, "--cache-type-k", "-ctk"), "f16")
-        self.assertEqual(value(argv, "--fit", "-fit"), "off")
-        self.assertEqual(value(argv, "--verbosity", "-lv"), "4")
-        memory = eventually(lambda: self.preset("a")["memory"], "it was measured")
-        self.assertLess(abs(memory["difference_percent"]), 2, memory)
-        self.chat_ok("b")
-        eventually(lambda: self.preset("b")["memory"], "it was measured")
-        self.chat_ok("a", text="a word that is in no log: xylophagous")
-        argv = argv_of(world.status()["engine_pid"])
-        self.assertIsNone(value(argv, "--verbosity", "-lv"))
-
-    def test_no_prompt_in_what_it_says(self):
-        """The level that tells of memory tells nothing of prompts."""
-        world = self.world
-        self.chat_ok("b", text="xylophagous zymurgy")
-        argv = argv_of(world.status()["engine_pid"])
-        self.assertEqual(value(argv, "--verbosity", "-lv"), "4")
-        logs = world.cli("logs", "b", "--config", world.config).stdout
-        self.assertIn("model buffer size", logs)
-        self.assertNotIn("xylophagous", logs + world.server_log())
+# Every model once, as most people would run it; then what changes memory, by model.
+PLAIN = [{"model": m, "ctx": 8192, "parallel": 1} for m in architectures.MODELS]
+SETTINGS = [
+    {"ctx": 32768, "kv": "q8_0"},  # four slots that share: the engine's own default
+    {"ctx": 65536, "kv": "q4_0", "parallel": 3, "unified": True},
+    {"ctx": 16384, "kv": "f16", "parallel": 4, "unified": False},
+    {"ctx": 5000, "kv": "f16", "parallel": 2, "ubatch": 1024},
+    {"ctx": 16384, "kv": "q8_0", "parallel": 1, "ubatch": 128, "ngl": 12},
+    {"ctx": 8192, "kv": "f16", "parallel": 1, "fa": False},
+    {"ctx": 16384, "kv": "f16", "parallel": 1, "devices": 2, "split": "3,1"},
+    {"ctx": 8192, "kv": "q4_0", "parallel": 1, "devices": 0},
+    {"kv": "q8_0", "parallel": 1},  # the context that the model was trained for
+]
+DEEP = ["qwen2.5-7b", "llama3.2-1b", "qwen3-coder-30b", "qwen3.6-27b", "gemma3-4b", "gemma4-26b-a4b",
+        "gpt-oss-20b", "deepseek-v2-lite"]
+TABLE = PLAIN + [{"model": m, **s} for m in DEEP for s in SETTINGS]
+TABLE += [{"model": m, "ctx": 32768, "kv": "q4_0", "parallel": 1, "ncmoe": n}
+          for m in ("qwen3-coder-30b", "gemma4-26b-a4b", "gpt-oss-20b", "qwen3.6-35b-a3b", "glm4.5-air")
+          for n in (1, 16, 99)]
+TABLE += [{"model": m, "ctx": 32768, "kv": "q8_0", "parallel": 1, "swa_full": True}
+          for m in ("gemma3-4b", "gemma4-26b-a4b", "gpt-oss-20b")]
+TABLE += [{"model": "qwen3.6-27b-mtp", "ctx": 32768, "kv": "q8_0", "mtp": True, **more}
+          for more in ({"parallel": 1}, {"parallel": 2, "draft_n": 1}, {"parallel": 1, "ngl": 20})]
+TABLE += [{"model": "qwen2.5-7b", "draft": "qwen2.5-0.5b", "ctx": 16384, "kv": kv, "parallel": n}
+          for kv in ("f16", "q8_0") for n in (1, 2)]
+TABLE += [{"model": m, "ctx": 16384, "kv": "f16", "parallel": 2, "unified": True, **where}
+          for m in ("gemma4-e4b", "gemma3n-e2b", "granite4-h-tiny", "lfm2-8b-a1b", "qwen3-next-80b")
+          for where in ({"ngl": 10}, {"devices": 2, "split": "1,1"})]
 
 
-class Device(Real):
-    """One preset on an RPC worker: a device whose memory the engine is asked for."""
-    autostart = False
-    presets = {"a": {"default": "true"}}
+def drawn(rng):
+    """One at random, of all models and settings."""
+    model = rng.choice(list(architectures.MODELS))
+    case = {"model": model, "ctx": rng.choice([2048, 5000, 8192, 32768, 98304, 131072]),
+            "kv": rng.choice(["f16", "f16", "q8_0", "q4_0"])}
+    if rng.random() < 0.75:
+        case["parallel"] = rng.choice([1, 1, 2, 3, 4, 8])
+        if case["parallel"] > 1 and rng.random() < 0.5:
+            case["unified"] = True
+    if rng.random() < 0.4:
+        case["ubatch"] = rng.choice([64, 128, 300, 1024, 2048])
+    case.update(rng.choice([{}, {}, {"ngl": rng.choice([0, 1, 2, 10, 20])}, {"devices": 0},
+                            {"devices": 2, "split": rng.choice(["1,1", "3,1", "1,2"])}]))
+    case.update(rng.choice([{}, {"ncmoe": rng.choice([1, 4, 16, 99])}, {"swa_full": True}]))
+    if case["kv"] == "f16" and rng.random() < 0.15:
+        case["fa"] = False
+    if model.endswith("mtp") and rng.random() < 0.6:
+        case["mtp"] = True
+    return case
 
+
+class Files:
+    """Each model is written once, and taken away with the folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def path(self, model, mix="q4_k_m"):
+        path = os.path.join(self.folder, f"{model}.{mix}.gguf")
+        if not os.path.exists(path):
+            make_gguf.make(model, path, mix)
+        return path
+
+
+def measure(case, files, workers):
+    """The verdict on one case."""
+    case = dict(case)
+    path = files.path(case["model"], case.get("mix", "q4_k_m"))
+    if "draft" in case:
+        case["draft_path"] = files.path(case["draft"])
+    devices = case.get("devices", 1)
+    for last in (False, True):
+        workers.revive()
+        try:
+            models = oracle.dry(engine(), case, path, workers.addresses[:devices])
+            break
+        except oracle.DryPassError:
+            if last:
+                raise
+    ancalagon = os.path.join(BUILD, "ancalagon")
+    return oracle.judge(oracle.planned(ancalagon, case, path, devices), models)
+
+
+class PlanOracle(unittest.TestCase):
     def setUp(self):
-        super().setUp()
-        tool = need(os.path.join(CACHE, "engine", "bin", "ggml-rpc-server"), "ggml-rpc-server",
-                    "tools/get-engine --tool ggml-rpc-server")
-        port = free_port()
-        worker = subprocess.Popen([tool, "-H", "127.0.0.1", "-p", str(port)],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(worker.wait)
-        self.addCleanup(worker.kill)
-        self.rpc = f"127.0.0.1:{port}"
-        world = self.world
-        world.presets["a"].update({"rpc": self.rpc, "ctx": "4096"})
-        world.write_config()
-        eventually(lambda: "RPC0" in subprocess.run(
-            [engine(), "--rpc", self.rpc, "--list-devices"], capture_output=True,
-            text=True).stdout, "the worker answers", 20)
+        self.rpc = need(os.environ.get("ANCALAGON_RPC_SERVER") or shutil.which("ggml-rpc-server") or
+                        os.path.join(CACHE, "engine", "bin", "ggml-rpc-server"),
+                        "ggml-rpc-server", "tools/get-engine --tool ggml-rpc-server")
+        engine()
 
-    def test_placed_and_measured(self):
-        world = self.world.start()
-        self.chat_ok("a")
-        argv = argv_of(world.status()["engine_pid"])
-        self.assertEqual(value(argv, "--gpu-layers", "--n-gpu-layers", "-ngl"), "31", argv)
-        self.assertEqual(value(argv, "--fit", "-fit"), "off")
-        preset = eventually(lambda: next((p for p in world.status()["presets"] if p["memory"]),
-                                         None), "it was measured")
-        self.assertLess(abs(preset["memory"]["difference_percent"]), 2, preset)
-        self.assertIn("RPC0", preset["holds"])
-        world.control("POST", "/off", {})
-        done = world.cli("plan", "a", "--config", world.config)
-        self.assertRegex(done.stdout, r"RPC0 +\d+")
-        self.assertIn("last measured", done.stdout)
+    def run_all(self, cases):
+        """Two at once, each with workers of its own. Returns how many were exact."""
+        exact, wrong = 0, []
+        free = queue.Queue()
+        with tempfile.TemporaryDirectory() as folder, oracle.Workers(self.rpc, 2) as one, \
+                oracle.Workers(self.rpc, 2) as two, concurrent.futures.ThreadPoolExecutor(2) as pool:
+            files = Files(folder)
+            for model in {(c.get(k), c.get("mix", "q4_k_m")) for c in cases for k in ("model", "draft")}:
+                if model[0]:
+                    files.path(*model)
+            free.put(one)
+            free.put(two)
+
+            def turn(case):
+                workers = free.get()
+                try:
+                    return measure(case, files, workers)
+                finally:
+                    free.put(workers)
+
+            for case, verdict in zip(cases, pool.map(turn, cases)):
+                exact += not verdict.off
+                if verdict.off:
+                    print(f"  {'WRONG' if verdict.bad else 'not exact'}: {case}: ours / the engine's: "
+                          + ", ".join(verdict.off), flush=True)
+                if verdict.bad:
+                    wrong.append((case, verdict.bad))
+        self.assertEqual(wrong, [])
+        return exact
+
+    def test_the_table(self):
+        self.assertGreaterEqual(len(TABLE), 120)
+        exact = self.run_all(TABLE)
+        print(f"  {exact} of {len(TABLE)} to the hundredth of a MiB", flush=True)
+        self.assertGreater(exact, 0.9 * len(TABLE))
+
+    def test_drawn_at_random(self):
+        count = int(os.environ.get("ANCALAGON_PLAN_CASES", "16"))
+        rng = random.Random(int(os.environ.get("ANCALAGON_PLAN_SEED", "1")))
+        self.run_all([drawn(rng) for _ in range(count)])
+
+    def test_a_wrong_plan_is_noticed(self):
+        """Else nothing here could fail: the engine is told another cache type than we are."""
+        case = {"model": "tiny-llama", "ctx": 65536, "parallel": 1}
+        with tempfile.TemporaryDirectory() as folder, oracle.Workers(self.rpc, 1) as workers:
+            path = Files(folder).path("tiny-llama")
+            models = oracle.dry(engine(), {**case, "kv": "q8_0"}, path, workers.addresses)
+            plan = oracle.planned(os.path.join(BUILD, "ancalagon"), case, path, 1)
+        self.assertTrue(oracle.judge(plan, models).bad)
 
 
-class Fork(Real):
-    """A file that only a fork reads."""
-    autostart = False
-    check_fds = False
-    presets = {"a": {"default": "true"}, "tq3": {"model": "tq3.gguf"}}
-
-    def setUp(self):
-        super().setUp()
-        path = self.world.path("models", "tq3.gguf")
-        os.unlink(path)
-        make_gguf.make("qwen2.5-7b", path, "tq3_4s")
-
-    def test_refused_with_its_name(self):
-        world = self.world
-        done = world.cli("check-config", "--config", world.config)
-        self.assertEqual(done.returncode, 3, done)
-        self.assertRegex(done.stdout, r"TQ3_4S tensors.*turbo-tan/llama.cpp-tq3")
-        done = world.cli("plan", "tq3", "--config", world.config)
-        self.assertEqual(done.returncode, 1, done)
-        self.assertRegex(done.stdout, r"turbo-tan/llama.cpp-tq3")
-        self.assertRegex(done.stdout, r"host +\d{4}")  # sized all the same
-        world.start()
-        self.chat_ok("a")
-        pid = world.status()["engine_pid"]
-        reply = world.control("POST", "/switch", {"preset": "tq3"})
-        self.assertEqual(reply.status, 422, reply)
-        self.assertIn("turbo-tan/llama.cpp-tq3", reply.body.decode())
-        self.assertEqual(world.status()["engine_pid"], pid)
-
-    def test_sent_to_a_build_that_has_it(self):
-        """Told by what is in the binary: the same build, with the type's name in a library of it."""
-        world = self.world
-        folder = world.path("fork")
-        os.mkdir(folder)
-        shutil.copy(engine(), os.path.join(folder, "llama-server"))
-        with open(os.path.join(folder, "llama-server"), "ab") as file:
-            file.write(b"\0tq3_4s\0")
-        world.presets["tq3"]["engine"] = os.path.join(folder, "llama-server")
-        world.presets["tq3"]["ctx"] = "1024"
-        world.write_config()
-        done = world.cli("check-config", "--config", world.config)
-        self.assertEqual(done.returncode, 0, done)
+if __name__ == "__main__":
+    unittest.main()

@@ -190,6 +190,19 @@ static void test_gain_seen(void **state) {
     assert_true(draft_gain_seen(&CARD, 10, 1000, 10) > 0);
 }
 
+static void test_acceptance_seen(void **state) {
+    static const double CHANCES[] = {0.05, 0.3, 0.65, 0.9, 0.99};
+    for (size_t i = 0; i < sizeof CHANCES / sizeof *CHANCES; i++)
+        for (unsigned n = 1; n <= DRAFT_TOKENS_MAX; n += 5) { // 1000 steps of n guesses
+            double tokens = draft_tokens(CHANCES[i], n) * 1000;
+            double seen = draft_acceptance_seen(tokens, 1000.0 * n, tokens - 1000);
+            assert_true(seen > CHANCES[i] - 1e-6 && seen < CHANCES[i] + 1e-6);
+        }
+    assert_true(draft_acceptance_seen(100, 300, 0) < 1e-6);
+    assert_true(draft_acceptance_seen(0, 0, 0) <= 1);
+    assert_true(draft_acceptance_seen(10, 5, 10) > 0.999); // more than was guessed: no figures
+}
+
 // ---- costs, from headers ----
 
 // `layers` blocks of one matrix each; `experts`: the matrix is of that many, 1 used.
@@ -290,9 +303,13 @@ static void test_costs_follow_bytes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compatible),    cmocka_unit_test(test_no_vocabulary),
-        cmocka_unit_test(test_gain),          cmocka_unit_test(test_gain_seen),
-        cmocka_unit_test(test_where_it_pays), cmocka_unit_test(test_costs_follow_bytes),
+        cmocka_unit_test(test_compatible),
+        cmocka_unit_test(test_no_vocabulary),
+        cmocka_unit_test(test_gain),
+        cmocka_unit_test(test_gain_seen),
+        cmocka_unit_test(test_acceptance_seen),
+        cmocka_unit_test(test_where_it_pays),
+        cmocka_unit_test(test_costs_follow_bytes),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

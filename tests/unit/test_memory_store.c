@@ -100,10 +100,10 @@ static void it_comes_back_as_it_was_put(void **state) {
 }
 
 // A right frame with wrong things in it.
-#define ODD                                                                                        \
-    "{\"version\": 1, \"cards\": [null, 3, {\"card\": 7}, {\"card\": \"RTX 4070\", \"kind\": "     \
-    "\"cuda\", \"total_mib\": 16063, \"engine\": \"b1\", \"overhead_mib\": -4}, {\"card\": \"RTX " \
-    "4070\"}], \"presets\": {\"coder\": 4, \"other\": {\"parts\": [9, {\"name\": []}]}}}"
+static const char odd[] =
+    "{\"version\": 1, \"cards\": [null, 3, {\"card\": 7}, {\"card\": \"RTX 4070\", \"kind\": "
+    "\"cuda\", \"total_mib\": 16063, \"engine\": \"b1\", \"overhead_mib\": -4}, {\"card\": \"RTX "
+    "4070\"}], \"presets\": {\"coder\": 4, \"other\": {\"parts\": [9, {\"name\": []}]}}}";
 
 static void a_broken_file_is_an_empty_store(void **state) {
     static const char *const texts[] = {
@@ -113,7 +113,7 @@ static void a_broken_file_is_an_empty_store(void **state) {
         "{\"version\": 1}",
         "{\"version\": 2, \"cards\": [], \"presets\": {\"coder\": {\"parts\": []}}}",
         "{\"version\": 1, \"cards\": {}, \"presets\": []}",
-        ODD,
+        odd,
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         write_store(texts[i]);

@@ -49,15 +49,44 @@ static void test_timings(void **state) {
     static const char IMPOSSIBLE[] =
         "{\"timings\":{\"prompt_n\":9,\"prompt_ms\":10.5,\"predicted_n\":64,\"predicted_ms\":1,"
         "\"draft_n\":10,\"draft_n_accepted\":99}}";
-    timings_learn(&metrics, WITH, sizeof WITH - 1);
+    struct timings last = {0};
+    timings_learn(&metrics, &last, WITH, sizeof WITH - 1);
     assert_int_equal(metrics.generated_tokens, 64);
     assert_int_equal(metrics.draft_tokens, 90);
     assert_int_equal(metrics.draft_accepted, 34);
-    timings_learn(&metrics, WITHOUT, sizeof WITHOUT - 1);
+    last = (struct timings){0}; // another answer
+    timings_learn(&metrics, &last, WITHOUT, sizeof WITHOUT - 1);
     assert_int_equal(metrics.generated_tokens, 128);
     assert_int_equal(metrics.draft_tokens, 90);
-    timings_learn(&metrics, IMPOSSIBLE, sizeof IMPOSSIBLE - 1);
+    last = (struct timings){0};
+    timings_learn(&metrics, &last, IMPOSSIBLE, sizeof IMPOSSIBLE - 1);
     assert_int_equal(metrics.draft_accepted, 44);
+}
+
+// Callers may ask for them with every token; they count from the beginning each time.
+static void test_timings_with_every_token(void **state) {
+    struct metrics metrics = {0};
+    struct timings last = {0};
+    char piece[1000];
+    size_t length = 0;
+    for (int token = 1; token <= 30; token++) {
+        length += (size_t)snprintf(
+            piece + length, sizeof piece - length,
+            "data: {\"timings\":{\"cache_n\":4,\"prompt_n\":9,\"prompt_ms\":100.0,\"predicted_n\":"
+            "%d,\"predicted_ms\":%d.0,\"draft_n\":%d,\"draft_n_accepted\":%d}}\n\n",
+            token, 10 * token, 3 * token, token);
+        if (token % 3 == 0) { // events arrive in bunches, too
+            timings_learn(&metrics, &last, piece, length);
+            length = 0;
+        }
+    }
+    assert_int_equal(metrics.prompt_tokens, 9);
+    assert_int_equal(metrics.cached_tokens, 4);
+    assert_int_equal(metrics.generated_tokens, 30);
+    assert_int_equal(metrics.draft_tokens, 90);
+    assert_int_equal(metrics.draft_accepted, 30);
+    assert_true(metrics.prefill_s > 0.0999 && metrics.prefill_s < 0.1001);
+    assert_true(metrics.decode_s > 0.2999 && metrics.decode_s < 0.3001);
 }
 
 // ---- what a build is told ----
@@ -134,6 +163,7 @@ int main(void) {
         cmocka_unit_test(test_sums_fade),
         cmocka_unit_test(test_one_long_answer_counts_as_many_short_ones),
         cmocka_unit_test(test_timings),
+        cmocka_unit_test(test_timings_with_every_token),
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_readers),
         cmocka_unit_test(test_notes),
