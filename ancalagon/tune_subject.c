@@ -150,6 +150,8 @@ static void keep_fixed(struct tune_subject *subject) {
     tf->keep_offload = !subject->model || some_layers || is_fixed(subject, "n-cpu-moe") ||
                        preset_plan_get(preset, "cpu-moe") || preset_plan_get(preset, "n-cpu-ffn") ||
                        preset_plan_get(preset, "override-tensor") || preset_plan_get(preset, "rpc");
+    tf->offload_follows =
+        is_own(subject, "n-cpu-moe") && is_auto(preset_plan_get(preset, "n-cpu-moe"));
     tf->keep_threads = is_fixed(subject, "threads");
     tf->keep_ubatch = is_fixed(subject, "ubatch-size");
     tf->keep_draft_n = is_fixed(subject, "draft-max");

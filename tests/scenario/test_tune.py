@@ -189,7 +189,7 @@ class Offload(Tune):
         self.world.write_config()
         self.world.fake("a", prompt_us=300, predict_us=6000, **{"each.n-cpu-moe": "360,5"})
         self.tune("a", *FAST)
-        self.assertEqual(len(set(self.starts("--n-cpu-moe"))), 1)
+        self.assertGreaterEqual(min(int(n) for n in self.starts("--n-cpu-moe")), self.least())
         self.assertNotIn("moe", self.text().replace("n-cpu-moe = auto", ""))
 
     def test_auto_as_a_default(self):

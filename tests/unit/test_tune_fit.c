@@ -201,12 +201,37 @@ static void what_is_kept_is_not_varied(void **state) {
     model_close(m);
 }
 
+// n-cpu-moe = auto in the preset: a larger ubatch takes what a layer frees.
+static void layers_may_follow(void **state) {
+    (void)state;
+    struct model *m = model(true);
+    struct plan_machine machine = card(3500);
+    struct tune_fit tf = subject(m, &machine);
+    struct tune_space space;
+    struct tune_choice choice = {{0}};
+    struct plan plan;
+    double spare;
+    assert_true(fit_offload(&tf.fit, &plan));
+    machine.device[0].capacity_bytes -= (uint64_t)plan.spare_bytes; // full to the brim
+    tf.keep_offload = true;
+    assert_true(tune_fit_space(&tf, &space, NULL));
+    choice.value[TUNE_THREADS] = 8;
+    choice.value[TUNE_UBATCH] = 2048;
+    assert_false(space.fits(space.arg, &choice, &spare));
+    tf.offload_follows = true;
+    assert_true(tune_fit_space(&tf, &space, NULL));
+    assert_true(space.fits(space.arg, &choice, &spare));
+    tune_fit_fini(&tf);
+    model_close(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_does_not_fit_is_offloaded),
         cmocka_unit_test(what_fits_stays_on_the_card),
         cmocka_unit_test(without_a_card),
         cmocka_unit_test(what_is_kept_is_not_varied),
+        cmocka_unit_test(layers_may_follow),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
