@@ -274,6 +274,25 @@ class Writing(Tune):
         self.assertTrue(all(line.endswith("\r\n") for line in lines[:-1]))
         self.assertEqual("".join(line for line in lines if "; tune" not in line), text)
 
+    def test_the_usual_file_and_an_alias(self):
+        self.world.fake("a", **SPEED)
+        result = self.world.cli("tune", "alpha", *FAST, timeout=90)
+        self.assertEqual(result.returncode, 0, result)
+        self.assertIn("kv = q8_0  ; tune\n", self.text())
+
+    def test_a_model_without_a_section_gets_one(self):
+        self.world.model_file("d")
+        self.world.fake("d", **SPEED)
+        self.tune("d", *FAST)
+        self.assertRegex(self.text(), r"\n\n\[d\]\nmodel = /.*/d.gguf\n; tune: ")
+        self.world.fake("d", **SPEED)
+        os.unlink(self.world.config)
+        env = {"ANCALAGON_ENGINE": self.world.engine, "ANCALAGON_MODELS": self.world.path("models")}
+        result = subprocess.run([binary("ancalagon"), "tune", "d", *FAST], text=True,
+                                env=self.world.environment(**env), capture_output=True)
+        self.assertEqual(result.returncode, 0, result)
+        self.assertTrue(self.text().startswith("[d]\nmodel = /"), self.text())
+
     def test_dry_run(self):
         self.world.fake("a", **SPEED)
         before = self.text()
