@@ -227,7 +227,8 @@ static bool begin(struct judging *j, struct decision *out, struct err *err) {
     const struct dialect *dialect = asked->dialect;
     j->fit.settings.engine_build = dialect->family == DIALECT_MAINLINE ? dialect->build : 0;
     j->written = j->fit.settings;
-    j->layers_told = preset_plan_get(preset, "gpu-layers") != NULL;
+    const char *layers = preset_plan_get(preset, "gpu-layers");
+    j->layers_told = j->fit.layers_fixed = layers && strcmp(layers, "auto") != 0;
     j->placed = j->layers_told || preset_plan_is_placed(preset);
     j->ctx_told = preset_plan_get(preset, "ctx-size") && j->written.ctx != 0;
     out->machine = asked->machine;

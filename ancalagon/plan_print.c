@@ -160,7 +160,7 @@ static void print_proposals(const struct plan_outcome *out) {
     if (out->proposal_count == 0)
         return;
     puts("\nWhat fits, the recommended one first (one slot):");
-    printf("  %9s  %-5s %6s %9s  %s\n", "context", "KV", "on CPU", "device MiB", "");
+    printf("  %9s  %-5s %6s  device MiB\n", "context", "KV", "on CPU");
     for (size_t i = 0; i < out->proposal_count; i++) {
         const struct fit_proposal *p = &out->proposals[i];
         char type[16];

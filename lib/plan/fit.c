@@ -106,7 +106,8 @@ static bool smallest(struct fit *fit, uint32_t max, void (*set)(struct fit *, in
 }
 
 static void set_ncmoe(struct fit *fit, int64_t n) {
-    fit->settings.ngl = UINT32_MAX;
+    if (!fit->layers_fixed)
+        fit->settings.ngl = UINT32_MAX;
     fit->settings.ncmoe = (uint32_t)n;
 }
 
@@ -120,7 +121,7 @@ bool fit_offload(struct fit *fit, struct plan *out) {
         return fit_plan(fit, out);
     if (fit->model->experts && smallest(fit, fit->model->layers, set_ncmoe, out))
         return true;
-    return smallest(fit, fit->model->layers + 1, set_layers_off, out);
+    return !fit->layers_fixed && smallest(fit, fit->model->layers + 1, set_layers_off, out);
 }
 
 bool fit_resolve(struct fit *fit, struct plan *out) {
