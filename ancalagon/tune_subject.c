@@ -165,7 +165,7 @@ static void keep_fixed(struct tune_subject *subject) {
     struct tune_fit *tf = &subject->tf;
     bool cpu_only = subject->machine.devices == 0;
     bool dense = subject->model && !subject->model->experts;
-    bool some_layers = is_fixed(subject, "gpu-layers") &&
+    bool some_layers = subject->model && is_fixed(subject, "gpu-layers") &&
                        (dense || tf->fit.settings.ngl <= subject->model->layers);
     tf->keep_offload = !subject->model || some_layers || is_fixed(subject, "n-cpu-moe") ||
                        preset_plan_get(preset, "cpu-moe") || preset_plan_get(preset, "n-cpu-ffn") ||

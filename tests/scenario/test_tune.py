@@ -1,8 +1,10 @@
 """ancalagon tune: what it finds, what it writes and leaves alone, and how it ends."""
+import contextlib
 import glob
 import json
 import os
 import pathlib
+import pty
 import re
 import signal
 import subprocess
@@ -112,7 +114,8 @@ class Finds(Tune):
         self.assertEqual(self.text(), before)
 
     def test_what_the_user_set_is_never_varied(self):
-        self.world.presets["a"].update({"t": "1", "ub": "256", "ctk": "f16", "ctv": "f16"})
+        self.world.presets["a"].update({"t": "1", "ub": "256", "ctk": "f16", "ctv": "f16",
+                                        "ngl": "99"})
         self.world.write_config()
         self.world.fake("a", **SPEED)
         self.tune("a", *FAST)
@@ -328,6 +331,37 @@ class Ends(Tune):
         out, err = process.communicate(timeout=scaled(30))
         self.assertEqual(process.returncode, 130, err)
         self.assertIn("; tune", self.text())
+
+    def at_a_terminal(self, answer):
+        """Ctrl-C after some rows, then the answer to what it asks."""
+        self.world.fake("a", **{**SPEED, "interval_ms": 5})
+        leader, terminal = pty.openpty()
+        self.addCleanup(os.close, leader)
+        process = subprocess.Popen(
+            [binary("ancalagon"), "tune", "a", *FAST, "--config", self.world.config],
+            env=self.world.environment(), cwd=self.world.root, stdin=terminal, stdout=terminal,
+            stderr=terminal, start_new_session=True)
+        self.addCleanup(process.kill)
+        os.close(terminal)
+        seen = b""
+        while b"q8_0" not in seen:
+            seen += os.read(leader, 4096)
+        process.send_signal(signal.SIGINT)
+        while b"[Y/n]" not in seen:
+            seen += os.read(leader, 4096)
+        os.write(leader, answer)
+        with contextlib.suppress(OSError):  # the other end closes
+            while more := os.read(leader, 4096):
+                seen += more
+        self.assertEqual(process.wait(timeout=scaled(30)), 130, seen)
+        return seen.decode()
+
+    def test_ctrl_c_at_a_terminal_asks(self):
+        before = self.text()
+        self.assertIn("kv = q8_0  ; tune", self.at_a_terminal(b"n\n"))
+        self.assertEqual(self.text(), before)
+        self.assertIn("ancalagon reload", self.at_a_terminal(b"\n"))
+        self.assertIn("kv = q8_0  ; tune\n", self.text())
 
     def test_ctrl_c_before_anything(self):
         self.world.fake("a", load_ms=20000)
