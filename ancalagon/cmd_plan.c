@@ -393,16 +393,6 @@ static void note_reader(const struct model *model, struct outcome *outcome) {
     add_note(outcome, false, text);
 }
 
-// As the engine's flags spell it.
-static const char *lower(const struct gguf_type_info *type, char name[16]) {
-    size_t i = 0;
-    for (; type->name[i] && i < 15; i++)
-        name[i] = type->name[i] >= 'A' && type->name[i] <= 'Z' ? (char)(type->name[i] + 32)
-                                                               : type->name[i];
-    name[i] = '\0';
-    return name;
-}
-
 static json_t *mib(uint64_t bytes) {
     return bytes == PLAN_UNKNOWN
                ? json_null()
@@ -430,7 +420,8 @@ static json_t *settings_json(const struct fit *fit, const struct plan_settings *
                                   : s->ngl > all             ? all
                                                              : s->ngl),
                      "n_cpu_moe", (json_int_t)(s->ncmoe == UINT32_MAX ? all - 1 : s->ncmoe), "kv_k",
-                     lower(s->k, k), "kv_v", lower(s->v, v), "flash_attn", (int)s->flash_attention);
+                     plan_type_name(s->k, k), "kv_v", plan_type_name(s->v, v), "flash_attn",
+                     (int)s->flash_attention);
 }
 
 static json_t *proposals_json(const struct fit *fit, const struct outcome *outcome) {
@@ -497,8 +488,8 @@ static void print_settings(const struct fit *fit, const struct plan *plan) {
     if (s->parallel > 1)
         printf(s->unified ? ", shared by %u slots" : ", in %u slots", s->parallel);
     char k[16], v[16];
-    printf(", KV cache %s%s%s", lower(s->k, k), s->k == s->v ? "" : " / ",
-           s->k == s->v ? "" : lower(s->v, v));
+    printf(", KV cache %s%s%s", plan_type_name(s->k, k), s->k == s->v ? "" : " / ",
+           s->k == s->v ? "" : plan_type_name(s->v, v));
     if (fit->machine->devices && s->ncmoe)
         printf(", experts of %u layers on the CPU", s->ncmoe);
     if (fit->machine->devices)
@@ -511,7 +502,7 @@ static void print_section(const struct fit *fit, const struct fit_proposal *p) {
     struct err err = {0};
     char *path = path_absolute(fit->model->path, &err), type[16];
     printf("\nFor presets.ini:\n[mymodel]\nmodel = %s\nctx = %u\nkv = %s\nparallel = %u\n",
-           path ? path : fit->model->path, p->plan.ctx_total, lower(p->settings.k, type),
+           path ? path : fit->model->path, p->plan.ctx_total, plan_type_name(p->settings.k, type),
            p->settings.parallel);
     if (fit->machine->devices)
         printf("gpu-layers = %u\n", p->settings.ngl > all ? all : p->settings.ngl);
@@ -534,8 +525,8 @@ static void print_proposals(const struct fit *fit, const struct outcome *outcome
                                                    : all - p->settings.ngl;
         double device = p->plan.devices ? (double)plan_total(&p->plan.device[0]) / MIB : 0;
         printf("%s %9u  %-5s %6u %10.0f  %s\n", i ? " " : "*", p->plan.ctx_total,
-               lower(p->settings.k, type), fit->machine->devices ? cpu : fit->model->layers, device,
-               p->words);
+               plan_type_name(p->settings.k, type),
+               fit->machine->devices ? cpu : fit->model->layers, device, p->words);
     }
     print_section(fit, &outcome->proposals[0]);
 }
