@@ -200,9 +200,9 @@ static void write_down(const struct judging *j, struct decision *out) {
     if (!j->ctx_told || s->ctx != j->written.ctx)
         decide_number(out, "ctx-size", out->plan.ctx_total);
     if (j->fit.kv_free) {
-        plan_type_flag(s->k, type);
+        plan_type_name(s->k, type);
         decision_add(out, "cache-type-k", type);
-        plan_type_flag(s->v, type);
+        plan_type_name(s->v, type);
         decision_add(out, "cache-type-v", type);
     }
     if (j->fit.machine->devices == 0)

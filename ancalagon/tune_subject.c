@@ -316,13 +316,6 @@ __attribute__((format(printf, 4, 5))) static void change(struct tune_change *out
     (*count)++;
 }
 
-static void lower(const char *name, char *text, size_t size) {
-    size_t i = 0;
-    for (; name[i] && i + 1 < size; i++)
-        text[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
-    text[i] = '\0';
-}
-
 static bool moved(const struct tune_subject *subject, const struct tune_choice *choice, int axis) {
     const struct tune_list *list = &subject->space.axis[axis];
     return list->count > 0 && choice->value[axis] != list->values[0];
@@ -341,7 +334,7 @@ static bool pins_offload(const struct tune_subject *subject, const struct tune_c
 static void cache_changes(const struct tune_subject *subject, int index, struct tune_change *out,
                           size_t *count) {
     char type[16];
-    lower(subject->tf.kv[index]->name, type, sizeof type);
+    plan_type_name(subject->tf.kv[index], type);
     if (!preset_get(subject->preset, "cache-type-k")) {
         change(out, count, "kv", "%s", type);
         return;

@@ -284,7 +284,8 @@ size_t fit_propose(const struct fit *fit, struct fit_proposal *out) {
     struct fit_proposal list[TRIALS + 1];
     size_t count = 0;
     uint32_t limit = ctx_limit(fit);
-    const uint32_t contexts[] = {0, limit, 131072, 65536, 32768};
+    uint32_t most = fit->ctx_free || fit->settings.ctx == 0 ? limit : fit->settings.ctx;
+    const uint32_t contexts[] = {0, most, 131072, 65536, 32768};
     for (size_t t = 0; t < (fit->kv_free ? 3u : 1u); t++)
         for (size_t c = 0; c < 5; c++) {
             struct fit_proposal p = {0};
