@@ -117,7 +117,9 @@ class Switching(Scenario):
 
         def client(_):
             while not stop.is_set():
-                self.chat_ok("a", fake={"tokens": 3, "interval_ms": 20})
+                reply = self.chat("a", fake={"tokens": 3, "interval_ms": 20})
+                if reply.status != 200:  # it was waiting when off was asked for
+                    self.assertIn("switched off", reply.json()["error"]["message"])
 
         def operator():
             try:
