@@ -233,7 +233,6 @@ static int show_last(const struct bench_run *run) {
     struct bench *bench = mem_alloc(sizeof *bench);
     *bench = run->bench;
     bench->side_count = 1;
-    bench->load = 0; // that of now says nothing
     bench->complete = true;
     for (size_t i = 0; i < count; i++) {
         bench->sides[0] = kept[i];
