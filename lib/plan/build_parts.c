@@ -315,7 +315,6 @@ enum { USED_MAX = 256 };
 int build_experts(struct build *b, int x, int router_input) {
     int chosen, weights;
     route(b, router_input, &chosen, &weights);
-    struct graph_shape s = graph_shape(b->graph, x);
     uint32_t used = b->model->experts_used;
     if (used == 0 || used > USED_MAX) { // no such model; its plan is an estimate
         b->unknown = true;
@@ -324,7 +323,7 @@ int build_experts(struct build *b, int x, int router_input) {
     // Nemotron's experts work on a narrower vector.
     struct weight narrow = build_weight(b, "ffn_latent_down.weight");
     int input = narrow.id == GRAPH_NONE ? x : build_multiply(b, narrow, x);
-    s = graph_shape(b->graph, input);
+    struct graph_shape s = graph_shape(b->graph, input);
     input = build_reshape(b, input, s.ne[0], 1, s.ne[1]);
     if (b->arch->weights_first) {
         input = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], used, s.ne[1], 1, input, GRAPH_NONE,
