@@ -301,12 +301,51 @@ static void test_the_recommended_proposal(void **state) {
     assert_int_equal(fit_propose(&fit, list), 0);
 }
 
+// Damaged files and slips of the pen: a plan comes out, which is too large or called an estimate.
+static void test_numbers_beyond_reason(void **state) {
+    static const struct {
+        uint32_t used, ctx, ubatch, parallel;
+        bool flash_attention, fits, estimated;
+    } cases[] = {
+        {2, 4096, 512, 1, true, true, false},     {0, 4096, 512, 1, true, true, true},
+        {1, 4096, 512, 1, true, true, false},     {1000, 4096, 512, 1, true, false, true},
+        {2, 1 << 30, 512, 4, true, false, false}, {2, 1 << 30, 1 << 30, 1024, false, false, true},
+        {2, 1, 1 << 30, 64, false, true, false},  {1 << 24, 1 << 30, 1 << 30, 1, true, false, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tiny t;
+        tiny_start(&t, "qwen3moe");
+        tiny_number(&t, "expert_used_count", cases[i].used);
+        tiny_number(&t, "expert_count", 16);
+        tiny_shape(&t, 2, 0);
+        tiny_tensor(&t, "token_embd.weight", GGUF_TYPE_F16, TINY_EMBD, TINY_VOCAB, 1);
+        for (uint32_t l = 0; l < 2; l++)
+            tiny_layer(&t, l, 16);
+        struct model *model = tiny_open(&t);
+        struct plan_machine machine = card(4000);
+        struct fit fit = fit_of(model, &machine);
+        struct plan plan;
+        fit.settings.batch = fit.settings.ubatch = cases[i].ubatch;
+        fit.settings.ctx = cases[i].ctx;
+        fit.settings.parallel = cases[i].parallel;
+        fit.settings.flash_attention = cases[i].flash_attention;
+        assert_int_equal(fit_plan(&fit, &plan), cases[i].fits);
+        assert_int_equal(plan.estimated, cases[i].estimated);
+        model_close(model);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_guards),    cmocka_unit_test(test_the_reason),
-        cmocka_unit_test(test_ctx_max),   cmocka_unit_test(test_offload),
-        cmocka_unit_test(test_resolve),   cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_proposals), cmocka_unit_test(test_the_recommended_proposal),
+        cmocka_unit_test(test_guards),
+        cmocka_unit_test(test_the_reason),
+        cmocka_unit_test(test_ctx_max),
+        cmocka_unit_test(test_offload),
+        cmocka_unit_test(test_resolve),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_proposals),
+        cmocka_unit_test(test_the_recommended_proposal),
+        cmocka_unit_test(test_numbers_beyond_reason),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -91,7 +91,8 @@ static void test_layers(void **state) {
 static void test_weights(void **state) {
     const uint64_t layer = TINY_ATTENTION_BYTES + TINY_FF_BYTES, norm = 4 * TINY_EMBD;
     const uint64_t table = TINY_TABLE_BYTES, ff = TINY_FF_BYTES;
-    const uint64_t experts = 8ull * TINY_EXPERT_BYTES, other = TINY_ATTENTION_BYTES;
+    const uint64_t experts = 8ull * TINY_EXPERT_BYTES,
+                   other = TINY_ATTENTION_BYTES + 8 * TINY_ROUTER_BYTES;
     const struct {
         const struct model *model;
         size_t devices;

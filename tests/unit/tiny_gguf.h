@@ -160,6 +160,9 @@ static inline void tiny_layer(struct tiny *t, uint32_t i, uint32_t experts) {
           {"ffn_norm.weight", GGUF_TYPE_F32, {TINY_EMBD, 1, 1}},
       };
     char name[64];
+    snprintf(name, sizeof name, "blk.%u.ffn_gate_inp.weight", i);
+    if (experts)
+        tiny_tensor(t, name, GGUF_TYPE_F32, TINY_EMBD, experts, 1);
     for (size_t j = 0; j < sizeof attention / sizeof *attention; j++) {
         snprintf(name, sizeof name, "blk.%u.%s", i, attention[j].name);
         tiny_tensor(t, name, attention[j].type, attention[j].ne[0], attention[j].ne[1], 1);
@@ -190,6 +193,7 @@ enum {
     TINY_ATTENTION_BYTES = 2 * 4 * TINY_EMBD + // norms
                            2 * TINY_EMBD * 64 * (2 * TINY_HEADS + 2 * TINY_HEADS_KV),
     TINY_FF_BYTES = 2 * 3 * TINY_EMBD * TINY_FF,
+    TINY_ROUTER_BYTES = 4 * TINY_EMBD,                      // for each expert
     TINY_EXPERT_BYTES = 2 * 3 * TINY_EMBD * TINY_EXPERT_FF, // each
     TINY_TABLE_BYTES = 2 * TINY_EMBD * TINY_VOCAB,
 };
