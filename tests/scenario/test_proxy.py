@@ -81,6 +81,22 @@ class Proxy(Scenario):
         self.assertEqual(self.chat_ok("alpha")["fake"]["model"], "a.gguf")
         self.assertEqual(self.chat_ok("alpha", ANTHROPIC)["fake"]["model"], "a.gguf")
 
+    def test_one_model_by_its_name(self):
+        self.world.presets["org/m:7b"] = {"model": "b.gguf", "aliases": "seven"}
+        self.world.write_config()
+        self.assertEqual(self.world.control("POST", "/reload", {}).status, 200)
+        for path, name in (("b", "b"), ("%62", "b"), ("alpha", "a"), ("org/m:7b", "org/m:7b"),
+                           ("org%2Fm%3A7b", "org/m:7b"), ("org%2fm:7b?x=1", "org/m:7b"),
+                           ("seven", "org/m:7b")):
+            with self.subTest(path=path):
+                reply = self.world.http("GET", f"/v1/models/{path}")
+                self.assertEqual((reply.status, reply.json()["id"]), (200, name))
+        for path in ("nobody", "b%", "b%2", "b%zz", "b%00", "b+", "b%2562", "%2e%2e/b", "x" * 3000):
+            with self.subTest(path=path[:20]):
+                reply = self.world.http("GET", f"/v1/models/{path}")
+                self.assertEqual(reply.status, 404)
+                assert_error_body(self, "/v1/models", reply)
+
     def test_default_when_nothing_is_loaded(self):
         body = ask()
         del body["model"]
