@@ -128,7 +128,7 @@ static void on_head(struct http_exchange *exchange, void *arg) {
     struct server *server = arg;
     const struct http_head *head = http_exchange_head(exchange);
     struct span path = http_head_path(head);
-    enum protocol protocol = route_guess_protocol(path);
+    enum protocol protocol = route_protocol(head);
     struct err why;
     enum guard_verdict verdict = guard_check(server->guard, head, &why);
     if (verdict != GUARD_PASS) {
@@ -164,8 +164,7 @@ static void on_request(struct http_exchange *exchange, void *arg) {
 static void on_malformed(struct http_exchange *exchange, unsigned status, const struct err *why,
                          void *arg) {
     const struct http_head *head = http_exchange_head(exchange);
-    enum protocol protocol =
-        head->target.length ? route_guess_protocol(http_head_path(head)) : PROTOCOL_OPENAI;
+    enum protocol protocol = head->target.length ? route_protocol(head) : PROTOCOL_OPENAI;
     reply_error(arg, exchange, protocol, status, why->text, NULL, status == 503 ? 1000 : 0);
 }
 

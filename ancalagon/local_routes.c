@@ -63,7 +63,7 @@ static bool models_page(struct server *server, const struct http_head *head, str
     if (service)
         write_model(out, service);
     else
-        protocol_error_body(out, PROTOCOL_OPENAI, 404, "there is no such preset",
+        protocol_error_body(out, route_protocol(head), 404, "there is no such preset",
                             "model_not_found");
     return service != NULL;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/str.h"
+#include "http/head.h"
 #include "protocol.h"
 
 #include <stdbool.h>
@@ -26,5 +27,6 @@ struct route {
 
 // NULL when there is none; *wrong_method (may be NULL) names the method that would do.
 const struct route *route_find(struct span method, struct span path, const char **wrong_method);
-// The protocol an error on an unknown path is told in.
-enum protocol route_guess_protocol(struct span path);
+// The protocol that whoever sent this head speaks. Where the path does not tell (/v1/models is in
+// both APIs, an unknown path may be of either), the header that every Anthropic client sends does.
+enum protocol route_protocol(const struct http_head *head);

@@ -97,6 +97,14 @@ class Proxy(Scenario):
                 self.assertEqual(reply.status, 404)
                 assert_error_body(self, "/v1/models", reply)
 
+    def test_an_anthropic_client_on_shared_paths(self):
+        for path in ("/v1/models/nobody", "/v1/complete", "/v1/files/x"):
+            for headers, shape in (({"anthropic-version": "2023-06-01"}, ANTHROPIC), ({}, OPENAI)):
+                with self.subTest(path=path, headers=headers):
+                    reply = self.world.http("GET", path, headers=headers)
+                    self.assertEqual(reply.status, 404)
+                    assert_error_body(self, shape, reply)
+
     def test_default_when_nothing_is_loaded(self):
         body = ask()
         del body["model"]

@@ -108,6 +108,9 @@ class Exposed(Scenario):
         self.assertEqual(post({"x-api-key": key}, ANTHROPIC).status, 200)
         for where in ("/metrics", "/v1/models", "/props"):
             self.assertEqual(self.world.http("GET", where).status, 401, where)
+        reply = self.world.http("GET", "/v1/models", headers={"anthropic-version": "2023-06-01"})
+        self.assertEqual(reply.status, 401)
+        assert_error_body(self, ANTHROPIC, reply)
         head = self.world.engine_http("/fake/last").json()["head"]
         self.assertNotIn(key, head, "the engine need not know the key")
 
