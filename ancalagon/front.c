@@ -155,7 +155,7 @@ static void on_request(struct http_exchange *exchange, void *arg) {
     struct server *server = arg;
     const struct http_head *head = http_exchange_head(exchange);
     const struct route *route = route_find(head->method, http_head_path(head), NULL);
-    if (route->kind == ROUTE_GENERATE || route->kind == ROUTE_LIGHT || route->kind == ROUTE_PEEK)
+    if (route->kind < ROUTE_MODELS)
         proxy_request(server, exchange, route);
     else
         local_route_reply(server, exchange, route);

@@ -9,10 +9,11 @@
 #include <stdbool.h>
 
 enum route_kind {
-    ROUTE_GENERATE, // takes a slot of the engine
+    ROUTE_GENERATE, // takes a slot of the engine; streams when asked to
+    ROUTE_COMPUTE,  // takes a slot; answers in one piece, whatever is asked
     ROUTE_LIGHT,    // passes to the engine beside the slots
     ROUTE_PEEK,     // GET, passes only to an engine that is up
-    ROUTE_MODELS,   // answered here
+    ROUTE_MODELS,   // answered here, as are those that follow
     ROUTE_HEALTH,
     ROUTE_METRICS,
     ROUTE_HOME,

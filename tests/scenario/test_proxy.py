@@ -294,6 +294,20 @@ class Proxy(Scenario):
         self.assertEqual(list(stream.events())[-1].data, "[DONE]")
         self.assertTrue(stream.complete)
 
+    def test_stream_where_there_is_none_to_be_had(self):
+        for path, more in (("/v1/embeddings", {"input": "x"}),
+                           ("/v1/rerank", {"query": "x", "documents": ["a"]})):
+            with self.subTest(path=path):
+                self.world.fake("a", load_ms=600)  # longer than ping-after
+                cold = self.chat("a", path, stream=True, **more)
+                warm = self.chat("a", path, stream=True, **more)
+                for reply in (cold, warm):
+                    self.assertEqual(reply.status, 200)
+                    self.assertEqual(reply.header("Content-Type"), warm.header("Content-Type"))
+                    self.assertEqual(set(reply.json()), set(warm.json()))
+                self.assertIn("usage", cold.json())
+                self.world.control("POST", "/off", {})
+
     def test_engine_error_in_the_callers_protocol(self):
         for path in (OPENAI, ANTHROPIC):
             for status in (400, 500, 503):
