@@ -40,6 +40,19 @@ static char *make_key_file(const char *path, struct err *err) {
     return mem_strdup(key);
 }
 
+// The next line of a key file that holds a key, without the blanks around it; false at the end.
+static bool next_key(const char **at, struct span *key) {
+    while (**at) {
+        size_t length = strcspn(*at, "\r\n");
+        *key = span_trim((struct span){*at, length});
+        *at += length;
+        *at += strspn(*at, "\r\n");
+        if (key->length && key->data[0] != '#')
+            return true;
+    }
+    return false;
+}
+
 static char *read_keys(const char *path, struct err *err) {
     struct stat st;
     if (stat(path, &st) != 0)
@@ -50,8 +63,11 @@ static char *read_keys(const char *path, struct err *err) {
         return NULL;
     }
     char *keys = path_read_file(path, MAX_KEY_FILE, NULL, err);
-    if (keys && strspn(keys, " \t\r\n") == strlen(keys)) {
-        err_set(err, ERR_INVALID, "%s holds no key; remove it to get a new one", path);
+    const char *at = keys;
+    struct span first;
+    if (keys && !next_key(&at, &first)) {
+        err_set(err, ERR_INVALID,
+                "%s holds no key; write one a line, or remove it to get a new one", path);
         mem_free(keys);
         return NULL;
     }
@@ -158,16 +174,13 @@ bool guard_origin_allowed(const struct guard *guard, struct span origin) {
 
 static bool key_fits(const struct guard *guard, struct span given) {
     bool fits = false;
-    const char *line = guard->keys;
-    while (*line) { // every line is compared, so that time tells nothing
-        size_t length = strcspn(line, "\r\n");
-        char *key = mem_strndup(line, length);
-        if (length && key[0] != '#')
-            fits |= str_equal_secret(key, given);
-        mem_wipe(key, length);
+    const char *at = guard->keys;
+    struct span line;
+    while (next_key(&at, &line)) { // every line is compared, so that time tells nothing
+        char *key = mem_strndup(line.data, line.length);
+        fits |= str_equal_secret(key, given);
+        mem_wipe(key, line.length);
         mem_free(key);
-        line += length;
-        line += strspn(line, "\r\n");
     }
     return fits;
 }

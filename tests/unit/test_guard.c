@@ -127,6 +127,10 @@ static void test_keys(void **state) {
         {"authorization", "bearer  second ", true},
         {"x-api-key", "first", true},
         {"X-Api-Key", "second", true},
+        {"x-api-key", "blanks after", true},
+        {"Authorization", "Bearer indented", true},
+        {"x-api-key", "indented", true},
+        {"x-api-key", "# indented comment", false},
         {"Authorization", "Bearer # comment", false},
         {"Authorization", "Bearer ", false},
         {"Authorization", "first", false},
@@ -142,7 +146,9 @@ static void test_keys(void **state) {
     char *file = path_join(folder, "keys");
     struct config config = {.allow_hosts = none, .allow_origins = none, .api_key_file = file};
     struct err err;
-    assert_true(path_write_file(file, "# comment\nfirst\r\n\nsecond\n", 25, 0600, &err));
+    static const char text[] = "# comment\nfirst\r\n\nsecond\nblanks after \t\r\n"
+                               "\t indented\n  # indented comment\n";
+    assert_true(path_write_file(file, text, strlen(text), 0600, &err));
     struct guard *guard = guard_create(&config, true, &err);
     assert_true(guard_wants_key(guard));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -156,8 +162,12 @@ static void test_keys(void **state) {
     chmod(file, 0644);
     assert_null(guard_create(&config, true, &err));
     assert_non_null(strstr(err.text, "chmod 600"));
-    assert_true(path_write_file(file, " \n", 2, 0600, &err));
-    assert_null(guard_create(&config, true, &err));
+    static const char *const empty[] = {"", " \n", "# only\n", "#\n \t# and again", "\r\n\r\n"};
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        assert_true(path_write_file(file, empty[i], strlen(empty[i]), 0600, &err));
+        assert_null(guard_create(&config, true, &err));
+        assert_non_null(strstr(err.text, "no key"));
+    }
     unlink(file);
     guard = guard_create(&config, true, &err); // made: private, long, and the one that is asked for
     struct stat st;
