@@ -103,6 +103,21 @@ static bool is_port(const char *text, size_t length) {
     return length <= 5;
 }
 
+// Only what names and addresses are made of. A path, a fragment or a user in front of an innocent
+// ending is none of it, nor is a name with an empty label.
+static bool is_host(struct span host, bool bracketed) {
+    for (size_t i = 0; i < host.length; i++) {
+        char c = host.data[i], folded = (char)(c | 0x20);
+        bool digit = c >= '0' && c <= '9', dot = c == '.';
+        bool good = bracketed
+                        ? digit || dot || c == ':' || (folded >= 'a' && folded <= 'f')
+                        : digit || dot || c == '-' || c == '_' || (folded >= 'a' && folded <= 'z');
+        if (!good || (dot && (i == 0 || host.data[i - 1] == '.')))
+            return false;
+    }
+    return host.length > 0 && host.length <= MAX_HOST;
+}
+
 // "name:port", "[::1]:port" -> the name, lower case, without brackets; empty when malformed.
 static void host_name_of(struct span host, char out[MAX_HOST + 1]) {
     out[0] = '\0';
@@ -115,14 +130,15 @@ static void host_name_of(struct span host, char out[MAX_HOST + 1]) {
             return;
         host.length = (size_t)(colon - host.data);
     }
-    if (host.length > 1 && host.data[0] == '[') {
+    bool bracketed = host.length > 2 && host.data[0] == '[';
+    if (bracketed) {
         if (host.data[host.length - 1] != ']')
             return;
         host = (struct span){host.data + 1, host.length - 2};
-    }
-    if (host.length && host.data[host.length - 1] == '.')
+    } else if (host.length && host.data[host.length - 1] == '.') {
         host.length--;
-    if (host.length > MAX_HOST)
+    }
+    if (!is_host(host, bracketed))
         return;
     for (size_t i = 0; i < host.length; i++) {
         char c = host.data[i];
@@ -172,6 +188,14 @@ bool guard_origin_allowed(const struct guard *guard, struct span origin) {
     return is_loopback(name);
 }
 
+// A browser sends one; a second one was put there by somebody else.
+static bool origin_once(const struct http_head *head) {
+    unsigned count = 0;
+    for (size_t i = 0; i < head->field_count; i++)
+        count += span_is_nocase(head->fields[i].name, "origin");
+    return count <= 1;
+}
+
 static bool key_fits(const struct guard *guard, struct span given) {
     bool fits = false;
     const char *at = guard->keys;
@@ -205,6 +229,10 @@ enum guard_verdict guard_check(const struct guard *guard, const struct http_head
                 "[server] if it is yours",
                 (int)(host->value.length > 80 ? 80 : host->value.length), host->value.data);
         return GUARD_BAD_HOST;
+    }
+    if (!origin_once(head)) {
+        err_set(why, ERR_DENIED, "a request has one Origin header at most");
+        return GUARD_BAD_ORIGIN;
     }
     if (origin && !guard_origin_allowed(guard, origin->value)) {
         err_set(why, ERR_DENIED,

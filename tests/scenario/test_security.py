@@ -28,7 +28,8 @@ class Names(Scenario):
             with self.subTest(host=host):
                 self.assertEqual(self.status_of(f"Host: {host}\r\n").status, 200)
         for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example",
-                     "127.0.0.1.evil.example", "xlocalhost", "0x7f.1.evil", "localhost:80:80"):
+                     "127.0.0.1.evil.example", "xlocalhost", "0x7f.1.evil", "localhost:80:80",
+                     "evil.example/.localhost", "evil.example#.localhost"):
             for path in (OPENAI, ANTHROPIC):
                 with self.subTest(host=host, path=path):
                     reply = self.status_of(f"Host: {host}\r\n", path)
@@ -49,12 +50,17 @@ class Names(Scenario):
                 self.assertEqual(reply.status, 200)
         bad = ("https://evil.example", "http://localhost.evil.example", "null",
                "http://evil.example:1234", "http://localhost@evil.example", "http://",
-               "https://evil.example, http://localhost", "file://")
+               "https://evil.example, http://localhost", "file://",
+               "http://evil.example/.localhost", "http://evil.example#.localhost",
+               "http://evil.example\\.localhost")
         for origin in bad:
             with self.subTest(origin=origin):
                 reply = self.status_of(f"Host: localhost\r\nOrigin: {origin}\r\n")
                 self.assertEqual(reply.status, 403)
                 self.assertNotIn(reply.header("Access-Control-Allow-Origin"), ("*", origin))
+        reply = self.status_of("Host: localhost\r\nOrigin: http://localhost\r\n"
+                               "Origin: https://evil.example\r\n")
+        self.assertEqual(reply.status, 403)
 
     def test_preflight(self):
         raw = self.world.connect()
