@@ -44,7 +44,7 @@ static void reply_json(struct http_exchange *exchange, unsigned status, json_t *
 }
 
 static void reply_error(struct http_exchange *exchange, unsigned status, const char *text) {
-    reply_json(exchange, status, json_pack("{s:{s:s}}", "error", "message", text));
+    reply_json(exchange, status, json_build("{s:{s:s}}", "error", "message", text));
 }
 
 static void reply_unknown(struct http_exchange *exchange, const char *name) {
@@ -92,9 +92,9 @@ static bool settle_switch(struct waiter *waiter) {
     // It may have been ready and made room again already for requests that waited longer.
     if (lane_state(lane) == LANE_READY || waiter->service->metrics.loads > waiter->loads) {
         reply_json(waiter->exchange, 200,
-                   json_pack("{s:s, s:s, s:I, s:I}", "preset", lane_name(lane), "state", "ready",
-                             "ms", (json_int_t)(loop_now_ms() - waiter->since_ms), "engine_pid",
-                             (json_int_t)service_pid(waiter->service)));
+                   json_build("{s:s, s:s, s:I, s:I}", "preset", lane_name(lane), "state", "ready",
+                              "ms", (json_int_t)(loop_now_ms() - waiter->since_ms), "engine_pid",
+                              (json_int_t)service_pid(waiter->service)));
         return true;
     }
     if (waiter->service->metrics.load_failures > waiter->failures) {
@@ -126,7 +126,7 @@ static bool settle_off(struct waiter *waiter) {
         reply_error(waiter->exchange, 409, why.text);
         return true;
     }
-    reply_json(waiter->exchange, 200, json_pack("{s:s}", "state", "off"));
+    reply_json(waiter->exchange, 200, json_build("{s:s}", "state", "off"));
     return true;
 }
 
@@ -289,13 +289,13 @@ static void post_reload(struct server *server, struct http_exchange *exchange) {
     struct err err;
     if (server_reload(server, &err))
         reply_json(exchange, 200,
-                   json_pack("{s:I}", "presets", (json_int_t)server->config->presets_count));
+                   json_build("{s:I}", "presets", (json_int_t)server->config->presets_count));
     else
         reply_error(exchange, 422, err.text);
 }
 
 static void post_stop(struct server *server, struct http_exchange *exchange) {
-    reply_json(exchange, 200, json_pack("{s:s}", "state", "stopping"));
+    reply_json(exchange, 200, json_build("{s:s}", "state", "stopping"));
     server_stop(server);
 }
 

@@ -177,7 +177,7 @@ static void on_terminate(int signal, void *arg) {
         end(hold, EXIT_DONE);
         return;
     }
-    json_t *json = json_pack("{s:s}", "only", hold->preset);
+    json_t *json = json_build("{s:s}", "only", hold->preset);
     struct buf body;
     buf_init(&body, 4096);
     json_write(&body, json);
@@ -188,7 +188,7 @@ static void on_terminate(int signal, void *arg) {
 }
 
 static bool begin(struct hold *hold) {
-    json_t *json = json_pack("{s:s}", "preset", hold->preset);
+    json_t *json = json_build("{s:s}", "preset", hold->preset);
     struct buf body;
     buf_init(&body, 4096);
     json_write(&body, json);

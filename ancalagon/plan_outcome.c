@@ -16,7 +16,7 @@ enum { SERVER_MS = 1000 }; // how long a running server may take to say what it 
 
 static void add_note(void *arg, const char *text) {
     struct plan_outcome *out = arg;
-    json_array_append_new(out->notes, json_string(text));
+    json_array_append_new(out->notes, json_text(text));
 }
 
 static void add_guard(void *arg, bool is_error, const char *text) {
