@@ -28,6 +28,7 @@ struct waiter {
     struct service *service;  // switch, off, logs
     struct intent intent;     // of a switch, until it is known whether it can be had
     uint64_t loads, failures; // of the service when the switch was asked for
+    uint64_t runs;            // of all engines when off was asked for
     int64_t since_ms;
     struct log_watch watch;
 };
@@ -43,7 +44,7 @@ static void reply_json(struct http_exchange *exchange, unsigned status, json_t *
 }
 
 static void reply_error(struct http_exchange *exchange, unsigned status, const char *text) {
-    reply_json(exchange, status, json_pack("{s:{s:s}}", "error", "message", text));
+    reply_json(exchange, status, json_build("{s:{s:s}}", "error", "message", text));
 }
 
 static void reply_unknown(struct http_exchange *exchange, const char *name) {
@@ -70,6 +71,7 @@ static struct waiter *waiter_begin(struct server *server, struct http_exchange *
     waiter->kind = kind;
     waiter->service = service;
     waiter->since_ms = loop_now_ms();
+    waiter->runs = server->runs;
     if (service) {
         waiter->loads = service->metrics.loads;
         waiter->failures = service->metrics.load_failures;
@@ -90,15 +92,17 @@ static bool settle_switch(struct waiter *waiter) {
     // It may have been ready and made room again already for requests that waited longer.
     if (lane_state(lane) == LANE_READY || waiter->service->metrics.loads > waiter->loads) {
         reply_json(waiter->exchange, 200,
-                   json_pack("{s:s, s:s, s:I, s:I}", "preset", lane_name(lane), "state", "ready",
-                             "ms", (json_int_t)(loop_now_ms() - waiter->since_ms), "engine_pid",
-                             (json_int_t)service_pid(waiter->service)));
+                   json_build("{s:s, s:s, s:I, s:I}", "preset", lane_name(lane), "state", "ready",
+                              "ms", (json_int_t)(loop_now_ms() - waiter->since_ms), "engine_pid",
+                              (json_int_t)service_pid(waiter->service)));
         return true;
     }
     if (waiter->service->metrics.load_failures > waiter->failures) {
         reply_error(waiter->exchange, 502, lane_error(lane)->text);
         return true;
     }
+    if (waiter->server->stopping)
+        return false; // it is told when the server goes
     if (lane_state(lane) == LANE_OFF && scheduler_target(lane_scheduler(lane)) != lane) {
         reply_error(waiter->exchange, 409, "another switch came in between");
         return true;
@@ -106,15 +110,23 @@ static bool settle_switch(struct waiter *waiter) {
     return false;
 }
 
-// Off for one preset, or for all.
+// Off for one preset, or for all. What counts are the engines that were there when it was asked:
+// the next request may have loaded one again before anybody could look.
 static bool settle_off(struct waiter *waiter) {
-    struct service *service = waiter->service;
-    if (service && lane_state(service->lane) != LANE_OFF)
-        return false;
-    for (size_t i = 0; !service && i < waiter->server->group_count; i++)
-        if (scheduler_current(waiter->server->groups[i]))
+    const struct service *service;
+    TAILQ_FOREACH (service, &waiter->server->services, link) {
+        if ((waiter->service && service != waiter->service) || service->run > waiter->runs ||
+            lane_state(service->lane) == LANE_OFF)
+            continue;
+        if (lane_state(service->lane) == LANE_STOPPING ||
+            scheduler_is_off(lane_scheduler(service->lane)))
             return false;
-    reply_json(waiter->exchange, 200, json_pack("{s:s}", "state", "off"));
+        struct err why;
+        err_set(&why, ERR_BUSY, "preset %s was asked for in between", lane_name(service->lane));
+        reply_error(waiter->exchange, 409, why.text);
+        return true;
+    }
+    reply_json(waiter->exchange, 200, json_build("{s:s}", "state", "off"));
     return true;
 }
 
@@ -215,6 +227,8 @@ static json_t *body_json(struct http_exchange *exchange) {
 static void on_decided(void *arg, const struct err *why) {
     struct waiter *waiter = arg;
     struct service *service = waiter->service;
+    if (service->server->stopping)
+        return; // it is told when the server goes
     if (why) {
         reply_error(waiter->exchange, 422, why->text);
         waiter_end(waiter);
@@ -275,13 +289,13 @@ static void post_reload(struct server *server, struct http_exchange *exchange) {
     struct err err;
     if (server_reload(server, &err))
         reply_json(exchange, 200,
-                   json_pack("{s:I}", "presets", (json_int_t)server->config->presets_count));
+                   json_build("{s:I}", "presets", (json_int_t)server->config->presets_count));
     else
         reply_error(exchange, 422, err.text);
 }
 
 static void post_stop(struct server *server, struct http_exchange *exchange) {
-    reply_json(exchange, 200, json_pack("{s:s}", "state", "stopping"));
+    reply_json(exchange, 200, json_build("{s:s}", "state", "stopping"));
     server_stop(server);
 }
 

@@ -23,27 +23,27 @@ static json_t *series_json(const struct series *series) {
     json_t *values = json_array();
     for (size_t i = 0; i < series->count; i++)
         json_array_append_new(values, real_or_null(series->values[i]));
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "median", real_or_null(series_median(series)),
-                     "min", real_or_null(series_min(series)), "max",
-                     real_or_null(series_max(series)), "mad", real_or_null(series_mad(series)),
-                     "values", values);
+    return json_build("{s:o, s:o, s:o, s:o, s:o}", "median", real_or_null(series_median(series)),
+                      "min", real_or_null(series_min(series)), "max",
+                      real_or_null(series_max(series)), "mad", real_or_null(series_mad(series)),
+                      "values", values);
 }
 
 static json_t *point_json(const struct trial_point_result *result) {
-    return json_pack("{s:I, s:I, s:o, s:o, s:I, s:I, s:I}", "prompt_tokens",
-                     (json_int_t)result->point.prompt_tokens, "predict_tokens",
-                     (json_int_t)result->point.predict_tokens, "prefill_tok_s",
-                     series_json(&result->prefill_tok_s), "decode_tok_s",
-                     series_json(&result->decode_tok_s), "cached_tokens",
-                     (json_int_t)result->cached_n, "draft_tokens", (json_int_t)result->draft_n,
-                     "draft_accepted", (json_int_t)result->draft_accepted);
+    return json_build("{s:I, s:I, s:o, s:o, s:I, s:I, s:I}", "prompt_tokens",
+                      (json_int_t)result->point.prompt_tokens, "predict_tokens",
+                      (json_int_t)result->point.predict_tokens, "prefill_tok_s",
+                      series_json(&result->prefill_tok_s), "decode_tok_s",
+                      series_json(&result->decode_tok_s), "cached_tokens",
+                      (json_int_t)result->cached_n, "draft_tokens", (json_int_t)result->draft_n,
+                      "draft_accepted", (json_int_t)result->draft_accepted);
 }
 
 static json_t *load_json(const struct trial_load *load) {
-    return json_pack("{s:f, s:o, s:o, s:o, s:o}", "seconds", load->seconds, "gpu_percent",
-                     real_or_null(load->utilisation), "gpu_w", real_or_null(load->power_w),
-                     "cpu_cores", real_or_null(load->cpu_cores), "cpu_w",
-                     real_or_null(load->package_w));
+    return json_build("{s:f, s:o, s:o, s:o, s:o, s:o}", "seconds", load->seconds, "gpu_percent",
+                      real_or_null(load->utilisation), "gpu_w", real_or_null(load->power_w),
+                      "cpu_cores", real_or_null(load->cpu_cores), "others_cores",
+                      real_or_null(load->others_cores), "cpu_w", real_or_null(load->package_w));
 }
 
 static json_t *bytes_or_null(uint64_t bytes) {
@@ -51,11 +51,11 @@ static json_t *bytes_or_null(uint64_t bytes) {
 }
 
 static json_t *device_json(const struct trial_device *device) {
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", device->name, "engine_name",
-                     device->engine_name, "memory_bytes", bytes_or_null(device->memory_bytes),
-                     "others_bytes", bytes_or_null(device->others_bytes), "total_bytes",
-                     bytes_or_null(device->total_bytes), "temperature_c",
-                     real_or_null(device->temperature_c));
+    return json_build("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", device->name, "engine_name",
+                      device->engine_name, "memory_bytes", bytes_or_null(device->memory_bytes),
+                      "others_bytes", bytes_or_null(device->others_bytes), "total_bytes",
+                      bytes_or_null(device->total_bytes), "temperature_c",
+                      real_or_null(device->temperature_c));
 }
 
 json_t *bench_side_json(const struct bench_side *side) {
@@ -64,7 +64,7 @@ json_t *bench_side_json(const struct bench_side *side) {
         json_array_append_new(points, point_json(&side->points[p]));
     for (size_t d = 0; d < side->device_count; d++)
         json_array_append_new(devices, device_json(&side->devices[d]));
-    return json_pack(
+    return json_build(
         "{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "preset", side->preset, "model",
         side->model, "engine", side->engine_path, "engine_version", side->engine_version,
         "measured_at", (json_int_t)side->measured_at, "load_ms", series_json(&side->load_ms),
@@ -84,22 +84,21 @@ static json_t *ratio_json(const struct bench *bench) {
         bench_ratio(&one->prefill_tok_s, &other->prefill_tok_s, &prefill);
         bench_ratio(&one->decode_tok_s, &other->decode_tok_s, &decode);
         json_array_append_new(points,
-                              json_pack("{s:I, s:I, s:o, s:o}", "prompt_tokens",
-                                        (json_int_t)one->point.prompt_tokens, "predict_tokens",
-                                        (json_int_t)one->point.predict_tokens, "prefill",
-                                        series_json(&prefill), "decode", series_json(&decode)));
+                              json_build("{s:I, s:I, s:o, s:o}", "prompt_tokens",
+                                         (json_int_t)one->point.prompt_tokens, "predict_tokens",
+                                         (json_int_t)one->point.predict_tokens, "prefill",
+                                         series_json(&prefill), "decode", series_json(&decode)));
     }
-    return json_pack("{s:o, s:o}", "load", series_json(&load), "points", points);
+    return json_build("{s:o, s:o}", "load", series_json(&load), "points", points);
 }
 
 json_t *bench_json(const struct bench *bench) {
     json_t *sides = json_array();
     for (size_t s = 0; s < bench->side_count; s++)
         json_array_append_new(sides, bench_side_json(&bench->sides[s]));
-    return json_pack("{s:{s:s, s:I, s:f}, s:b, s:o, s:o}", "machine", "cpu", bench->cpu, "cores",
-                     (json_int_t)bench->cores, "load", bench->load, "complete",
-                     (int)bench->complete, "sides", sides, "ratio",
-                     bench->side_count == 2 ? ratio_json(bench) : json_null());
+    return json_build("{s:{s:s, s:I}, s:b, s:o, s:o}", "machine", "cpu", bench->cpu, "cores",
+                      (json_int_t)bench->cores, "complete", (int)bench->complete, "sides", sides,
+                      "ratio", bench->side_count == 2 ? ratio_json(bench) : json_null());
 }
 
 // --- And back
@@ -139,6 +138,7 @@ static void point_read(const json_t *json, struct trial_point_result *out) {
 static void load_read(const json_t *json, struct trial_load *out) {
     *out = (struct trial_load){.seconds = fmax(0, real_of(json, "seconds")),
                                .cpu_cores = real_of(json, "cpu_cores"),
+                               .others_cores = real_of(json, "others_cores"),
                                .package_w = real_of(json, "cpu_w"),
                                .utilisation = real_of(json, "gpu_percent"),
                                .power_w = real_of(json, "gpu_w")};

@@ -98,9 +98,9 @@ static json_t *presets_here(const struct cli *cli, struct err *err) {
     for (size_t i = 0; i < config->presets_count; i++) {
         json_t *aliases = json_array();
         for (char **alias = config->presets[i].aliases; *alias; alias++)
-            json_array_append_new(aliases, json_string(*alias));
+            json_array_append_new(aliases, json_text(*alias));
         json_array_append_new(
-            presets, json_pack("{s:s, s:o}", "name", config->presets[i].name, "aliases", aliases));
+            presets, json_build("{s:s, s:o}", "name", config->presets[i].name, "aliases", aliases));
     }
     config_destroy(config);
     return presets;

@@ -2,8 +2,8 @@
 #include "base/mem.h"
 #include "cli.h"
 #include "config.h"
+#include "format/json.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 static const char help[] =
@@ -20,13 +20,13 @@ static void print_json(const struct config *config) {
     json_t *problems = json_array();
     for (size_t i = 0; i < config->problems_count; i++) {
         const struct config_problem *problem = &config->problems[i];
-        json_array_append_new(problems, json_pack("{s:s, s:i, s:s, s:s}", "file", config->path,
-                                                  "line", (int)problem->line, "severity",
-                                                  severity(problem), "text", problem->text));
+        json_array_append_new(problems, json_build("{s:s, s:i, s:s, s:s}", "file", config->path,
+                                                   "line", (int)problem->line, "severity",
+                                                   severity(problem), "text", problem->text));
     }
-    json_t *json = json_pack("{s:s, s:i, s:i, s:o}", "file", config->path, "presets",
-                             (int)config->presets_count, "errors", (int)config->errors_count,
-                             "problems", problems);
+    json_t *json = json_build("{s:s, s:i, s:i, s:o}", "file", config->path, "presets",
+                              (int)config->presets_count, "errors", (int)config->errors_count,
+                              "problems", problems);
     json_dumpf(json, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(json);

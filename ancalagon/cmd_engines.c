@@ -3,8 +3,8 @@
 #include "cli.h"
 #include "config.h"
 #include "engine/dialect.h"
+#include "format/json.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@ static json_t *presets_of(const struct config *config, const char *path) {
     json_t *names = json_array();
     for (size_t i = 0; i < config->presets_count; i++)
         if (strcmp(config->presets[i].engine_path, path) == 0)
-            json_array_append_new(names, json_string(config->presets[i].name));
+            json_array_append_new(names, json_text(config->presets[i].name));
     return names;
 }
 
@@ -26,7 +26,7 @@ static json_t *cache_types(const struct dialect *dialect) {
     json_t *types = json_array();
     const struct help_flag *flag = help_find(&dialect->help, "--cache-type-k");
     for (size_t i = 0; flag && i < flag->values.count; i++)
-        json_array_append_new(types, json_string(flag->values.items[i]));
+        json_array_append_new(types, json_text(flag->values.items[i]));
     return types;
 }
 
@@ -34,10 +34,10 @@ static json_t *devices(const struct dialect *dialect) {
     json_t *list = json_array();
     for (size_t i = 0; i < dialect->device_count; i++) {
         const struct dialect_device *device = &dialect->devices[i];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I}", "name", device->name,
-                                              "description", device->description, "total_mib",
-                                              (json_int_t)device->total_mib, "free_mib",
-                                              (json_int_t)device->free_mib));
+        json_array_append_new(list, json_build("{s:s, s:s, s:I, s:I}", "name", device->name,
+                                               "description", device->description, "total_mib",
+                                               (json_int_t)device->total_mib, "free_mib",
+                                               (json_int_t)device->free_mib));
     }
     return list;
 }
@@ -47,14 +47,14 @@ static json_t *describe(const struct config *config, const char *path) {
     struct err err = {0};
     const struct dialect *dialect = dialect_probe(path, &err);
     if (!dialect)
-        return json_pack("{s:s, s:o, s:s}", "path", path, "presets", presets_of(config, path),
-                         "error", err.text);
-    return json_pack("{s:s, s:o, s:s, s:s, s:I, s:b, s:b, s:I, s:o, s:o, s:n}", "path", path,
-                     "presets", presets_of(config, path), "family",
-                     dialect_family_name(dialect->family), "version", dialect->version, "build",
-                     (json_int_t)dialect->build, "unix_sockets", (int)dialect->unix_socket,
-                     "guessed", (int)dialect->guessed, "flags", (json_int_t)dialect->help.count,
-                     "cache_types", cache_types(dialect), "devices", devices(dialect), "error");
+        return json_build("{s:s, s:o, s:s}", "path", path, "presets", presets_of(config, path),
+                          "error", err.text);
+    return json_build("{s:s, s:o, s:s, s:s, s:I, s:b, s:b, s:I, s:o, s:o, s:n}", "path", path,
+                      "presets", presets_of(config, path), "family",
+                      dialect_family_name(dialect->family), "version", dialect->version, "build",
+                      (json_int_t)dialect->build, "unix_sockets", (int)dialect->unix_socket,
+                      "guessed", (int)dialect->guessed, "flags", (json_int_t)dialect->help.count,
+                      "cache_types", cache_types(dialect), "devices", devices(dialect), "error");
 }
 
 static void print_list(const char *label, const json_t *list) {

@@ -86,10 +86,9 @@ static void on_event(void *arg, const struct sse_event *event) {
     hold->status = status;
     if (!hold->ready || hold->stopping || hold->asking || is_up(state_of(hold)))
         return;
+    // A server that cannot be asked any more is going: then the events end, too.
     hold->asking =
         control_start(hold->control, "GET", "/status", NULL, NULL, on_status, hold, &hold->err);
-    if (!hold->asking)
-        end(hold, EXIT_UNREACHABLE);
 }
 
 static void on_event_bytes(void *arg, const char *bytes, size_t length) {
@@ -178,7 +177,7 @@ static void on_terminate(int signal, void *arg) {
         end(hold, EXIT_DONE);
         return;
     }
-    json_t *json = json_pack("{s:s}", "only", hold->preset);
+    json_t *json = json_build("{s:s}", "only", hold->preset);
     struct buf body;
     buf_init(&body, 4096);
     json_write(&body, json);
@@ -189,7 +188,7 @@ static void on_terminate(int signal, void *arg) {
 }
 
 static bool begin(struct hold *hold) {
-    json_t *json = json_pack("{s:s}", "preset", hold->preset);
+    json_t *json = json_build("{s:s}", "preset", hold->preset);
     struct buf body;
     buf_init(&body, 4096);
     json_write(&body, json);

@@ -4,12 +4,12 @@
 #include "base/str.h"
 #include "cli.h"
 #include "config.h"
+#include "format/json.h"
 #include "machine_args.h"
 #include "model_list.h"
 #include "preset_plan.h"
 #include "reader.h"
 
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,31 +329,18 @@ static void print_table(struct view *v, const struct plan_machine *machine) {
 
 // ---- JSON ----
 
-// Names of files need not be UTF-8: what is not becomes question marks.
-static json_t *text_json(const char *text, size_t length) {
-    json_t *value = json_stringn(length ? text : "", length);
-    if (value)
-        return value;
-    char *plain = mem_strndup(text, length);
-    for (char *p = plain; *p; p++)
-        *p = (signed char)*p < 0 ? '?' : *p;
-    value = json_string(plain);
-    mem_free(plain);
-    return value;
-}
-
 static json_t *files_json(const struct view *v, const size_t *which, size_t count) {
     json_t *list = json_array();
     for (size_t i = 0; i < count && i < JSON_MAX; i++)
-        json_array_append_new(list, text_json(v->list->entries[which[i]].file,
-                                              strlen(v->list->entries[which[i]].file)));
+        json_array_append_new(list, json_text_n(v->list->entries[which[i]].file,
+                                                strlen(v->list->entries[which[i]].file)));
     return list;
 }
 
 static json_t *fit_json(const struct model_entry *e, const struct plan_machine *machine) {
     const struct plan *plan = &e->plan;
     uint32_t all = e->model->layers + 1;
-    json_t *fit = json_pack("{s:b, s:s}", "fits", (int)e->fits, "reason", plan->reason);
+    json_t *fit = json_build("{s:b, s:s}", "fits", (int)e->fits, "reason", plan->reason);
     if (!e->fits)
         return fit;
     json_object_set_new(fit, "ctx", json_integer(plan->ctx_slot));
@@ -373,17 +360,17 @@ static void add_model(const struct view *v, const struct plan_machine *machine, 
     const struct model *m = e->model;
     const char *engine = reading_engine(v, e);
     size_t which[JSON_MAX];
-    json_object_set_new(out, "name", text_json(m->name, strlen(m->name)));
-    json_object_set_new(out, "quantisation", json_string(model_quantisation(m)));
+    json_object_set_new(out, "name", json_text(m->name));
+    json_object_set_new(out, "quantisation", json_text(model_quantisation(m)));
     json_object_set_new(out, "ctx_train", json_integer(m->ctx_train));
     json_object_set_new(out, "layers", json_integer(m->layers));
     json_object_set_new(out, "experts", json_integer(m->experts));
     json_object_set_new(out, "experts_used", json_integer(m->experts_used));
     json_object_set_new(out, "weights_mib", json_real((double)model_weights_bytes(m) / MIB));
-    json_object_set_new(out, "needs", json_string(gguf_type_engine(e->family)));
+    json_object_set_new(out, "needs", json_text(gguf_type_engine(e->family)));
     json_object_set_new(out, "foreign_type",
-                        e->foreign_type ? json_string(e->foreign_type) : json_null());
-    json_object_set_new(out, "engine", engine ? text_json(engine, strlen(engine)) : json_null());
+                        e->foreign_type ? json_text(e->foreign_type) : json_null());
+    json_object_set_new(out, "engine", engine ? json_text(engine) : json_null());
     json_object_set_new(out, "mtp_layers", json_integer(m->layers_mtp));
     json_object_set_new(
         out, "drafts", files_json(v, which, model_list_drafts(v->list, v->index, which, JSON_MAX)));
@@ -395,17 +382,15 @@ static json_t *entry_json(const struct view *v, const struct plan_machine *machi
     size_t which[JSON_MAX];
     struct span arch = e->gguf ? gguf_text(e->gguf, "general.architecture") : (struct span){0};
     json_t *out = json_object();
-    json_object_set_new(out, "file", text_json(e->file, strlen(e->file)));
-    json_object_set_new(out, "path", text_json(e->path, strlen(e->path)));
+    json_object_set_new(out, "file", json_text(e->file));
+    json_object_set_new(out, "path", json_text(e->path));
     json_object_set_new(out, "kind",
-                        json_string(e->broken.code == ERR_NONE ? kind_text(e) : "broken"));
+                        json_text(e->broken.code == ERR_NONE ? kind_text(e) : "broken"));
     json_object_set_new(out, "error",
-                        e->broken.code == ERR_NONE
-                            ? json_null()
-                            : text_json(e->broken.text, strlen(e->broken.text)));
+                        e->broken.code == ERR_NONE ? json_null() : json_text(e->broken.text));
     json_object_set_new(out, "bytes", json_integer((json_int_t)e->bytes));
     json_object_set_new(out, "parts", json_integer(e->gguf ? gguf_splits(e->gguf) : 1));
-    json_object_set_new(out, "architecture", text_json(arch.data, arch.length));
+    json_object_set_new(out, "architecture", json_text_n(arch.data, arch.length));
     json_object_set_new(
         out, e->kind == MODEL_KIND_PROJECTOR ? "serves" : "projectors",
         files_json(v, which, model_list_partners(v->list, v->index, which, JSON_MAX)));
@@ -418,9 +403,7 @@ static void print_json(struct view *v, const struct plan_machine *machine) {
     json_t *models = json_array();
     for (v->index = 0; v->index < v->list->count; v->index++)
         json_array_append_new(models, entry_json(v, machine));
-    json_t *all =
-        json_pack("{s:o, s:o}", "folder", text_json(v->list->folders, strlen(v->list->folders)),
-                  "models", models);
+    json_t *all = json_build("{s:o, s:o}", "folder", json_text(v->list->folders), "models", models);
     json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(10));
     putchar('\n');
     json_decref(all);

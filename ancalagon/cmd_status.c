@@ -219,11 +219,11 @@ static json_t *presets_of_config(const struct config *config) {
         const struct preset *preset = &config->presets[i];
         json_t *aliases = json_array();
         for (char **alias = preset->aliases; *alias; alias++)
-            json_array_append_new(aliases, json_string(*alias));
-        json_array_append_new(presets, json_pack("{s:s, s:o, s:s?, s:s, s:s, s:s}", "name",
-                                                 preset->name, "aliases", aliases, "description",
-                                                 preset->description, "group", preset->group,
-                                                 "state", "off", "model", preset->model));
+            json_array_append_new(aliases, json_text(*alias));
+        json_array_append_new(presets, json_build("{s:s, s:o, s:s, s:s, s:s, s:s}", "name",
+                                                  preset->name, "aliases", aliases, "description",
+                                                  preset->description, "group", preset->group,
+                                                  "state", "off", "model", preset->model));
     }
     return presets;
 }

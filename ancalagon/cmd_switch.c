@@ -80,7 +80,7 @@ static void tell_ready(const struct cli *cli, const struct control_reply *reply,
 }
 
 static char *switch_body(const char *preset) {
-    json_t *json = json_pack("{s:s}", "preset", preset);
+    json_t *json = json_build("{s:s}", "preset", preset);
     struct buf text;
     buf_init(&text, 64 * 1024);
     if (json)

@@ -203,12 +203,12 @@ static void tell_row(struct run *run, const struct tune_measured *measured, cons
     char settings[256];
     tune_describe(&run->subject, &run->trial.choice, settings, sizeof settings);
     json_array_append_new(run->rows,
-                          json_pack("{s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:s}", "trial",
-                                    (int)run->trial.number, "settings", settings, "why",
-                                    run->trial.reason, "prefill_tok_s", measured->prefill,
-                                    "decode_tok_s", measured->decode, "predicted_prefill_tok_s",
-                                    run->trial.predicted_prefill, "predicted_decode_tok_s",
-                                    run->trial.predicted_decode, "verdict", verdict));
+                          json_build("{s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:s}", "trial",
+                                     (int)run->trial.number, "settings", settings, "why",
+                                     run->trial.reason, "prefill_tok_s", measured->prefill,
+                                     "decode_tok_s", measured->decode, "predicted_prefill_tok_s",
+                                     run->trial.predicted_prefill, "predicted_decode_tok_s",
+                                     run->trial.predicted_decode, "verdict", verdict));
     if (run->options.json)
         return;
     progress_clear(&run->line);
@@ -374,14 +374,14 @@ static json_t *result_json(const struct run *run, const struct tune_best *best, 
     struct tune_change *changes = mem_alloc(TUNE_CHANGES_MAX * sizeof *changes);
     size_t count = tune_changes(&run->subject, &best->choice, changes);
     for (size_t i = 0; i < count; i++)
-        json_object_set_new(settings, changes[i].key, json_string(changes[i].value));
+        json_set(settings, changes[i].key, json_text(changes[i].value));
     mem_free(changes);
-    return json_pack("{s:s, s:O, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:b}", "preset",
-                     run->subject.preset->name, "trials", run->rows, "settings", settings, "gain",
-                     best->gain, "decode_tok_s", best->decode, "prefill_tok_s", best->prefill,
-                     "decode_before_tok_s", best->anchor_decode, "prefill_before_tok_s",
-                     best->anchor_prefill, "drift", best->drift, "interrupted", run->interrupted,
-                     "written", written);
+    return json_build("{s:s, s:O, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:b}", "preset",
+                      run->subject.preset->name, "trials", run->rows, "settings", settings, "gain",
+                      best->gain, "decode_tok_s", best->decode, "prefill_tok_s", best->prefill,
+                      "decode_before_tok_s", best->anchor_decode, "prefill_before_tok_s",
+                      best->anchor_prefill, "drift", best->drift, "interrupted", run->interrupted,
+                      "written", written);
 }
 
 static void print_json(const struct run *run, const struct tune_best *best, bool written) {

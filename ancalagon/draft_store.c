@@ -32,7 +32,7 @@ static json_t *load(const char *path) {
 }
 
 static bool same(const json_t *entry, const char *name, const char *value) {
-    return strcmp(json_get_text(entry, name, ""), value) == 0;
+    return json_is_text(json_object_get(entry, name), value);
 }
 
 static size_t find(const json_t *list, const struct draft_key *key) {
@@ -58,6 +58,7 @@ bool draft_store_get(const struct draft_key *key, struct draft_record *out) {
     *out = (struct draft_record){
         .measured_gain = number(entry, "measured_gain", 0),
         .measured_tokens = number(entry, "measured_tokens", 0),
+        .measured_n = (unsigned)json_get_int(entry, "measured_n", 0) % 1025,
         .acceptance = number(entry, "acceptance", -1),
         .off = json_get_bool(entry, "off", false),
     };
@@ -72,13 +73,15 @@ bool draft_store_put(const struct draft_key *key, const struct draft_record *rec
                      struct err *err) {
     char *folder = path_state(NULL), *path = path_state("drafts.json");
     json_t *list = load(path);
-    json_t *entry = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s}", "preset", key->preset, "model",
-                              key->model, "draft", key->draft, "engine", key->engine, "off",
-                              (int)record->off, "why", record->why);
+    json_t *entry = json_build("{s:s, s:s, s:s, s:s, s:b, s:s}", "preset", key->preset, "model",
+                               key->model, "draft", key->draft, "engine", key->engine, "off",
+                               (int)record->off, "why", record->why);
     if (record->measured_gain > 0)
         json_object_set_new(entry, "measured_gain", json_real(record->measured_gain));
     if (record->measured_tokens > 0)
         json_object_set_new(entry, "measured_tokens", json_real(record->measured_tokens));
+    if (record->measured_n > 0)
+        json_object_set_new(entry, "measured_n", json_integer(record->measured_n));
     if (record->acceptance >= 0)
         json_object_set_new(entry, "acceptance", json_real(record->acceptance));
     size_t at = find(list, key);
@@ -87,10 +90,10 @@ bool draft_store_put(const struct draft_key *key, const struct draft_record *rec
     while (json_array_size(list) >= MAX_ENTRIES) // the oldest first
         json_array_remove(list, 0);
     json_array_append_new(list, entry);
-    json_t *root = json_pack("{s:o}", "drafts", list);
+    json_t *root = json_build("{s:o}", "drafts", list);
     struct buf text;
     buf_init(&text, MAX_FILE);
-    bool ok = entry ? json_write(&text, root) : false;
+    bool ok = json_write(&text, root);
     if (!ok)
         err_set(err, ERR_INVALID, "%s: more than fits", path);
     ok = ok && path_make_private(folder, err) &&

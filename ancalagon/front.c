@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { MAX_ASKED_HEADERS = 2048 };
+
 // The client left, stalled, or the server closes: the engine's connection closes with it, which is
 // how llama-server learns that the slot is free.
 static void on_gone(struct http_exchange *exchange, const struct err *why, void *arg) {
@@ -106,18 +108,34 @@ static void proxy_request(struct server *server, struct http_exchange *exchange,
         open_request(service, exchange, route, peek.stream && route->kind == ROUTE_GENERATE);
 }
 
+// The header names that a page says it will send. Who may ask was judged by Origin; which headers
+// an SDK adds changes with its version, so any list of names will do.
+static struct span wanted_headers(const struct http_head *head) {
+    struct span asked = http_head_value(head, "access-control-request-headers");
+    bool good = asked.length > 0 && asked.length <= MAX_ASKED_HEADERS;
+    for (size_t i = 0; good && i < asked.length; i++) {
+        char c = asked.data[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == ',' || c == ' ';
+    }
+    return good ? asked
+                : span_of("authorization, content-type, x-api-key, anthropic-version, "
+                          "anthropic-beta");
+}
+
 // A browser asks before it sends (CORS preflight).
 static void reply_preflight(struct http_exchange *exchange) {
-    struct span origin = http_head_value(http_exchange_head(exchange), "origin");
+    const struct http_head *head = http_exchange_head(exchange);
+    struct span origin = http_head_value(head, "origin"), wanted = wanted_headers(head);
     struct buf fields;
     buf_init(&fields, 4096);
     if (origin.length)
         buf_printf(&fields,
-                   "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n"
+                   "Access-Control-Allow-Origin: %.*s\r\n"
+                   "Vary: Origin, Access-Control-Request-Headers\r\n"
                    "Access-Control-Allow-Methods: GET, POST\r\n"
-                   "Access-Control-Allow-Headers: authorization, content-type, x-api-key, "
-                   "anthropic-version, anthropic-beta\r\nAccess-Control-Max-Age: 600\r\n",
-                   (int)origin.length, origin.data);
+                   "Access-Control-Allow-Headers: %.*s\r\nAccess-Control-Max-Age: 600\r\n",
+                   (int)origin.length, origin.data, (int)wanted.length, wanted.data);
     buf_adds(&fields, "Allow: GET, POST, OPTIONS\r\n");
     http_reply(exchange, 204, NULL, buf_text(&fields), NULL, 0);
     buf_fini(&fields);
@@ -128,7 +146,7 @@ static void on_head(struct http_exchange *exchange, void *arg) {
     struct server *server = arg;
     const struct http_head *head = http_exchange_head(exchange);
     struct span path = http_head_path(head);
-    enum protocol protocol = route_guess_protocol(path);
+    enum protocol protocol = route_protocol(head);
     struct err why;
     enum guard_verdict verdict = guard_check(server->guard, head, &why);
     if (verdict != GUARD_PASS) {
@@ -155,7 +173,7 @@ static void on_request(struct http_exchange *exchange, void *arg) {
     struct server *server = arg;
     const struct http_head *head = http_exchange_head(exchange);
     const struct route *route = route_find(head->method, http_head_path(head), NULL);
-    if (route->kind == ROUTE_GENERATE || route->kind == ROUTE_LIGHT || route->kind == ROUTE_PEEK)
+    if (route->kind < ROUTE_MODELS)
         proxy_request(server, exchange, route);
     else
         local_route_reply(server, exchange, route);
@@ -164,8 +182,7 @@ static void on_request(struct http_exchange *exchange, void *arg) {
 static void on_malformed(struct http_exchange *exchange, unsigned status, const struct err *why,
                          void *arg) {
     const struct http_head *head = http_exchange_head(exchange);
-    enum protocol protocol =
-        head->target.length ? route_guess_protocol(http_head_path(head)) : PROTOCOL_OPENAI;
+    enum protocol protocol = head->target.length ? route_protocol(head) : PROTOCOL_OPENAI;
     reply_error(arg, exchange, protocol, status, why->text, NULL, status == 503 ? 1000 : 0);
 }
 

@@ -40,6 +40,19 @@ static char *make_key_file(const char *path, struct err *err) {
     return mem_strdup(key);
 }
 
+// The next line of a key file that holds a key, without the blanks around it; false at the end.
+static bool next_key(const char **at, struct span *key) {
+    while (**at) {
+        size_t length = strcspn(*at, "\r\n");
+        *key = span_trim((struct span){*at, length});
+        *at += length;
+        *at += strspn(*at, "\r\n");
+        if (key->length && key->data[0] != '#')
+            return true;
+    }
+    return false;
+}
+
 static char *read_keys(const char *path, struct err *err) {
     struct stat st;
     if (stat(path, &st) != 0)
@@ -50,8 +63,11 @@ static char *read_keys(const char *path, struct err *err) {
         return NULL;
     }
     char *keys = path_read_file(path, MAX_KEY_FILE, NULL, err);
-    if (keys && strspn(keys, " \t\r\n") == strlen(keys)) {
-        err_set(err, ERR_INVALID, "%s holds no key; remove it to get a new one", path);
+    const char *at = keys;
+    struct span first;
+    if (keys && !next_key(&at, &first)) {
+        err_set(err, ERR_INVALID,
+                "%s holds no key; write one a line, or remove it to get a new one", path);
         mem_free(keys);
         return NULL;
     }
@@ -87,6 +103,21 @@ static bool is_port(const char *text, size_t length) {
     return length <= 5;
 }
 
+// Only what names and addresses are made of. A path, a fragment or a user in front of an innocent
+// ending is none of it, nor is a name with an empty label.
+static bool is_host(struct span host, bool bracketed) {
+    for (size_t i = 0; i < host.length; i++) {
+        char c = host.data[i], folded = (char)(c | 0x20);
+        bool digit = c >= '0' && c <= '9', dot = c == '.';
+        bool good = bracketed
+                        ? digit || dot || c == ':' || (folded >= 'a' && folded <= 'f')
+                        : digit || dot || c == '-' || c == '_' || (folded >= 'a' && folded <= 'z');
+        if (!good || (dot && (i == 0 || host.data[i - 1] == '.')))
+            return false;
+    }
+    return host.length > 0 && host.length <= MAX_HOST;
+}
+
 // "name:port", "[::1]:port" -> the name, lower case, without brackets; empty when malformed.
 static void host_name_of(struct span host, char out[MAX_HOST + 1]) {
     out[0] = '\0';
@@ -99,14 +130,15 @@ static void host_name_of(struct span host, char out[MAX_HOST + 1]) {
             return;
         host.length = (size_t)(colon - host.data);
     }
-    if (host.length > 1 && host.data[0] == '[') {
+    bool bracketed = host.length > 2 && host.data[0] == '[';
+    if (bracketed) {
         if (host.data[host.length - 1] != ']')
             return;
         host = (struct span){host.data + 1, host.length - 2};
-    }
-    if (host.length && host.data[host.length - 1] == '.')
+    } else if (host.length && host.data[host.length - 1] == '.') {
         host.length--;
-    if (host.length > MAX_HOST)
+    }
+    if (!is_host(host, bracketed))
         return;
     for (size_t i = 0; i < host.length; i++) {
         char c = host.data[i];
@@ -156,18 +188,23 @@ bool guard_origin_allowed(const struct guard *guard, struct span origin) {
     return is_loopback(name);
 }
 
+// A browser sends one; a second one was put there by somebody else.
+static bool origin_once(const struct http_head *head) {
+    unsigned count = 0;
+    for (size_t i = 0; i < head->field_count; i++)
+        count += span_is_nocase(head->fields[i].name, "origin");
+    return count <= 1;
+}
+
 static bool key_fits(const struct guard *guard, struct span given) {
     bool fits = false;
-    const char *line = guard->keys;
-    while (*line) { // every line is compared, so that time tells nothing
-        size_t length = strcspn(line, "\r\n");
-        char *key = mem_strndup(line, length);
-        if (length && key[0] != '#')
-            fits |= str_equal_secret(key, given);
-        mem_wipe(key, length);
+    const char *at = guard->keys;
+    struct span line;
+    while (next_key(&at, &line)) { // every line is compared, so that time tells nothing
+        char *key = mem_strndup(line.data, line.length);
+        fits |= str_equal_secret(key, given);
+        mem_wipe(key, line.length);
         mem_free(key);
-        line += length;
-        line += strspn(line, "\r\n");
     }
     return fits;
 }
@@ -192,6 +229,10 @@ enum guard_verdict guard_check(const struct guard *guard, const struct http_head
                 "[server] if it is yours",
                 (int)(host->value.length > 80 ? 80 : host->value.length), host->value.data);
         return GUARD_BAD_HOST;
+    }
+    if (!origin_once(head)) {
+        err_set(why, ERR_DENIED, "a request has one Origin header at most");
+        return GUARD_BAD_ORIGIN;
     }
     if (origin && !guard_origin_allowed(guard, origin->value)) {
         err_set(why, ERR_DENIED,

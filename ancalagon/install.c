@@ -266,16 +266,16 @@ static bool write_manifest(struct install *install, struct err *err) {
         const struct item *item = &install->items[i];
         if (item->written)
             json_array_append_new(
-                files, json_pack("{s:s, s:s}", "path", item->path, "content", item->written));
+                files, json_build("{s:s, s:s}", "path", item->path, "content", item->written));
     }
     for (size_t i = 0; i < install->folder_count; i++)
-        json_array_append_new(folders, json_string(install->folders[i]));
-    json_t *json = json_pack("{s:i, s:o, s:o}", "version", 1, "files", files, "folders", folders);
+        json_array_append_new(folders, json_text(install->folders[i]));
+    json_t *json = json_build("{s:i, s:o, s:o}", "version", 1, "files", files, "folders", folders);
     struct buf text;
     buf_init(&text, MAX_MANIFEST);
     bool ok = json_write(&text, json)
                   ? path_write_file(install->manifest, buf_bytes(&text), text.length, 0600, err)
-                  : err_set(err, ERR_INVALID, "a path or text is not UTF-8");
+                  : err_set(err, ERR_LIMIT, "%s would get too long", install->manifest);
     buf_fini(&text);
     json_decref(json);
     return ok;
@@ -287,10 +287,28 @@ static void remove_folders(struct install *install) {
         rmdir(install->folders[i]);
 }
 
+// The manifest is JSON, and must give back to the byte what it was told.
+static bool can_be_noted(const struct install *install, struct err *err) {
+    for (size_t i = 0; i < install->count; i++) {
+        const struct item *item = &install->items[i];
+        if (item->content && !(json_is_utf8(item->path) && json_is_utf8(item->content)))
+            return err_set(err, ERR_INVALID,
+                           "%s: its path, or one that it names, is not UTF-8; use another folder",
+                           item->path);
+    }
+    for (size_t i = 0; i < install->folder_count; i++)
+        if (!json_is_utf8(install->folders[i]))
+            return err_set(err, ERR_INVALID, "the name of folder %s is not UTF-8",
+                           install->folders[i]);
+    return true;
+}
+
 bool install_apply(struct install *install, struct err *err) {
     bool wanted = false, ok = true;
     for (size_t i = 0; i < install->count; i++)
         wanted = wanted || install->items[i].content;
+    if (!can_be_noted(install, err))
+        return false;
     if (wanted && !make_folders(install, install->manifest, err))
         return false;
     for (size_t i = 0; ok && i < install->count; i++)

@@ -26,12 +26,11 @@ void learned_load(struct server *server) {
 }
 
 void learned_save(struct server *server) {
-    json_t *loads = json_object(), *root = json_pack("{s:o}", "load_ms", loads);
+    json_t *loads = json_object(), *root = json_build("{s:o}", "load_ms", loads);
     struct service *service;
     TAILQ_FOREACH (service, &server->services, link)
         if (service->expected_load_ms > 0)
-            json_object_set_new(loads, service->preset->name,
-                                json_integer(service->expected_load_ms));
+            json_set(loads, service->preset->name, json_integer(service->expected_load_ms));
     struct buf text;
     struct err err;
     buf_init(&text, MAX_FILE);

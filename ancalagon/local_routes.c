@@ -56,14 +56,15 @@ static bool models_page(struct server *server, const struct http_head *head, str
         write_models(server, out);
         return true;
     }
-    char *name = mem_strndup(path.data + 11, path.length - 11);
-    struct service *service = server_find(server, name);
+    char name[4 * PRESET_NAME_MAX];
+    struct span part = {path.data + 11, path.length - 11};
+    struct service *service =
+        http_path_decode(part, name, sizeof name) ? server_find(server, name) : NULL;
     if (service)
         write_model(out, service);
     else
-        protocol_error_body(out, PROTOCOL_OPENAI, 404, "there is no such preset",
+        protocol_error_body(out, route_protocol(head), 404, "there is no such preset",
                             "model_not_found");
-    mem_free(name);
     return service != NULL;
 }
 

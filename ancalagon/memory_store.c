@@ -41,7 +41,7 @@ struct memory_store *memory_store_open(void) {
         !json_is_array(json_object_get(root, "cards")) ||
         !json_is_object(json_object_get(root, "presets"))) {
         json_decref(root);
-        root = json_pack("{s:i, s:[], s:{}}", "version", STORE_VERSION, "cards", "presets");
+        root = json_build("{s:i, s:[], s:{}}", "version", STORE_VERSION, "cards", "presets");
     }
     store->root = root;
     mem_free(text);
@@ -102,8 +102,8 @@ static struct memory_sum sum_of(const json_t *object) {
 }
 
 json_t *memory_sum_json(const struct memory_sum *sum) {
-    return json_pack("{s:f, s:f, s:f, s:f}", "weights_mib", sum->weights_mib, "kv_mib", sum->kv_mib,
-                     "state_mib", sum->state_mib, "compute_mib", sum->compute_mib);
+    return json_build("{s:f, s:f, s:f, s:f}", "weights_mib", sum->weights_mib, "kv_mib",
+                      sum->kv_mib, "state_mib", sum->state_mib, "compute_mib", sum->compute_mib);
 }
 
 bool memory_store_get(const struct memory_store *store, const char *preset,
@@ -141,25 +141,24 @@ void memory_store_put(struct memory_store *store, const char *preset,
         json_object_clear(presets); // names of a thousand presets that are long gone
     for (size_t i = 0; i < seen->parts; i++)
         json_array_append_new(parts,
-                              json_pack("{s:s, s:o, s:o}", "name", seen->part[i].name, "predicted",
-                                        memory_sum_json(&seen->part[i].predicted), "measured",
-                                        memory_sum_json(&seen->part[i].measured)));
-    json_object_set_new(presets, preset,
-                        json_pack("{s:s, s:s, s:I, s:I, s:f, s:f, s:s, s:o}", "engine",
-                                  seen->engine, "key", seen->key, "when", (json_int_t)seen->when,
-                                  "ctx", (json_int_t)seen->ctx, "predicted_mib", seen->predicted,
-                                  "measured_mib", seen->measured, "worst", seen->worst, "parts",
-                                  parts));
+                              json_build("{s:s, s:o, s:o}", "name", seen->part[i].name, "predicted",
+                                         memory_sum_json(&seen->part[i].predicted), "measured",
+                                         memory_sum_json(&seen->part[i].measured)));
+    json_set(presets, preset,
+             json_build("{s:s, s:s, s:I, s:I, s:f, s:f, s:s, s:o}", "engine", seen->engine, "key",
+                        seen->key, "when", (json_int_t)seen->when, "ctx", (json_int_t)seen->ctx,
+                        "predicted_mib", seen->predicted, "measured_mib", seen->measured, "worst",
+                        seen->worst, "parts", parts));
     store->changed = true;
 }
 
 // ---- cards ----
 
 static bool is_card(const json_t *entry, const char *engine, const struct plan_device *device) {
-    return strcmp(json_get_text(entry, "card", ""), device->card) == 0 &&
-           strcmp(json_get_text(entry, "kind", ""), plan_kind_name(device->kind)) == 0 &&
+    return json_is_text(json_object_get(entry, "card"), device->card) &&
+           json_is_text(json_object_get(entry, "kind"), plan_kind_name(device->kind)) &&
            json_get_int(entry, "total_mib", -1) == (int64_t)(device->total_bytes >> 20) &&
-           strcmp(json_get_text(entry, "engine", ""), engine) == 0;
+           json_is_text(json_object_get(entry, "engine"), engine);
 }
 
 static json_t *find_card(const struct memory_store *store, const char *engine,
@@ -195,11 +194,10 @@ void memory_store_learn_overhead(struct memory_store *store, const char *engine,
     if (!card && json_array_size(cards) >= CARDS_MAX)
         json_array_remove(cards, 0);
     if (!card) {
-        card = json_pack("{s:s, s:s, s:I, s:s}", "card", device->card, "kind",
-                         plan_kind_name(device->kind), "total_mib",
-                         (json_int_t)(device->total_bytes >> 20), "engine", engine);
-        if (!card || json_array_append_new(cards, card) < 0)
-            return; // no UTF-8
+        card = json_build("{s:s, s:s, s:I, s:s}", "card", device->card, "kind",
+                          plan_kind_name(device->kind), "total_mib",
+                          (json_int_t)(device->total_bytes >> 20), "engine", engine);
+        json_array_append_new(cards, card);
     }
     json_object_set_new(card, "overhead_mib", json_real(overhead_mib));
     json_object_set_new(card, "when", json_integer((json_int_t)time(NULL)));

@@ -16,7 +16,7 @@ enum { SERVER_MS = 1000 }; // how long a running server may take to say what it 
 
 static void add_note(void *arg, const char *text) {
     struct plan_outcome *out = arg;
-    json_array_append_new(out->notes, json_string(text));
+    json_array_append_new(out->notes, json_text(text));
 }
 
 static void add_guard(void *arg, bool is_error, const char *text) {
@@ -230,6 +230,8 @@ static void decide(const struct plan_args *args, struct plan_outcome *out) {
         add_note(out,
                  "the server leaves this preset's memory to the engine; these are its settings "
                  "as they stand");
+    if (!asked.dialect && (out->fit.ctx_free || out->fit.kv_free || out->fit.offload_free))
+        fit_choose(&out->fit, &out->plan);
     fit_plan(&out->fit, &out->plan);
     plan_check(out->fit.model, &out->fit.settings, add_guard, out);
     out->runs = ok;
@@ -248,6 +250,7 @@ static int plan_preset(const struct plan_args *args, struct plan_outcome *out) {
                      out->fit.model);
     if (!preset_plan_settings(&out->preset, &out->fit.settings, &draft, &mmproj, &err))
         return cli_fail(EXIT_CONFIG, "[%s] %s", args->target, err.text);
+    preset_plan_freedom(&out->preset, &out->fit);
     find_machine(args, out->preset.engine_path, preset_get(&out->preset, "rpc"), out);
     count_loaded(args, out);
     decide(args, out);

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "format/json.h"
 #include "plan_outcome.h"
 #include "preset_plan.h"
 
@@ -19,27 +20,27 @@ static json_t *mib(uint64_t bytes) {
 
 static json_t *part_json(const char *name, const char *kind, const struct plan_part *part,
                          uint64_t capacity) {
-    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", name, "kind", kind,
-                     "weights_mib", mib(part->weights), "kv_mib", mib(part->kv), "state_mib",
-                     mib(part->state), "compute_mib", mib(part->compute), "overhead_mib",
-                     mib(part->overhead), "total_mib", mib(plan_total(part)), "capacity_mib",
-                     mib(capacity));
+    return json_build("{s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", name, "kind", kind,
+                      "weights_mib", mib(part->weights), "kv_mib", mib(part->kv), "state_mib",
+                      mib(part->state), "compute_mib", mib(part->compute), "overhead_mib",
+                      mib(part->overhead), "total_mib", mib(plan_total(part)), "capacity_mib",
+                      mib(capacity));
 }
 
 static json_t *settings_json(const struct fit *fit, const struct plan_settings *s,
                              const struct plan *plan) {
     uint32_t all = fit->model->layers + 1;
     char k[16], v[16];
-    return json_pack("{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s, s:s, s:b}", "ctx",
-                     (json_int_t)plan->ctx_total, "parallel", (json_int_t)s->parallel, "kv_unified",
-                     (int)s->unified, "batch", (json_int_t)s->batch, "ubatch",
-                     (json_int_t)s->ubatch, "ngl",
-                     (json_int_t)(fit->machine->devices == 0 ? 0
-                                  : s->ngl > all             ? all
-                                                             : s->ngl),
-                     "n_cpu_moe", (json_int_t)(s->ncmoe == UINT32_MAX ? all - 1 : s->ncmoe), "kv_k",
-                     plan_type_flag(s->k, k), "kv_v", plan_type_flag(s->v, v), "flash_attn",
-                     (int)s->flash_attention);
+    return json_build("{s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:s, s:s, s:b}", "ctx",
+                      (json_int_t)plan->ctx_total, "parallel", (json_int_t)s->parallel,
+                      "kv_unified", (int)s->unified, "batch", (json_int_t)s->batch, "ubatch",
+                      (json_int_t)s->ubatch, "ngl",
+                      (json_int_t)(fit->machine->devices == 0 ? 0
+                                   : s->ngl > all             ? all
+                                                              : s->ngl),
+                      "n_cpu_moe", (json_int_t)(s->ncmoe == UINT32_MAX ? all - 1 : s->ncmoe),
+                      "kv_k", plan_type_name(s->k, k), "kv_v", plan_type_name(s->v, v),
+                      "flash_attn", (int)s->flash_attention);
 }
 
 static json_t *proposals_json(const struct fit *fit, const struct plan_outcome *outcome) {
@@ -47,7 +48,7 @@ static json_t *proposals_json(const struct fit *fit, const struct plan_outcome *
     for (size_t i = 0; i < outcome->proposal_count; i++) {
         const struct fit_proposal *p = &outcome->proposals[i];
         json_t *one = settings_json(fit, &p->settings, &p->plan);
-        json_object_set_new(one, "words", json_string(p->words));
+        json_object_set_new(one, "words", json_text(p->words));
         if (p->plan.devices)
             json_object_set_new(one, "device_mib", mib(plan_total(&p->plan.device[0])));
         json_array_append_new(list, one);
@@ -56,11 +57,11 @@ static json_t *proposals_json(const struct fit *fit, const struct plan_outcome *
 }
 
 static json_t *model_json(const struct model *m) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I}", "path", m->path, "name",
-                     m->name, "architecture", m->arch, "quantisation", model_quantisation(m),
-                     "weights_mib", mib(model_weights_bytes(m)), "layers", (json_int_t)m->layers,
-                     "ctx_train", (json_int_t)m->ctx_train, "experts", (json_int_t)m->experts,
-                     "experts_used", (json_int_t)m->experts_used);
+    return json_build("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I}", "path", m->path, "name",
+                      m->name, "architecture", m->arch, "quantisation", model_quantisation(m),
+                      "weights_mib", mib(model_weights_bytes(m)), "layers", (json_int_t)m->layers,
+                      "ctx_train", (json_int_t)m->ctx_train, "experts", (json_int_t)m->experts,
+                      "experts_used", (json_int_t)m->experts_used);
 }
 
 static json_t *seen_json(const struct plan_outcome *out) {
@@ -68,14 +69,14 @@ static json_t *seen_json(const struct plan_outcome *out) {
     json_t *parts = json_array();
     for (size_t i = 0; i < seen->parts; i++)
         json_array_append_new(parts,
-                              json_pack("{s:s, s:o, s:o}", "name", seen->part[i].name, "predicted",
-                                        memory_sum_json(&seen->part[i].predicted), "measured",
-                                        memory_sum_json(&seen->part[i].measured)));
-    return json_pack("{s:s, s:I, s:I, s:s, s:f, s:f, s:f, s:b, s:o}", "engine", seen->engine,
-                     "when", (json_int_t)seen->when, "ctx", (json_int_t)seen->ctx, "worst",
-                     seen->worst, "predicted_mib", seen->predicted, "measured_mib", seen->measured,
-                     "difference_percent", memory_seen_difference(seen) * 100, "differs",
-                     memory_seen_differs(seen), "parts", parts);
+                              json_build("{s:s, s:o, s:o}", "name", seen->part[i].name, "predicted",
+                                         memory_sum_json(&seen->part[i].predicted), "measured",
+                                         memory_sum_json(&seen->part[i].measured)));
+    return json_build("{s:s, s:I, s:I, s:s, s:f, s:f, s:f, s:b, s:o}", "engine", seen->engine,
+                      "when", (json_int_t)seen->when, "ctx", (json_int_t)seen->ctx, "worst",
+                      seen->worst, "predicted_mib", seen->predicted, "measured_mib", seen->measured,
+                      "difference_percent", memory_seen_difference(seen) * 100, "differs",
+                      memory_seen_differs(seen), "parts", parts);
 }
 
 // Why it would not run, or should not; "" when nothing is against it.
@@ -97,7 +98,7 @@ void plan_print_json(const struct plan_outcome *out) {
     char nearest[160] = "";
     if (!plan->fits)
         fit_nearest(fit, nearest, sizeof nearest);
-    json_t *all = json_pack(
+    json_t *all = json_build(
         "{s:o, s:o, s:I, s:I, s:o, s:o, s:b, s:b, s:s, s:s, s:b, s:O, s:o}", "model",
         model_json(fit->model), "settings", settings_json(fit, &fit->settings, plan), "ctx",
         (json_int_t)plan->ctx_total, "ctx_slot", (json_int_t)plan->ctx_slot, "devices", devices,
@@ -132,8 +133,8 @@ static void print_settings(const struct fit *fit, const struct plan *plan) {
     if (s->parallel > 1)
         printf(s->unified ? ", shared by %u slots" : ", in %u slots", s->parallel);
     char k[16], v[16];
-    printf(", KV cache %s%s%s", plan_type_flag(s->k, k), s->k == s->v ? "" : " / ",
-           s->k == s->v ? "" : plan_type_flag(s->v, v));
+    printf(", KV cache %s%s%s", plan_type_name(s->k, k), s->k == s->v ? "" : " / ",
+           s->k == s->v ? "" : plan_type_name(s->v, v));
     if (fit->machine->devices && s->ncmoe)
         printf(", experts of %u layers on the CPU", s->ncmoe);
     if (fit->machine->devices)
@@ -146,7 +147,7 @@ static void print_section(const struct fit *fit, const struct fit_proposal *p) {
     struct err err = {0};
     char *path = path_absolute(fit->model->path, &err), type[16];
     printf("\nFor presets.ini:\n[mymodel]\nmodel = %s\nctx = %u\nkv = %s\nparallel = %u\n",
-           path ? path : fit->model->path, p->plan.ctx_total, plan_type_flag(p->settings.k, type),
+           path ? path : fit->model->path, p->plan.ctx_total, plan_type_name(p->settings.k, type),
            p->settings.parallel);
     if (fit->machine->devices)
         printf("gpu-layers = %u\n", p->settings.ngl > all ? all : p->settings.ngl);
@@ -170,7 +171,7 @@ static void print_proposals(const struct plan_outcome *out) {
                                                    : all - p->settings.ngl;
         double device = p->plan.devices ? (double)plan_total(&p->plan.device[0]) / MIB : 0;
         printf("%s %9u  %-5s %6u %10.0f  %s\n", i ? " " : "*", p->plan.ctx_total,
-               plan_type_flag(p->settings.k, type),
+               plan_type_name(p->settings.k, type),
                fit->machine->devices ? cpu : fit->model->layers, device, p->words);
     }
     print_section(fit, &out->proposals[0]);

@@ -49,7 +49,7 @@ struct request *request_create(struct service *service, struct http_exchange *ex
     timer_init(&request->timer, server->loop, relay_on_timer, request);
     request->ticket.owner = request;
     request->ticket.client = client_number(request, http_exchange_head(exchange));
-    request->ticket.light = route->kind != ROUTE_GENERATE;
+    request->ticket.light = route->kind == ROUTE_LIGHT || route->kind == ROUTE_PEEK;
     http_exchange_set_data(exchange, request);
     TAILQ_INSERT_TAIL(&service->requests, request, link);
     server->requests++;

@@ -6,8 +6,8 @@ static const struct route routes[] = {
     {"/v1/chat/completions", "POST", ROUTE_GENERATE, PROTOCOL_OPENAI},
     {"/v1/completions", "POST", ROUTE_GENERATE, PROTOCOL_OPENAI},
     {"/v1/responses", "POST", ROUTE_GENERATE, PROTOCOL_RESPONSES},
-    {"/v1/embeddings", "POST", ROUTE_GENERATE, PROTOCOL_OPENAI},
-    {"/v1/rerank", "POST", ROUTE_GENERATE, PROTOCOL_OPENAI},
+    {"/v1/embeddings", "POST", ROUTE_COMPUTE, PROTOCOL_OPENAI},
+    {"/v1/rerank", "POST", ROUTE_COMPUTE, PROTOCOL_OPENAI},
     {"/v1/messages", "POST", ROUTE_GENERATE, PROTOCOL_ANTHROPIC},
     {"/v1/messages/count_tokens", "POST", ROUTE_LIGHT, PROTOCOL_ANTHROPIC},
     {"/infill", "POST", ROUTE_GENERATE, PROTOCOL_OPENAI},
@@ -45,7 +45,13 @@ const struct route *route_find(struct span method, struct span path, const char 
     return NULL;
 }
 
-enum protocol route_guess_protocol(struct span path) {
-    struct span head = {path.data, path.length < 12 ? path.length : 12};
-    return span_is(head, "/v1/messages") ? PROTOCOL_ANTHROPIC : PROTOCOL_OPENAI;
+enum protocol route_protocol(const struct http_head *head) {
+    struct span path = http_head_path(head);
+    struct span start = {path.data, path.length < 12 ? path.length : 12};
+    if (span_is(start, "/v1/messages"))
+        return PROTOCOL_ANTHROPIC;
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (routes[i].kind < ROUTE_MODELS && path_fits(path, &routes[i]))
+            return routes[i].protocol;
+    return http_head_find(head, "anthropic-version") ? PROTOCOL_ANTHROPIC : PROTOCOL_OPENAI;
 }

@@ -3,15 +3,17 @@
 #pragma once
 
 #include "base/str.h"
+#include "http/head.h"
 #include "protocol.h"
 
 #include <stdbool.h>
 
 enum route_kind {
-    ROUTE_GENERATE, // takes a slot of the engine
+    ROUTE_GENERATE, // takes a slot of the engine; streams when asked to
+    ROUTE_COMPUTE,  // takes a slot; answers in one piece, whatever is asked
     ROUTE_LIGHT,    // passes to the engine beside the slots
     ROUTE_PEEK,     // GET, passes only to an engine that is up
-    ROUTE_MODELS,   // answered here
+    ROUTE_MODELS,   // answered here, as are those that follow
     ROUTE_HEALTH,
     ROUTE_METRICS,
     ROUTE_HOME,
@@ -26,5 +28,6 @@ struct route {
 
 // NULL when there is none; *wrong_method (may be NULL) names the method that would do.
 const struct route *route_find(struct span method, struct span path, const char **wrong_method);
-// The protocol an error on an unknown path is told in.
-enum protocol route_guess_protocol(struct span path);
+// The protocol that whoever sent this head speaks. Where the path does not tell (/v1/models is in
+// both APIs, an unknown path may be of either), the header that every Anthropic client sends does.
+enum protocol route_protocol(const struct http_head *head);

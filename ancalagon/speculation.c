@@ -2,10 +2,10 @@
 
 #include "base/log.h"
 #include "draft_store.h"
+#include "format/json.h"
 #include "planner.h"
 #include "server.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -129,12 +129,6 @@ void speculation_tick(struct service *service) {
     server_tick(service->server);
 }
 
-// Names of files need not be UTF-8, and one that is not must not cost the whole answer.
-static json_t *text(const char *bytes) {
-    json_t *value = json_string(bytes);
-    return value ? value : json_string("(a name that is no text)");
-}
-
 static json_t *share(double value) {
     return value < 0 ? json_null() : json_real((double)(int)(value * 1000 + .5) / 1000);
 }
@@ -147,15 +141,15 @@ json_t *speculation_json(const struct service *service) {
         return json_null();
     bool loaded = service->engine != NULL, on = loaded && draft->kind != DRAFT_NONE;
     bool seen = on && s->drafted > 0;
-    return json_pack("{s:o, s:b, s:o, s:I, s:o, s:o, s:o}", "wanted", text(wanted), "on", (int)on,
-                     "draft",
-                     !on                         ? json_null()
-                     : draft->kind == DRAFT_HEAD ? json_string("mtp")
-                                                 : text(draft->path),
-                     "tokens", (json_int_t)(on ? draft->n : 0), "acceptance",
-                     share(seen ? speculation_acceptance(s) : -1), "gain",
-                     share(seen && draft->n ? gain(service)
-                           : on && draft->n ? draft->gain
-                                            : -1),
-                     "why", text(loaded ? draft->why : ""));
+    return json_build("{s:o, s:b, s:o, s:I, s:o, s:o, s:o}", "wanted", json_text(wanted), "on",
+                      (int)on, "draft",
+                      !on                         ? json_null()
+                      : draft->kind == DRAFT_HEAD ? json_text("mtp")
+                                                  : json_text(draft->path),
+                      "tokens", (json_int_t)(on ? draft->n : 0), "acceptance",
+                      share(seen ? speculation_acceptance(s) : -1), "gain",
+                      share(seen && draft->n ? gain(service)
+                            : on && draft->n ? draft->gain
+                                             : -1),
+                      "why", json_text(loaded ? draft->why : ""));
 }

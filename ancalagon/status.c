@@ -1,5 +1,7 @@
 #include "status.h"
 
+#include "format/json.h"
+
 #include <unistd.h>
 
 // The group that the one-line answers speak of: the default preset's.
@@ -12,19 +14,19 @@ static struct scheduler *main_group(struct server *server) {
 static json_t *aliases_json(const struct preset *preset) {
     json_t *aliases = json_array();
     for (char **alias = preset->aliases; *alias; alias++)
-        json_array_append_new(aliases, json_string(*alias));
+        json_array_append_new(aliases, json_text(*alias));
     return aliases;
 }
 
 static json_t *text_or_null(const char *text) {
-    return text && *text ? json_string(text) : json_null();
+    return text && *text ? json_text(text) : json_null();
 }
 
 static json_t *pid_or_null(int pid) { return pid ? json_integer(pid) : json_null(); }
 
 static json_t *error_of(const struct service *service) {
     const struct err *err = lane_error(service->lane);
-    return err->code == ERR_NONE ? json_null() : json_string(err->text);
+    return err->code == ERR_NONE ? json_null() : json_text(err->text);
 }
 
 // How the last run with this plan turned out; null until it was measured.
@@ -32,9 +34,9 @@ static json_t *memory_json(const struct service *service) {
     if (!service->memory || !service->memory->known)
         return json_null();
     const struct memory_seen *seen = &service->memory->seen;
-    return json_pack("{s:s, s:f, s:f, s:f, s:b}", "worst", seen->worst, "predicted_mib",
-                     seen->predicted, "measured_mib", seen->measured, "difference_percent",
-                     memory_seen_difference(seen) * 100, "differs", memory_seen_differs(seen));
+    return json_build("{s:s, s:f, s:f, s:f, s:b}", "worst", seen->worst, "predicted_mib",
+                      seen->predicted, "measured_mib", seen->measured, "difference_percent",
+                      memory_seen_difference(seen) * 100, "differs", memory_seen_differs(seen));
 }
 
 // What the loaded engine was planned to hold: {"CUDA0": MiB}.
@@ -42,15 +44,15 @@ static json_t *holds_json(const struct service *service) {
     const struct decision *decision = &service->decision;
     json_t *holds = json_object();
     for (size_t i = 0; service->engine && decision->planned && i < decision->plan.devices; i++)
-        json_object_set_new(holds, decision->machine.device[i].name,
-                            json_real((double)plan_total(&decision->plan.device[i]) / 1048576));
+        json_set(holds, decision->machine.device[i].name,
+                 json_real((double)plan_total(&decision->plan.device[i]) / 1048576));
     return holds;
 }
 
 static json_t *preset_json(struct service *service) {
     int64_t breaker = lane_breaker_ms(service->lane, loop_now_ms());
     const struct preset *preset = service->preset;
-    return json_pack(
+    return json_build(
         "{s:s, s:o, s:s, s:s, s:s, s:o, s:I, s:I, s:s, s:I, s:I, s:b, s:I, s:o, s:o, s:o, s:o}",
         "name", lane_name(service->lane), "aliases", aliases_json(preset), "description",
         preset->description, "group", scheduler_group(lane_scheduler(service->lane)), "state",
@@ -103,10 +105,10 @@ static json_t *queue_json(struct server *server) {
             position++;
             json_array_append_new(
                 queue,
-                json_pack("{s:I, s:s, s:s, s:I, s:I, s:o}", "id", (json_int_t)request_id(request),
-                          "preset", lane_name(service->lane), "client", request_client(request),
-                          "waited_ms", (json_int_t)(now - ticket->since_ms), "position",
-                          (json_int_t)position, "eta_ms", eta_json(service, position, now)));
+                json_build("{s:I, s:s, s:s, s:I, s:I, s:o}", "id", (json_int_t)request_id(request),
+                           "preset", lane_name(service->lane), "client", request_client(request),
+                           "waited_ms", (json_int_t)(now - ticket->since_ms), "position",
+                           (json_int_t)position, "eta_ms", eta_json(service, position, now)));
         }
     }
     return queue;
@@ -115,7 +117,7 @@ static json_t *queue_json(struct server *server) {
 static json_t *progress_json(const struct service *service) {
     if (!service || lane_state(service->lane) != LANE_LOADING)
         return json_null();
-    return json_pack(
+    return json_build(
         "{s:I, s:o}", "elapsed_ms",
         (json_int_t)(loop_now_ms() - lane_state_since_ms(service->lane)), "expected_ms",
         service->expected_load_ms ? json_integer(service->expected_load_ms) : json_null());
@@ -144,7 +146,7 @@ json_t *status_json(struct server *server) {
         running += lane_running(service->lane);
     }
     const char *state = current ? service_state(current) : failed ? "failed" : "off";
-    return json_pack(
+    return json_build(
         "{s:o, s:s, s:o, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o}", "preset",
         text_or_null(lane ? lane_name(lane) : NULL), "state", state, "engine_pid",
         pid_or_null(current ? service_pid(current) : 0), "queued", (json_int_t)waiting, "requests",

@@ -1,5 +1,8 @@
 #include "format/json.h"
 
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
 #include <string.h>
 
 // jansson recurses once a level, so the depth is counted before it sees the bytes. Brackets in
@@ -117,4 +120,116 @@ bool json_write_string(struct buf *out, const char *bytes, size_t length) {
     if (!ok)
         out->length = before;
     return ok;
+}
+
+bool json_is_utf8(const char *text) {
+    const unsigned char *p = (const unsigned char *)text, *end = p + strlen(text);
+    while (p < end) {
+        size_t n = utf8_length(p, (size_t)(end - p));
+        if (n == 0)
+            return false;
+        p += n;
+    }
+    return true;
+}
+
+json_t *json_text_n(const char *bytes, size_t length) {
+    json_t *json = json_stringn(bytes ? bytes : "", length);
+    if (json)
+        return json;
+    const unsigned char *p = (const unsigned char *)bytes, *end = p + length;
+    struct buf mended;
+    buf_init(&mended, 3 * length);
+    while (p < end) {
+        size_t n = utf8_length(p, (size_t)(end - p));
+        if (n > 0)
+            buf_add(&mended, p, n);
+        else
+            buf_adds(&mended, "\xef\xbf\xbd");
+        p += n > 0 ? n : 1;
+    }
+    json = json_stringn(buf_bytes(&mended), mended.length);
+    buf_fini(&mended);
+    return json;
+}
+
+json_t *json_text(const char *text) { return text ? json_text_n(text, strlen(text)) : json_null(); }
+
+bool json_is_text(const json_t *json, const char *text) {
+    if (!json_is_string(json))
+        return false;
+    if (strcmp(json_string_value(json), text) == 0)
+        return true;
+    json_t *same = json_text(text);
+    bool equal = json_equal(json, same);
+    json_decref(same);
+    return equal;
+}
+
+void json_set(json_t *object, const char *key, json_t *value) {
+    json_t *name = json_text(key);
+    json_object_set_new(object, json_string_value(name), value ? value : json_null());
+    json_decref(name);
+}
+
+// --- json_build: one letter a value; blanks, colons and commas are for the reader
+
+struct recipe {
+    const char *next;
+    va_list values;
+};
+
+static char take(struct recipe *recipe) {
+    recipe->next += strspn(recipe->next, " ,:");
+    assert(*recipe->next);
+    return *recipe->next++;
+}
+
+static json_t *build_value(struct recipe *recipe, char kind);
+
+static json_t *build_object(struct recipe *recipe) {
+    json_t *object = json_object();
+    for (char c = take(recipe); c != '}'; c = take(recipe)) {
+        assert(c == 's');
+        const char *key = va_arg(recipe->values, const char *);
+        json_set(object, key, build_value(recipe, take(recipe)));
+    }
+    return object;
+}
+
+static json_t *build_array(struct recipe *recipe) {
+    json_t *array = json_array();
+    for (char c = take(recipe); c != ']'; c = take(recipe))
+        json_array_append_new(array, build_value(recipe, c));
+    return array;
+}
+
+static json_t *or_null(json_t *json) { return json ? json : json_null(); }
+
+static json_t *real_or_null(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *build_value(struct recipe *recipe, char kind) {
+    switch (kind) {
+    case '{': return build_object(recipe);
+    case '[': return build_array(recipe);
+    case 's': return json_text(va_arg(recipe->values, const char *));
+    case 'i': return json_integer(va_arg(recipe->values, int));
+    case 'I': return json_integer(va_arg(recipe->values, json_int_t));
+    case 'f': return real_or_null(va_arg(recipe->values, double));
+    case 'b': return json_boolean(va_arg(recipe->values, int));
+    case 'n': return json_null();
+    case 'o': return or_null(va_arg(recipe->values, json_t *));
+    case 'O': return or_null(json_incref(va_arg(recipe->values, json_t *)));
+    default: assert(!"a letter that json_build knows"); return json_null();
+    }
+}
+
+json_t *json_build(const char *format, ...) {
+    struct recipe recipe = {.next = format};
+    va_start(recipe.values, format);
+    json_t *json = build_value(&recipe, take(&recipe));
+    va_end(recipe.values);
+    return json;
 }

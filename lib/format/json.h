@@ -28,6 +28,23 @@ const char *json_get_text(const json_t *object, const char *key, const char *fal
 int64_t json_get_int(const json_t *object, const char *key, int64_t fallback);
 bool json_get_bool(const json_t *object, const char *key, bool fallback);
 
+// Trees of ours, from text and numbers of anybody's: what engines print, names of files, what a
+// person wrote. jansson's own makers refuse text that is not UTF-8, and a tree with one such leaf
+// is lost as a whole; so tools/check-layers bans them outside of lib/format.
+
+bool json_is_utf8(const char *text);
+// A string in which what is not UTF-8 became U+FFFD; NULL makes null. Never NULL itself.
+json_t *json_text(const char *text);
+json_t *json_text_n(const char *bytes, size_t length);
+// True for the string that json_text makes of this text: how a stored name is found again.
+bool json_is_text(const json_t *json, const char *text);
+// Sets a member, which becomes the object's. The key may be anybody's text; NULL sets null.
+void json_set(json_t *object, const char *key, json_t *value);
+// A tree as with json_pack, "{s:s, s:[i, f]}", but one that always comes to be: s as json_text,
+// f that is not finite and o that is NULL are null. Values: { } [ ] s i I f b n o O, where I is a
+// json_int_t, o is taken over and O is not.
+json_t *json_build(const char *format, ...);
+
 // Appends the compact text of a tree; false, and nothing appended, when the buf's maximum is hit.
 bool json_write(struct buf *out, const json_t *json);
 

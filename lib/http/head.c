@@ -30,10 +30,10 @@ static int hex(char c) {
     return -1;
 }
 
-static bool percent_decode(struct span in, char *out, size_t size) {
+static bool percent_decode(struct span in, bool plus_is_blank, char *out, size_t size) {
     size_t n = 0;
     for (size_t i = 0; i < in.length; i++) {
-        char c = in.data[i] == '+' ? ' ' : in.data[i];
+        char c = plus_is_blank && in.data[i] == '+' ? ' ' : in.data[i];
         if (c == '%') {
             if (i + 2 >= in.length || hex(in.data[i + 1]) < 0 || hex(in.data[i + 2]) < 0)
                 return false;
@@ -46,6 +46,10 @@ static bool percent_decode(struct span in, char *out, size_t size) {
     }
     out[n] = '\0';
     return true;
+}
+
+bool http_path_decode(struct span part, char *out, size_t size) {
+    return percent_decode(part, false, out, size);
 }
 
 bool http_head_query(const struct http_head *head, const char *name, char *out, size_t size) {
@@ -61,7 +65,7 @@ bool http_head_query(const struct http_head *head, const char *name, char *out, 
         if (span_is(key, name)) {
             struct span value = {equals ? equals + 1 : stop,
                                  equals ? (size_t)(stop - equals - 1) : 0};
-            return percent_decode(value, out, size);
+            return percent_decode(value, true, out, size);
         }
         p = stop;
     }

@@ -30,6 +30,8 @@ const struct http_field *http_head_find(const struct http_head *head, const char
 struct span http_head_value(const struct http_head *head, const char *name);
 // Path of the target, without the query.
 struct span http_head_path(const struct http_head *head);
+// Part of a path with its %XX decoded; false when malformed or too long, or when a NUL is in it.
+bool http_path_decode(struct span part, char *out, size_t size);
 // Value of a query parameter, percent-decoded into out; false when absent or too long.
 bool http_head_query(const struct http_head *head, const char *name, char *out, size_t size);
 // Appends the field as a line of a head; false when it finds no room.

@@ -66,6 +66,59 @@ class Offline(Scenario):
         json.loads(result.stdout)
 
 
+class OddBytes(Scenario):
+    """Engines, names of files and people's words need not be UTF-8. One byte that is not is shown
+    as U+FFFD, and nothing else of the answer suffers."""
+    autostart = False
+
+    def cli(self, *args, **more):
+        return self.world.cli(*args, "--config", self.world.config, **more)
+
+    def shown(self):
+        result = self.cli("status", "--json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return {preset["name"]: preset for preset in json.loads(result.stdout)["presets"]}
+
+    def add_to_config(self, line):
+        with open(self.world.config, "ab") as file:
+            file.write(line)
+
+    def test_what_an_engine_prints(self):
+        wrapper = self.world.path("bin", "wrapper")
+        with open(wrapper, "w") as file:
+            file.write(f'#!/bin/sh\ncase "$*" in *--help*|*--version*|*--list*) '
+                       f'exec {self.world.engine} "$@";; esac\n'
+                       'printf "error: invalid argument: caf\\351\\n" >&2\nexit 1\n')
+        os.chmod(wrapper, 0o755)
+        self.add_to_config(f"[odd]\nmodel = a.gguf\nengine = {wrapper}\n".encode())
+        self.world.start()
+        result = self.cli("odd", program="lmswitch")
+        self.assertEqual(result.returncode, 1, result)
+        self.assertIn("caf\ufffd", result.stderr)
+        self.assertIn("caf\ufffd", self.shown()["odd"]["error"])
+        for command in ("status", "list"):
+            result = self.cli(command)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("odd", result.stdout)
+
+    def test_a_description_and_a_path(self):
+        odd = os.path.join(self.world.path("models").encode(), b"caf\xe9.gguf")
+        with open(odd, "wb") as file:
+            file.write(b"GGUF")
+        self.add_to_config(b"[odd]\nmodel = %s\ndescription = caf\xe9\n" % odd)
+        for command in ("list", "check-config", "models"):
+            with self.subTest(command=command, server=False):
+                json.loads(self.cli(command, "--json").stdout)
+        self.world.start()
+        preset = self.shown()["odd"]
+        self.assertEqual(preset["description"], "caf\ufffd")
+        self.assertEqual(os.path.basename(preset["model"]), "caf\ufffd.gguf")
+        self.assertEqual(self.chat("odd").status, 503)  # four bytes are no model
+        self.assertIn("caf\ufffd.gguf", self.shown()["odd"]["error"])
+        result = self.cli("odd", program="lmswitch")
+        self.assertIn("caf\ufffd.gguf", result.stderr)
+
+
 class Online(Scenario):
     def cli(self, *args, **more):
         return self.world.cli(*args, "--config", self.world.config, **more)

@@ -81,6 +81,30 @@ class Proxy(Scenario):
         self.assertEqual(self.chat_ok("alpha")["fake"]["model"], "a.gguf")
         self.assertEqual(self.chat_ok("alpha", ANTHROPIC)["fake"]["model"], "a.gguf")
 
+    def test_one_model_by_its_name(self):
+        self.world.presets["org/m:7b"] = {"model": "b.gguf", "aliases": "seven"}
+        self.world.write_config()
+        self.assertEqual(self.world.control("POST", "/reload", {}).status, 200)
+        for path, name in (("b", "b"), ("%62", "b"), ("alpha", "a"), ("org/m:7b", "org/m:7b"),
+                           ("org%2Fm%3A7b", "org/m:7b"), ("org%2fm:7b?x=1", "org/m:7b"),
+                           ("seven", "org/m:7b")):
+            with self.subTest(path=path):
+                reply = self.world.http("GET", f"/v1/models/{path}")
+                self.assertEqual((reply.status, reply.json()["id"]), (200, name))
+        for path in ("nobody", "b%", "b%2", "b%zz", "b%00", "b+", "b%2562", "%2e%2e/b", "x" * 3000):
+            with self.subTest(path=path[:20]):
+                reply = self.world.http("GET", f"/v1/models/{path}")
+                self.assertEqual(reply.status, 404)
+                assert_error_body(self, "/v1/models", reply)
+
+    def test_an_anthropic_client_on_shared_paths(self):
+        for path in ("/v1/models/nobody", "/v1/complete", "/v1/files/x"):
+            for headers, shape in (({"anthropic-version": "2023-06-01"}, ANTHROPIC), ({}, OPENAI)):
+                with self.subTest(path=path, headers=headers):
+                    reply = self.world.http("GET", path, headers=headers)
+                    self.assertEqual(reply.status, 404)
+                    assert_error_body(self, shape, reply)
+
     def test_default_when_nothing_is_loaded(self):
         body = ask()
         del body["model"]
@@ -269,6 +293,20 @@ class Proxy(Scenario):
         self.assertNotIn("content-length", fields)
         self.assertEqual(list(stream.events())[-1].data, "[DONE]")
         self.assertTrue(stream.complete)
+
+    def test_stream_where_there_is_none_to_be_had(self):
+        for path, more in (("/v1/embeddings", {"input": "x"}),
+                           ("/v1/rerank", {"query": "x", "documents": ["a"]})):
+            with self.subTest(path=path):
+                self.world.fake("a", load_ms=600)  # longer than ping-after
+                cold = self.chat("a", path, stream=True, **more)
+                warm = self.chat("a", path, stream=True, **more)
+                for reply in (cold, warm):
+                    self.assertEqual(reply.status, 200)
+                    self.assertEqual(reply.header("Content-Type"), warm.header("Content-Type"))
+                    self.assertEqual(set(reply.json()), set(warm.json()))
+                self.assertIn("usage", cold.json())
+                self.world.control("POST", "/off", {})
 
     def test_engine_error_in_the_callers_protocol(self):
         for path in (OPENAI, ANTHROPIC):

@@ -1,6 +1,7 @@
 """Who may ask, what an engine may do, and what never gets written down."""
 import json
 import os
+import re
 import socket
 import stat
 import unittest
@@ -28,7 +29,8 @@ class Names(Scenario):
             with self.subTest(host=host):
                 self.assertEqual(self.status_of(f"Host: {host}\r\n").status, 200)
         for host in ("evil.example", f"evil.example:{port}", "localhost.evil.example",
-                     "127.0.0.1.evil.example", "xlocalhost", "0x7f.1.evil", "localhost:80:80"):
+                     "127.0.0.1.evil.example", "xlocalhost", "0x7f.1.evil", "localhost:80:80",
+                     "evil.example/.localhost", "evil.example#.localhost"):
             for path in (OPENAI, ANTHROPIC):
                 with self.subTest(host=host, path=path):
                     reply = self.status_of(f"Host: {host}\r\n", path)
@@ -49,12 +51,17 @@ class Names(Scenario):
                 self.assertEqual(reply.status, 200)
         bad = ("https://evil.example", "http://localhost.evil.example", "null",
                "http://evil.example:1234", "http://localhost@evil.example", "http://",
-               "https://evil.example, http://localhost", "file://")
+               "https://evil.example, http://localhost", "file://",
+               "http://evil.example/.localhost", "http://evil.example#.localhost",
+               "http://evil.example\\.localhost")
         for origin in bad:
             with self.subTest(origin=origin):
                 reply = self.status_of(f"Host: localhost\r\nOrigin: {origin}\r\n")
                 self.assertEqual(reply.status, 403)
                 self.assertNotIn(reply.header("Access-Control-Allow-Origin"), ("*", origin))
+        reply = self.status_of("Host: localhost\r\nOrigin: http://localhost\r\n"
+                               "Origin: https://evil.example\r\n")
+        self.assertEqual(reply.status, 403)
 
     def test_preflight(self):
         raw = self.world.connect()
@@ -62,6 +69,26 @@ class Names(Scenario):
                  b"https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n")
         reply = raw.read_reply()
         self.assertNotIn(reply.header("Access-Control-Allow-Origin"), ("*", "https://evil.example"))
+        self.assertIsNone(reply.header("Access-Control-Allow-Headers"))
+        raw.close()
+
+    def test_preflight_of_an_sdk_in_a_page(self):
+        usual = {"authorization", "content-type", "x-api-key", "anthropic-version"}
+        sdk = ("anthropic-dangerous-direct-browser-access,anthropic-version,content-type,x-api-key,"
+               "x-stainless-arch, x-stainless-os")
+        for asked, allowed in ((sdk, set(re.split(", ?", sdk))), (None, usual), ("", usual),
+                               ("x" * 5000, usual), ('x: "y"', usual), ("x;y", usual)):
+            with self.subTest(asked=asked and asked[:40]):
+                headers = {"Origin": "http://localhost:3000",
+                           "Access-Control-Request-Method": "POST"}
+                if asked is not None:
+                    headers["Access-Control-Request-Headers"] = asked
+                reply = self.world.http("OPTIONS", ANTHROPIC, headers=headers)
+                self.assertEqual((reply.status, reply.header("Access-Control-Allow-Origin")),
+                                 (204, "http://localhost:3000"))
+                given = set(re.split(", ?", reply.header("Access-Control-Allow-Headers")))
+                self.assertLessEqual(allowed, given)
+                self.assertIn("Access-Control-Request-Headers", reply.header("Vary"))
 
 
 class AllowedNames(Names):
@@ -108,6 +135,9 @@ class Exposed(Scenario):
         self.assertEqual(post({"x-api-key": key}, ANTHROPIC).status, 200)
         for where in ("/metrics", "/v1/models", "/props"):
             self.assertEqual(self.world.http("GET", where).status, 401, where)
+        reply = self.world.http("GET", "/v1/models", headers={"anthropic-version": "2023-06-01"})
+        self.assertEqual(reply.status, 401)
+        assert_error_body(self, ANTHROPIC, reply)
         head = self.world.engine_http("/fake/last").json()["head"]
         self.assertNotIn(key, head, "the engine need not know the key")
 

@@ -129,6 +129,18 @@ class Setup(Commands):
             state.pop("bin/systemctl.log", None)
         self.assertEqual(after, before)
 
+    def test_a_folder_that_the_manifest_could_not_name(self):
+        before = snapshot(self.world.root)
+        env = {**self.env(), "XDG_CONFIG_HOME": os.fsdecode(
+            os.path.join(self.world.path("config").encode(), b"caf\xe9"))}
+        result = subprocess.run([binary("ancalagon"), "setup", "--yes", "--config",
+                                 self.world.config], env=env, capture_output=True)
+        self.assertEqual(result.returncode, 1, result)
+        self.assertIn(b"not UTF-8", result.stderr)
+        after = snapshot(self.world.root)
+        after.pop("bin/systemctl.log", None)
+        self.assertEqual(after, before)
+
     def test_a_second_run_changes_nothing(self):
         self.run_command("setup", "--yes")
         before = snapshot(self.world.path("config"))

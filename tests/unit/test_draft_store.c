@@ -39,11 +39,13 @@ static void test_nothing_known(void **state) {
 }
 
 static void test_put_and_get(void **state) {
-    struct draft_record record = {.measured_gain = 1.42, .measured_tokens = 2.5, .acceptance = 0.7};
+    struct draft_record record = {
+        .measured_gain = 1.42, .measured_tokens = 2.5, .measured_n = 4, .acceptance = 0.7};
     struct draft_record back;
     struct err err = {0};
     assert_true(draft_store_put(&KEY, &record, &err));
     assert_true(draft_store_get(&KEY, &back));
+    assert_int_equal(back.measured_n, 4);
     assert_true(back.measured_gain == 1.42 && back.measured_tokens == 2.5 &&
                 back.acceptance == 0.7 && !back.off);
     record = (struct draft_record){.acceptance = -1, .off = true, .why = "too few"};
@@ -69,6 +71,18 @@ static void test_each_part_of_the_key_counts(void **state) {
         assert_true(draft_store_get(&other, &back) && back.measured_gain == 3 + (double)i);
     }
     assert_true(draft_store_get(&KEY, &back) && back.measured_gain == 2);
+}
+
+static void test_a_path_need_not_be_utf8(void **state) {
+    static const struct draft_key odd = {"coder", "/m/caf\xe9.gguf", "/m/\xff.gguf", "11434"};
+    struct draft_record record = {.measured_gain = 1.5, .acceptance = -1, .why = "cut \xe2\x82"};
+    struct draft_record back;
+    struct err err = {0};
+    assert_true(draft_store_put(&odd, &record, &err));
+    assert_true(draft_store_get(&odd, &back) && back.measured_gain == 1.5);
+    record.measured_gain = 1.25;
+    assert_true(draft_store_put(&odd, &record, &err)); // the same entry, not a second one
+    assert_true(draft_store_get(&odd, &back) && back.measured_gain == 1.25);
 }
 
 static void test_a_broken_file_is_none(void **state) {
@@ -119,6 +133,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_known),
         cmocka_unit_test(test_put_and_get),
         cmocka_unit_test(test_each_part_of_the_key_counts),
+        cmocka_unit_test(test_a_path_need_not_be_utf8),
         cmocka_unit_test(test_a_broken_file_is_none),
         cmocka_unit_test(test_the_oldest_go_first),
         cmocka_unit_test(test_engine_names),

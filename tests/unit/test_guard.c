@@ -64,6 +64,27 @@ static const struct {
     {"[::1]evil", false},
     {"localhost:1234:evil", false},
     {"localhost:evil", false},
+    {"a_b.c-d.localhost:1", true},
+    {"evil.example/.localhost", false},
+    {"evil.example#.localhost", false},
+    {"evil.example?.localhost", false},
+    {"evil.example\\.localhost", false},
+    {"evil.example@.localhost", false},
+    {"evil.example%2f.localhost", false},
+    {"evil.example\t.localhost", false},
+    {"evil.example,x.localhost", false},
+    {"evil.example;x.localhost", false},
+    {"\xc3\xa9.localhost", false},
+    {".localhost", false},
+    {"evil..localhost", false},
+    {"localhost..", false},
+    {".", false},
+    {"[localhost]", false},
+    {"[::1.]", false},
+    {"[]", false},
+    {"[", false},
+    {"::1", false},
+    {"::", false},
 };
 
 static void test_hosts(void **state) {
@@ -102,6 +123,18 @@ static const struct {
     {"http://192.168.1.5", false},
     {"localhost", false},
     {"://localhost", false},
+    {"http://app.localhost:3000", true},
+    {"http://evil.example/.localhost", false},
+    {"http://evil.example#.localhost", false},
+    {"http://evil.example?.localhost", false},
+    {"http://evil.example\\.localhost", false},
+    {"http://evil.example:80.localhost", false},
+    {"http://evil.example:80/.localhost", false},
+    {"http://user@a.localhost", false},
+    {"http:///localhost", false},
+    {"http://localhost/", false},
+    {"http://localhost http://evil.example", false},
+    {"http://", false},
 };
 
 static void test_origins(void **state) {
@@ -113,6 +146,13 @@ static void test_origins(void **state) {
         if ((got == GUARD_PASS) != origin_cases[i].passes)
             fail_msg("Origin: %s gives %d", origin_cases[i].origin, (int)got);
     }
+    struct http_field two[] = {{span_of("Host"), span_of("localhost")},
+                               {span_of("Origin"), span_of("http://localhost")},
+                               {span_of("origin"), span_of("https://evil.example")}};
+    struct http_head head = {.method = span_of("GET"), .fields = two, .field_count = 3};
+    assert_int_equal(guard_check(guard, &head, &err), GUARD_BAD_ORIGIN);
+    two[2].value = two[1].value;
+    assert_int_equal(guard_check(guard, &head, &err), GUARD_BAD_ORIGIN);
     config.allow_origins = any;
     assert_int_equal(ask(guard, "POST", "Origin", "https://evil.example", "localhost"), GUARD_PASS);
     guard_destroy(guard);
@@ -127,6 +167,10 @@ static void test_keys(void **state) {
         {"authorization", "bearer  second ", true},
         {"x-api-key", "first", true},
         {"X-Api-Key", "second", true},
+        {"x-api-key", "blanks after", true},
+        {"Authorization", "Bearer indented", true},
+        {"x-api-key", "indented", true},
+        {"x-api-key", "# indented comment", false},
         {"Authorization", "Bearer # comment", false},
         {"Authorization", "Bearer ", false},
         {"Authorization", "first", false},
@@ -142,7 +186,9 @@ static void test_keys(void **state) {
     char *file = path_join(folder, "keys");
     struct config config = {.allow_hosts = none, .allow_origins = none, .api_key_file = file};
     struct err err;
-    assert_true(path_write_file(file, "# comment\nfirst\r\n\nsecond\n", 25, 0600, &err));
+    static const char text[] = "# comment\nfirst\r\n\nsecond\nblanks after \t\r\n"
+                               "\t indented\n  # indented comment\n";
+    assert_true(path_write_file(file, text, strlen(text), 0600, &err));
     struct guard *guard = guard_create(&config, true, &err);
     assert_true(guard_wants_key(guard));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -156,8 +202,12 @@ static void test_keys(void **state) {
     chmod(file, 0644);
     assert_null(guard_create(&config, true, &err));
     assert_non_null(strstr(err.text, "chmod 600"));
-    assert_true(path_write_file(file, " \n", 2, 0600, &err));
-    assert_null(guard_create(&config, true, &err));
+    static const char *const empty[] = {"", " \n", "# only\n", "#\n \t# and again", "\r\n\r\n"};
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        assert_true(path_write_file(file, empty[i], strlen(empty[i]), 0600, &err));
+        assert_null(guard_create(&config, true, &err));
+        assert_non_null(strstr(err.text, "no key"));
+    }
     unlink(file);
     guard = guard_create(&config, true, &err); // made: private, long, and the one that is asked for
     struct stat st;

@@ -43,6 +43,36 @@ static void test_query(void **state) {
     }
 }
 
+static void test_path_decode(void **state) {
+    static const struct {
+        const char *part, *name; // NULL = refused
+    } cases[] = {
+        {"a", "a"},
+        {"a/b", "a/b"},
+        {"a%2Fb", "a/b"},
+        {"a%2fb%3A7", "a/b:7"},
+        {"a+b", "a+b"},
+        {"%2B", "+"},
+        {"%25", "%"},
+        {"%2541", "%41"},
+        {"%", NULL},
+        {"%4", NULL},
+        {"%4g", NULL},
+        {"a%00", NULL},
+        {"1234567", "1234567"},
+        {"12345678", NULL},
+        {"%31234567", "1234567"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[8];
+        bool good = http_path_decode(span_of(cases[i].part), name, sizeof name);
+        assert_int_equal(good, cases[i].name != NULL);
+        if (good)
+            assert_string_equal(name, cases[i].name);
+    }
+}
+
 static void test_fields(void **state) {
     struct http_field fields[] = {
         {{"Host", 4}, {"h", 1}}, {{"A", 1}, {"1", 1}}, {{"a", 1}, {"2", 1}}};
@@ -56,6 +86,8 @@ static void test_fields(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_query), cmocka_unit_test(test_fields)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_query),
+                                       cmocka_unit_test(test_path_decode),
+                                       cmocka_unit_test(test_fields)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

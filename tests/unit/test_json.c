@@ -1,5 +1,6 @@
 #include "format/json.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,11 +122,64 @@ static void test_write_string(void **state) {
     buf_fini(&small);
 }
 
+static const struct {
+    const char *bytes, *text;
+} odd_texts[] = {
+    {"", ""},
+    {"caf\xc3\xa9", "caf\xc3\xa9"},
+    {"caf\xe9", "caf\xef\xbf\xbd"},
+    {"\xe9t\xe9", "\xef\xbf\xbdt\xef\xbf\xbd"},
+    {"cut \xe2\x82", "cut \xef\xbf\xbd\xef\xbf\xbd"},
+    {"\xed\xa0\x80\n\"", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\n\""},
+};
+
+static void test_text(void **state) {
+    for (size_t i = 0; i < sizeof odd_texts / sizeof *odd_texts; i++) {
+        const char *bytes = odd_texts[i].bytes;
+        json_t *json = json_text(bytes);
+        assert_string_equal(json_string_value(json), odd_texts[i].text);
+        assert_true(json_is_text(json, bytes));
+        assert_true(json_is_text(json, odd_texts[i].text));
+        assert_false(json_is_text(json, "other"));
+        assert_int_equal(json_is_utf8(bytes), strcmp(bytes, odd_texts[i].text) == 0);
+        json_decref(json);
+    }
+    json_t *part = json_text_n("\xffxyz", 2);
+    assert_string_equal(json_string_value(part), "\xef\xbf\xbdx");
+    json_decref(part);
+    assert_true(json_is_null(json_text(NULL)));
+    assert_false(json_is_text(json_null(), ""));
+    assert_false(json_is_text(NULL, ""));
+}
+
+static void test_build(void **state) {
+    struct buf out;
+    json_t *kept = json_integer(7), *tree = json_object();
+    json_set(tree, "k\xff", json_true());
+    json_set(tree, "none", NULL);
+    tree = json_build("{s:s, s:s, s:[i,f, I],s:{s:b, s:n}, s:o, s:o, s:O, s:f, s:[], s:{}}", "odd",
+                      "\xe9!", "null", NULL, "list", -1, 0.5, (json_int_t)1 << 40, "\xfe", "yes", 5,
+                      "n", "tree", tree, "lost", NULL, "kept", kept, "inf", (double)INFINITY, "a",
+                      "o");
+    buf_init(&out, 1000);
+    assert_true(json_write(&out, tree));
+    assert_string_equal(
+        buf_text(&out),
+        "{\"odd\":\"\xef\xbf\xbd!\",\"null\":null,\"list\":[-1,0.5,1099511627776],"
+        "\"\xef\xbf\xbd\":{\"yes\":true,\"n\":null},\"tree\":{\"k\xef\xbf\xbd\":true,"
+        "\"none\":null},\"lost\":null,\"kept\":7,\"inf\":null,\"a\":[],\"o\":{}}");
+    json_decref(tree);
+    assert_int_equal(kept->refcount, 1);
+    json_decref(kept);
+    buf_fini(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),        cmocka_unit_test(test_depth_default),
         cmocka_unit_test(test_members),      cmocka_unit_test(test_write),
-        cmocka_unit_test(test_write_string),
+        cmocka_unit_test(test_write_string), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_build),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

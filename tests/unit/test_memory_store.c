@@ -53,6 +53,16 @@ static void an_overhead_is_of_one_card_and_build(void **state) {
     memory_store_close(store);
 }
 
+static void a_card_need_not_be_called_in_utf8(void **state) {
+    struct plan_machine machine = two_cards();
+    memcpy(machine.device[0].card, "RTX \xae 1", 8);
+    struct memory_store *store = memory_store_open();
+    memory_store_learn_overhead(store, "b1", &machine.device[0], 343);
+    memory_store_apply(store, "b1", &machine);
+    assert_int_equal(machine.device[0].overhead_bytes >> 20, 343);
+    memory_store_close(store);
+}
+
 static void what_cannot_be_is_not_learned(void **state) {
     static const double values[] = {-1, 8192, 1e12, 0.0 / 0.0};
     struct plan_machine machine = two_cards();
@@ -150,6 +160,7 @@ static int end(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_overhead_is_of_one_card_and_build),
+        cmocka_unit_test(a_card_need_not_be_called_in_utf8),
         cmocka_unit_test(what_cannot_be_is_not_learned),
         cmocka_unit_test(it_comes_back_as_it_was_put),
         cmocka_unit_test(a_broken_file_is_an_empty_store),

@@ -17,8 +17,8 @@ static const struct {
     {"POST", "/v1/chat/completions", ROUTE_GENERATE, PROTOCOL_OPENAI},
     {"POST", "/v1/completions", ROUTE_GENERATE, PROTOCOL_OPENAI},
     {"POST", "/v1/responses", ROUTE_GENERATE, PROTOCOL_RESPONSES},
-    {"POST", "/v1/embeddings", ROUTE_GENERATE, PROTOCOL_OPENAI},
-    {"POST", "/v1/rerank", ROUTE_GENERATE, PROTOCOL_OPENAI},
+    {"POST", "/v1/embeddings", ROUTE_COMPUTE, PROTOCOL_OPENAI},
+    {"POST", "/v1/rerank", ROUTE_COMPUTE, PROTOCOL_OPENAI},
     {"POST", "/v1/messages", ROUTE_GENERATE, PROTOCOL_ANTHROPIC},
     {"POST", "/v1/messages/count_tokens", ROUTE_LIGHT, PROTOCOL_ANTHROPIC},
     {"POST", "/infill", ROUTE_GENERATE, PROTOCOL_OPENAI},
@@ -58,13 +58,39 @@ static void test_routes(void **state) {
         int got = route ? (int)route->kind : wrong ? -2 : -1;
         if (got != cases[i].kind)
             fail_msg("%s %s: %d, expected %d", cases[i].method, cases[i].path, got, cases[i].kind);
-        enum protocol protocol =
-            route ? route->protocol : route_guess_protocol(span_of(cases[i].path));
-        assert_int_equal(protocol, cases[i].protocol);
+        struct http_head head = {.target = span_of(cases[i].path)};
+        assert_int_equal(route_protocol(&head), cases[i].protocol);
+    }
+}
+
+// What an Anthropic client asks.
+static const struct {
+    const char *target;
+    enum protocol protocol;
+} with_version[] = {
+    {"/v1/models", PROTOCOL_ANTHROPIC},
+    {"/v1/models/coder?x=y", PROTOCOL_ANTHROPIC},
+    {"/v1/messages", PROTOCOL_ANTHROPIC},
+    {"/v1/messages/count_tokens?beta=true", PROTOCOL_ANTHROPIC},
+    {"/v1/complete", PROTOCOL_ANTHROPIC},
+    {"/", PROTOCOL_ANTHROPIC},
+    {"/v1/chat/completions", PROTOCOL_OPENAI},
+    {"/v1/responses", PROTOCOL_RESPONSES},
+    {"/props", PROTOCOL_OPENAI},
+};
+
+static void test_protocol_by_header(void **state) {
+    struct http_field version = {span_of("Anthropic-Version"), span_of("2023-06-01")};
+    for (size_t i = 0; i < sizeof with_version / sizeof *with_version; i++) {
+        struct http_head head = {
+            .target = span_of(with_version[i].target), .fields = &version, .field_count = 1};
+        if (route_protocol(&head) != with_version[i].protocol)
+            fail_msg("%s", with_version[i].target);
     }
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_routes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_routes),
+                                       cmocka_unit_test(test_protocol_by_header)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
