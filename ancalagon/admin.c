@@ -104,7 +104,9 @@ static bool settle_switch(struct waiter *waiter) {
     if (waiter->server->stopping)
         return false; // it is told when the server goes
     if (lane_state(lane) == LANE_OFF && scheduler_target(lane_scheduler(lane)) != lane) {
-        reply_error(waiter->exchange, 409, "another switch came in between");
+        reply_error(waiter->exchange, 409,
+                    scheduler_is_off(lane_scheduler(lane)) ? "it was switched off in between"
+                                                           : "another switch came in between");
         return true;
     }
     return false;
