@@ -202,6 +202,31 @@ class Starts(Scenario):
         self.assertIn("running", second.stderr)
         self.chat_ok()
 
+    def test_second_server_on_the_same_file_by_another_name(self):
+        link = self.world.path("link.ini")
+        os.symlink(self.world.config, link)
+        names = [link, self.world.config]
+        for first, second in (names, names[::-1]):
+            with self.subTest(first=first):
+                self.world.start(["--config", first])
+                result = self.world.cli("serve", "--config", second, "--listen", "127.0.0.1:0")
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertIn("already running", result.stderr)
+                self.assertEqual(self.world.cli("status", "--config", first).returncode, 0)
+                self.assertEqual(self.world.cli("status", "--config", self.world.config).returncode,
+                                 0, "the file's own name always finds it")
+                self.chat_ok()
+                self.assertEqual(self.world.terminate(), 0)
+                self.assertEqual(os.listdir(self.world.path("run", "ancalagon")), [])
+        self.ended = True
+
+    def test_presets_in_a_pipe(self):
+        pipe = self.world.path("pipe.ini")
+        os.mkfifo(pipe)
+        result = self.world.cli("check-config", "--config", pipe)
+        self.assertEqual(result.returncode, 3, result)
+        self.assertIn("pipe", result.stderr)
+
     def test_port_is_taken(self):
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
