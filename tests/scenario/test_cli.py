@@ -39,6 +39,16 @@ class Offline(Scenario):
                 self.assertEqual(result.returncode, 2, result)
                 self.assertTrue(result.stderr)
 
+    def test_the_word_that_is_refused(self):
+        for args, word in ((("switch", "-dash"), "-dash"), (("switch", "a", "-x"), "-x"),
+                           (("logs", "-fx"), "-fx"), (("status", "--nope", "a"), "--nope"),
+                           (("logs", "-f", "-dash"), "-dash"), (("status", "--json=1"), "--json=1")):
+            with self.subTest(args=args):
+                result = self.cli(*args)
+                self.assertEqual(result.returncode, 2, result)
+                self.assertIn(f"{word} ", result.stderr)
+                self.assertNotIn(f" {args[0]} is no option", result.stderr)
+
     def test_help_and_version(self):
         for args in (("--help",), ("serve", "--help"), ("status", "--help")):
             with self.subTest(args=args):
