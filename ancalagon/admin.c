@@ -289,11 +289,15 @@ static void post_off(struct server *server, struct http_exchange *exchange) {
 
 static void post_reload(struct server *server, struct http_exchange *exchange) {
     struct err err;
-    if (server_reload(server, &err))
-        reply_json(exchange, 200,
-                   json_build("{s:I}", "presets", (json_int_t)server->config->presets_count));
-    else
+    char waits[64];
+    if (!server_reload(server, &err)) {
         reply_error(exchange, 422, err.text);
+        return;
+    }
+    server_waits_for_restart(server, waits, sizeof waits);
+    reply_json(exchange, 200,
+               json_build("{s:I, s:s}", "presets", (json_int_t)server->config->presets_count,
+                          "needs_restart", waits));
 }
 
 static void post_stop(struct server *server, struct http_exchange *exchange) {

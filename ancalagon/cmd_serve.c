@@ -209,6 +209,7 @@ static void tune_memory(void) {
 static bool start(struct serve *serve, struct config *config, struct err *err) {
     int fds[8];
     bool exposed;
+    bool listen_given = serve->listen || serve->notify.fds_count > 0;
     int count = open_sockets(&serve->notify, config, fds, 8, &exposed, err);
     if (count == 0) {
         config_destroy(config);
@@ -217,6 +218,7 @@ static bool start(struct serve *serve, struct config *config, struct err *err) {
     serve->server = server_create(serve->loop, config, serve->runtime_dir, exposed, err);
     if (!serve->server)
         return false;
+    serve->server->listen_given = listen_given;
     describe_listen(serve->server, fds[0]);
     for (int i = 0; i < count; i++)
         if (!http_server_listen(serve->server->front, fds[i], err))

@@ -334,6 +334,24 @@ class Reload(Scenario):
         self.assertIn("presets.ini", reply.json()["error"]["message"])
         self.assertEqual(self.chat_ok("a")["fake"]["pid"], pid)
 
+    def test_what_needs_a_restart_is_said(self):
+        def reload(**keys):
+            self.world.server_keys = {**before, **keys}
+            self.world.write_config()
+            result = self.world.cli("reload", "--config", self.world.config)
+            self.assertEqual(result.returncode, 0, result)
+            return result.stdout
+        before = self.world.server_keys
+        self.assertNotIn("restart", reload())
+        self.assertRegex(reload(listen="127.0.0.1:1"), "listen; .*restart")
+        self.assertIn('needs_restart="listen"', self.world.server_log())
+        self.assertRegex(reload(**{"max-connections": "7", "max-held": "77M"}),
+                         "max-connections, max-held; .*restart")
+        self.assertNotIn("restart", reload())
+        self.world.terminate()
+        self.world.start(["--listen", self.world.listen])
+        self.assertNotIn("restart", reload(listen="127.0.0.1:1"), "the file does not decide it")
+
     def test_preset_removed(self):
         self.chat_ok("b")
         del self.world.presets["b"]
