@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { MAX_ASKED_HEADERS = 2048 };
+
 // The client left, stalled, or the server closes: the engine's connection closes with it, which is
 // how llama-server learns that the slot is free.
 static void on_gone(struct http_exchange *exchange, const struct err *why, void *arg) {
@@ -106,18 +108,34 @@ static void proxy_request(struct server *server, struct http_exchange *exchange,
         open_request(service, exchange, route, peek.stream && route->kind == ROUTE_GENERATE);
 }
 
+// The header names that a page says it will send. Who may ask was judged by Origin; which headers
+// an SDK adds changes with its version, so any list of names will do.
+static struct span wanted_headers(const struct http_head *head) {
+    struct span asked = http_head_value(head, "access-control-request-headers");
+    bool good = asked.length > 0 && asked.length <= MAX_ASKED_HEADERS;
+    for (size_t i = 0; good && i < asked.length; i++) {
+        char c = asked.data[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '-' || c == '_' || c == ',' || c == ' ';
+    }
+    return good ? asked
+                : span_of("authorization, content-type, x-api-key, anthropic-version, "
+                          "anthropic-beta");
+}
+
 // A browser asks before it sends (CORS preflight).
 static void reply_preflight(struct http_exchange *exchange) {
-    struct span origin = http_head_value(http_exchange_head(exchange), "origin");
+    const struct http_head *head = http_exchange_head(exchange);
+    struct span origin = http_head_value(head, "origin"), wanted = wanted_headers(head);
     struct buf fields;
     buf_init(&fields, 4096);
     if (origin.length)
         buf_printf(&fields,
-                   "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n"
+                   "Access-Control-Allow-Origin: %.*s\r\n"
+                   "Vary: Origin, Access-Control-Request-Headers\r\n"
                    "Access-Control-Allow-Methods: GET, POST\r\n"
-                   "Access-Control-Allow-Headers: authorization, content-type, x-api-key, "
-                   "anthropic-version, anthropic-beta\r\nAccess-Control-Max-Age: 600\r\n",
-                   (int)origin.length, origin.data);
+                   "Access-Control-Allow-Headers: %.*s\r\nAccess-Control-Max-Age: 600\r\n",
+                   (int)origin.length, origin.data, (int)wanted.length, wanted.data);
     buf_adds(&fields, "Allow: GET, POST, OPTIONS\r\n");
     http_reply(exchange, 204, NULL, buf_text(&fields), NULL, 0);
     buf_fini(&fields);

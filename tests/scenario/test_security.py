@@ -1,6 +1,7 @@
 """Who may ask, what an engine may do, and what never gets written down."""
 import json
 import os
+import re
 import socket
 import stat
 import unittest
@@ -68,6 +69,26 @@ class Names(Scenario):
                  b"https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n")
         reply = raw.read_reply()
         self.assertNotIn(reply.header("Access-Control-Allow-Origin"), ("*", "https://evil.example"))
+        self.assertIsNone(reply.header("Access-Control-Allow-Headers"))
+        raw.close()
+
+    def test_preflight_of_an_sdk_in_a_page(self):
+        usual = {"authorization", "content-type", "x-api-key", "anthropic-version"}
+        sdk = ("anthropic-dangerous-direct-browser-access,anthropic-version,content-type,x-api-key,"
+               "x-stainless-arch, x-stainless-os")
+        for asked, allowed in ((sdk, set(re.split(", ?", sdk))), (None, usual), ("", usual),
+                               ("x" * 5000, usual), ('x: "y"', usual), ("x;y", usual)):
+            with self.subTest(asked=asked and asked[:40]):
+                headers = {"Origin": "http://localhost:3000",
+                           "Access-Control-Request-Method": "POST"}
+                if asked is not None:
+                    headers["Access-Control-Request-Headers"] = asked
+                reply = self.world.http("OPTIONS", ANTHROPIC, headers=headers)
+                self.assertEqual((reply.status, reply.header("Access-Control-Allow-Origin")),
+                                 (204, "http://localhost:3000"))
+                given = set(re.split(", ?", reply.header("Access-Control-Allow-Headers")))
+                self.assertLessEqual(allowed, given)
+                self.assertIn("Access-Control-Request-Headers", reply.header("Vary"))
 
 
 class AllowedNames(Names):
