@@ -28,6 +28,7 @@ struct waiter {
     struct service *service;  // switch, off, logs
     struct intent intent;     // of a switch, until it is known whether it can be had
     uint64_t loads, failures; // of the service when the switch was asked for
+    uint64_t runs;            // of all engines when off was asked for
     int64_t since_ms;
     struct log_watch watch;
 };
@@ -70,6 +71,7 @@ static struct waiter *waiter_begin(struct server *server, struct http_exchange *
     waiter->kind = kind;
     waiter->service = service;
     waiter->since_ms = loop_now_ms();
+    waiter->runs = server->runs;
     if (service) {
         waiter->loads = service->metrics.loads;
         waiter->failures = service->metrics.load_failures;
@@ -99,6 +101,8 @@ static bool settle_switch(struct waiter *waiter) {
         reply_error(waiter->exchange, 502, lane_error(lane)->text);
         return true;
     }
+    if (waiter->server->stopping)
+        return false; // it is told when the server goes
     if (lane_state(lane) == LANE_OFF && scheduler_target(lane_scheduler(lane)) != lane) {
         reply_error(waiter->exchange, 409, "another switch came in between");
         return true;
@@ -106,14 +110,22 @@ static bool settle_switch(struct waiter *waiter) {
     return false;
 }
 
-// Off for one preset, or for all.
+// Off for one preset, or for all. What counts are the engines that were there when it was asked:
+// the next request may have loaded one again before anybody could look.
 static bool settle_off(struct waiter *waiter) {
-    struct service *service = waiter->service;
-    if (service && lane_state(service->lane) != LANE_OFF)
-        return false;
-    for (size_t i = 0; !service && i < waiter->server->group_count; i++)
-        if (scheduler_current(waiter->server->groups[i]))
+    const struct service *service;
+    TAILQ_FOREACH (service, &waiter->server->services, link) {
+        if ((waiter->service && service != waiter->service) || service->run > waiter->runs ||
+            lane_state(service->lane) == LANE_OFF)
+            continue;
+        if (lane_state(service->lane) == LANE_STOPPING ||
+            scheduler_is_off(lane_scheduler(service->lane)))
             return false;
+        struct err why;
+        err_set(&why, ERR_BUSY, "preset %s was asked for in between", lane_name(service->lane));
+        reply_error(waiter->exchange, 409, why.text);
+        return true;
+    }
     reply_json(waiter->exchange, 200, json_build("{s:s}", "state", "off"));
     return true;
 }
@@ -215,6 +227,8 @@ static json_t *body_json(struct http_exchange *exchange) {
 static void on_decided(void *arg, const struct err *why) {
     struct waiter *waiter = arg;
     struct service *service = waiter->service;
+    if (service->server->stopping)
+        return; // it is told when the server goes
     if (why) {
         reply_error(waiter->exchange, 422, why->text);
         waiter_end(waiter);

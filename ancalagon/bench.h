@@ -30,15 +30,13 @@ struct bench {
     size_t side_count;
     char cpu[96];
     unsigned cores;
-    double load;   // of the machine before we began: processes that want a core, last minute
     bool complete; // nothing failed, nobody interrupted
 };
 
-void bench_machine(struct bench *bench); // fills cpu, cores and load
+void bench_machine(struct bench *bench); // fills cpu and cores
 void bench_side_add(struct bench_side *side, const struct trial_result *result);
-// Others want so much of the CPU that figures suffer.
-bool bench_machine_busy(const struct bench *bench);
-bool bench_side_empty(const struct bench_side *side); // not one run was measured
+double bench_others_cores(const struct bench_side *side); // meanwhile; NAN: not known
+bool bench_side_empty(const struct bench_side *side);     // not one run was measured
 const struct trial_point_result *bench_point(const struct bench_side *side,
                                              const struct trial_point *point); // or NULL
 

@@ -40,10 +40,10 @@ static json_t *point_json(const struct trial_point_result *result) {
 }
 
 static json_t *load_json(const struct trial_load *load) {
-    return json_build("{s:f, s:o, s:o, s:o, s:o}", "seconds", load->seconds, "gpu_percent",
+    return json_build("{s:f, s:o, s:o, s:o, s:o, s:o}", "seconds", load->seconds, "gpu_percent",
                       real_or_null(load->utilisation), "gpu_w", real_or_null(load->power_w),
-                      "cpu_cores", real_or_null(load->cpu_cores), "cpu_w",
-                      real_or_null(load->package_w));
+                      "cpu_cores", real_or_null(load->cpu_cores), "others_cores",
+                      real_or_null(load->others_cores), "cpu_w", real_or_null(load->package_w));
 }
 
 static json_t *bytes_or_null(uint64_t bytes) {
@@ -96,10 +96,9 @@ json_t *bench_json(const struct bench *bench) {
     json_t *sides = json_array();
     for (size_t s = 0; s < bench->side_count; s++)
         json_array_append_new(sides, bench_side_json(&bench->sides[s]));
-    return json_build("{s:{s:s, s:I, s:f}, s:b, s:o, s:o}", "machine", "cpu", bench->cpu, "cores",
-                      (json_int_t)bench->cores, "load", bench->load, "complete",
-                      (int)bench->complete, "sides", sides, "ratio",
-                      bench->side_count == 2 ? ratio_json(bench) : json_null());
+    return json_build("{s:{s:s, s:I}, s:b, s:o, s:o}", "machine", "cpu", bench->cpu, "cores",
+                      (json_int_t)bench->cores, "complete", (int)bench->complete, "sides", sides,
+                      "ratio", bench->side_count == 2 ? ratio_json(bench) : json_null());
 }
 
 // --- And back
@@ -139,6 +138,7 @@ static void point_read(const json_t *json, struct trial_point_result *out) {
 static void load_read(const json_t *json, struct trial_load *out) {
     *out = (struct trial_load){.seconds = fmax(0, real_of(json, "seconds")),
                                .cpu_cores = real_of(json, "cpu_cores"),
+                               .others_cores = real_of(json, "others_cores"),
                                .package_w = real_of(json, "cpu_w"),
                                .utilisation = real_of(json, "gpu_percent"),
                                .power_w = real_of(json, "gpu_w")};

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { CELL = 96, LABEL_WIDTH = 22, COLUMN_WIDTH = 32 };
+static const double OTHERS_CORES_MIN = 0.25;
 enum { OTHERS_MIN = 64 << 20 }; // less is a desktop's crumbs
 
 // Three digits that count, as people write them: 0.27, 5.31, 64.5, 505.
@@ -226,12 +227,14 @@ void bench_print(const struct bench *bench, struct buf *out) {
     phases_line(out, bench, "CPU power", cpu_power, " W");
     memory_lines(out, bench);
     cached_note(out, bench);
-    if (bench_machine_busy(bench))
-        buf_printf(
-            out,
-            "\nbeware: other programs kept this machine busy (load %.1f on %u cores); figures "
-            "may be too low\n",
-            bench->load, bench->cores);
+    for (size_t s = 0; s < bench->side_count; s++) {
+        double others = bench_others_cores(&bench->sides[s]);
+        if (others >= OTHERS_CORES_MIN)
+            buf_printf(out,
+                       "\nbeware: others used %.1f of %u cores meanwhile; figures of %s may be too "
+                       "low\n",
+                       others, bench->cores, bench->sides[s].preset);
+    }
 }
 
 // --- Markdown: one row a side, so that rows of many benches make one table

@@ -6,7 +6,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,11 +18,7 @@ void bench_machine(struct bench *bench) {
     mem_free(text);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     bench->cores = cores > 0 ? (unsigned)cores : 1;
-    if (getloadavg(&bench->load, 1) != 1)
-        bench->load = 0;
 }
-
-bool bench_machine_busy(const struct bench *bench) { return bench->load > 0.5 * bench->cores; }
 
 // Means of two stretches of time; what one of them does not know is the other's.
 static double weigh(double a, double a_seconds, double b, double b_seconds) {
@@ -37,10 +32,16 @@ static double weigh(double a, double a_seconds, double b, double b_seconds) {
 static void add_load(struct trial_load *to, const struct trial_load *from) {
     double s = to->seconds, t = from->seconds;
     to->cpu_cores = weigh(to->cpu_cores, s, from->cpu_cores, t);
+    to->others_cores = weigh(to->others_cores, s, from->others_cores, t);
     to->package_w = weigh(to->package_w, s, from->package_w, t);
     to->utilisation = weigh(to->utilisation, s, from->utilisation, t);
     to->power_w = weigh(to->power_w, s, from->power_w, t);
     to->seconds = s + t;
+}
+
+double bench_others_cores(const struct bench_side *side) {
+    return weigh(side->prefill.others_cores, side->prefill.seconds, side->decode.others_cores,
+                 side->decode.seconds);
 }
 
 static void add_series(struct series *to, const struct series *from) {

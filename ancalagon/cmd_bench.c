@@ -27,7 +27,7 @@ static const char help[] =
     "Starts an engine for PRESET beside the server, measures it, stops it: load time, tokens per\n"
     "second reading a prompt (prefill) and writing (decode), GPU or CPU use, power, memory. Each\n"
     "figure is a median, with the least and the most. About a minute for a small model.\n\n"
-    "  ancalagon bench coder                          \n"
+    "  ancalagon bench coder\n"
     "  ancalagon bench coder --vs qwen36              two presets, turn by turn, with the ratio\n"
     "  ancalagon bench coder --vs ~/fork/llama-server the same preset with another engine\n\n"
     "  --prompt N      tokens of the short prompt (512)\n"
@@ -233,7 +233,6 @@ static int show_last(const struct bench_run *run) {
     struct bench *bench = mem_alloc(sizeof *bench);
     *bench = run->bench;
     bench->side_count = 1;
-    bench->load = 0; // that of now says nothing
     bench->complete = true;
     for (size_t i = 0; i < count; i++) {
         bench->sides[0] = kept[i];

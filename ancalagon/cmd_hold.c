@@ -86,10 +86,9 @@ static void on_event(void *arg, const struct sse_event *event) {
     hold->status = status;
     if (!hold->ready || hold->stopping || hold->asking || is_up(state_of(hold)))
         return;
+    // A server that cannot be asked any more is going: then the events end, too.
     hold->asking =
         control_start(hold->control, "GET", "/status", NULL, NULL, on_status, hold, &hold->err);
-    if (!hold->asking)
-        end(hold, EXIT_UNREACHABLE);
 }
 
 static void on_event_bytes(void *arg, const char *bytes, size_t length) {

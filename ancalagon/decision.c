@@ -200,9 +200,9 @@ static void write_down(const struct judging *j, struct decision *out) {
     if (!j->ctx_told || s->ctx != j->written.ctx)
         decide_number(out, "ctx-size", out->plan.ctx_total);
     if (j->fit.kv_free) {
-        plan_type_flag(s->k, type);
+        plan_type_name(s->k, type);
         decision_add(out, "cache-type-k", type);
-        plan_type_flag(s->v, type);
+        plan_type_name(s->v, type);
         decision_add(out, "cache-type-v", type);
     }
     if (j->fit.machine->devices == 0)
@@ -227,7 +227,8 @@ static bool begin(struct judging *j, struct decision *out, struct err *err) {
     const struct dialect *dialect = asked->dialect;
     j->fit.settings.engine_build = dialect->family == DIALECT_MAINLINE ? dialect->build : 0;
     j->written = j->fit.settings;
-    j->layers_told = preset_plan_get(preset, "gpu-layers") != NULL;
+    const char *layers = preset_plan_get(preset, "gpu-layers");
+    j->layers_told = j->fit.layers_fixed = layers && strcmp(layers, "auto") != 0;
     j->placed = j->layers_told || preset_plan_is_placed(preset);
     j->ctx_told = preset_plan_get(preset, "ctx-size") && j->written.ctx != 0;
     out->machine = asked->machine;

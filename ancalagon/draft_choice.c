@@ -66,14 +66,15 @@ static double acceptance_of(const struct draft_record *record, const struct mode
     return record->acceptance >= 0 ? record->acceptance : draft_acceptance_usual(draft);
 }
 
+// The user's word, else what was measured, else the best by prediction.
 static void set_n(const struct draft_search *search, struct trial *t,
                   const struct draft_record *record) {
     const char *fixed = preset_get(search->preset, "draft-max");
     if (!fixed)
         fixed = preset_get(search->preset, "spec-draft-n-max");
     double acceptance = acceptance_of(record, t->fit.draft);
-    int64_t n;
-    if (fixed && str_to_int(fixed, 1, DRAFT_TOKENS_MAX, &n)) {
+    int64_t n = record->measured_gain > 0 ? record->measured_n : 0;
+    if ((fixed && str_to_int(fixed, 1, 1024, &n)) || n > 0) {
         t->choice.n = (unsigned)n;
         t->choice.gain = draft_gain(&t->choice.costs, acceptance, t->choice.n);
     } else {

@@ -58,6 +58,7 @@ bool draft_store_get(const struct draft_key *key, struct draft_record *out) {
     *out = (struct draft_record){
         .measured_gain = number(entry, "measured_gain", 0),
         .measured_tokens = number(entry, "measured_tokens", 0),
+        .measured_n = (unsigned)json_get_int(entry, "measured_n", 0) % 1025,
         .acceptance = number(entry, "acceptance", -1),
         .off = json_get_bool(entry, "off", false),
     };
@@ -79,6 +80,8 @@ bool draft_store_put(const struct draft_key *key, const struct draft_record *rec
         json_object_set_new(entry, "measured_gain", json_real(record->measured_gain));
     if (record->measured_tokens > 0)
         json_object_set_new(entry, "measured_tokens", json_real(record->measured_tokens));
+    if (record->measured_n > 0)
+        json_object_set_new(entry, "measured_n", json_integer(record->measured_n));
     if (record->acceptance >= 0)
         json_object_set_new(entry, "acceptance", json_real(record->acceptance));
     size_t at = find(list, key);

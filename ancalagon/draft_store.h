@@ -19,6 +19,7 @@ struct draft_key {
 struct draft_record {
     double measured_gain;   // decoding speed with over without; 0: not measured
     double measured_tokens; // a step gave then; 0: unknown
+    unsigned measured_n;    // tokens guessed at once then; 0: unknown
     double acceptance;      // chance of one guess to be right, as seen in use; negative: unknown
     bool off;               // it did not pay
     char why[160];          // ... because

@@ -14,6 +14,7 @@ struct model_files {
     struct model_file {
         char *path; // NULL: the preset has none
         struct stat stat;
+        bool is_local;          // on a disk of this machine: a look at it does not block
         struct model *model;    // of model and draft
         struct gguf *projector; // of the projector
         bool foreign;           // no GGUF at all: an engine may know what it is
@@ -24,4 +25,6 @@ struct model_files {
 
 // Brings *files up to date; paths may be NULL. A zeroed struct holds nothing. Blocks.
 void model_files_read(struct model_files *files, const char *const paths[MODEL_FILES]);
+// Is all as it was read? False as well when that cannot be known without blocking.
+bool model_files_current(const struct model_files *files, const char *const paths[MODEL_FILES]);
 void model_files_fini(struct model_files *files);

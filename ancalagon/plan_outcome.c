@@ -230,6 +230,8 @@ static void decide(const struct plan_args *args, struct plan_outcome *out) {
         add_note(out,
                  "the server leaves this preset's memory to the engine; these are its settings "
                  "as they stand");
+    if (!asked.dialect && (out->fit.ctx_free || out->fit.kv_free || out->fit.offload_free))
+        fit_choose(&out->fit, &out->plan);
     fit_plan(&out->fit, &out->plan);
     plan_check(out->fit.model, &out->fit.settings, add_guard, out);
     out->runs = ok;
@@ -248,6 +250,7 @@ static int plan_preset(const struct plan_args *args, struct plan_outcome *out) {
                      out->fit.model);
     if (!preset_plan_settings(&out->preset, &out->fit.settings, &draft, &mmproj, &err))
         return cli_fail(EXIT_CONFIG, "[%s] %s", args->target, err.text);
+    preset_plan_freedom(&out->preset, &out->fit);
     find_machine(args, out->preset.engine_path, preset_get(&out->preset, "rpc"), out);
     count_loaded(args, out);
     decide(args, out);

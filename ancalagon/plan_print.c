@@ -39,7 +39,7 @@ static json_t *settings_json(const struct fit *fit, const struct plan_settings *
                                    : s->ngl > all             ? all
                                                               : s->ngl),
                       "n_cpu_moe", (json_int_t)(s->ncmoe == UINT32_MAX ? all - 1 : s->ncmoe),
-                      "kv_k", plan_type_flag(s->k, k), "kv_v", plan_type_flag(s->v, v),
+                      "kv_k", plan_type_name(s->k, k), "kv_v", plan_type_name(s->v, v),
                       "flash_attn", (int)s->flash_attention);
 }
 
@@ -133,8 +133,8 @@ static void print_settings(const struct fit *fit, const struct plan *plan) {
     if (s->parallel > 1)
         printf(s->unified ? ", shared by %u slots" : ", in %u slots", s->parallel);
     char k[16], v[16];
-    printf(", KV cache %s%s%s", plan_type_flag(s->k, k), s->k == s->v ? "" : " / ",
-           s->k == s->v ? "" : plan_type_flag(s->v, v));
+    printf(", KV cache %s%s%s", plan_type_name(s->k, k), s->k == s->v ? "" : " / ",
+           s->k == s->v ? "" : plan_type_name(s->v, v));
     if (fit->machine->devices && s->ncmoe)
         printf(", experts of %u layers on the CPU", s->ncmoe);
     if (fit->machine->devices)
@@ -147,7 +147,7 @@ static void print_section(const struct fit *fit, const struct fit_proposal *p) {
     struct err err = {0};
     char *path = path_absolute(fit->model->path, &err), type[16];
     printf("\nFor presets.ini:\n[mymodel]\nmodel = %s\nctx = %u\nkv = %s\nparallel = %u\n",
-           path ? path : fit->model->path, p->plan.ctx_total, plan_type_flag(p->settings.k, type),
+           path ? path : fit->model->path, p->plan.ctx_total, plan_type_name(p->settings.k, type),
            p->settings.parallel);
     if (fit->machine->devices)
         printf("gpu-layers = %u\n", p->settings.ngl > all ? all : p->settings.ngl);
@@ -171,7 +171,7 @@ static void print_proposals(const struct plan_outcome *out) {
                                                    : all - p->settings.ngl;
         double device = p->plan.devices ? (double)plan_total(&p->plan.device[0]) / MIB : 0;
         printf("%s %9u  %-5s %6u %10.0f  %s\n", i ? " " : "*", p->plan.ctx_total,
-               plan_type_flag(p->settings.k, type),
+               plan_type_name(p->settings.k, type),
                fit->machine->devices ? cpu : fit->model->layers, device, p->words);
     }
     print_section(fit, &out->proposals[0]);

@@ -248,6 +248,10 @@ static void look(struct planner *planner) {
     if (dialect) {
         struct survey *survey = survey_create(planner->service->server->config, preset, dialect,
                                               &planner->files, planner);
+        if (survey_is_done(survey)) {
+            on_surveyed(survey);
+            return;
+        }
         planner->work = work_start(planner->service->server->loop, &survey_ops, survey, &err);
         if (planner->work) {
             timer_start(&planner->patience, patience_ms(planner));

@@ -218,15 +218,6 @@ bool preset_plan_devices(const struct preset *preset, struct plan_machine *machi
     return true;
 }
 
-const char *plan_type_flag(const struct gguf_type_info *type, char name[16]) {
-    size_t i = 0;
-    for (; type->name[i] && i < 15; i++)
-        name[i] = type->name[i] >= 'A' && type->name[i] <= 'Z' ? (char)(type->name[i] + 32)
-                                                               : type->name[i];
-    name[i] = '\0';
-    return name;
-}
-
 enum plan_kind plan_kind_of_device(const char *name) {
     static const struct {
         const char *prefix;

@@ -37,9 +37,6 @@ void preset_plan_machine(const struct dialect_devices *listed, struct plan_machi
 // "CUDA0" -> PLAN_CUDA; what is not known counts as PLAN_VULKAN, whose use is the most usual.
 enum plan_kind plan_kind_of_device(const char *name);
 
-// A cache type as flags spell it: "q8_0".
-const char *plan_type_flag(const struct gguf_type_info *type, char name[16]);
-
 // "16G", "16376M"; a bare number is MiB.
 bool plan_parse_size(const char *text, uint64_t *bytes);
 

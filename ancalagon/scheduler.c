@@ -48,6 +48,8 @@ struct scheduler {
     struct lane *demand;   // the operator's wish, until it is ready or failed
     struct lane *previous; // was ready before the switch under way
     bool off;              // the operator wants nothing loaded
+    bool closed;           // for good
+    unsigned holds;        // while there are any, nothing is started
     unsigned waiting;
     // When clients last got a slot; who is not among them has waited longest.
     struct {
@@ -226,6 +228,11 @@ static void admit(struct ticket *ticket) {
 void scheduler_enqueue(struct lane *lane, struct ticket *ticket, int64_t now) {
     struct scheduler *s = lane->scheduler;
     struct err why;
+    if (s->closed) {
+        err_set(&why, ERR_BUSY, "the server is shutting down");
+        s->effects->refuse(ticket, &why, 0, s->arg);
+        return;
+    }
     if (s->waiting >= s->rules.max_queue) {
         err_set(&why, ERR_BUSY, "%u requests are waiting already", s->waiting);
         s->effects->refuse(ticket, &why, 1000, s->arg);
@@ -248,7 +255,8 @@ void scheduler_enqueue(struct lane *lane, struct ticket *ticket, int64_t now) {
     TAILQ_INSERT_TAIL(&lane->waiting, ticket, link);
     lane->waiting_count++;
     s->waiting++;
-    s->off = false;
+    if (s->current && s->current->state == LANE_LOADING)
+        s->off = false; // it may as well go on
     step(s, now);
 }
 
@@ -366,6 +374,7 @@ static void begin_start(struct scheduler *s, struct lane *lane, int64_t now) {
     struct lane *each;
     TAILQ_FOREACH (each, &s->lanes, link) // one is up at a time: older wishes are void
         each->revive = each->stale = false;
+    s->off = false; // it has been: this is something new
     lane->slots = 0;
     set_state(lane, LANE_LOADING, now);
     s->effects->start(lane, s->arg);
@@ -427,6 +436,8 @@ static void step_once(struct scheduler *s, int64_t now) {
         struct lane *next = s->demand ? s->demand : rival(s);
         if (!next && !s->off)
             next = due_revival(s, now);
+        if (next && (s->closed || s->holds))
+            return;
         if (next)
             begin_start(s, next, now);
         else
@@ -456,7 +467,7 @@ static void step(struct scheduler *s, int64_t now) {
 
 void scheduler_demand(struct lane *lane, int64_t now) {
     struct scheduler *s = lane->scheduler;
-    if (lane->retired)
+    if (lane->retired || s->closed)
         return;
     s->off = false;
     lane->breaker_until_ms = 0; // the operator knows better
@@ -474,6 +485,21 @@ void scheduler_off(struct scheduler *s, int64_t now) {
         lane->revive = lane->stale = false;
         refuse_waiting(lane, &why, 0);
     }
+    step(s, now);
+}
+
+void scheduler_close(struct scheduler *s, int64_t now) {
+    s->closed = true;
+    scheduler_off(s, now);
+}
+
+bool scheduler_is_off(const struct scheduler *s) { return s->off; }
+
+void scheduler_hold(struct scheduler *s) { s->holds++; }
+
+void scheduler_release(struct scheduler *s, int64_t now) {
+    assert(s->holds > 0);
+    s->holds--;
     step(s, now);
 }
 
@@ -601,7 +627,7 @@ int64_t scheduler_tick(struct scheduler *s, int64_t now) {
         if (lane->idle_off_ms > 0 && !lane->running_count && !lane->waiting_count)
             sooner(&due, lane->idle_since_ms + lane->idle_off_ms);
     }
-    if (!lane)
+    if (!lane && !s->holds)
         TAILQ_FOREACH (lane, &s->lanes, link)
             if (lane->revive)
                 sooner(&due, lane->not_before_ms);

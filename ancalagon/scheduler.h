@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -96,7 +97,15 @@ void lane_succeeded(struct lane *lane); // a whole answer came: failures are no 
 // Demands of the operator. A demand outranks the queue: admission to the loaded preset stops.
 void scheduler_demand(struct lane *lane, int64_t now_ms);
 // Unloads, refusing what waits; what runs is drained, or not, as the caller decides by cancelling.
+// Requests that come meanwhile wait until it is off, and load again.
 void scheduler_off(struct scheduler *scheduler, int64_t now_ms);
+// The same for good: whoever comes afterwards is refused, nothing is started any more.
+void scheduler_close(struct scheduler *scheduler, int64_t now_ms);
+// False once the wish to unload has been fulfilled, or overruled by a demand.
+bool scheduler_is_off(const struct scheduler *scheduler);
+// Between the two nothing is started: an engine that counts as one of this group is still alive.
+void scheduler_hold(struct scheduler *scheduler);
+void scheduler_release(struct scheduler *scheduler, int64_t now_ms);
 // The config changed such that the running engine no longer fits its preset: drain and restart.
 void scheduler_restart(struct lane *lane, int64_t now_ms);
 // Its engine is about to end (killed, or seen dead): nothing more is admitted until it has.

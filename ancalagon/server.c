@@ -82,6 +82,12 @@ static void sweep(struct server *server) {
         next = TAILQ_NEXT(service, link);
         if (!service->leaving)
             continue;
+        if (service->moves_to && lane_state(service->lane) == LANE_OFF) {
+            struct scheduler *group = service->moves_to;
+            service->moves_to = NULL;
+            scheduler_release(group, loop_now_ms());
+            server_tick(server);
+        }
         if (lane_state(service->lane) == LANE_OFF && !lane_running(service->lane) &&
             TAILQ_EMPTY(&service->requests) && !service->watched)
             service_destroy(service);
@@ -172,6 +178,10 @@ static void apply_presets(struct server *server) {
             continue;
         if (!preset || !same_group(service, preset)) {
             service->leaving = true;
+            if (preset && lane_state(service->lane) != LANE_OFF) {
+                service->moves_to = find_group(server, preset->group);
+                scheduler_hold(service->moves_to);
+            }
             scheduler_retire(service->lane, now);
             continue;
         }
@@ -188,6 +198,8 @@ static void apply_presets(struct server *server) {
 }
 
 bool server_reload(struct server *server, struct err *err) {
+    if (server->stopping)
+        return err_set(err, ERR_BUSY, "the server is shutting down");
     struct config *config = config_load(server->config_path, err);
     if (!config)
         return false;
@@ -259,12 +271,12 @@ void server_stop(struct server *server) {
     }
     log_info("server.stop");
     server->stopping = true;
-    http_server_stop_listening(server->front);
-    http_server_stop_listening(server->control);
+    http_server_wind_down(server->front);
+    http_server_wind_down(server->control);
     TAILQ_FOREACH (service, &server->services, link)
         proxy_cancel_all(service, &why);
     for (size_t i = 0; i < server->group_count; i++)
-        scheduler_off(server->groups[i], loop_now_ms());
+        scheduler_close(server->groups[i], loop_now_ms());
     server_changed(server);
 }
 

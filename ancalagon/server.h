@@ -51,7 +51,9 @@ struct service {
     int64_t expected_load_ms;     // learned; 0 = never loaded yet
     int64_t average_ms;           // of a whole request, for estimates; 0 = none yet
     unsigned watched;             // control clients that follow its log
+    uint64_t run;                 // number of its last start, among all starts of the server
     bool leaving;                 // gone from the config: destroyed once off
+    struct scheduler *moves_to;   // its preset's new group, held until this engine is gone; or NULL
 };
 
 TAILQ_HEAD(service_list, service);
@@ -76,7 +78,7 @@ struct server {
     struct deferred announce;     // tells watchers of /events, once a turn of the loop
     TAILQ_HEAD(, waiter) waiters; // control clients: /switch and /events
     char listen[128];             // as shown: "127.0.0.1:1234"
-    uint64_t next_id, requests;
+    uint64_t next_id, requests, runs;
     int64_t started_ms;
     int64_t engine_ended_ms; // when one of our engines last did
     bool stopping;

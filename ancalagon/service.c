@@ -167,7 +167,10 @@ static void log_plan(const struct service *service) {
                  (double)plan_total(&plan->host) / mib);
 }
 
-void service_start(struct service *service) { planner_start(service->planner); }
+void service_start(struct service *service) {
+    service->run = ++service->server->runs;
+    planner_start(service->planner);
+}
 
 void service_begin(struct service *service, const struct decision *decision,
                    const struct err *why) {

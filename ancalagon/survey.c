@@ -69,6 +69,11 @@ static bool ask_drivers(struct dialect_devices *devices) {
     return ok && matched == devices->count;
 }
 
+bool survey_is_done(const struct survey *survey) {
+    const char *paths[MODEL_FILES] = {survey->path[0], survey->path[1], survey->path[2]};
+    return !survey->ask_devices && !survey->draft && model_files_current(&survey->files, paths);
+}
+
 void survey_run(void *of) {
     struct survey *survey = of;
     const char *paths[MODEL_FILES] = {survey->path[0], survey->path[1], survey->path[2]};

@@ -23,6 +23,8 @@ struct survey {
 // Takes *files over.
 struct survey *survey_create(const struct config *config, const struct preset *preset,
                              const struct dialect *dialect, struct model_files *files, void *owner);
+// Is there nothing that may take its time? Then it need not be run.
+bool survey_is_done(const struct survey *survey);
 void survey_run(void *of);     // these two take a struct survey, as work_ops want them
 void survey_destroy(void *of); // with the files, unless they were taken
 

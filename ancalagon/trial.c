@@ -166,7 +166,7 @@ static const struct engine_ops engine_ops = {on_ready, on_exit_, on_line, on_pro
 
 // --- A trial
 
-// What would falsify or bloat the measurement, where neither preset nor caller says otherwise.
+// With the preset's settings, what would bloat the measurement is off, unless the caller says so.
 static bool lay_over(struct trial *trial, struct err *err) {
     const struct trial_spec *spec = trial->spec;
     struct overlay *overlays = mem_alloc((spec->overlay_count + 1) * sizeof *overlays);

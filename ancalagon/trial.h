@@ -110,11 +110,12 @@ struct trial_point_result {
 
 // Means over one phase (prefill or decode) of all measured runs. NAN: not known here.
 struct trial_load {
-    double seconds;     // how long was watched; short ones say little
-    double cpu_cores;   // used by the engine's processes
-    double package_w;   // CPU packages (RAPL), when readable
-    double utilisation; // % of all GPUs with a reading, averaged
-    double power_w;     // summed over GPUs
+    double seconds;      // how long was watched; short ones say little
+    double cpu_cores;    // used by the engine's processes
+    double others_cores; // used by everybody else
+    double package_w;    // CPU packages (RAPL), when readable
+    double utilisation;  // % of all GPUs with a reading, averaged
+    double power_w;      // summed over GPUs
 };
 
 struct trial_device {

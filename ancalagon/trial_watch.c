@@ -26,6 +26,8 @@ struct mean {
 struct phase {
     int64_t us;
     int64_t cpu_ms, cpu_us; // used, and the time for which it is known
+    int64_t machine_ms;     // by everybody, in that time
+    bool machine_known;
     double joules;
     bool joules_known;
     struct {
@@ -39,7 +41,7 @@ struct trial_watch {
     struct process_group group;
     enum trial_watch_phase now;
     int64_t phase_began_us, since_us, members_us;
-    int64_t cpu_ms; // at since_us; -1 unknown
+    int64_t cpu_ms, machine_ms; // at since_us; -1 unknown
     struct phase phases[WATCH_PHASES];
     uint64_t sample_number, peak_rss;
     struct gpu_sample before;
@@ -77,7 +79,7 @@ void trial_watch_begin(struct trial_watch *watch) {
     watch->group = (struct process_group){0};
     watch->now = WATCH_ELSE;
     watch->since_us = 0;
-    watch->cpu_ms = -1;
+    watch->cpu_ms = watch->machine_ms = -1;
     watch->members_us = 0;
     watch->peak_rss = 0;
     for (size_t i = 0; i < GPU_MAX; i++) {
@@ -107,7 +109,9 @@ static int64_t look_at_processes(struct trial_watch *watch, int64_t now_us) {
 static void account(struct trial_watch *watch, int64_t now_us) {
     struct phase *phase = &watch->phases[watch->now];
     double joules;
-    int64_t cpu_ms = look_at_processes(watch, now_us);
+    int64_t cpu_ms = look_at_processes(watch, now_us), machine_ms = -1;
+    if (!process_machine_cpu_ms(&machine_ms))
+        machine_ms = -1;
     bool joules_known = rapl_joules(&watch->rapl, &joules);
     if (watch->since_us > 0) {
         int64_t took_us = now_us - watch->since_us;
@@ -115,11 +119,14 @@ static void account(struct trial_watch *watch, int64_t now_us) {
         if (watch->cpu_ms >= 0 && cpu_ms >= watch->cpu_ms) {
             phase->cpu_ms += cpu_ms - watch->cpu_ms;
             phase->cpu_us += took_us;
+            phase->machine_known = machine_ms >= 0 && watch->machine_ms >= 0;
+            phase->machine_ms += phase->machine_known ? machine_ms - watch->machine_ms : 0;
         }
         phase->joules_known = joules_known;
         phase->joules += joules_known ? joules : 0;
     }
     watch->cpu_ms = cpu_ms;
+    watch->machine_ms = machine_ms;
     watch->since_us = now_us;
 }
 
@@ -180,6 +187,11 @@ static struct trial_load load_of(const struct phase *phase, size_t gpus) {
     load.utilisation = value_of(&utilisation);
     load.power_w = power.count ? power.sum : NAN;
     load.cpu_cores = phase->cpu_us > 0 ? (double)phase->cpu_ms * 1000 / (double)phase->cpu_us : NAN;
+    if (phase->cpu_us > 0 && phase->machine_known)
+        load.others_cores =
+            fmax(0, (double)(phase->machine_ms - phase->cpu_ms) * 1000 / (double)phase->cpu_us);
+    else
+        load.others_cores = NAN;
     load.package_w = phase->joules_known && load.seconds > 0 ? phase->joules / load.seconds : NAN;
     return load;
 }

@@ -13,11 +13,12 @@
 #include "preset_plan.h"
 #include "survey.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <unistd.h>
 
 // ---- the preset, as its user wrote it ----
 
@@ -27,38 +28,57 @@ static void ignore_problem(void *arg, unsigned line, const char *text) { // conf
     (void)text;
 }
 
+// Without a file there are still the models that lie in the folders.
+static bool read_file(struct tune_subject *subject, const char *given, bool may_be_absent,
+                      struct err *err) {
+    char resolved[PATH_MAX]; // a link stays one
+    if (may_be_absent && access(given, F_OK) != 0 && errno == ENOENT) {
+        subject->path = mem_strdup(given);
+        subject->bytes = mem_strdup("");
+        return true;
+    }
+    subject->bytes = path_read_file(given, INI_MAX_BYTES, &subject->length, err);
+    if (!subject->bytes)
+        return false;
+    if (!realpath(given, resolved))
+        return err_errno(err, "cannot find %s", given);
+    subject->path = mem_strdup(resolved);
+    return true;
+}
+
+static bool parse_without_ours(struct tune_subject *subject, const char *given, const char *section,
+                               struct err *err) {
+    struct buf text;
+    buf_init(&text, INI_MAX_BYTES);
+    ini_edit_strip(subject->bytes, subject->length, section, TUNE_MARK, &text,
+                   &subject->tuned_before);
+    subject->ini = ini_parse(buf_bytes(&text), text.length, ignore_problem, NULL, err);
+    subject->config = config_parse(buf_bytes(&text), text.length, given, err);
+    buf_fini(&text);
+    if (!subject->ini || !subject->config)
+        return false;
+    if (subject->config->scan)
+        config_scan_models(subject->config);
+    subject->preset = config_find(subject->config, section);
+    if (!subject->preset || subject->config->errors_count)
+        return err_set(err, ERR_INVALID, "%s has mistakes; see: ancalagon check-config", given);
+    return true;
+}
+
 static bool read_config(struct tune_subject *subject, const char *config_path, const char *name,
                         struct err *err) {
     char *standard = config_path ? NULL : path_config("presets.ini");
     const char *given = config_path ? config_path : standard;
-    char resolved[PATH_MAX]; // a link stays one
-    subject->path = realpath(given, resolved) ? mem_strdup(resolved) : NULL;
-    subject->bytes = path_read_file(given, INI_MAX_BYTES, &subject->length, err);
-    mem_free(standard);
-    if (!subject->bytes || !subject->path)
-        return subject->bytes ? err_errno(err, "cannot find %s", given) : false;
-    struct buf text;
-    buf_init(&text, INI_MAX_BYTES);
     // By any of its names: only the file knows which section an alias means.
-    struct config *whole = config_inspect(given, err);
+    struct config *whole = config_inspect(config_path, err);
     const struct preset *named = whole ? config_find(whole, name) : NULL;
-    bool ok = named && ini_edit_strip(subject->bytes, subject->length, named->name, TUNE_MARK,
-                                      &text, &subject->tuned_before);
-    if (ok) {
-        subject->ini = ini_parse(buf_bytes(&text), text.length, ignore_problem, NULL, err);
-        subject->config = config_parse(buf_bytes(&text), text.length, given, err);
-        if (subject->config && subject->config->scan)
-            config_scan_models(subject->config);
-        subject->preset = subject->config ? config_find(subject->config, named->name) : NULL;
-        ok = subject->preset != NULL && subject->ini;
-    }
     if (whole && !named)
         err_set(err, ERR_NOTFOUND, "there is no preset \"%s\" in %s; see: ancalagon list", name,
                 given);
-    if (ok && subject->config->errors_count)
-        ok = err_set(err, ERR_INVALID, "%s has mistakes; see: ancalagon check-config", given);
+    bool ok = named && read_file(subject, given, standard != NULL, err) &&
+              parse_without_ours(subject, given, named->name, err);
     config_destroy(whole);
-    buf_fini(&text);
+    mem_free(standard);
     return ok;
 }
 
@@ -145,11 +165,13 @@ static void keep_fixed(struct tune_subject *subject) {
     struct tune_fit *tf = &subject->tf;
     bool cpu_only = subject->machine.devices == 0;
     bool dense = subject->model && !subject->model->experts;
-    bool some_layers = is_fixed(subject, "gpu-layers") &&
+    bool some_layers = subject->model && is_fixed(subject, "gpu-layers") &&
                        (dense || tf->fit.settings.ngl <= subject->model->layers);
     tf->keep_offload = !subject->model || some_layers || is_fixed(subject, "n-cpu-moe") ||
                        preset_plan_get(preset, "cpu-moe") || preset_plan_get(preset, "n-cpu-ffn") ||
                        preset_plan_get(preset, "override-tensor") || preset_plan_get(preset, "rpc");
+    tf->offload_follows =
+        is_own(subject, "n-cpu-moe") && is_auto(preset_plan_get(preset, "n-cpu-moe"));
     tf->keep_threads = is_fixed(subject, "threads");
     tf->keep_ubatch = is_fixed(subject, "ubatch-size");
     tf->keep_draft_n = is_fixed(subject, "draft-max");
@@ -294,13 +316,6 @@ __attribute__((format(printf, 4, 5))) static void change(struct tune_change *out
     (*count)++;
 }
 
-static void lower(const char *name, char *text, size_t size) {
-    size_t i = 0;
-    for (; name[i] && i + 1 < size; i++)
-        text[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
-    text[i] = '\0';
-}
-
 static bool moved(const struct tune_subject *subject, const struct tune_choice *choice, int axis) {
     const struct tune_list *list = &subject->space.axis[axis];
     return list->count > 0 && choice->value[axis] != list->values[0];
@@ -319,7 +334,7 @@ static bool pins_offload(const struct tune_subject *subject, const struct tune_c
 static void cache_changes(const struct tune_subject *subject, int index, struct tune_change *out,
                           size_t *count) {
     char type[16];
-    lower(subject->tf.kv[index]->name, type, sizeof type);
+    plan_type_name(subject->tf.kv[index], type);
     if (!preset_get(subject->preset, "cache-type-k")) {
         change(out, count, "kv", "%s", type);
         return;

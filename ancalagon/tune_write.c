@@ -67,6 +67,8 @@ void tune_section(const struct tune_subject *subject, const struct tune_choice *
 
 static bool unchanged(const struct tune_subject *subject, struct err *err) {
     size_t length = 0;
+    if (subject->length == 0 && access(subject->path, F_OK) != 0)
+        return true; // there was none, and there is none
     char *now = path_read_file(subject->path, INI_MAX_BYTES, &length, err);
     bool same = now && length == subject->length && memcmp(now, subject->bytes, length) == 0;
     if (now && !same)
@@ -77,8 +79,8 @@ static bool unchanged(const struct tune_subject *subject, struct err *err) {
 
 // A new file takes the old one's place: its permissions and, where we may, its owner.
 static bool put(const struct tune_subject *subject, const struct buf *text, struct err *err) {
-    struct stat before;
-    if (stat(subject->path, &before) != 0)
+    struct stat before = {.st_mode = 0600, .st_uid = geteuid(), .st_gid = getegid()};
+    if (stat(subject->path, &before) != 0 && subject->length > 0)
         return err_errno(err, "cannot look at %s", subject->path);
     if (!path_write_file(subject->path, buf_bytes(text), text->length, before.st_mode & 07777, err))
         return false;

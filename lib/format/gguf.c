@@ -55,9 +55,9 @@ static bool read_file(struct gguf *gguf, struct gguf *meta, const char *path, ui
 static char *part_path(const char *path, uint32_t number) {
     static const char FORM[] = "-#####-of-#####.gguf";
     size_t length = strlen(path), tail = sizeof FORM - 1;
-    const char *end = path + length - tail;
     if (length <= tail)
         return NULL;
+    const char *end = path + length - tail;
     for (size_t i = 0; i < tail; i++)
         if (FORM[i] == '#' ? end[i] < '0' || end[i] > '9' : end[i] != FORM[i])
             return NULL;
@@ -112,9 +112,8 @@ struct gguf *gguf_open(const char *path, struct err *err) {
     struct gguf *gguf = mem_alloc(sizeof *gguf);
     // The metadata is in the first part, whichever was named.
     char *first = part_path(path, 1);
-    gguf->path = first && access(first, F_OK) == 0 ? first : mem_strdup(path);
-    if (gguf->path != first)
-        mem_free(first);
+    gguf->path = mem_strdup(first && access(first, F_OK) == 0 ? first : path);
+    mem_free(first);
     if (read_all(gguf, &own))
         return gguf;
     if (err)

@@ -66,6 +66,7 @@ struct http_server {
     struct exchange_list exchanges;
     unsigned connections;
     size_t held; // bytes of all request bodies
+    bool winding_down;
 };
 
 static void schedule_next(struct http_exchange *exchange);
@@ -341,17 +342,28 @@ bool http_server_listen(struct http_server *server, int fd, struct err *err) {
     return true;
 }
 
-void http_server_stop_listening(struct http_server *server) {
+static void stop_listening(struct http_server *server) {
     timer_stop(&server->accept_retry);
     for (size_t i = 0; i < server->listener_count; i++)
         evconnlistener_free(server->listeners[i]);
     server->listener_count = 0;
 }
 
+void http_server_wind_down(struct http_server *server) {
+    stop_listening(server);
+    server->winding_down = true;
+    struct http_exchange *exchange, *next;
+    for (exchange = TAILQ_FIRST(&server->exchanges); exchange; exchange = next) {
+        next = TAILQ_NEXT(exchange, link);
+        if (exchange->phase == WAIT_REQUEST)
+            retire(exchange, true);
+    }
+}
+
 void http_server_destroy(struct http_server *server) {
     if (!server)
         return;
-    http_server_stop_listening(server);
+    stop_listening(server);
     struct err why;
     err_set(&why, ERR_BUSY, "the server is shutting down");
     struct http_exchange *exchange;
@@ -403,7 +415,8 @@ void http_reply_begin(struct http_exchange *exchange, unsigned status, const cha
     exchange->left = length;
     exchange->chunked = length < 0 && request->minor == 1;
     // Without the whole request read, the rest of it would be taken for the next one.
-    if (!http_parser_done(exchange->parser) || (length < 0 && !exchange->chunked))
+    if (!http_parser_done(exchange->parser) || (length < 0 && !exchange->chunked) ||
+        exchange->server->winding_down)
         exchange->keep_alive = false;
     const char *connection = !exchange->keep_alive ? "Connection: close\r\n"
                              : request->minor == 0 ? "Connection: keep-alive\r\n"
@@ -482,7 +495,7 @@ void http_reply_end(struct http_exchange *exchange) {
     }
     if (exchange->chunked && !exchange->no_body)
         conn_write(exchange->conn, "0\r\n\r\n", 5);
-    if (!exchange->keep_alive || exchange->close_after)
+    if (!exchange->keep_alive || exchange->close_after || exchange->server->winding_down)
         retire(exchange, true);
     else
         start_next(exchange);

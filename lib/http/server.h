@@ -49,7 +49,9 @@ struct http_server *http_server_create(struct loop *loop, const struct http_serv
 void http_server_destroy(struct http_server *server); // exchanges get on_gone
 // Takes a listening socket over (systemd's, or one of http_listen_*).
 bool http_server_listen(struct http_server *server, int fd, struct err *err);
-void http_server_stop_listening(struct http_server *server);
+// Takes no new connections, closes those that wait for a request, and each other one after its
+// reply.
+void http_server_wind_down(struct http_server *server);
 void http_server_set_body_limit(struct http_server *server, size_t body_bytes);
 unsigned http_server_connections(const struct http_server *server);
 

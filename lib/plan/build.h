@@ -91,6 +91,6 @@ struct attention_inputs build_attention_inputs(struct build *b, bool sliding);
 int build_permuted(struct build *b, int x); // dimensions 1 and 2 swapped
 int build_attention(struct build *b, int q, int k, int v, int64_t head_v);
 int build_compressed_attention(struct build *b, int normed); // MLA
-int build_recurrent(struct build *b, int normed); // whatever kind the layer's tensors tell
+int build_recurrent(struct build *b, int x); // whatever kind the layer's tensors tell
 int build_experts(struct build *b, int x, int router_input);
 int build_ffn(struct build *b, int x, const char *up, const char *gate, const char *down);

@@ -310,15 +310,20 @@ static int shared_expert(struct build *b, int x, int routed) {
     return build_add(b, routed, y);
 }
 
+enum { USED_MAX = 256 };
+
 int build_experts(struct build *b, int x, int router_input) {
     int chosen, weights;
     route(b, router_input, &chosen, &weights);
-    struct graph_shape s = graph_shape(b->graph, x);
     uint32_t used = b->model->experts_used;
+    if (used == 0 || used > USED_MAX) { // no such model; its plan is an estimate
+        b->unknown = true;
+        used = used ? USED_MAX : 1;
+    }
     // Nemotron's experts work on a narrower vector.
     struct weight narrow = build_weight(b, "ffn_latent_down.weight");
     int input = narrow.id == GRAPH_NONE ? x : build_multiply(b, narrow, x);
-    s = graph_shape(b->graph, input);
+    struct graph_shape s = graph_shape(b->graph, input);
     input = build_reshape(b, input, s.ne[0], 1, s.ne[1]);
     if (b->arch->weights_first) {
         input = graph_op(b->graph, GRAPH_FRESH, 4, s.ne[0], used, s.ne[1], 1, input, GRAPH_NONE,
@@ -332,9 +337,7 @@ int build_experts(struct build *b, int x, int router_input) {
 
     struct graph_shape one = {{s.ne[0], s.ne[1], 1, 1}, {4, s.ne[0] * 4 * used, 0, 0}};
     one.nb[2] = one.nb[3] = one.nb[1] * s.ne[1];
-    int view[256], sum = GRAPH_NONE;
-    if (used > 256)
-        used = 256;
+    int view[USED_MAX], sum = GRAPH_NONE;
     for (uint32_t i = 0; i < used; i++)
         graph_expand(b->graph, view[i] = graph_view(b->graph, y, &one));
     for (uint32_t i = 1; i < used; i++) {

@@ -106,7 +106,8 @@ static bool smallest(struct fit *fit, uint32_t max, void (*set)(struct fit *, in
 }
 
 static void set_ncmoe(struct fit *fit, int64_t n) {
-    fit->settings.ngl = UINT32_MAX;
+    if (!fit->layers_fixed)
+        fit->settings.ngl = UINT32_MAX;
     fit->settings.ncmoe = (uint32_t)n;
 }
 
@@ -120,7 +121,7 @@ bool fit_offload(struct fit *fit, struct plan *out) {
         return fit_plan(fit, out);
     if (fit->model->experts && smallest(fit, fit->model->layers, set_ncmoe, out))
         return true;
-    return smallest(fit, fit->model->layers + 1, set_layers_off, out);
+    return !fit->layers_fixed && smallest(fit, fit->model->layers + 1, set_layers_off, out);
 }
 
 bool fit_resolve(struct fit *fit, struct plan *out) {
@@ -283,7 +284,8 @@ size_t fit_propose(const struct fit *fit, struct fit_proposal *out) {
     struct fit_proposal list[TRIALS + 1];
     size_t count = 0;
     uint32_t limit = ctx_limit(fit);
-    const uint32_t contexts[] = {0, limit, 131072, 65536, 32768};
+    uint32_t most = fit->ctx_free || fit->settings.ctx == 0 ? limit : fit->settings.ctx;
+    const uint32_t contexts[] = {0, most, 131072, 65536, 32768};
     for (size_t t = 0; t < (fit->kv_free ? 3u : 1u); t++)
         for (size_t c = 0; c < 5; c++) {
             struct fit_proposal p = {0};

@@ -13,6 +13,7 @@ struct fit {
     const struct plan_machine *machine;
     struct plan_settings settings;
     bool ctx_free, kv_free, offload_free; // not fixed by the user
+    bool layers_fixed;                    // offload_free, but gpu-layers is: only experts move
 };
 
 bool fit_plan(const struct fit *fit, struct plan *out); // of the settings as they are: does it fit?

@@ -9,14 +9,14 @@ struct tensor {
     struct graph_shape shape;
     uint64_t bytes;
     enum graph_op op;
-    int8_t size;
-    int8_t backend; // -1: not assigned yet
+    int size;
+    int backend; // -1: not assigned yet
     bool input, keep, weight, external, visited, copied_view;
     int source[GRAPH_SOURCES_MAX];
     int view_of; // the tensor whose memory it looks at, GRAPH_NONE when its own
     // while allocating
     bool allocated;
-    int8_t buffer;
+    int buffer;
     int children, views;
     uint64_t offset;
 };
@@ -85,7 +85,7 @@ static int add_tensor(struct graph *graph, enum graph_op op, int size) {
         graph->tensors = mem_resize(graph->tensors, graph->capacity * sizeof *graph->tensors);
     }
     struct tensor *t = &graph->tensors[graph->count];
-    *t = (struct tensor){.op = op, .size = (int8_t)size, .backend = -1, .view_of = GRAPH_NONE};
+    *t = (struct tensor){.op = op, .size = size, .backend = -1, .view_of = GRAPH_NONE};
     for (int i = 0; i < GRAPH_SOURCES_MAX; i++)
         t->source[i] = GRAPH_NONE;
     return (int)graph->count++;
@@ -107,7 +107,7 @@ int graph_weight(struct graph *graph, int backend, uint64_t bytes) {
     struct tensor *t = &graph->tensors[id];
     set_shape(t, (int64_t)bytes, 1, 1, 1);
     t->weight = t->external = true;
-    t->backend = (int8_t)backend;
+    t->backend = backend;
     return id;
 }
 
@@ -188,19 +188,19 @@ int graph_size(const struct graph *graph, int tensor) { return graph->tensors[te
 void graph_keep(struct graph *graph, int tensor) { graph->tensors[tensor].keep = true; }
 
 void graph_pin(struct graph *graph, int tensor, int backend) {
-    graph->tensors[tensor].backend = (int8_t)backend;
+    graph->tensors[tensor].backend = backend;
 }
 
 // Sources first, left to right. Depth is the length of a chain not yet visited, a layer or so.
-void graph_expand(struct graph *graph, int id) {
-    struct tensor *t = &graph->tensors[id];
+void graph_expand(struct graph *graph, int tensor) {
+    struct tensor *t = &graph->tensors[tensor];
     if (t->visited)
         return;
     t->visited = true;
     for (int i = 0; i < GRAPH_SOURCES_MAX; i++)
         if (t->source[i] != GRAPH_NONE)
             graph_expand(graph, t->source[i]);
-    list_add(t->op == GRAPH_LEAF ? &graph->leafs : &graph->nodes, id);
+    list_add(t->op == GRAPH_LEAF ? &graph->leafs : &graph->nodes, tensor);
 }
 
 // ---- who computes what (passes 1 to 4 of ggml_backend_sched_split_graph) ----
@@ -241,7 +241,7 @@ static void spread(struct graph *graph, bool down, bool devices_only) {
         if (t->backend != -1)
             current = devices_only && t->backend == graph->backends - 1 ? -1 : t->backend;
         else if (current != -1)
-            t->backend = (int8_t)current;
+            t->backend = current;
     }
 }
 
@@ -249,12 +249,12 @@ static void assign(struct graph *graph) {
     for (size_t i = 0; i < graph->leafs.count; i++) {
         struct tensor *t = &graph->tensors[graph->leafs.items[i]];
         if (t->backend == -1)
-            t->backend = (int8_t)first_choice(graph, t);
+            t->backend = first_choice(graph, t);
     }
     for (size_t i = 0; i < graph->nodes.count; i++) {
         struct tensor *t = &graph->tensors[graph->nodes.items[i]];
         if (t->backend == -1)
-            t->backend = (int8_t)first_choice(graph, t);
+            t->backend = first_choice(graph, t);
     }
     spread(graph, true, true);
     spread(graph, false, true);
@@ -265,7 +265,7 @@ static void assign(struct graph *graph) {
         if (t->view_of != GRAPH_NONE && t->backend == -1)
             t->backend = graph->tensors[t->view_of].backend;
         if (t->backend == -1)
-            t->backend = (int8_t)(graph->backends - 1);
+            t->backend = (graph->backends - 1);
         for (int j = 0; j < GRAPH_SOURCES_MAX && t->source[j] != GRAPH_NONE; j++) {
             struct tensor *s = &graph->tensors[t->source[j]];
             if (s->backend == -1)
@@ -283,7 +283,7 @@ static int copy_of(struct graph *graph, int id, int backend, int *copies) {
         int copy = add_tensor(graph, GRAPH_LEAF, graph->tensors[id].size);
         graph->tensors[copy].shape = graph->tensors[id].shape;
         graph->tensors[copy].bytes = graph->tensors[id].bytes;
-        graph->tensors[copy].backend = (int8_t)backend;
+        graph->tensors[copy].backend = backend;
         // Keeps the original alive until the copy is made.
         int hold = add_tensor(graph, GRAPH_LEAF, 1);
         graph->tensors[hold].source[0] = id;
@@ -304,7 +304,7 @@ static void plan_node(struct graph *graph, int id, int at) {
 }
 
 static void end_split(struct graph *graph, struct list *inputs, struct list *body, int backend,
-                      int *copies) {
+                      const int *copies) {
     for (size_t i = 0; i < inputs->count; i++) {
         int copy = copies[(size_t)inputs->items[i] * (size_t)graph->backends + (size_t)backend];
         plan_node(graph, copy + 1, graph->tensors[copy + 1].backend);
@@ -467,7 +467,7 @@ static void give_birth(struct graph *graph, int id, int backend) {
     t->allocated = true;
     if (reuse(graph, t))
         return;
-    t->buffer = (int8_t)backend;
+    t->buffer = backend;
     t->offset = heap_take(&graph->heap[backend], t->bytes);
 }
 

@@ -16,6 +16,15 @@ static const struct {
     [PLAN_METAL] = {"metal", 100, 256, 0}, [PLAN_RPC] = {"rpc", 0, 0, 0},
 };
 
+const char *plan_type_name(const struct gguf_type_info *type, char name[16]) {
+    size_t n = 0;
+    for (; type->name[n] && n < 15; n++)
+        name[n] = (char)(type->name[n] >= 'A' && type->name[n] <= 'Z' ? type->name[n] + 32
+                                                                      : type->name[n]);
+    name[n] = '\0';
+    return name;
+}
+
 const char *plan_kind_name(enum plan_kind kind) { return KINDS[kind].name; }
 
 bool plan_kind_parse(const char *text, enum plan_kind *out) {
@@ -160,13 +169,15 @@ void plan_make(const struct model *model, const struct model *draft, const struc
 
 int plan_check(const struct model *model, const struct plan_settings *settings,
                void (*say)(void *arg, bool is_error, const char *text), void *arg) {
-    char text[320];
+    char text[320], k[16], v[16];
     int errors = 0;
+    plan_type_name(settings->k, k);
+    plan_type_name(settings->v, v);
     if (settings->k != settings->v && !model->mla) {
         snprintf(text, sizeof text,
                  "the cache types differ (K %s, V %s): GPUs have no kernel for that and fall to a "
                  "few tokens a second; set both to the same type with kv = %s",
-                 settings->k->name, settings->v->name, settings->k->name);
+                 k, v, k);
         say(arg, true, text);
         errors++;
     }
@@ -174,7 +185,7 @@ int plan_check(const struct model *model, const struct plan_settings *settings,
         snprintf(text, sizeof text,
                  "a quantised V cache (%s) needs flash attention: leave flash-attn on, or use "
                  "kv = f16",
-                 settings->v->name);
+                 v);
         say(arg, true, text);
         errors++;
     }

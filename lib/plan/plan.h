@@ -95,6 +95,8 @@ struct plan {
 
 bool plan_has(const struct plan_settings *settings, int build); // the engine is that new
 void plan_settings_init(struct plan_settings *settings);
+const char *plan_type_name(const struct gguf_type_info *type,
+                           char name[16]); // as a setting: "q8_0"
 const char *plan_kind_name(enum plan_kind kind);
 bool plan_kind_parse(const char *text, enum plan_kind *out); // "cuda", "rocm", ...
 

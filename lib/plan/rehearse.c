@@ -201,6 +201,26 @@ static struct graph *start(const struct model *model, const struct plan_settings
     return graph_create((int)n + 1, alignment, offloads, pipeline ? 4 : 1);
 }
 
+// Numbers that no machine will see, out of a damaged file or a slip in the settings: the graph's
+// sums would overflow.
+static bool beyond_reason(const struct model *m, const struct cells *cells) {
+    const double most = 1e14; // elements of one result
+    double tokens = cells->tokens, width = m->embd > m->vocab ? m->embd : m->vocab;
+    double chosen = (double)m->experts_used * (m->expert_ff + (double)m->embd) + m->experts;
+    double other = (double)m->inner + m->conv_channels + m->ff_max + m->shared_ff + m->state_r +
+                   m->state_s + (double)m->mla_head_k + m->mla_head_v + m->rank_kv + m->rank_q;
+    for (uint32_t i = 0; i < m->layers; i++) {
+        const struct model_layer *l = &m->layer[i];
+        double heads = (double)l->heads + l->heads_kv;
+        double head = (double)l->head_k + l->head_v + m->mla_head_k + m->mla_head_v + m->rank_kv;
+        if (heads * head * tokens > most ||
+            heads * tokens * ((double)cells->full + cells->sliding) * cells->streams > most)
+            return true;
+    }
+    return (width + chosen + other) * tokens > most ||
+           ((double)cells->full + cells->sliding) * cells->streams * tokens > most;
+}
+
 bool rehearse(const struct model *model, bool head, const struct plan_settings *settings,
               const struct plan_machine *machine, const struct placement *place,
               const struct cells *cells, uint64_t *bytes, bool *exact) {
@@ -209,7 +229,7 @@ bool rehearse(const struct model *model, bool head, const struct plan_settings *
     *exact = arch != NULL;
     if (!arch)
         arch = &plain;
-    if (model->mla && model->rank_kv == 0)
+    if ((model->mla && model->rank_kv == 0) || beyond_reason(model, cells))
         return false;
     struct build b = {.graph = start(model, settings, machine, place),
                       .model = model,

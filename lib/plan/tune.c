@@ -33,6 +33,7 @@ struct tune {
 // Not worth a trial: this much of the objective. Moves on several axes at once are harder to learn
 // from, so each further axis must promise more.
 static const double STOP_WORTH = 0.0001, PER_AXIS = 0.8, ANCHOR_WORTH = 0.004;
+static const double BETWEEN_RUNS = 0.015; // relative
 static const double FAR_BEHIND = 0.25, DRIFTED = 0.05, PER_CHANGE = 0.002, CACHE_CHANGE = 0.004;
 
 double tune_objective(const struct tune_options *options, double decode, double prefill) {
@@ -199,11 +200,12 @@ static size_t learn(struct tune *tune) {
         const struct tune_measured *m = &tune->run[i].measured;
         if (m->outcome != TUNE_MEASURED)
             continue;
-        double noise = m->spread > 0 ? m->spread : tune->options.noise;
+        // Runs of one process differ less than processes do.
+        double noise = m->spread > 0 ? hypot(m->spread, BETWEEN_RUNS) : tune->options.noise;
         seen[count++] = (struct tune_seen){
             .cell = tune->run[i].cell,
             .value = {m->decode > 0 ? log(m->decode) : NAN, m->prefill > 0 ? log(m->prefill) : NAN},
-            .noise = noise < 0.01 ? 0.01 : noise};
+            .noise = noise};
     }
     tune_model_learn(tune->model, seen, count);
     return count;

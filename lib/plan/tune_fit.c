@@ -54,7 +54,8 @@ static void ask(const struct tune_fit *tf, const struct tune_choice *choice, uns
     struct plan plan;
     tune_fit_settings(tf, choice, &fit.settings, &fit.draft);
     bool sound = fit.settings.flash_attention || fit.settings.v->block == 1;
-    *state = sound && fit_plan(&fit, &plan) ? FITS : FITS_NOT;
+    bool fits = sound && (tf->offload_follows ? fit_offload(&fit, &plan) : fit_plan(&fit, &plan));
+    *state = fits ? FITS : FITS_NOT;
     *spare_mib = *state == FITS && plan.spare_bytes != INT64_MAX
                      ? (double)plan.spare_bytes / (1024 * 1024)
                      : NAN;
@@ -76,7 +77,7 @@ static bool is_present(const struct tune_fit *tf, const struct tune_choice *choi
     return true;
 }
 
-static bool fits(void *arg, const struct tune_choice *choice, double *spare_mib) {
+static bool may_be(void *arg, const struct tune_choice *choice, double *spare_mib) {
     struct tune_fit *tf = arg;
     size_t at = 0;
     for (size_t i = 0; i < sizeof MEMORY_AXES / sizeof *MEMORY_AXES; i++) {
@@ -271,7 +272,7 @@ static bool anything_varies(const struct tune_space *space) {
 }
 
 bool tune_fit_space(struct tune_fit *tf, struct tune_space *space, struct err *err) {
-    *space = (struct tune_space){.fits = tf->fit.model ? fits : NULL, .arg = tf};
+    *space = (struct tune_space){.fits = tf->fit.model ? may_be : NULL, .arg = tf};
     add_ubatch(tf, space);
     for (size_t i = 0; i < tf->kv_count; i++)
         add(&space->axis[TUNE_KV], (int64_t)i);

@@ -28,7 +28,8 @@ struct tune_fit {
     // Axes that must not be varied, and those that may be although most people would not.
     bool keep_offload, keep_threads, keep_ubatch, keep_draft_n;
     bool vary_flash, vary_repack;
-    uint32_t ubatch_max; // 0: as the depth allows
+    bool offload_follows; // kept, but the server chooses the layers anew for each choice
+    uint32_t ubatch_max;  // 0: as the depth allows
 
     struct tune_fit_room *room; // private: what was asked of the planner; tune_fit_fini
 };

@@ -33,6 +33,25 @@ static bool read_stat(pid_t pid, struct stat_line *out) {
                           &out->group, &out->user, &out->system, &out->rss) == 4;
 }
 
+// proc(5), /proc/stat: cpu user nice system idle iowait irq softirq steal, in clock ticks
+bool process_machine_cpu_ms(int64_t *out) {
+    char text[512];
+    unsigned long long user, nice, system, irq, soft, steal = 0;
+    int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    if (sscanf(text, "cpu %llu %llu %llu %*u %*u %llu %llu %llu", &user, &nice, &system, &irq,
+               &soft, &steal) < 5)
+        return false;
+    long ticks = sysconf(_SC_CLK_TCK);
+    *out = (int64_t)(user + nice + system + irq + soft + steal) * 1000 / (ticks > 0 ? ticks : 100);
+    return true;
+}
+
 bool process_group_find(struct process_group *group, pid_t pgid) {
     *group = (struct process_group){.group = pgid};
     DIR *dir = opendir("/proc");

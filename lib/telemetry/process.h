@@ -22,4 +22,6 @@ struct process_usage {
 
 // Looks through /proc for the group's members; again when it may have changed. False: none.
 bool process_group_find(struct process_group *group, pid_t pgid);
+// CPU time that everybody used since the machine started, time stolen by its host included.
+bool process_machine_cpu_ms(int64_t *out);
 bool process_group_usage(const struct process_group *group, struct process_usage *out);

@@ -274,6 +274,8 @@ int main(int argc, char **argv) {
         char devices[1024];
         snprintf(devices, sizeof devices, "%s.devices", argv[0]);
         printf("Available devices:\n");
+        if (access(devices, R_OK) != 0 && !has_gpu(argv[0]))
+            printf("  (none)\n");
         print_file(devices, stdout);
         if (has_gpu(argv[0]))
             printf("  CUDA0: Fake RTX (16376 MiB, 15900 MiB free)\n");

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import unittest
 
 from harness import SCALE, Scenario, binary, eventually, scaled
@@ -221,6 +222,14 @@ class Versus(Bench):
         self.assertIn("500 tok/s", result.stdout)
 
 
+class Help(Bench):
+    def test_help(self):
+        text = self.bench("--help").stdout
+        self.assertLessEqual(len(text.splitlines()), 30)
+        self.assertFalse([line for line in text.splitlines() if line != line.rstrip()])
+        self.assertIn("bench", self.world.cli("--help").stdout)
+
+
 class Trouble(Bench):
     def failing(self, *args, **knobs):
         self.world.fake("a", **knobs)
@@ -310,6 +319,20 @@ class Interrupted(Bench):
         status, out, _ = self.end_bench(process)
         self.assertEqual(status, 130)
         self.assertFalse(json.loads(out)["complete"])
+
+    def test_at_any_moment(self):
+        """Wherever it is when the signal comes: it ends, and nothing stays."""
+        self.world.fake("a", load_ms=30, interval_ms=2, term_ms=30, **EXACT)
+        ends = set()
+        for delay_ms in range(0, 300, 15):
+            process = self.start_bench("a", *SMALL)
+            time.sleep(delay_ms / 1000)
+            process.send_signal(signal.SIGINT)
+            status = self.end_bench(process)[0]
+            self.assertIn(status, (0, 130, -signal.SIGINT))
+            ends.add(status)
+            self.world.assert_nothing_left()
+        self.assertIn(130, ends)
 
     def test_switched_off(self):
         """Under nohup a hangup is nothing."""

@@ -244,10 +244,19 @@ class Measured(Scenario):
         self.assertIn("not worth it", draft["why"])
 
     def test_measured_gain(self):
-        self.learn(self.world.small("x"), measured_gain=1.4, measured_tokens=2.5)
+        self.learn(self.world.small("x"), measured_gain=1.4, measured_tokens=2.5, measured_n=5)
         draft = self.on()
+        self.assertEqual(self.world.said("--spec-draft-n-max"), "5")  # as it was measured
         self.assertTrue(draft["on"])
         self.assertIn("measured 1.40 x", draft["why"])
+
+    def test_the_users_number_holds(self):
+        self.learn(self.world.small("x"), measured_gain=1.4, measured_n=5)
+        self.world.presets["a"]["draft-max"] = "24"
+        self.world.write_config()
+        self.on()
+        self.assertEqual(self.world.said("--spec-draft-n-max"), "24")
+        self.assertEqual(self.world.argv().count("--spec-draft-n-max"), 1)
 
     def test_measured_loss(self):
         self.learn(self.world.small("x"), measured_gain=1.05)

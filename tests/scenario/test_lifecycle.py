@@ -7,8 +7,8 @@ import threading
 import time
 import unittest
 
-from harness import (ANTHROPIC, OPENAI, Scenario, alive, eventually, in_threads,
-                     scaled)
+from harness import (ANTHROPIC, OPENAI, Raw, Scenario, alive, ask, eventually, in_threads,
+                     request_bytes, scaled, unix_connect)
 
 
 class Ends(Scenario):
@@ -69,6 +69,41 @@ class Ends(Scenario):
         self.raw_ask()
         self.wait_state("loading")
         self.world.process.terminate()
+        self.end()
+
+    def test_sigterm_and_a_client_that_goes_on(self):
+        """Connections that are kept alive may not keep the server alive."""
+        self.world.fake("a", term_ms=800)
+        idle, busy, asking = (self.world.connect(20) for _ in range(3))
+        for raw in (idle, busy, asking):
+            raw.send(request_bytes(OPENAI, ask("a")))
+            self.assertEqual(raw.read_reply().status, 200)
+        head = request_bytes(OPENAI, ask("a"))
+        busy.send(head[:20])  # a request under way when the end comes
+        time.sleep(0.1)
+        engines = len(self.world.engine_logs())
+        self.world.process.terminate()
+        eventually(lambda: "server.stop" in self.world.server_log(), "it is stopping")
+        busy.send(head[20:])
+        reply = busy.read_reply()
+        self.assertEqual(reply.status, 503, reply)
+        self.assertIn("shutting down", reply.json()["error"]["message"])
+        self.assertEqual(reply.header("connection"), "close")
+        self.assertEqual(idle.read_all(), b"", "an idle connection is closed at once")
+        self.end()
+        self.assertEqual(len(self.world.engine_logs()), engines, "an engine was started in the end")
+
+    def test_sigterm_and_a_switch_that_comes_late(self):
+        control = Raw(unix_connect(self.world.control_path(), 10))
+        self.world.fake("a", term_ms=800)
+        self.chat_ok("a")
+        head = request_bytes("/switch", {"preset": "b"})
+        control.send(head[:10])
+        time.sleep(0.1)
+        self.world.process.terminate()
+        eventually(lambda: "server.stop" in self.world.server_log(), "it is stopping")
+        control.send(head[10:])
+        self.assertEqual(control.read_reply().status, 503)
         self.end()
 
     def test_sigint(self):

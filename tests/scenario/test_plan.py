@@ -108,6 +108,32 @@ class Open(Planned):
         self.assertGreater(plan["settings"]["n_cpu_moe"], 0, "18 GB do not fit whole")
         self.assertLess(plan["settings"]["n_cpu_moe"], 48)
 
+    def test_without_an_engine(self):
+        """A plan needs no engine, only the machine's description."""
+        here = self.world.plan("coder", "--device", "cuda:16G")
+        os.unlink(self.world.engine)
+        there = self.world.plan("coder", "--device", "cuda:16G")
+        self.assertEqual(here["settings"], there["settings"])
+        self.assertIn("there is no engine", " ".join(there["notes"]))
+
+    def test_what_is_told_stays(self):
+        """gpu-layers by the user's word; auto is no word."""
+        world = self.world.start()
+        for layers, expected in (("40", "40"), ("auto", "49")):
+            with self.subTest(layers):
+                world.control("POST", "/off", {})
+                world.presets["coder"]["gpu-layers"] = layers
+                world.write_config()
+                plan = world.plan("coder")
+                self.assertEqual(plan["settings"]["ngl"], int(expected))
+                self.assertTrue(plan["fits"], plan["reason"])
+                world.control("POST", "/reload", {})
+                self.load("coder")
+                self.assertEqual(world.flag("coder", "--gpu-layers", "--n-gpu-layers", "-ngl"),
+                                 expected)
+                self.assertEqual(world.flag("coder", "--n-cpu-moe", "-ncmoe"),
+                                 str(plan["settings"]["n_cpu_moe"]))
+
     def test_the_largest_context_is_the_largest(self):
         """One step more would not fit, by the plan's own word."""
         plan = self.world.plan("dense")

@@ -1,4 +1,5 @@
 """Switching: one engine at a time, nothing lost, nobody answered by the wrong preset."""
+import os
 import random
 import threading
 import unittest
@@ -110,6 +111,40 @@ class Switching(Scenario):
         self.assertLess(self.world.control("POST", "/off", {}).status, 400)
         eventually(lambda: not self.world.engine_pids(), "the loading engine is gone")
 
+    def test_off_while_clients_go_on_asking(self):
+        """It unloads, and says so, although the next request loads again."""
+        stop, pid = threading.Event(), self.chat_ok("a")["fake"]["pid"]
+
+        def client(_):
+            while not stop.is_set():
+                reply = self.chat("a", fake={"tokens": 3, "interval_ms": 20})
+                if reply.status != 200:  # it was waiting when off was asked for
+                    self.assertIn("switched off", reply.json()["error"]["message"])
+
+        def operator():
+            try:
+                for _ in range(3):
+                    reply = self.world.control("POST", "/off", {}, timeout=20)
+                    self.assertEqual((reply.status, reply.json()["state"]), (200, "off"))
+                    self.assertNotIn(pid, self.world.engine_pids())
+            finally:
+                stop.set()
+
+        in_threads(4, lambda i: operator() if i == 3 else client(i))
+
+    def test_off_overruled_in_the_drain(self):
+        stream = self.open_stream("a", fake={"tokens": 20, "interval_ms": 100})
+        self.wait_active(1)
+        answers = []
+        off = threading.Thread(target=lambda: answers.append(self.world.control("POST", "/off", {})))
+        off.start()
+        eventually(lambda: "control.off" in self.world.server_log(), "off is asked for")
+        self.assertEqual(self.world.control("POST", "/switch", {"preset": "a"}).status, 200)
+        off.join()
+        self.assertEqual(answers[0].status, 409)
+        self.assertIn("in between", answers[0].json()["error"]["message"])
+        self.assertEqual(list(stream.events())[-1].data, "[DONE]")
+
     def test_another_switch_while_loading(self):
         self.world.fake("a", load_ms=3000)
         threading.Thread(target=self.world.control, daemon=True,
@@ -137,8 +172,24 @@ class Groups(Scenario):
                   if flag in log["argv"]}
         self.assertEqual(models, {"b.gguf", "c.gguf"})
         for group in ("one", "two"):
-            import os
             self.assertFalse(os.path.exists(self.world.path("log", f"alive-{group}.overlap")))
+
+    def test_moved_into_another_group_while_busy(self):
+        """Its engine counts as one of the new group until it has ended."""
+        self.chat_ok("b")
+        stream = self.open_stream("a", fake={"tokens": 15, "interval_ms": 100})
+        self.wait_active(1)
+        old = {log["pid"] for log in self.world.engines()}
+        self.world.presets["a"]["group"] = "two"
+        self.world.write_config()
+        self.assertEqual(self.world.control("POST", "/reload").status, 200)
+        with Sampler(self.world) as sampler:
+            replies = in_threads(2, lambda i: self.chat_ok("ab"[i], timeout=30))
+        self.assertEqual([r["fake"]["model"] for r in replies], ["a.gguf", "b.gguf"])
+        self.assertLessEqual(sampler.most, 2, "a third engine beside the two that were there")
+        self.assertEqual(list(stream.events())[-1].data, "[DONE]", "its stream was cut")
+        self.assertEqual(len(self.world.engine_pids()), 1)
+        self.assertFalse(old & {r["fake"]["pid"] for r in replies if r["fake"]["model"] == "a.gguf"})
 
 
 if __name__ == "__main__":

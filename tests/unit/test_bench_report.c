@@ -41,8 +41,8 @@ static void fill(struct bench_side *side, const char *name, double speed, double
         .prefill_tok_s = series_of(1000, 1100, 1050),
         .decode_tok_s = series_of(speed, speed + 1, speed - 1),
     };
-    side->decode = (struct trial_load){12, 1.04, NAN, percent, watts};
-    side->prefill = (struct trial_load){3, 1.5, NAN, 98, 280};
+    side->decode = (struct trial_load){12, 1.04, 0.2, NAN, percent, watts};
+    side->prefill = (struct trial_load){3, 1.5, 0.1, NAN, 98, 280};
     side->devices[0] = (struct trial_device){.name = "NVIDIA GeForce RTX 4070 Ti SUPER",
                                              .engine_name = "CUDA0",
                                              .memory_bytes = 14540ull << 20,
@@ -99,7 +99,7 @@ static void test_two(void **state) {
     bench->sides[1].points[0].draft_n = 200;
     bench->sides[1].points[0].cached_n = 9;
     bench->sides[1].devices[0].others_bytes = 412ull << 20;
-    bench->load = 7;
+    bench->sides[0].decode.others_cores = 2;
     bench->sides[1].points[0].draft_accepted = 150;
     expect(bench_print, bench,
            "A  coder: coder.gguf, 11434\n"
@@ -122,8 +122,7 @@ static void test_two(void **state) {
            "host memory (RSS)     3.0 GiB                         3.0 GiB\n\n"
            "beware: 9 tokens of a prompt came from a cache; prefill figures of qwen36 may be too "
            "good\n\n"
-           "beware: other programs kept this machine busy (load 7.0 on 12 cores); figures may be "
-           "too low\n");
+           "beware: others used 1.6 of 12 cores meanwhile; figures of coder may be too low\n");
     mem_free(bench);
 }
 
@@ -216,6 +215,7 @@ static void test_watch(void **state) {
     assert_true(fabs(result->decode.seconds - 1.2) < 0.01);
     assert_true(isnan(result->decode.package_w));
     assert_true(result->decode.cpu_cores >= 0);
+    assert_true(result->decode.others_cores >= 0);
     assert_true(result->peak_rss_bytes > 0);
     mem_free(result);
 }

@@ -39,11 +39,13 @@ static void test_nothing_known(void **state) {
 }
 
 static void test_put_and_get(void **state) {
-    struct draft_record record = {.measured_gain = 1.42, .measured_tokens = 2.5, .acceptance = 0.7};
+    struct draft_record record = {
+        .measured_gain = 1.42, .measured_tokens = 2.5, .measured_n = 4, .acceptance = 0.7};
     struct draft_record back;
     struct err err = {0};
     assert_true(draft_store_put(&KEY, &record, &err));
     assert_true(draft_store_get(&KEY, &back));
+    assert_int_equal(back.measured_n, 4);
     assert_true(back.measured_gain == 1.42 && back.measured_tokens == 2.5 &&
                 back.acceptance == 0.7 && !back.off);
     record = (struct draft_record){.acceptance = -1, .off = true, .why = "too few"};

@@ -98,6 +98,18 @@ static void a_context_measured_twice_counts_once(void **state) {
     assert_int_equal(MIB(memory_report_sum(&report, "CUDA0").compute_mib), 31000);
 }
 
+// Build 11434, an 1B model at Q4_K_M: mapped, and read into buffers.
+static void rearranged_weights_count_once(void **state) {
+    struct memory_report report = {0};
+    read_lines(&report, "load_tensors:   CPU_Mapped model buffer size =   762.81 MiB\n"
+                        "load_tensors:   CPU_REPACK model buffer size =   445.50 MiB\n");
+    assert_int_equal(MIB(memory_report_sum(&report, NULL).weights_mib), 76281);
+    report = (struct memory_report){0};
+    read_lines(&report, "load_tensors:          CPU model buffer size =   317.31 MiB\n"
+                        "load_tensors:   CPU_REPACK model buffer size =   445.50 MiB\n");
+    assert_int_equal(MIB(memory_report_sum(&report, NULL).weights_mib), 76281);
+}
+
 static void the_table_at_the_end(void **state) {
     static const struct {
         const char *line;
@@ -168,6 +180,7 @@ int main(void) {
         cmocka_unit_test(on_a_device_with_a_draft),
         cmocka_unit_test(of_a_build_of_2024),
         cmocka_unit_test(a_context_measured_twice_counts_once),
+        cmocka_unit_test(rearranged_weights_count_once),
         cmocka_unit_test(the_table_at_the_end),
         cmocka_unit_test(other_lines_mean_nothing),
     };

@@ -9,6 +9,7 @@
 //   Ra   engine ready (Ra2: serves 2)         La2  the preset allows 2 at the engine
 //   Fa   start failed    Da  died    Sa  stopped    Oa  a whole answer came
 //   *a   lmswitch a      off   switch off    Ua  config of a changed    Xa  a taken out of it
+//   close, hold, release as the functions
 //   >500 time passes                         /a   cut what runs on a
 //   Ca  the engine of a is being killed    Qa1  it did nothing for request 1
 //   =F start fails at once  =R is ready at once  =S stops at once  =L an admitted request leaves
@@ -173,6 +174,9 @@ static void play(struct world *world, const char *word) {
     case 'O': lane_succeeded(lane); break;
     case '*': scheduler_demand(lane, now); break;
     case 'o': scheduler_off(world->scheduler, now); break;
+    case 'c': scheduler_close(world->scheduler, now); break;
+    case 'h': scheduler_hold(world->scheduler); break;
+    case 'r': scheduler_release(world->scheduler, now); break;
     case 'U': scheduler_restart(lane, now); break;
     case 'X': scheduler_retire(lane, now); break;
     case '>': pass(world, strtol(word + 1, NULL, 10)); break;
@@ -306,7 +310,25 @@ static const struct {
     {"off while off", "off +a1 Ra", "^a a1"},
     {"off ends a revival", "*a Ra Da Ra Da off >9000", "^a ^a"},
     {"dead after off stays off", "+a1 Ra off Da -a1 >9000", "^a a1"},
-    {"a request after off, in the drain, is served", "+a1 Ra off +a2 -a1 -a2", "^a a1 a2"},
+    {"a request after off, in the drain, loads again", "+a1 Ra off +a2 -a1 Sa Ra",
+     "^a a1 _a ^a a2"},
+    {"off under steady load", "+a1 Ra1 +a2 off +a3 -a1 +a4 Sa Ra1", "^a a1 a2x _a ^a a3"},
+    {"lmswitch in the drain overrules off", "+a1 Ra off +a2 *a", "^a a1 a2"},
+    {"off, then dead in the drain, with one waiting", "+a1 Ra off +a2 Da -a1 Ra", "^a a1 ^a a2"},
+
+    // The server's end
+    {"closed: nothing is taken or started any more", "+a1 Ra close +a2 +b1 *b -a1 Sa +a3 *a >9000",
+     "^a a1 a2x b1x _a a3x"},
+    {"closed while the engine dies", "+a1 Ra close Da -a1 +a2 *a >9000", "^a a1 a2x"},
+    {"closed while loading", "+a1 close +a2 Sa >9000", "^a a1x _a a2x"},
+
+    // An engine elsewhere counts as one of the group
+    {"held: what comes waits", "hold +a1 >9000 release Ra", "^a a1"},
+    {"held twice", "hold hold +a1 release >50 release", "^a"},
+    {"held: what is loaded is used, and not changed for another",
+     "+a1 Ra hold +a2 +b1 -a1 -a2 Sa >9000 release Rb", "^a a1 a2 _a ^b b1"},
+    {"held: a demand waits too", "hold *a >9000 release", "^a"},
+    {"held: a revival waits too", "*a Ra hold Da >9000 release", "^a ^a"},
 
     // Config changes
     {"changed: drained and started again", "+a1 Ra Ua +a2 -a1 Sa Ra", "^a a1 _a ^a a2"},

@@ -235,9 +235,11 @@ static void drawn(enum family family, const char *name, unsigned count, double s
         near += regret(&replay, seed, exhaustive(&replay)) <= NEAR;
         tried++;
     }
-    if (near < share * tried)
+    // Few machines are a small sample: two standard errors below are no proof of anything.
+    double least = share * tried - 2 * sqrt(share * (1 - share) * tried);
+    if (near < least)
         print_message("# %s: %u of %u within 3 %%\n", name, near, tried);
-    assert_true(near >= share * tried);
+    assert_true(near >= least);
 }
 
 static void drawn_mixtures(void **state) {
