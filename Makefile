@@ -42,10 +42,12 @@ fuzz:           ## every fuzz target for FUZZ_SECONDS
 bench: all      ## the gateway against its rivals: one table
 	@bench/gateway
 
+# PREFIX may hold blanks, on which make's own functions for paths would split it.
 install: all    ## PREFIX=/usr/local; then `ancalagon setup` writes the systemd user units
-	@current=$$(meson introspect $(BUILD) --buildoptions | \
+	@prefix=$$(realpath -ms -- '$(subst ','\'',$(PREFIX))') && \
+	    current=$$(meson introspect $(BUILD) --buildoptions | \
 	    python3 -c 'import json, sys; print([o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"][0])') && \
-	    [ "$$current" = "$(abspath $(PREFIX))" ] || meson configure $(BUILD) --prefix "$(abspath $(PREFIX))"
+	    { [ "$$current" = "$$prefix" ] || meson configure $(BUILD) --prefix "$$prefix"; }
 	@meson install -C $(BUILD)
 
 clean:          ## removes the build folders; engine and models stay in the cache

@@ -7,13 +7,19 @@
 #include <signal.h>
 #include <string.h>
 
-enum { DRAW_EVERY_MS = 100, MAX_EVENT = 4 << 20 };
+enum {
+    DRAW_EVERY_MS = 100,
+    LOOK_EVERY_MS = 5 * 1000, // is the server still there to answer?
+    ANSWER_MS = 10 * 1000,    // it must say so within this time
+    MAX_EVENT = 4 << 20,
+};
 
 struct act {
     struct control *control;
     struct act_result *result;
     struct progress progress;
-    struct timer draw;
+    struct timer draw, look;
+    bool looking; // a question whether it lives is under way
     struct signal_watch interrupt;
     struct sse sse;
     char label[200];
@@ -74,6 +80,26 @@ static void on_answer(void *arg, struct control_reply *reply, const struct err *
     control_stop(act->control);
 }
 
+static void on_alive(void *arg, struct control_reply *reply, const struct err *why) {
+    struct act *act = arg;
+    act->looking = false;
+    timer_start(&act->look, LOOK_EVERY_MS);
+}
+
+// A switch may take as long as it takes, but a server that answers nothing at all is not at it.
+static void on_look(void *arg) {
+    struct act *act = arg;
+    if (act->looking) {
+        err_set(&act->err, ERR_TIMEOUT, "the server (pid %d) did not answer within %d s",
+                (int)control_server_pid(act->control), ANSWER_MS / 1000);
+        control_stop(act->control);
+        return;
+    }
+    act->looking =
+        control_start(act->control, "GET", "/status", NULL, NULL, on_alive, act, &act->err);
+    timer_start(&act->look, ANSWER_MS);
+}
+
 static void on_interrupt(int signal, void *arg) {
     struct act *act = arg;
     act->result->interrupted = true;
@@ -88,17 +114,20 @@ bool act_run(struct control *control, const char *target, const char *body, cons
     progress_init(&act.progress, stdout);
     sse_init(&act.sse, MAX_EVENT, on_event, &act);
     timer_init(&act.draw, control_loop(control), draw, &act);
+    timer_init(&act.look, control_loop(control), on_look, &act);
     signal_watch_start(&act.interrupt, control_loop(control), SIGINT, on_interrupt, &act);
     bool ok = !act.progress.shown || control_start(control, "GET", "/events", NULL, on_event_bytes,
                                                    on_events_end, &act, err);
     ok = ok && control_start(control, "POST", target, body, NULL, on_answer, &act, err);
     if (ok) {
+        on_look(&act);
         if (act.progress.shown)
             timer_start(&act.draw, DRAW_EVERY_MS);
         while (!result->answered && !result->interrupted && act.err.code == ERR_NONE)
             control_run(control);
     }
     timer_stop(&act.draw);
+    timer_stop(&act.look);
     signal_watch_stop(&act.interrupt);
     control_cancel_all(control);
     sse_fini(&act.sse);

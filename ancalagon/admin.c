@@ -104,7 +104,9 @@ static bool settle_switch(struct waiter *waiter) {
     if (waiter->server->stopping)
         return false; // it is told when the server goes
     if (lane_state(lane) == LANE_OFF && scheduler_target(lane_scheduler(lane)) != lane) {
-        reply_error(waiter->exchange, 409, "another switch came in between");
+        reply_error(waiter->exchange, 409,
+                    scheduler_is_off(lane_scheduler(lane)) ? "it was switched off in between"
+                                                           : "another switch came in between");
         return true;
     }
     return false;
@@ -287,11 +289,15 @@ static void post_off(struct server *server, struct http_exchange *exchange) {
 
 static void post_reload(struct server *server, struct http_exchange *exchange) {
     struct err err;
-    if (server_reload(server, &err))
-        reply_json(exchange, 200,
-                   json_build("{s:I}", "presets", (json_int_t)server->config->presets_count));
-    else
+    char waits[64];
+    if (!server_reload(server, &err)) {
         reply_error(exchange, 422, err.text);
+        return;
+    }
+    server_waits_for_restart(server, waits, sizeof waits);
+    reply_json(exchange, 200,
+               json_build("{s:I, s:s}", "presets", (json_int_t)server->config->presets_count,
+                          "needs_restart", waits));
 }
 
 static void post_stop(struct server *server, struct http_exchange *exchange) {

@@ -42,6 +42,16 @@ static void apply(struct cli *cli, int letter) {
     }
 }
 
+// The word that holds the option getopt has just refused: it steps over a word of several letters
+// ("-dash") only after the last of them.
+static const char *refused_word(char *const *argv) {
+    const char *last = argv[optind - 1];
+    bool is_letter = optopt && optopt < 256; // of a known option that lacks or refuses a value: no
+    if (!is_letter || (last[0] == '-' && (last[1] == '-' || strchr(last + 1, optopt))))
+        return last;
+    return argv[optind];
+}
+
 static int refuse(const struct cli *cli, const char *word, const char *why) {
     fprintf(stderr, "%s: %s %s; see: %s --help\n", cli->command, word, why, cli->command);
     return EXIT_USAGE;
@@ -72,7 +82,7 @@ int cli_parse(struct cli *cli, int argc, char **argv, unsigned options, int min_
         if (letter == ':')
             return refuse(cli, argv[optind - 1], "needs a value");
         if (letter == '?')
-            return refuse(cli, argv[optind - 1], "is no option here");
+            return refuse(cli, refused_word(argv), "is no option here");
         apply(cli, letter);
     }
     cli->args = argv + optind;

@@ -28,8 +28,16 @@ static const char help[] =
 static const char *shell_name(const struct cli *cli) {
     const char *shell = cli->shell ? cli->shell : getenv("SHELL");
     const char *slash = shell ? strrchr(shell, '/') : NULL;
-    const char *name = slash ? slash + 1 : shell ? shell : "sh";
-    return strcmp(name, "fish") == 0 ? "fish" : "sh";
+    return slash ? slash + 1 : shell ? shell : "sh";
+}
+
+// Unasked any other shell gets the plain form; by name only those that read it.
+static bool knows_shell(const struct cli *cli) {
+    static const char *const known[] = {"bash", "zsh", "fish", "sh", "dash", "ksh"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(shell_name(cli), known[i]) == 0)
+            return true;
+    return !cli->shell;
 }
 
 // The words are quoted for the shell that runs the alias, and that whole for the one that reads
@@ -128,6 +136,8 @@ int cmd_aliases(int argc, char **argv) {
         return status;
     if (cli.host && cli.for_host)
         return cli_fail(EXIT_USAGE, "--host and --for exclude each other");
+    if (!knows_shell(&cli))
+        return cli_fail(EXIT_USAGE, "--shell %s: write bash, zsh or fish", cli.shell);
     const char *host = cli.host ? cli.host : cli.for_host;
     if (host && (!*host || *host == '-'))
         return cli_fail(EXIT_USAGE, "\"%s\" is no host; write user@box", host);

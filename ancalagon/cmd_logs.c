@@ -2,45 +2,78 @@
 #include "base/mem.h"
 #include "cli.h"
 #include "control_client.h"
+#include "format/json.h"
 #include "ssh.h"
 
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char help[] =
-    "usage: ancalagon logs [-f] [PRESET] [--host user@box] [--config FILE]\n\n"
+    "usage: ancalagon logs [-f] [PRESET] [--json] [--host user@box] [--config FILE]\n\n"
     "The command line of PRESET's engine and the last lines it printed (default: the loaded one).\n\n"
     "  -f, --follow       and the ones to come, until Ctrl-C or the server ends\n"
+    "  --json             each line as {\"line\": ..}\n"
     "  --host user@box    from that machine, over ssh\n";
 
-enum { LOOK_EVERY_MS = 500 };
+enum { LOOK_EVERY_MS = 500, MAX_LINE = 64 * 1024 };
 
 struct logs {
     struct control *control;
     struct timer look;
     struct signal_watch interrupt;
-    bool terminal, interrupted, reader_gone, ended;
+    struct buf line; // with --json, until it is whole
+    bool json, terminal, interrupted, reader_gone, ended;
     unsigned status; // of the answer
     char *error;
     struct err err;
 };
 
 // On a terminal control characters are blanked: an engine's text must not steer it.
+static bool print_text(const struct logs *logs, const char *bytes, size_t length) {
+    if (!logs->terminal)
+        return fwrite(bytes, 1, length, stdout) == length;
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if (putchar((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ? ' ' : c) == EOF)
+            return false;
+    }
+    return true;
+}
+
+static bool print_json_line(struct buf *line) {
+    struct buf out;
+    buf_init(&out, 8 * MAX_LINE);
+    json_t *json = json_build("{s:o}", "line", json_text_n(buf_bytes(line), line->length));
+    json_write(&out, json);
+    json_decref(json);
+    buf_adds(&out, "\n");
+    buf_clear(line);
+    bool ok = fwrite(buf_bytes(&out), 1, out.length, stdout) == out.length;
+    buf_fini(&out);
+    return ok;
+}
+
+static bool print_json(struct logs *logs, const char *bytes, size_t length) {
+    bool ok = true;
+    while (ok && length > 0) {
+        const char *newline = memchr(bytes, '\n', length);
+        size_t piece = newline ? (size_t)(newline - bytes) : length;
+        buf_add(&logs->line, bytes, piece); // what does not fit is cut; the server's lines do
+        ok = !newline || print_json_line(&logs->line);
+        piece += newline != NULL;
+        bytes += piece;
+        length -= piece;
+    }
+    return ok;
+}
+
 static void on_bytes(void *arg, const char *bytes, size_t length) {
     struct logs *logs = arg;
-    size_t written = 0;
-    if (!logs->terminal) {
-        written = fwrite(bytes, 1, length, stdout);
-    } else {
-        for (; written < length; written++) {
-            unsigned char c = (unsigned char)bytes[written];
-            if (putchar((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ? ' ' : c) == EOF)
-                break;
-        }
-    }
-    if (written < length || fflush(stdout) != 0) {
+    bool ok = logs->json ? print_json(logs, bytes, length) : print_text(logs, bytes, length);
+    if (!ok || fflush(stdout) != 0) {
         logs->reader_gone = true;
         control_stop(logs->control);
     }
@@ -95,9 +128,11 @@ int do_logs(const struct cli *cli, const char *preset) {
     signal(SIGPIPE, SIG_IGN);
     struct err err = {0};
     struct logs logs = {.control = control_open(cli->config, &err),
+                        .json = cli->json,
                         .terminal = isatty(STDOUT_FILENO)};
     if (!logs.control)
         return cli_fail_control(&err);
+    buf_init(&logs.line, MAX_LINE);
     char *name = control_escape(preset ? preset : "");
     char *target = mem_printf("/logs?%s%s%sfollow=%d", preset ? "preset=" : "", name,
                               preset ? "&" : "", cli->follow);
@@ -117,6 +152,7 @@ int do_logs(const struct cli *cli, const char *preset) {
     signal_watch_stop(&logs.interrupt);
     control_close(logs.control);
     mem_free(logs.error);
+    buf_fini(&logs.line);
     mem_free(target);
     mem_free(name);
     return status;
@@ -124,7 +160,7 @@ int do_logs(const struct cli *cli, const char *preset) {
 
 int cmd_logs(int argc, char **argv) {
     struct cli cli;
-    unsigned options = CLI_HOST | CLI_FOLLOW | CLI_NO_START;
+    unsigned options = CLI_JSON | CLI_HOST | CLI_FOLLOW | CLI_NO_START;
     int status = cli_parse(&cli, argc, argv, options, 0, 1, help);
     return status >= 0 ? status : do_logs(&cli, cli.args[0]);
 }

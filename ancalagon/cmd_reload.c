@@ -45,7 +45,10 @@ int cmd_reload(int argc, char **argv) {
     } else if (cli.json) {
         cli_print_body(&reply.body);
     } else {
+        const char *waits = json_get_text(reply.json, "needs_restart", "");
         printf("reloaded: %lld presets\n", (long long)json_get_int(reply.json, "presets", 0));
+        if (waits[0])
+            printf("not yet in force: %s; that needs a restart of the server\n", waits);
     }
     control_reply_fini(&reply);
     control_close(control);

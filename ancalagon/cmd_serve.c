@@ -28,8 +28,9 @@ struct serve {
     struct signal_watch terminate, interrupt, hangup;
     struct notify notify; // systemd, when it started us
     struct timer watchdog;
-    int lock_fd;
+    int lock_fd, file_lock_fd;
     char *runtime_dir;
+    char *file_dir; // of the presets file's real path, when it was named by a link; else NULL
 };
 
 static const char help[] =
@@ -145,11 +146,12 @@ static void describe_listen(struct server *server, int fd) {
              v6 ? "]" : "", port);
 }
 
-// One server a config: the lock is held as long as we live.
-static bool take_lock(struct serve *serve, struct err *err) {
-    char *path = path_join(serve->runtime_dir, "lock");
-    serve->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    bool ok = serve->lock_fd >= 0 && flock(serve->lock_fd, LOCK_EX | LOCK_NB) == 0;
+static bool take_lock(const char *folder, int *fd, struct err *err) {
+    if (!path_make_private(folder, err))
+        return false;
+    char *path = path_join(folder, "lock");
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    bool ok = *fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) == 0;
     if (!ok && errno == EWOULDBLOCK)
         err_set(err, ERR_BUSY,
                 "a server is already running for this config; see: ancalagon status");
@@ -157,6 +159,42 @@ static bool take_lock(struct serve *serve, struct err *err) {
         err_errno(err, "cannot lock %s", path);
     mem_free(path);
     return ok;
+}
+
+static void remove_folder(const char *folder) {
+    static const char *const names[] = {"control.sock", "lock"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = path_join(folder, names[i]);
+        unlink(path);
+        mem_free(path);
+    }
+    rmdir(folder);
+}
+
+// One server a config, whatever links name it: the locks are held as long as we live.
+static bool take_locks(struct serve *serve, const char *config_path, struct err *err) {
+    serve->runtime_dir = runtime_dir_for(config_path);
+    if (!take_lock(serve->runtime_dir, &serve->lock_fd, err))
+        return false;
+    char *file = realpath(config_path, NULL);
+    if (file && strcmp(file, config_path) != 0)
+        serve->file_dir = runtime_dir_for(file);
+    free(file);
+    if (!serve->file_dir || take_lock(serve->file_dir, &serve->file_lock_fd, err))
+        return true;
+    remove_folder(serve->runtime_dir);
+    return false;
+}
+
+// So that commands find us by the file's own name, too.
+static void link_control(const struct serve *serve, const char *control) {
+    if (!serve->file_dir)
+        return;
+    char *path = path_join(serve->file_dir, "control.sock");
+    unlink(path);
+    if (symlink(control, path) != 0)
+        log_warn("serve.link path=%s error=%d", path, errno);
+    mem_free(path);
 }
 
 // Large bodies must go back to the system, not stay in malloc's heaps.
@@ -171,6 +209,7 @@ static void tune_memory(void) {
 static bool start(struct serve *serve, struct config *config, struct err *err) {
     int fds[8];
     bool exposed;
+    bool listen_given = serve->listen || serve->notify.fds_count > 0;
     int count = open_sockets(&serve->notify, config, fds, 8, &exposed, err);
     if (count == 0) {
         config_destroy(config);
@@ -179,12 +218,14 @@ static bool start(struct serve *serve, struct config *config, struct err *err) {
     serve->server = server_create(serve->loop, config, serve->runtime_dir, exposed, err);
     if (!serve->server)
         return false;
+    serve->server->listen_given = listen_given;
     describe_listen(serve->server, fds[0]);
     for (int i = 0; i < count; i++)
         if (!http_server_listen(serve->server->front, fds[i], err))
             return false;
     char *control = path_join(serve->runtime_dir, "control.sock");
     int fd = http_listen_unix(control, err);
+    link_control(serve, control);
     mem_free(control);
     return fd >= 0 && http_server_listen(serve->server->control, fd, err);
 }
@@ -205,16 +246,6 @@ static void unwatch_outside(struct serve *serve) {
     timer_stop(&serve->watchdog);
 }
 
-static void remove_runtime(const struct serve *serve) {
-    char *control = path_join(serve->runtime_dir, "control.sock");
-    unlink(control);
-    mem_free(control);
-    char *lock = path_join(serve->runtime_dir, "lock");
-    unlink(lock);
-    mem_free(lock);
-    rmdir(serve->runtime_dir); // stays when an engine's socket is left: the next start cleans up
-}
-
 static int run(struct serve *serve) {
     struct err err = {0};
     struct config *config = config_load(serve->config_path, &err);
@@ -231,8 +262,7 @@ static int run(struct serve *serve) {
             return EXIT_USAGE;
         }
     }
-    serve->runtime_dir = runtime_dir_for(config->path);
-    if (!path_make_private(serve->runtime_dir, &err) || !take_lock(serve, &err)) {
+    if (!take_locks(serve, config->path, &err)) {
         fprintf(stderr, "ancalagon: %s\n", err.text);
         config_destroy(config);
         return EXIT_FAILED;
@@ -252,12 +282,14 @@ static int run(struct serve *serve) {
     }
     server_destroy(serve->server);
     loop_destroy(serve->loop);
-    remove_runtime(serve);
+    remove_folder(serve->runtime_dir);
+    if (serve->file_dir)
+        remove_folder(serve->file_dir);
     return ok ? EXIT_DONE : EXIT_FAILED;
 }
 
 int cmd_serve(int argc, char **argv) {
-    struct serve serve = {.lock_fd = -1};
+    struct serve serve = {.lock_fd = -1, .file_lock_fd = -1};
     int code = 0;
     if (!parse_args(argc, argv, &serve, &code))
         return code;
@@ -270,7 +302,10 @@ int cmd_serve(int argc, char **argv) {
     code = run(&serve);
     notify_fini(&serve.notify);
     mem_free(serve.runtime_dir);
+    mem_free(serve.file_dir);
     if (serve.lock_fd >= 0)
         close(serve.lock_fd);
+    if (serve.file_lock_fd >= 0)
+        close(serve.file_lock_fd);
     return code;
 }

@@ -213,10 +213,13 @@ static char *name_for(const struct config *config, const char *path) {
         else if (!config_is_name(one) || *p == '/')
             *p = '-';
     }
-    char *name = mem_strdup(stem);
+    const char *start = stem + strspn(stem, "-"); // else it would be taken for an option
+    if (*start == '\0')
+        start = "model";
+    char *name = mem_strdup(start);
     for (unsigned n = 2; config_is_reserved(name) || config_find(config, name); n++) {
         mem_free(name);
-        name = mem_printf("%s-%u", stem, n);
+        name = mem_printf("%s-%u", start, n);
     }
     mem_free(stem);
     return name;

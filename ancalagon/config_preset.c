@@ -31,6 +31,8 @@ typedef void apply_fn(struct merge *merge);
     } while (0)
 
 bool config_is_name(const char *text) {
+    if (text[0] == '-')
+        return false; // it would be taken for an option
     size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                  "._:/@-");
     return length > 0 && length <= PRESET_NAME_MAX && text[length] == '\0';
@@ -59,7 +61,7 @@ static void set_flag(struct merge *merge, const char *flag, const char *value) {
 }
 
 bool config_is_reserved(const char *name) {
-    static const char *const words[] = {"off", "status", "logs", "sleep", "server", "*"};
+    static const char *const words[] = {"off", "status", "list", "logs", "sleep", "server", "*"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(words[i], name) == 0)
             return true;
@@ -108,7 +110,7 @@ static void apply_aliases(struct merge *merge) {
         if (!config_is_name(*alias))
             merge_error(merge,
                         "alias \"%.80s\" is no name; use up to %u of letters, digits and "
-                        ". _ : / @ -, with commas between aliases",
+                        ". _ : / @ - (not first), with commas between aliases",
                         *alias, PRESET_NAME_MAX);
         else if (config_is_reserved(*alias))
             merge_error(merge, "alias \"%s\" is a word of lmswitch; choose another", *alias);
@@ -558,7 +560,7 @@ bool config_make_preset(struct config *config, const struct ini_section *default
         if (!config_is_name(section->name))
             merge_error(&merge,
                         "[%.80s] is no name for a preset; use up to %u of letters, digits "
-                        "and . _ : / @ -",
+                        "and . _ : / @ - (not first)",
                         section->name, PRESET_NAME_MAX);
         else if (config_is_reserved(section->name))
             merge_error(&merge, "[%s] is a word of lmswitch; choose another name", section->name);

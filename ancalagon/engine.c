@@ -11,15 +11,19 @@
 #include "event/child.h"
 #include "event/guardian.h"
 #include "event/sandbox.h"
+#include "event/stray.h"
 #include "format/json.h"
 #include "preset_launch.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,17 +44,23 @@ struct launch_context {
     struct sandbox *sandbox;
     struct guardian *guardian;
     unsigned counter; // names sockets
+    unsigned runs;    // numbers engines, in their environment
+    LIST_HEAD(, engine) engines;
+    struct signal_watch child_watch;
 };
 
 // What is being asked of the engine beside the clients' requests; one question at a time.
 enum question { ASK_NOTHING, ASK_HEALTH, ASK_PROPS, ASK_SLOTS };
 
 struct engine {
+    LIST_ENTRY(engine) link;
     struct launch_context *context;
     const struct engine_ops *ops;
     void *arg;
     struct child *child;
     pid_t group; // its process group, as the guardian knows it
+    unsigned run;
+    bool ended; // who carries its mark now is left over
     struct http_peer *peer;
     char *socket_name, *socket_path; // NULL on loopback
     char key[48];                    // empty on a unix socket
@@ -71,23 +81,64 @@ struct engine {
 
 static void ask(struct engine *engine, enum question question);
 
+// What an engine started outside its group comes to us when its parent ends; it may stay as long as
+// that engine runs.
+static bool is_left_over(pid_t pid, void *arg) {
+    const struct launch_context *context = arg;
+    const struct engine *engine;
+    unsigned run;
+    if (!stray_read(pid, guardian_mark(context->guardian), &run))
+        return false;
+    LIST_FOREACH (engine, &context->engines, link)
+        if (engine->run == run && !engine->ended)
+            return false;
+    return true;
+}
+
+static void on_child_signal(int signal, void *arg) { child_reap_orphans(is_left_over, arg); }
+
+// "e12.sock" and "e12.key".
+static bool is_engine_file(const char *name) {
+    size_t digits = name[0] == 'e' ? strspn(name + 1, "0123456789") : 0;
+    return digits &&
+           (strcmp(name + 1 + digits, ".sock") == 0 || strcmp(name + 1 + digits, ".key") == 0);
+}
+
+// What the engines of a server that was killed have left in the folder.
+static void clean_folder(const char *path) {
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder)))
+        if (is_engine_file(entry->d_name))
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder)
+        closedir(folder);
+}
+
 struct launch_context *launch_context_create(struct loop *loop, const char *runtime_dir,
                                              struct err *err) {
     struct launch_context *context = mem_alloc(sizeof *context);
     context->loop = loop;
     context->runtime_dir = mem_strdup(runtime_dir);
+    LIST_INIT(&context->engines);
+    clean_folder(runtime_dir);
     context->guardian = guardian_create("/proc/self/exe", err);
     context->sandbox = context->guardian ? sandbox_no_network(err) : NULL;
     if (!context->sandbox) {
-        launch_context_destroy(context);
+        guardian_destroy(context->guardian);
+        mem_free(context->runtime_dir);
+        mem_free(context);
         return NULL;
     }
+    signal_watch_start(&context->child_watch, loop, SIGCHLD, on_child_signal, context);
     return context;
 }
 
 void launch_context_destroy(struct launch_context *context) {
     if (!context)
         return;
+    signal_watch_stop(&context->child_watch);
+    stray_kill(guardian_mark(context->guardian));
     guardian_destroy(context->guardian);
     sandbox_destroy(context->sandbox);
     dialect_forget();
@@ -133,7 +184,8 @@ static void on_child_exit(struct child *child, struct child_exit status, void *a
     struct err why = engine->reason;
     stop_asking(engine);
     timer_stop(&engine->deadline);
-    child_reap_orphans(false);
+    engine->ended = true;
+    child_reap_orphans(is_left_over, engine->context);
     if (why.code == ERR_NONE) {
         struct diagnosis diagnosis;
         diagnose(buf_text(&engine->tail), &status, &diagnosis);
@@ -149,6 +201,8 @@ void engine_destroy(struct engine *engine) {
     stop_asking(engine);
     timer_stop(&engine->deadline);
     child_destroy(engine->child);
+    LIST_REMOVE(engine, link);
+    child_reap_orphans(is_left_over, engine->context);
     if (engine->group)
         guardian_forget(engine->context->guardian, engine->group);
     http_peer_destroy(engine->peer);
@@ -322,7 +376,6 @@ static bool choose_address(struct engine *engine, const struct dialect *dialect,
     if (dialect->unix_socket) {
         engine->socket_name = mem_printf("e%u.sock", ++context->counter);
         engine->socket_path = path_join(context->runtime_dir, engine->socket_name);
-        unlink(engine->socket_path); // of a server that was killed
         spec->socket = engine->socket_name;
         engine->peer = http_peer_create(context->loop, engine->socket_path, NULL, 0);
         return true;
@@ -361,6 +414,7 @@ static bool spawn(struct engine *engine, const struct preset *preset,
     bool ok = launch_build(spec, &launch);
     warn_problems(preset, &launch.problems);
     if (ok) {
+        args_addf(&launch.envp, "%s%u", guardian_mark(engine->context->guardian), engine->run);
         // A preset that spreads over RPC workers needs the network; all others must not have it.
         bool alone = engine->socket_name && !preset_get(preset, "rpc");
         struct child_spec child = {
@@ -399,6 +453,8 @@ struct engine *engine_start(struct launch_context *context, const struct preset 
         return NULL;
     struct engine *engine = mem_alloc(sizeof *engine);
     engine->context = context;
+    engine->run = ++context->runs;
+    LIST_INSERT_HEAD(&context->engines, engine, link);
     engine->ops = ops;
     engine->arg = arg;
     engine->started_ms = loop_now_ms();

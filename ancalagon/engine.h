@@ -24,6 +24,7 @@ struct engine_ops {
     void (*on_probe)(struct engine *engine, bool moved, void *arg);
 };
 
+// The folder is the caller's alone: sockets and keys of earlier engines in it are removed.
 struct launch_context *launch_context_create(struct loop *loop, const char *runtime_dir,
                                              struct err *err);
 void launch_context_destroy(struct launch_context *context);

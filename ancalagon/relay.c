@@ -67,9 +67,40 @@ static void open_stream(struct request *request, const char *bytes, size_t lengt
     buf_fini(&event);
 }
 
+// The last of these events, each of which ends in an empty line.
+static struct span last_event(const char *bytes, size_t length) {
+    size_t start = length, newlines = 0;
+    while (start > 0 && (bytes[start - 1] == '\n' || bytes[start - 1] == '\r'))
+        start--;
+    for (; start > 0 && newlines < 2; start--)
+        newlines = bytes[start - 1] == '\n'   ? newlines + 1
+                   : bytes[start - 1] == '\r' ? newlines
+                                              : 0;
+    if (newlines == 2)
+        while (bytes[start] == '\n' || bytes[start] == '\r')
+            start++;
+    return (struct span){bytes + start, length - start};
+}
+
+// Does the client, by its protocol, need nothing after these events?
+static bool ends_answer(const char *bytes, size_t length) {
+    static const char *const ends[] = {"data: [DONE]",
+                                       "data:[DONE]",
+                                       "event: message_stop",
+                                       "event: response.completed",
+                                       "event: response.incomplete",
+                                       "event: response.failed"};
+    struct span event = last_event(bytes, length);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (begins(event.data, event.length, ends[i]))
+            return true;
+    return false;
+}
+
 static void send_events(struct request *request, const char *bytes, size_t length) {
     if (!request->opened)
         open_stream(request, bytes, length);
+    request->finished = ends_answer(bytes, length);
     send_bytes(request, bytes, length);
 }
 
@@ -256,10 +287,16 @@ static void finish_translated(struct request *request) {
     buf_fini(&out);
 }
 
+static void on_answer_end(struct http_call *call, void *arg);
+
 // Mostly this is the first sign that the engine died. Its exit, a moment later, tells why, and
 // proxy_fail_running passes that on; without an exit the timer gives up.
 static void on_answer_fail(struct http_call *call, const struct err *why, void *arg) {
     struct request *request = arg;
+    if (request->finished) { // it has said all, but did not end the body properly
+        on_answer_end(call, request);
+        return;
+    }
     request->call = NULL;
     request->lost = true;
     timer_start(&request->timer, AUTOPSY_MS);

@@ -113,6 +113,8 @@ void request_fail(struct request *request, unsigned status, const struct err *wh
     if (!http_reply_begun(exchange)) {
         reply_error(request->service->server, exchange, protocol, status, why->text, NULL,
                     retry_ms);
+    } else if (request->finished) {
+        http_reply_end(exchange);
     } else if (request->committed || request->sse) {
         struct buf event;
         buf_init(&event, 64 * 1024);

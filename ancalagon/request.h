@@ -29,6 +29,7 @@ struct request {
     bool committed;  // we sent the stream's head before the engine answered
     bool sse;        // the engine answers with events
     bool opened;     // the first of them has passed
+    bool finished;   // the last of them has: no end of the connection can spoil it
     bool unframed;   // its answer ends where the connection does
     bool held;       // it answers whole: kept in `partial` until it is, so that a cut can be told
     bool translate;  // its error is collected in `partial`, to be told in the client's protocol

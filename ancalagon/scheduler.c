@@ -26,6 +26,7 @@ struct lane {
     int64_t idle_off_ms, idle_since_ms;
     // Failures:
     unsigned failures;
+    unsigned failed_loads; // of those, since it was last ready
     int64_t not_before_ms; // backoff of a restart that nobody waits for
     int64_t breaker_until_ms;
     bool revive;         // died while loaded: start again
@@ -281,7 +282,7 @@ void scheduler_leave(struct ticket *ticket, int64_t now) {
 }
 
 void lane_set_error(struct lane *lane, const struct err *why) { lane->error = *why; }
-void lane_succeeded(struct lane *lane) { lane->failures = 0; }
+void lane_succeeded(struct lane *lane) { lane->failures = lane->failed_loads = 0; }
 
 // --- Choosing
 
@@ -552,6 +553,8 @@ void scheduler_ready(struct lane *lane, unsigned slots, int64_t now) {
     lane->idle_since_ms = now;
     lane->error = (struct err){.code = ERR_NONE};
     lane->breaker_until_ms = 0;
+    lane->failures -= lane->failed_loads; // loads fail no longer in a row; deaths may
+    lane->failed_loads = 0;
     if (s->demand == lane)
         s->demand = NULL;
     s->previous = NULL;
@@ -576,6 +579,7 @@ static bool count_failure(struct lane *lane, const struct err *why, int64_t now)
 void scheduler_failed(struct lane *lane, const struct err *why, int64_t now) {
     struct scheduler *s = lane->scheduler;
     count_failure(lane, why, now);
+    lane->failed_loads++;
     if (s->demand == lane)
         s->demand = NULL;
     set_state(lane, LANE_OFF, now);

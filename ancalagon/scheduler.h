@@ -12,7 +12,8 @@
 //   answer more at once than it said is given more.
 // - A start that fails refuses the tickets that waited for it and brings the previous preset back.
 //   An engine that dies is started again, later after each failure; too many in a row open a
-//   breaker: its tickets are refused at once until a pause has passed.
+//   breaker: its tickets are refused at once until a pause has passed. A start that succeeds ends
+//   the row of failed starts, only a whole answer that of deaths.
 #pragma once
 
 #include "base/err.h"

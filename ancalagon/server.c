@@ -8,6 +8,7 @@
 #include "memory_store.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 // --- Finding
@@ -197,6 +198,25 @@ static void apply_presets(struct server *server) {
     }
 }
 
+void server_waits_for_restart(const struct server *server, char *out, size_t size) {
+    const struct config *config = server->config;
+    bool moved =
+        !server->listen_given && (strcmp(config->listen_host, server->fixed.listen_host) != 0 ||
+                                  config->listen_port != server->fixed.listen_port);
+    const struct {
+        const char *key;
+        bool differs;
+    } keys[] = {{"listen", moved},
+                {"max-connections", config->max_connections != server->fixed.max_connections},
+                {"max-held", config->max_held_bytes != server->fixed.max_held_bytes}};
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && used < size; i++)
+        if (keys[i].differs)
+            used +=
+                (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", keys[i].key);
+}
+
 bool server_reload(struct server *server, struct err *err) {
     if (server->stopping)
         return err_set(err, ERR_BUSY, "the server is shutting down");
@@ -221,6 +241,10 @@ bool server_reload(struct server *server, struct err *err) {
     http_server_set_body_limit(server->front, config->max_body_bytes);
     apply_presets(server);
     log_info("server.reload presets=%zu", config->presets_count);
+    char waits[64];
+    server_waits_for_restart(server, waits, sizeof waits);
+    if (waits[0])
+        log_warn("server.reload needs_restart=\"%s\"", waits);
     server_changed(server);
     server_tick(server);
     return true;
@@ -234,6 +258,10 @@ struct server *server_create(struct loop *loop, struct config *config, const cha
     server->loop = loop;
     server->config = config;
     server->config_path = mem_strdup(config->path);
+    server->fixed.listen_host = mem_strdup(config->listen_host);
+    server->fixed.listen_port = config->listen_port;
+    server->fixed.max_connections = config->max_connections;
+    server->fixed.max_held_bytes = config->max_held_bytes;
     server->runtime_dir = mem_strdup(runtime_dir);
     server->started_ms = loop_now_ms();
     TAILQ_INIT(&server->services);
@@ -304,6 +332,7 @@ void server_destroy(struct server *server) {
     mem_free(server->retired);
     mem_free(server->groups);
     mem_free(server->config_path);
+    mem_free(server->fixed.listen_host);
     mem_free(server->runtime_dir);
     mem_free(server);
 }

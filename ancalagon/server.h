@@ -78,6 +78,12 @@ struct server {
     struct deferred announce;     // tells watchers of /events, once a turn of the loop
     TAILQ_HEAD(, waiter) waiters; // control clients: /switch and /events
     char listen[128];             // as shown: "127.0.0.1:1234"
+    bool listen_given;            // by --listen or systemd: the file does not decide it
+    struct {                      // what the config said at the start and no reload changes
+        char *listen_host;
+        unsigned listen_port, max_connections;
+        uint64_t max_held_bytes;
+    } fixed;
     uint64_t next_id, requests, runs;
     int64_t started_ms;
     int64_t engine_ended_ms; // when one of our engines last did
@@ -94,6 +100,9 @@ struct service *server_default(struct server *server);
 void server_changed(struct server *server); // status differs: tell who watches
 void server_tick(struct server *server);    // let every group look at the clock
 bool server_reload(struct server *server, struct err *err);
+// The keys whose new value waits for a restart, "listen, max-held"; out is empty when there are
+// none.
+void server_waits_for_restart(const struct server *server, char *out, size_t size);
 // Refuses what waits, cuts what runs, ends the engines, then leaves the loop. Twice: at once.
 void server_stop(struct server *server);
 const char *service_state(const struct service *service);

@@ -166,9 +166,15 @@ out:
 }
 
 char *path_read_file(const char *path, size_t max, size_t *length, struct err *err) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         err_errno(err, "cannot open %s", path);
+        return NULL;
+    }
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode)) {
+        err_set(err, ERR_INVALID, "%s is a pipe, not a file", path);
+        close(fd);
         return NULL;
     }
     struct buf content;

@@ -333,7 +333,7 @@ static bool is_ours(pid_t pid) {
     return false;
 }
 
-int child_reap_orphans(bool kill_living) {
+int child_reap_orphans(bool (*unwanted)(pid_t pid, void *arg), void *arg) {
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
     FILE *list = fopen(path, "re");
@@ -349,17 +349,10 @@ int child_reap_orphans(bool kill_living) {
     }
     fclose(list);
     for (int i = 0; i < count; i++) {
-        if (kill_living)
+        if (waitpid(orphans[i], NULL, WNOHANG) == orphans[i])
+            collected++;
+        else if (unwanted && unwanted(orphans[i], arg))
             kill(orphans[i], SIGKILL);
-        // A killed process needs a moment to become collectable.
-        for (int tries = 0; tries < (kill_living ? 100 : 1); tries++) {
-            if (waitpid(orphans[i], NULL, WNOHANG) == orphans[i]) {
-                collected++;
-                break;
-            }
-            if (kill_living)
-                poll(NULL, 0, 1);
-        }
     }
     return collected;
 }

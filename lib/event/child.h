@@ -46,9 +46,9 @@ void child_kill(struct child *child);
 pid_t child_pid(const struct child *child); // 0 once it has been reaped
 
 // With PR_SET_CHILD_SUBREAPER set, processes that left their group become ours when their parents
-// end. Collects the dead among those that no `struct child` owns; `kill_living` ends the others
-// first. Returns how many were collected.
-int child_reap_orphans(bool kill_living);
+// end. Of those that no `struct child` owns, collects the dead, and kills the living that
+// `unwanted` (or NULL) points out: to be called again at SIGCHLD. Returns how many were collected.
+int child_reap_orphans(bool (*unwanted)(pid_t pid, void *arg), void *arg);
 
 // Runs a program to its end, blocking: for --help, --version and the like, which take milliseconds.
 // Both outputs go to `out` (max_bytes more at most, or ERR_LIMIT). Past timeout_ms its group is

@@ -30,6 +30,7 @@ struct conn {
     int64_t write_timeout_ms, progress_ms;
     struct timer write_timer;
     struct deferred flush, reclaim;
+    struct deferred ending; // while finishing it is nobody's: the loop's end is then its own
 };
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -49,6 +50,7 @@ static void shut(struct conn *conn) {
     event_del(&conn->readable);
     event_del(&conn->writable);
     timer_stop(&conn->write_timer);
+    loop_not_at_end(conn->loop, &conn->ending);
     close(conn->fd);
     conn->fd = -1;
     conn->dead = true;
@@ -63,6 +65,8 @@ void conn_destroy(struct conn *conn) {
     conn->ops = NULL;
     loop_defer(conn->loop, &conn->reclaim, free_conn, conn);
 }
+
+static void on_loop_end(void *arg) { conn_destroy(arg); }
 
 static void fail(struct conn *conn, const struct err *why) {
     if (conn->finishing) {
@@ -286,6 +290,7 @@ void conn_finish(struct conn *conn) {
         return;
     }
     conn->finishing = true;
+    loop_at_end(conn->loop, &conn->ending, on_loop_end, conn);
     conn->write_timeout_ms = LINGER_MS;
     if (conn->paused)
         conn_resume(conn);

@@ -2,10 +2,12 @@
 #include "event/guardian.h"
 
 #include "base/mem.h"
+#include "event/stray.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@ enum { MAX_GROUPS = 64 };
 struct guardian {
     pid_t pid;
     int pipe; // write end: positive numbers to watch, negative to forget
+    char mark[STRAY_MARK_MAX];
 };
 
 static void keep(pid_t groups[MAX_GROUPS], pid_t message) {
@@ -27,8 +30,7 @@ static void keep(pid_t groups[MAX_GROUPS], pid_t message) {
     }
 }
 
-// Nothing here allocates: it may be a forked copy of a larger program.
-int guardian_run(void) {
+int guardian_run(const char *mark) {
     static pid_t groups[MAX_GROUPS];
     pid_t message;
     for (;;) {
@@ -41,11 +43,16 @@ int guardian_run(void) {
     for (int i = 0; i < MAX_GROUPS; i++)
         if (groups[i] > 1)
             kill(-groups[i], SIGKILL);
+    if (mark)
+        stray_kill(mark);
     return 0;
 }
 
 struct guardian *guardian_create(const char *program, struct err *err) {
     int ends[2];
+    char mark[STRAY_MARK_MAX];
+    if (!stray_mark(mark, err))
+        return NULL;
     if (pipe2(ends, O_CLOEXEC) != 0) {
         err_errno(err, "cannot make a pipe");
         return NULL;
@@ -63,17 +70,20 @@ struct guardian *guardian_create(const char *program, struct err *err) {
         signal(SIGHUP, SIG_IGN);
         dup2(ends[0], STDIN_FILENO);
         close_range(STDERR_FILENO + 1, ~0u, 0);
-        char *const argv[] = {"ancalagon-guard", NULL}, *const envp[] = {NULL};
+        char *const argv[] = {"ancalagon-guard", mark, NULL}, *const envp[] = {NULL};
         if (program)
             execve(program, argv, envp); // small, and with a name of its own
-        _exit(guardian_run());
+        _exit(guardian_run(mark));
     }
     close(ends[0]);
     struct guardian *guardian = mem_alloc(sizeof *guardian);
     guardian->pid = pid;
     guardian->pipe = ends[1];
+    memcpy(guardian->mark, mark, sizeof mark);
     return guardian;
 }
+
+const char *guardian_mark(const struct guardian *guardian) { return guardian->mark; }
 
 static void tell(struct guardian *guardian, pid_t message) {
     while (write(guardian->pipe, &message, sizeof message) < 0 && errno == EINTR) {

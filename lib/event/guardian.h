@@ -1,6 +1,7 @@
 // Nothing outlives us, even when we are killed with SIGKILL: a small process of our own that waits
-// for our end (a pipe closes) and then kills the process groups we had told it of. PR_SET_PDEATHSIG
-// alone reaches only direct children: an engine behind a wrapper script would live on.
+// for our end (a pipe closes) and then kills the process groups we had told it of, and whoever
+// carries our mark (stray.h). PR_SET_PDEATHSIG alone reaches only direct children: an engine behind
+// a wrapper script would live on.
 #pragma once
 
 #include "base/err.h"
@@ -13,7 +14,9 @@ struct guardian;
 // program NULL, or if that fails, the fork itself does the work. To be called while there are no
 // threads.
 struct guardian *guardian_create(const char *program, struct err *err);
-int guardian_run(void);                           // the guardian's whole life, on standard input
+// The guardian's whole life, on standard input; the mark is its first argument.
+int guardian_run(const char *mark);
 void guardian_destroy(struct guardian *guardian); // ends it, killing nothing. NULL is fine
+const char *guardian_mark(const struct guardian *guardian); // for the environment of what we start
 void guardian_watch(struct guardian *guardian, pid_t group);
 void guardian_forget(struct guardian *guardian, pid_t group); // its group is gone: never reuse it

@@ -11,18 +11,20 @@ TAILQ_HEAD(deferred_list, deferred);
 struct loop {
     struct event_base *base;
     struct event wake; // made active by hand: runs the deferred list before the loop sleeps again
-    struct deferred_list deferred;
+    struct deferred_list deferred, endings;
     char scratch[SCRATCH_BYTES];
 };
 
-void loop_run_deferred(struct loop *loop) {
+static void run_all(struct deferred_list *list) {
     struct deferred *deferred;
-    while ((deferred = TAILQ_FIRST(&loop->deferred))) {
-        TAILQ_REMOVE(&loop->deferred, deferred, link);
+    while ((deferred = TAILQ_FIRST(list))) {
+        TAILQ_REMOVE(list, deferred, link);
         deferred->queued = false;
         deferred->run(deferred->arg); // may free its owner, and `deferred` with it
     }
 }
+
+void loop_run_deferred(struct loop *loop) { run_all(&loop->deferred); }
 
 static void on_wake(evutil_socket_t fd, short what, void *arg) { loop_run_deferred(arg); }
 
@@ -44,6 +46,7 @@ struct loop *loop_create(struct err *err) {
     struct loop *loop = mem_alloc(sizeof *loop);
     loop->base = base;
     TAILQ_INIT(&loop->deferred);
+    TAILQ_INIT(&loop->endings);
     event_assign(&loop->wake, base, -1, 0, on_wake, loop);
     return loop;
 }
@@ -51,6 +54,8 @@ struct loop *loop_create(struct err *err) {
 void loop_destroy(struct loop *loop) {
     if (!loop)
         return;
+    loop_run_deferred(loop);
+    run_all(&loop->endings);
     loop_run_deferred(loop);
     event_del(&loop->wake);
     event_base_free(loop->base);
@@ -86,6 +91,19 @@ void loop_undefer(struct loop *loop, struct deferred *deferred) {
     if (!deferred->queued)
         return;
     TAILQ_REMOVE(&loop->deferred, deferred, link);
+    deferred->queued = false;
+}
+
+void loop_at_end(struct loop *loop, struct deferred *deferred, void (*run)(void *arg), void *arg) {
+    if (deferred->queued)
+        return;
+    *deferred = (struct deferred){.run = run, .arg = arg, .queued = true};
+    TAILQ_INSERT_TAIL(&loop->endings, deferred, link);
+}
+
+void loop_not_at_end(struct loop *loop, struct deferred *deferred) {
+    if (deferred->queued)
+        TAILQ_REMOVE(&loop->endings, deferred, link);
     deferred->queued = false;
 }
 

@@ -32,6 +32,9 @@ struct deferred {
 void loop_defer(struct loop *loop, struct deferred *deferred, void (*run)(void *arg), void *arg);
 void loop_run_deferred(struct loop *loop); // now; for a callback that has nothing left to do
 void loop_undefer(struct loop *loop, struct deferred *deferred);
+// Work of loop_destroy, unless it is called off: for what belongs to nobody but the loop.
+void loop_at_end(struct loop *loop, struct deferred *deferred, void (*run)(void *arg), void *arg);
+void loop_not_at_end(struct loop *loop, struct deferred *deferred);
 
 // A 64 KiB area for one recv at a time; its content is good until the callback returns.
 char *loop_scratch(struct loop *loop, size_t *size);

@@ -32,11 +32,22 @@ class Offline(Scenario):
 
     def test_usage(self):
         for args in (("nonsense",), ("status", "--nonsense"), ("serve", "--listen"),
-                     ("serve", "extra", "words"), ("status", "extra", "words")):
+                     ("serve", "extra", "words"), ("status", "extra", "words"),
+                     ("aliases", "--shell", "csh")):
             with self.subTest(args=args):
                 result = self.cli(*args)
                 self.assertEqual(result.returncode, 2, result)
                 self.assertTrue(result.stderr)
+
+    def test_the_word_that_is_refused(self):
+        for args, word in ((("switch", "-dash"), "-dash"), (("switch", "a", "-x"), "-x"),
+                           (("logs", "-fx"), "-fx"), (("status", "--nope", "a"), "--nope"),
+                           (("logs", "-f", "-dash"), "-dash"), (("status", "--json=1"), "--json=1")):
+            with self.subTest(args=args):
+                result = self.cli(*args)
+                self.assertEqual(result.returncode, 2, result)
+                self.assertIn(f"{word} ", result.stderr)
+                self.assertNotIn(f" {args[0]} is no option", result.stderr)
 
     def test_help_and_version(self):
         for args in (("--help",), ("serve", "--help"), ("status", "--help")):
@@ -177,6 +188,36 @@ class Online(Scenario):
         first = result.stdout.splitlines()[0]
         self.assertIn("llama-server --model ", first, "the command that was run stands first")
         self.assertIn("--host ", first)
+
+    def test_logs_json(self):
+        self.chat_ok("a")
+        for program in ("ancalagon", "lmswitch"):
+            result = self.cli("logs", "a", "--json", program=program)
+            self.assertEqual(result.returncode, 0, result)
+            lines = [json.loads(line)["line"] for line in result.stdout.splitlines()]
+            self.assertIn("llama-server --model ", lines[0])
+            self.assertEqual(lines, self.cli("logs", "a").stdout.splitlines())
+
+    def test_a_server_that_is_stopped(self):
+        """Nobody waits for ever; what was asked of a frozen server is told to be unanswered."""
+        os.kill(self.world.pid, signal.SIGSTOP)
+        try:
+            result = self.cli("a", "--no-start", program="lmswitch", timeout=30)
+            self.assertEqual(result.returncode, 5, result)
+            self.assertIn("did not answer", result.stderr)
+        finally:
+            os.kill(self.world.pid, signal.SIGCONT)
+
+    def test_a_switch_that_is_called_off(self):
+        self.world.fake("a", load_ms=60000)
+        switch = subprocess.Popen(
+            [binary("lmswitch"), "a", "--config", self.world.config], text=True,
+            env=self.world.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.wait_state("loading")
+        self.assertEqual(self.cli("off").returncode, 0)
+        _, error = switch.communicate(timeout=scaled(10))
+        self.assertEqual(switch.returncode, 1, error)
+        self.assertIn("switched off", error)
 
     def test_logs_follow(self):
         self.chat_ok("a")

@@ -58,6 +58,8 @@ def fault_test(path, stream, fault):
 for _name, _fault in FAULTS.items():
     for _protocol, _path in (("openai", OPENAI), ("anthropic", ANTHROPIC)):
         for _stream in (True, False):
+            if _stream and _name == "no_last_chunk":
+                continue  # all of the stream was there: see OddButFine
             setattr(EngineFaults,
                     f"test_{_name}_{_protocol}_{'stream' if _stream else 'body'}",
                     fault_test(_path, _stream, _fault))
@@ -140,6 +142,18 @@ class OddButFine(Scenario):
         self.world.fake("a", **knobs)
         self.world.start()
         return self.chat_ok(timeout=30)
+
+    def test_whole_stream_without_its_last_chunk(self):
+        self.good()
+        for path, last in ((OPENAI, "[DONE]"), (ANTHROPIC, "message_stop"),
+                           ("/v1/responses", "response.completed")):
+            for fault in ({"then": "no_last_chunk"}, {"then": "no_last_chunk", "framing": "close"}):
+                with self.subTest(path=path, fault=fault):
+                    stream = self.open_stream(path=path, fake={"tokens": 2, **fault})
+                    events = list(stream.events())
+                    self.assertTrue(stream.complete)
+                    self.assertIn(last, (events[-1].name, events[-1].data))
+        self.assertEqual(self.world.status()["presets"][0]["restarts"], 0)
 
     def test_slow_load(self):
         self.good(load_ms=1500)

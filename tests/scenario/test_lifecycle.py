@@ -7,8 +7,8 @@ import threading
 import time
 import unittest
 
-from harness import (ANTHROPIC, OPENAI, Raw, Scenario, alive, ask, eventually, in_threads,
-                     request_bytes, scaled, unix_connect)
+from harness import (ANTHROPIC, OPENAI, Raw, Scenario, alive, ask, eventually, in_threads, parent_of,
+                     process_state, processes, read_proc, request_bytes, scaled, unix_connect)
 
 
 class Ends(Scenario):
@@ -22,6 +22,20 @@ class Ends(Scenario):
         # And the next start finds its way over what the dead one left.
         self.world.start()
         self.chat_ok()
+
+    def test_a_clean_end_after_kill_9_leaves_no_folder(self):
+        for model in "abab":
+            self.chat_ok(model)
+        folder = os.path.dirname(self.world.control_path())
+        self.world.process.kill()
+        self.world.process.wait()
+        with open(os.path.join(folder, "e9.key"), "w"):  # as for a build without unix sockets
+            pass
+        self.world.start()
+        self.chat_ok()
+        self.world.process.terminate()
+        self.end()
+        self.assertFalse(os.path.exists(folder), "its folder is gone")
 
     def test_kill_9_while_loading(self):
         self.world.fake("a", load_ms=60000)
@@ -118,6 +132,66 @@ class Ends(Scenario):
         self.end()
 
 
+class Helpers(Scenario):
+    """An engine behind a script that starts something out of its group and session."""
+    autostart = False
+
+    def setUp(self):
+        super().setUp()
+        wrapper = self.world.path("bin", "wrapped")
+        with open(wrapper, "w") as file:
+            file.write("#!/bin/sh\n"
+                       "case $* in *--model*) setsid sh -c 'setsid sleep 6001 & sleep 6002; :' & esac\n"
+                       "exec \"${0%wrapped}llama-server\" \"$@\"\n")
+        os.chmod(wrapper, 0o755)
+        self.world.presets["a"]["engine"] = wrapper
+        self.world.write_config()
+        self.world.start()
+
+    def helpers(self):
+        return sum(read_proc(pid, "cmdline").startswith(b"sleep\x00600")
+                   for pid in self.world.census())
+
+    def begin(self):
+        self.chat_ok()
+        eventually(lambda: self.helpers() == 2, "the helpers run beside their engine")
+
+    def test_off_ends_them(self):
+        self.begin()
+        self.world.control("POST", "/off", {})
+        eventually(lambda: self.helpers() == 0, "nothing of the run is left")
+        eventually(lambda: not [pid for pid in processes() if parent_of(pid) == self.world.pid and
+                                process_state(pid) == "Z"], "and they have been collected")
+
+    def test_the_engine_may_die_first(self):
+        self.begin()
+        os.kill(self.world.status()["engine_pid"], signal.SIGKILL)
+        eventually(lambda: len(self.world.engine_logs()) > 1, "it is started again")
+        eventually(lambda: self.helpers() == 2, "only the new run's helpers are there")
+
+    def test_another_engine_leaves_them_alone(self):
+        self.world.presets["b"]["group"] = "other"
+        self.world.fake("b", exclusive=self.world.path("log", "alive-too"))
+        self.world.write_config()
+        self.world.control("POST", "/reload", {})
+        self.begin()
+        self.chat_ok("b")
+        self.world.control("POST", "/off", {"only": "b"})
+        self.assertEqual(self.helpers(), 2)
+
+    def test_kill_9_of_the_server_ends_them(self):
+        self.begin()
+        self.world.process.kill()
+        self.world.process.wait()
+        self.ended = True
+        eventually(lambda: not self.world.census(), "nothing outlives the server", 5)
+
+    def test_sigterm_ends_them(self):
+        self.begin()
+        self.world.process.terminate()
+        self.end()
+
+
 class Starts(Scenario):
     autostart = False
 
@@ -127,6 +201,31 @@ class Starts(Scenario):
         self.assertEqual(second.returncode, 1, second.stderr)
         self.assertIn("running", second.stderr)
         self.chat_ok()
+
+    def test_second_server_on_the_same_file_by_another_name(self):
+        link = self.world.path("link.ini")
+        os.symlink(self.world.config, link)
+        names = [link, self.world.config]
+        for first, second in (names, names[::-1]):
+            with self.subTest(first=first):
+                self.world.start(["--config", first])
+                result = self.world.cli("serve", "--config", second, "--listen", "127.0.0.1:0")
+                self.assertEqual(result.returncode, 1, result.stderr)
+                self.assertIn("already running", result.stderr)
+                self.assertEqual(self.world.cli("status", "--config", first).returncode, 0)
+                self.assertEqual(self.world.cli("status", "--config", self.world.config).returncode,
+                                 0, "the file's own name always finds it")
+                self.chat_ok()
+                self.assertEqual(self.world.terminate(), 0)
+                self.assertEqual(os.listdir(self.world.path("run", "ancalagon")), [])
+        self.ended = True
+
+    def test_presets_in_a_pipe(self):
+        pipe = self.world.path("pipe.ini")
+        os.mkfifo(pipe)
+        result = self.world.cli("check-config", "--config", pipe)
+        self.assertEqual(result.returncode, 3, result)
+        self.assertIn("pipe", result.stderr)
 
     def test_port_is_taken(self):
         with socket.socket() as taken:
@@ -234,6 +333,24 @@ class Reload(Scenario):
         self.assertGreaterEqual(reply.status, 400)
         self.assertIn("presets.ini", reply.json()["error"]["message"])
         self.assertEqual(self.chat_ok("a")["fake"]["pid"], pid)
+
+    def test_what_needs_a_restart_is_said(self):
+        def reload(**keys):
+            self.world.server_keys = {**before, **keys}
+            self.world.write_config()
+            result = self.world.cli("reload", "--config", self.world.config)
+            self.assertEqual(result.returncode, 0, result)
+            return result.stdout
+        before = self.world.server_keys
+        self.assertNotIn("restart", reload())
+        self.assertRegex(reload(listen="127.0.0.1:1"), "listen; .*restart")
+        self.assertIn('needs_restart="listen"', self.world.server_log())
+        self.assertRegex(reload(**{"max-connections": "7", "max-held": "77M"}),
+                         "max-connections, max-held; .*restart")
+        self.assertNotIn("restart", reload())
+        self.world.terminate()
+        self.world.start(["--listen", self.world.listen])
+        self.assertNotIn("restart", reload(listen="127.0.0.1:1"), "the file does not decide it")
 
     def test_preset_removed(self):
         self.chat_ok("b")

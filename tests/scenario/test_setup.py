@@ -6,10 +6,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import unittest
 
 from harness import Scenario, binary, eventually, scaled
 
+REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >> "$(dirname "$0")/systemctl.log"
 shift
@@ -210,6 +212,46 @@ class Setup(Commands):
         self.assertNotIn("--user start ancalagon.service", self.systemctl_log())
         self.run_command("switch", "a", rc=4)  # the stand-in starts nothing
         self.assertIn("--user start ancalagon.service", self.systemctl_log())
+
+
+MESON = """#!/usr/bin/env python3
+import json, os, sys
+if sys.argv[1] == "introspect":
+    print(json.dumps([{"name": "prefix", "value": "/now here"}]))
+else:
+    with open(os.environ["MESON_LOG"], "a") as log:
+        print(json.dumps(sys.argv[1:]), file=log)
+"""
+
+
+class Install(unittest.TestCase):
+    """`make install` hands its prefix over whole; meson and ninja are only played here."""
+
+    def install(self, prefix):
+        with tempfile.TemporaryDirectory() as root:
+            log = os.path.join(root, "log")
+            for name, text in (("meson", MESON), ("ninja", "#!/bin/sh\n")):
+                with open(os.path.join(root, name), "w") as file:
+                    file.write(text)
+                os.chmod(file.name, 0o755)
+            with open(os.path.join(root, "build.ninja"), "w"):
+                pass
+            result = subprocess.run(
+                ["make", "-s", "install", f"BUILD={root}", f"PREFIX={prefix}"], cwd=REPOSITORY,
+                env={"PATH": f"{root}:{os.environ['PATH']}", "MESON_LOG": log},
+                capture_output=True, text=True)
+            self.assertEqual(result.returncode, 0, result)
+            with open(log) as file:
+                return [[word for word in json.loads(line) if word != root] for line in file]
+
+    def test_prefixes(self):
+        for prefix, taken in (("/opt/x", "/opt/x"), ("/with space/pre fix", "/with space/pre fix"),
+                              ("/it's/$(here)", "/it's/$(here)"),
+                              ("re lative/../here", os.path.join(REPOSITORY, "here"))):
+            with self.subTest(prefix=prefix):
+                self.assertEqual(self.install(prefix.replace("$", "$$")),
+                                 [["configure", "--prefix", taken], ["install", "-C"]])
+        self.assertEqual(self.install("/now here"), [["install", "-C"]], "nothing to configure")
 
 
 class Systemd(Commands):

@@ -216,6 +216,9 @@ static void test_problems(void **state) {
         {"[SERVER]\n", 1, "write [server]"},
         {"[a b]\nmodel = a.gguf\n", 1, "no name for a preset"},
         {"[off]\nmodel = a.gguf\n", 1, "a word of lmswitch"},
+        {"[list]\nmodel = a.gguf\n", 1, "a word of lmswitch"},
+        {"[--json]\nmodel = a.gguf\n", 1, "no name for a preset"},
+        {"[a]\nmodel = a.gguf\naliases = x, -f\n", 3, "is no name"},
         {"[a]\nmodel = a.gguf\naliases = x, sleep\n", 3, "a word of lmswitch"},
         {"[a]\nmodel = a.gguf\naliases = x$\n", 3, "is no name"},
         {"[a]\nmodel = a.gguf\n[b]\nmodel = b.gguf\naliases = a\n", 3, "so is [a] on line 1"},
@@ -409,6 +412,8 @@ static void test_scan(void **state) {
                                         "notes.txt",
                                         ".hidden.gguf",
                                         "named.gguf",
+                                        "-dash (1).gguf",
+                                        "list.gguf",
                                         "off.gguf"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char *name = path_join("scan", files[i]);
@@ -425,19 +430,21 @@ static void test_scan(void **state) {
         {"mine", "scan/other-name.gguf"},
         {"a", "cache/ancalagon/models/a.gguf"},
         {"b", "cache/ancalagon/models/b.gguf"},
+        {"dash--1-", "scan/-dash (1).gguf"},
         {"big-2", "scan/Big-00001-of-00003.gguf"},
         {"qwen3-4b_q4", "scan/Qwen3 4B_Q4.gguf"},
         {"qwen3-4b_q4-2", "scan/deep/Qwen3-4b_q4.GGUF"},
+        {"list-2", "scan/list.gguf"},
         {"off-2", "scan/off.gguf"},
     };
     config_scan_models(config);
-    for (size_t i = 0; i < config->presets_count && i < 7; i++) {
+    for (size_t i = 0; i < config->presets_count && i < 9; i++) {
         assert_string_equal(config->presets[i].name, expected[i][0]);
         assert_under_root(config->presets[i].model, expected[i][1]);
         assert_true(config->presets[i].is_scanned == (i > 0));
         assert_string_equal(preset_get(&config->presets[i], "threads"), "2");
     }
-    assert_int_equal(config->presets_count, 7);
+    assert_int_equal(config->presets_count, 9);
     size_t count = config->presets_count;
     assert_int_equal(config_scan_models(config), 0);
     assert_int_equal(config->presets_count, count);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -241,13 +242,41 @@ static void test_write_timeout(void **state) {
     side_fini(&side);
 }
 
+// Nobody but the loop knows it any more: with the loop it has to go.
+static void test_finish_outlived_by_peer(void **state) {
+    for (int busy = 0; busy < 2; busy++) {
+        struct side side;
+        side_init(&side, 16 << 20);
+        size_t length = busy ? 8 << 20 : 1; // more than the kernel takes
+        char *bytes = mem_alloc(length);
+        assert_true(conn_write(side.conn, bytes, length));
+        mem_free(bytes);
+        loop_run_deferred(side.loop);
+        conn_finish(side.conn);
+        loop_destroy(side.loop);
+        char byte;
+        while (recv(side.fd, &byte, 1, 0) > 0) {
+        }
+        assert_int_equal(send(side.fd, "x", 1, MSG_NOSIGNAL), -1); // nobody holds the other end
+        assert_int_equal(errno, EPIPE);
+        close(side.fd);
+        buf_fini(&side.got);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),         cmocka_unit_test(test_disown),
-        cmocka_unit_test(test_bound),         cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_close),         cmocka_unit_test(test_last_words),
-        cmocka_unit_test(test_go_inside),     cmocka_unit_test(test_finish),
-        cmocka_unit_test(test_finish_floods), cmocka_unit_test(test_write_timeout),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_disown),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_close),
+        cmocka_unit_test(test_last_words),
+        cmocka_unit_test(test_go_inside),
+        cmocka_unit_test(test_finish),
+        cmocka_unit_test(test_finish_outlived_by_peer),
+        cmocka_unit_test(test_finish_floods),
+        cmocka_unit_test(test_write_timeout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

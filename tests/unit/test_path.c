@@ -92,6 +92,10 @@ static void test_files(void **state) {
     assert_int_equal(err.code, ERR_LIMIT);
     assert_null(path_read_file(absent, 2, NULL, &err));
     assert_null(path_read_file(folder, 2, NULL, &err));
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    assert_null(path_read_file(file, 2, NULL, &err)); // does not wait for a writer
+    assert_int_equal(err.code, ERR_INVALID);
     assert_false(path_write_file(absent, "x", 1, 0600, &err));
     mem_free(file);
     mem_free(absent);
