@@ -13,6 +13,7 @@
 #include <getopt.h>
 #include <malloc.h>
 #include <netinet/in.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,10 +177,9 @@ static bool take_locks(struct serve *serve, const char *config_path, struct err 
     serve->runtime_dir = runtime_dir_for(config_path);
     if (!take_lock(serve->runtime_dir, &serve->lock_fd, err))
         return false;
-    char *file = realpath(config_path, NULL);
-    if (file && strcmp(file, config_path) != 0)
+    char file[PATH_MAX];
+    if (realpath(config_path, file) && strcmp(file, config_path) != 0)
         serve->file_dir = runtime_dir_for(file);
-    free(file);
     if (!serve->file_dir || take_lock(serve->file_dir, &serve->file_lock_fd, err))
         return true;
     remove_folder(serve->runtime_dir);
