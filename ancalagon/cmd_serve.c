@@ -14,7 +14,6 @@
 #include <limits.h>
 #include <malloc.h>
 #include <netinet/in.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
