@@ -197,9 +197,10 @@ bool control_start(struct control *control, const char *method, const char *targ
     struct span fields = span_of(body ? "Content-Type: application/json\r\n" : NULL);
     call->http = http_call_start(control->peer, method, span_of(target), fields,
                                  span_of(call->body), &call_ops, call, err);
-    if (!call->http)
+    bool started = call->http != NULL;
+    if (!started)
         free_call(call);
-    return call->http != NULL;
+    return started;
 }
 
 void control_run(struct control *control) {

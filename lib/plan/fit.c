@@ -85,24 +85,39 @@ bool fit_ctx_max(struct fit *fit, struct plan *out) {
     return true;
 }
 
-// The smallest n in [0, max] for which `set` gives a plan that fits; larger n never needs more.
-static bool smallest(struct fit *fit, uint32_t max, void (*set)(struct fit *, int64_t),
-                     struct plan *out) {
-    struct plan_settings before = fit->settings;
+// The smallest n in [0, max] for which `set` gives a plan that fits the devices, which larger n
+// relieve. False when there is none.
+static bool smallest_on_devices(struct fit *fit, uint32_t max, void (*set)(struct fit *, int64_t),
+                                struct plan *out) {
     struct search search = {0};
     set(fit, 0);
     if (fit_plan(fit, out))
         return true;
     search_learn(&search, 0, out);
     set(fit, max);
-    if (!fit_plan(fit, out)) {
-        fit->settings = before;
-        fit_plan(fit, out);
+    if (!fit_plan(fit, out))
         return false;
-    }
     search_learn(&search, max, out);
     search_edge(fit, &search, set, out);
     return true;
+}
+
+// The smallest n for which the plan fits. What larger n take off the devices lands in host memory:
+// when that has no room for the smallest that suits the devices, it has none for any.
+static bool smallest(struct fit *fit, uint32_t max, void (*set)(struct fit *, int64_t),
+                     struct plan *out) {
+    struct plan_settings before = fit->settings;
+    const struct plan_machine *machine = fit->machine;
+    struct plan_machine devices = *machine;
+    devices.ram_bytes = PLAN_UNKNOWN;
+    fit->machine = &devices;
+    bool found = smallest_on_devices(fit, max, set, out);
+    fit->machine = machine;
+    if (found && fit_plan(fit, out))
+        return true;
+    fit->settings = before;
+    fit_plan(fit, out);
+    return false;
 }
 
 static void set_ncmoe(struct fit *fit, int64_t n) {

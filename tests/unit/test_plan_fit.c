@@ -181,6 +181,32 @@ static void test_offload(void **state) {
     }
 }
 
+// A host too small for the whole model takes the part that the devices leave.
+static void test_offload_to_a_small_host(void **state) {
+    unsigned fitted = 0, refused = 0;
+    for (uint64_t ram = 8; ram < 400; ram += 16) {
+        struct plan_machine machine = card(200);
+        struct fit fit = fit_of(dense, &machine);
+        struct plan plan;
+        fit.settings.ctx = 4096;
+        assert_true(fit_offload(&fit, &plan)); // into a host without limit
+        uint64_t need = plan_total(&plan.host);
+        struct plan_settings least = fit.settings;
+        machine.ram_bytes = ram * MIB;
+        fit = fit_of(dense, &machine);
+        fit.settings.ctx = 4096;
+        bool fits = fit_offload(&fit, &plan);
+        assert_int_equal(fits, need <= ram * MIB);
+        assert_int_equal(fits, plan.fits);
+        if (fits)
+            assert_int_equal(fit.settings.ngl, least.ngl);
+        fit.settings.ngl = 0; // what fits need not fit on the host alone
+        fitted += fits && !fit_plan(&fit, &plan);
+        refused += !fits;
+    }
+    assert_true(fitted > 0 && refused > 0);
+}
+
 static void test_resolve(void **state) {
     const struct {
         const struct model *model;
@@ -341,6 +367,7 @@ int main(void) {
         cmocka_unit_test(test_the_reason),
         cmocka_unit_test(test_ctx_max),
         cmocka_unit_test(test_offload),
+        cmocka_unit_test(test_offload_to_a_small_host),
         cmocka_unit_test(test_resolve),
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_proposals),
