@@ -136,6 +136,7 @@ void gguf_close(struct gguf *gguf) {
 
 // ---- answers ----
 
+const char *gguf_path(const struct gguf *gguf) { return gguf->path; }
 uint32_t gguf_version(const struct gguf *gguf) { return gguf->version; }
 uint32_t gguf_alignment(const struct gguf *gguf) { return gguf->alignment; }
 uint64_t gguf_file_bytes(const struct gguf *gguf) { return gguf->bytes; }

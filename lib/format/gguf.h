@@ -65,6 +65,8 @@ struct gguf;
 struct gguf *gguf_open(const char *path, struct err *err);
 void gguf_close(struct gguf *gguf); // NULL is fine
 
+// The file that was opened: of a split model the first part, which is the one that engines take.
+const char *gguf_path(const struct gguf *gguf);
 uint32_t gguf_version(const struct gguf *gguf);
 uint32_t gguf_alignment(const struct gguf *gguf);  // bytes, 32 unless the file says otherwise
 uint64_t gguf_file_bytes(const struct gguf *gguf); // all splits together

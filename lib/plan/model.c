@@ -471,7 +471,7 @@ struct model *model_open(const char *path, struct err *err) {
         return NULL;
     struct model *model = mem_alloc(sizeof *model);
     model->gguf = gguf;
-    model->path = mem_strdup(path);
+    model->path = mem_strdup(gguf_path(gguf));
     model->arch = text_copy(gguf, "general.architecture");
     model->name = text_copy(gguf, "general.name");
     bool ok;

@@ -51,7 +51,7 @@ struct model_tensor {
 
 struct model {
     struct gguf *gguf; // owned
-    char *path;        // as opened
+    char *path;        // of a split model its first part
     char *arch;        // "qwen3moe"
     char *name;        // general.name, "" when absent
     bool known;        // the architecture is in our table; else sizes are upper estimates

@@ -706,6 +706,7 @@ static void test_splits(void **state) {
         if (!CASES[i].why && !gguf)
             fail_msg("case %zu: %s", i, err.text);
         if (gguf && gguf_splits(gguf) == 3) {
+            assert_true(str_ends(gguf_path(gguf), ONE));
             assert_int_equal(gguf_tensors(gguf), 3);
             assert_int_equal(gguf_tensor_find(gguf, "c")->file, 2);
             assert_int_equal(gguf_tensor_find(gguf, "c")->bytes, 32);

@@ -1,0 +1,33 @@
+"""ancalagon plan: what its command line names must make sense together, or it is said why not."""
+import json
+
+from harness import Scenario
+from test_draft import GpuWorld, model
+from test_models import split
+
+
+class Named(Scenario):
+    """Files and options that name something else than their user means."""
+    autostart = False
+    world_type = GpuWorld
+
+    def file(self, name, **more):
+        path = self.world.path("models", f"{name}.gguf")
+        model(path, **{"layers": 4, "embd": 1024, **more})
+        return path
+
+    def plan(self, *args, status=0):
+        done = self.world.cli("plan", *args, "--config", self.world.config)
+        self.assertEqual(done.returncode, status, done)
+        return done
+
+    def test_a_later_part_of_a_split_model(self):
+        """The engine takes only the first part."""
+        def parts(n):
+            return self.world.path("models", f"big-{n:05}-of-00003.gguf")
+
+        split(parts, 3)
+        done = self.plan(parts(2), "--device", "cuda:16G")
+        self.assertIn(f"\nmodel = {parts(1)}\n", done.stdout)
+        done = self.plan(parts(3), "--device", "cuda:16G", "--json")
+        self.assertEqual(json.loads(done.stdout)["model"]["path"], parts(1))
