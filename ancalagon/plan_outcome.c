@@ -6,6 +6,7 @@
 #include "control_client.h"
 #include "decision.h"
 #include "format/json.h"
+#include "plan/draft.h"
 #include "preset_plan.h"
 #include "reader.h"
 
@@ -35,6 +36,23 @@ static void note_reader(struct plan_outcome *out) {
         add_note(out, text);
     if (out->plan.estimated)
         add_note(out, "an architecture we do not know: compute is an upper estimate");
+}
+
+// A vocabulary that we do not know may still be the same.
+static void check_draft(struct plan_outcome *out) {
+    const struct model *model = out->fit.model, *draft = out->fit.draft;
+    struct draft_vocab ours, its;
+    char why[160], text[sizeof out->says];
+    if (!draft || out->fit.settings.draft != PLAN_DRAFT_MODEL ||
+        draft_compatible(model->gguf, draft->gguf, why, sizeof why))
+        return;
+    draft_vocab_read(model->gguf, &ours);
+    draft_vocab_read(draft->gguf, &its);
+    bool known = ours.kind != DRAFT_VOCAB_NONE && its.kind != DRAFT_VOCAB_NONE;
+    snprintf(text, sizeof text, "the draft %.100s %s: %s", draft->path,
+             known ? "does not go with this model" : "may not go with this model", why);
+    add_guard(out, known, text);
+    out->runs &= !known;
 }
 
 // ---- the machine ----
@@ -266,8 +284,10 @@ static bool is_file(const char *target) { return strchr(target, '/') || str_ends
 int plan_outcome_make(const struct plan_args *args, struct plan_outcome *out) {
     *out = (struct plan_outcome){.notes = json_array()};
     int status = is_file(args->target) ? plan_file(args, out) : plan_preset(args, out);
-    if (status < 0)
+    if (status < 0) {
         note_reader(out);
+        check_draft(out);
+    }
     return status;
 }
 

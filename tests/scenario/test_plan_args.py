@@ -31,3 +31,20 @@ class Named(Scenario):
         self.assertIn(f"\nmodel = {parts(1)}\n", done.stdout)
         done = self.plan(parts(3), "--device", "cuda:16G", "--json")
         self.assertEqual(json.loads(done.stdout)["model"]["path"], parts(1))
+
+    def test_a_draft_of_another_vocabulary(self):
+        """The engine does not start with it."""
+        target, other = self.file("target"), self.file("other", words=3000)
+        same, unknown = self.file("same"), self.file("unknown", vocabulary="none")
+        for name in (target, "a"):
+            with self.subTest(name):
+                done = self.plan(name, "--draft", other, "--device", "cuda:16G", status=1)
+                self.assertIn("vocabularies of 600 and 3000 tokens", done.stdout)
+                self.assertIn("It does not work: the draft", done.stdout)
+                done = self.plan(name, "--draft", other, "--device", "cuda:16G", "--json", status=1)
+                plan = json.loads(done.stdout)
+                self.assertFalse(plan["fits"] or plan["runs"], plan)
+                self.assertIn("does not go with this model", plan["reason"])
+                self.assertIn(plan["reason"], plan["notes"])
+                self.assertNotIn("draft", self.plan(name, "--draft", same, "--device", "cuda:16G").stdout)
+        self.assertIn("may not go", self.plan(target, "--draft", unknown, "--device", "cuda:16G").stdout)
