@@ -108,6 +108,15 @@ static void count_loaded(const struct plan_args *args, struct plan_outcome *out)
 
 // ---- files ----
 
+// A language model in its place would be planned as one, and refused by the engine.
+static bool is_projector(const struct gguf *gguf) {
+    if (model_kind_of(gguf) == MODEL_KIND_PROJECTOR)
+        return true;
+    cli_fail(EXIT_USAGE, "%s is a model of its own, no projector (mmproj) for another one",
+             gguf_path(gguf));
+    return false;
+}
+
 static bool read_files(struct plan_outcome *out, const char *const paths[MODEL_FILES]) {
     model_files_read(&out->files, paths);
     for (size_t i = 0; i < MODEL_FILES; i++) {
@@ -120,9 +129,12 @@ static bool read_files(struct plan_outcome *out, const char *const paths[MODEL_F
             cli_fail(EXIT_USAGE, "%s", file->err.text);
         return false;
     }
+    const struct gguf *projector = out->files.file[MODEL_FILE_PROJECTOR].projector;
+    if (projector && !is_projector(projector))
+        return false;
     out->fit.model = out->files.file[MODEL_FILE_MODEL].model;
     out->fit.draft = out->files.file[MODEL_FILE_DRAFT].model;
-    out->fit.projector = out->files.file[MODEL_FILE_PROJECTOR].projector;
+    out->fit.projector = projector;
     out->fit.machine = &out->machine;
     return true;
 }

@@ -3,7 +3,7 @@ import json
 
 from harness import Scenario
 from test_draft import GpuWorld, model
-from test_models import split
+from test_models import projector, split
 
 
 class Named(Scenario):
@@ -48,3 +48,14 @@ class Named(Scenario):
                 self.assertIn(plan["reason"], plan["notes"])
                 self.assertNotIn("draft", self.plan(name, "--draft", same, "--device", "cuda:16G").stdout)
         self.assertIn("may not go", self.plan(target, "--draft", unknown, "--device", "cuda:16G").stdout)
+
+    def test_a_language_model_as_projector(self):
+        target, other = self.file("target"), self.file("other")
+        eyes = self.world.path("models", "eyes.gguf")
+        projector(eyes, 1024, "mlp")
+        for name in (target, "a"):
+            with self.subTest(name):
+                done = self.plan(name, "--mmproj", other, status=2)
+                self.assertIn(f"{other} is a model of its own, no projector", done.stderr)
+                self.assertEqual(done.stdout, "")
+                self.plan(name, "--mmproj", eyes, "--device", "cuda:16G")
