@@ -55,6 +55,14 @@ static void check_draft(struct plan_outcome *out) {
     out->runs &= !known;
 }
 
+// llama-server fails to start then ("failed to create MTP context"), unless a draft file has it.
+static void check_head(struct plan_outcome *out, const char *draft) {
+    if (draft || out->fit.settings.draft != PLAN_DRAFT_MTP || out->fit.model->layers_mtp > 0)
+        return;
+    add_guard(out, true, "this model has no multi-token head (MTP) to speculate with");
+    out->runs = false;
+}
+
 // ---- the machine ----
 
 // The devices that the build sees, with what is free on them now and what its driver takes.
@@ -299,6 +307,8 @@ int plan_outcome_make(const struct plan_args *args, struct plan_outcome *out) {
     if (status < 0) {
         note_reader(out);
         check_draft(out);
+        check_head(out,
+                   out->is_preset ? preset_plan_get(&out->preset, "model-draft") : args->draft);
     }
     return status;
 }

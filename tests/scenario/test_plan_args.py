@@ -59,3 +59,15 @@ class Named(Scenario):
                 self.assertIn(f"{other} is a model of its own, no projector", done.stderr)
                 self.assertEqual(done.stdout, "")
                 self.plan(name, "--mmproj", eyes, "--device", "cuda:16G")
+
+    def test_a_head_that_is_not_there(self):
+        """The engine does not start without it."""
+        plain, with_head = self.file("plain"), self.file("head", mtp=1)
+        del self.world.presets["a"]["draft"]
+        self.world.write_config()
+        for name in (plain, "a"):
+            with self.subTest(name):
+                done = self.plan(name, "--spec", "mtp", "--device", "cuda:16G", status=1)
+                self.assertIn("Note: this model has no multi-token head", done.stdout)
+                self.assertNotIn("multi-token", self.plan(name, "--device", "cuda:16G").stdout)
+        self.assertNotIn("multi-token", self.plan(with_head, "--spec", "mtp", "--device", "cuda:16G").stdout)
