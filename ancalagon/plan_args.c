@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,25 @@ static int take_option(struct plan_args *args, char **argv) {
     return machine_args_take(&args->machine, argv);
 }
 
+// Proportions of the devices, "3,1": at least one of them has a share.
+static bool read_split(const char *text, float out[PLAN_DEVICES_MAX]) {
+    double sum = 0;
+    for (size_t i = 0; *text && i < PLAN_DEVICES_MAX; i++) {
+        char *end;
+        double share = strtod(text, &end);
+        if (end == text || !(share >= 0 && share <= FLT_MAX))
+            break;
+        out[i] = (float)share;
+        sum += share;
+        if (*end == '\0' && sum > 0)
+            return true;
+        if (*end == '\0')
+            break;
+        text = end + 1;
+    }
+    return REFUSE("--split needs proportions, such as 3,1");
+}
+
 // Takes our options out of argv; what is left goes to cli_parse.
 int plan_args_parse(struct plan_args *args, int argc, char **argv, const char *help) {
     *args = (struct plan_args){.unified = -1};
@@ -92,6 +112,9 @@ int plan_args_parse(struct plan_args *args, int argc, char **argv, const char *h
             rest[count++] = argv[i];
     }
     int status = taken < 0 ? EXIT_USAGE : cli_parse(&args->cli, count, rest, CLI_JSON, 1, 1, help);
+    float split[PLAN_DEVICES_MAX];
+    if (status < 0 && args->split && !read_split(args->split, split))
+        status = EXIT_USAGE;
     if (status < 0)
         args->target = args->cli.args[0];
     mem_free(rest);
@@ -138,21 +161,6 @@ static bool apply_ngl(const struct plan_args *args, struct fit *fit) {
     return true;
 }
 
-static bool apply_split(const struct plan_args *args, struct fit *fit) {
-    const char *text = args->split;
-    for (size_t i = 0; *text && i < PLAN_DEVICES_MAX; i++) {
-        char *end;
-        double share = strtod(text, &end);
-        if (end == text || share < 0)
-            break;
-        fit->settings.split[i] = (float)share;
-        if (*end == '\0')
-            return true;
-        text = end + 1;
-    }
-    return REFUSE("--split needs proportions, such as 3,1");
-}
-
 static bool apply_spec(const struct plan_args *args, struct fit *fit) {
     if (strcmp(args->spec, "mtp") != 0 && strcmp(args->spec, "draft-mtp") != 0)
         return REFUSE("--spec mtp is the one that takes memory of its own");
@@ -181,7 +189,7 @@ bool plan_args_apply(const struct plan_args *args, struct fit *fit) {
     s->engine_build = args->engine;
     return (!args->ctx || apply_ctx(args, fit)) && (!args->kv || apply_kv(args, fit)) &&
            (!args->ncmoe || apply_ncmoe(args, fit)) && (!args->ngl || apply_ngl(args, fit)) &&
-           (!args->split || apply_split(args, fit)) && (!args->spec || apply_spec(args, fit));
+           (!args->split || read_split(args->split, s->split)) && (!args->spec || apply_spec(args, fit));
 }
 
 // ---- over a preset ----

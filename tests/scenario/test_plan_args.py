@@ -71,3 +71,13 @@ class Named(Scenario):
                 self.assertIn("Note: this model has no multi-token head", done.stdout)
                 self.assertNotIn("multi-token", self.plan(name, "--device", "cuda:16G").stdout)
         self.assertNotIn("multi-token", self.plan(with_head, "--spec", "mtp", "--device", "cuda:16G").stdout)
+
+    def test_a_split_without_shares(self):
+        target = self.file("target")
+        two = ("--device", "cuda:16G", "--device", "cuda:16G")
+        for name in (target, "a"):
+            for shares in ("0,0", "0", "", "3,1,", "x", "1,-1", "nan,1", "1,inf"):
+                with self.subTest(name=name, shares=shares):
+                    done = self.plan(name, *two, "--split", shares, status=2)
+                    self.assertIn("--split needs proportions", done.stderr)
+            self.plan(name, *two, "--split", "0,1")
