@@ -63,6 +63,11 @@ static void check_head(struct plan_outcome *out, const char *draft) {
     out->runs = false;
 }
 
+static void note_experts(struct plan_outcome *out) {
+    if (out->fit.settings.ncmoe && out->fit.model->experts == 0)
+        add_note(out, "this model has no experts: n-cpu-moe moves nothing");
+}
+
 // ---- the machine ----
 
 // The devices that the build sees, with what is free on them now and what its driver takes.
@@ -306,6 +311,7 @@ int plan_outcome_make(const struct plan_args *args, struct plan_outcome *out) {
     int status = is_file(args->target) ? plan_file(args, out) : plan_preset(args, out);
     if (status < 0) {
         note_reader(out);
+        note_experts(out);
         check_draft(out);
         check_head(out,
                    out->is_preset ? preset_plan_get(&out->preset, "model-draft") : args->draft);

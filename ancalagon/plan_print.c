@@ -135,7 +135,7 @@ static void print_settings(const struct fit *fit, const struct plan *plan) {
     char k[16], v[16];
     printf(", KV cache %s%s%s", plan_type_name(s->k, k), s->k == s->v ? "" : " / ",
            s->k == s->v ? "" : plan_type_name(s->v, v));
-    if (fit->machine->devices && s->ncmoe)
+    if (fit->machine->devices && fit->model->experts && s->ncmoe)
         printf(", experts of %u layers on the CPU", s->ncmoe);
     if (fit->machine->devices)
         printf(", %u of %u layers on devices", plan->layers_offloaded, fit->model->layers);

@@ -81,3 +81,14 @@ class Named(Scenario):
                     done = self.plan(name, *two, "--split", shares, status=2)
                     self.assertIn("--split needs proportions", done.stderr)
             self.plan(name, *two, "--split", "0,1")
+
+    def test_experts_of_a_dense_model(self):
+        target = self.file("target")
+        for name in (target, "a"):
+            with self.subTest(name):
+                done = self.plan(name, "--n-cpu-moe", "4", "--device", "cuda:16G")
+                self.assertIn("Note: this model has no experts", done.stdout)
+                self.assertNotIn("experts of 4 layers", done.stdout)
+                for none in ("0", "auto"):
+                    done = self.plan(name, "--n-cpu-moe", none, "--device", "cuda:16G")
+                    self.assertNotIn("no experts", done.stdout)
