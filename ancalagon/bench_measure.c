@@ -3,6 +3,7 @@
 #include "bench_run.h"
 #include "cli.h"
 #include "event/loop.h"
+#include "survey.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -141,12 +142,50 @@ static bool measure_side(struct bench_run *run, struct trial_session *session, b
     return ok;
 }
 
+// Tokens of the longest request that its user asked for; 0: none, then lengths follow the context.
+static unsigned told_tokens(const struct bench_options *options) {
+    unsigned longest = options->prompt_told ? options->prompt : 0;
+    for (size_t d = 0; options->depth_told && d < options->depth_count; d++)
+        if (options->depths[d] > longest)
+            longest = options->depths[d];
+    return longest ? longest + options->predict : 0;
+}
+
+// As decided for the side that is up; what cannot be decided is told by its trial.
+static bool has_room(const struct bench_run *run, unsigned tokens, struct err *err) {
+    struct decision decision;
+    struct preset preset;
+    struct err ignored;
+    if (!preset_overlay(run->presets[run->side], run->engines[run->side], NULL, 0, &preset, err))
+        return false;
+    bool known = survey_decide(run->config, &preset, false, NULL, NULL, &decision, &ignored) &&
+                 decision.planned;
+    preset_fini(&preset);
+    return !known || tokens <= decision.plan.ctx_slot ||
+           err_set(err, ERR_INVALID,
+                   "a prompt of %u tokens and %u more do not fit into the preset's context of %u "
+                   "for each request",
+                   tokens - run->options.predict, run->options.predict, decision.plan.ctx_slot);
+}
+
+// Before any engine is started: loading may take minutes.
+static bool all_have_room(struct bench_run *run, struct err *err) {
+    unsigned tokens = told_tokens(&run->options);
+    bool ok = true;
+    for (size_t s = 0; tokens && ok && s < run->bench.side_count; s++) {
+        run->side = s;
+        ok = has_room(run, tokens, err);
+    }
+    return ok;
+}
+
 int bench_measure(struct bench_run *run) {
     struct err err = {0};
-    bool ok = true, interrupted = false;
+    bool interrupted = false;
     struct trial_session *session = trial_session_create(run->config, &err);
     if (!session)
         return cli_fail(EXIT_FAILED, "%s", err.text);
+    bool ok = all_have_room(run, &err);
     progress_init(&run->line, stderr);
     run->rounds = run->bench.side_count == 2 ? run->options.repeat : 1; // A B A B, by loads
     run->started_ms = loop_now_ms();

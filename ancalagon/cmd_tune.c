@@ -111,12 +111,20 @@ static bool read_number(const char *name, const char *text, int64_t min, int64_t
     return false;
 }
 
+static bool read_depth(struct options *options, const char *text) {
+    struct tune_wishes *wishes = &options->wishes;
+    if (!read_number("depth", text, 64, 1 << 20, &wishes->depth_tokens))
+        return false;
+    wishes->least_ctx = wishes->depth_tokens + PREDICT;
+    return true;
+}
+
 static bool read_option(struct options *options, int option, const char *text) {
     switch (option) {
     case 'c': options->config = text; return true;
     case 'f': return read_purpose(options, text);
     case 't': return read_number("trials", text, 2, TUNE_TRIALS_MAX, &options->search.trials);
-    case 'd': return read_number("depth", text, 64, 1 << 20, &options->wishes.depth_tokens);
+    case 'd': return read_depth(options, text);
     case 'v': options->wishes.kv = text; return true;
     case 'x': return options->wishes.no_draft = true;
     case 'n': return options->dry_run = true;

@@ -189,7 +189,8 @@ bool plan_args_apply(const struct plan_args *args, struct fit *fit) {
     s->engine_build = args->engine;
     return (!args->ctx || apply_ctx(args, fit)) && (!args->kv || apply_kv(args, fit)) &&
            (!args->ncmoe || apply_ncmoe(args, fit)) && (!args->ngl || apply_ngl(args, fit)) &&
-           (!args->split || read_split(args->split, s->split)) && (!args->spec || apply_spec(args, fit));
+           (!args->split || read_split(args->split, s->split)) &&
+           (!args->spec || apply_spec(args, fit));
 }
 
 // ---- over a preset ----

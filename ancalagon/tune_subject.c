@@ -235,9 +235,25 @@ static void own_draft(struct tune_subject *subject) {
 
 // ---- the whole ----
 
-static unsigned usual_depth(const struct tune_subject *subject, unsigned asked) {
-    uint32_t ctx = subject->decision.planned ? subject->decision.plan.ctx_slot : 0;
-    unsigned depth = asked ? asked : 2048;
+static uint32_t slot_ctx(const struct tune_subject *subject) { // 0: not known
+    return subject->decision.planned ? subject->decision.plan.ctx_slot : 0;
+}
+
+static bool has_room(const struct tune_subject *subject, const struct tune_wishes *wishes,
+                     struct err *err) {
+    uint32_t ctx = slot_ctx(subject);
+    return !ctx || wishes->least_ctx <= ctx ||
+           err_set(err, ERR_INVALID,
+                   "a prompt of %u tokens and %u more do not fit into the preset's context of %u "
+                   "for each request",
+                   wishes->depth_tokens, wishes->least_ctx - wishes->depth_tokens, ctx);
+}
+
+static unsigned depth_of(const struct tune_subject *subject, const struct tune_wishes *wishes) {
+    uint32_t ctx = slot_ctx(subject);
+    unsigned depth = wishes->depth_tokens ? wishes->depth_tokens : 2048;
+    if (wishes->least_ctx)
+        return depth;
     return ctx && depth > ctx - ctx / 4 ? ctx - ctx / 4 : depth;
 }
 
@@ -272,7 +288,7 @@ static bool open_models(struct tune_subject *subject, const struct tune_wishes *
     if (tf->fit.settings.ctx == 0)
         tf->fit.settings.ctx = subject->decision.plan.ctx_total;
     tf->fit.settings.engine_build = subject->decision.dialect->build;
-    tf->depth_tokens = usual_depth(subject, wishes->depth_tokens);
+    tf->depth_tokens = depth_of(subject, wishes);
     cores_count(&tf->cores_physical, &tf->cores_logical);
     keep_fixed(subject);
     if (!cache_types(subject, wishes->kv, err))
@@ -289,7 +305,8 @@ bool tune_subject_open(struct tune_subject *subject, const char *config_path, co
     return read_config(subject, config_path, preset, err) &&
            survey_decide(subject->config, subject->preset, false, NULL, NULL, &subject->decision,
                          err) &&
-           open_models(subject, wishes, err) && tune_fit_space(&subject->tf, &subject->space, err);
+           has_room(subject, wishes, err) && open_models(subject, wishes, err) &&
+           tune_fit_space(&subject->tf, &subject->space, err);
 }
 
 void tune_subject_close(struct tune_subject *subject) {

@@ -22,6 +22,7 @@ struct tune_change {
 struct tune_wishes {
     const char *kv;        // cache types to choose from, "f16,q8_0"; NULL: what loses nothing
     unsigned depth_tokens; // 0: by the preset's context
+    unsigned least_ctx;    // tokens that a request takes whose depth its user told; 0: none
     bool no_draft;
 };
 

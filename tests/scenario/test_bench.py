@@ -6,11 +6,15 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
 from harness import SCALE, Scenario, binary, eventually, scaled
 from real import Real, model
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models"))
+import make_gguf  # noqa: E402
 
 EXACT = {"prompt_us": 2000, "predict_us": 10000}  # 500 and 100 tok/s
 SMALL = ("--prompt", "64", "--predict", "16", "--depth", "256")
@@ -119,6 +123,23 @@ class Figures(Bench):
         result = self.bench("a", "--depth", "4K", status=1)
         self.assertIn("context of 1024", result.stderr)
         self.assertEqual(result.stdout, "")
+
+    def test_context_too_small_by_the_plan(self):
+        """Then no engine is started to find out, on neither side."""
+        for name, ctx in (("a", "8K"), ("b", "4K")):
+            make_gguf.make("qwen2.5-0.5b", self.world.path("models", f"{name}.gguf"))
+            self.world.presets[name].update({"ctx": ctx, "parallel": "1"})
+        self.world.write_config()
+        for args in (("b", "--depth", "1K", "--depth", "4000"), ("b", "--prompt", "5K"),
+                     ("a", "--vs", "b", "--depth", "5K")):
+            with self.subTest(args):
+                result = self.bench(*args, status=1)
+                self.assertIn("b: a prompt of", result.stderr)
+                self.assertIn("context of 4096 for each request", result.stderr)
+                self.assertEqual(self.world.engine_logs(), [], "nothing was started for it")
+        self.world.fake("b", n_ctx=4096, **EXACT)
+        side, = self.figures("b", "--depth", "3968", "--repeat", "1")["sides"]
+        self.assertEqual([point["prompt_tokens"] for point in side["points"]], [512, 3968])
 
     def test_cache_is_told(self):
         self.world.fake("a", cached=17, **EXACT)

@@ -385,6 +385,22 @@ class Ends(Tune):
         self.assertIn("has a loaded", self.tune("a", *FAST, status=1).stderr)
         self.chat_ok("a")
 
+    def test_a_depth_that_the_context_does_not_hold(self):
+        self.big_model("a", "qwen2.5-0.5b")
+        self.world.presets["a"].update({"ctx": "4K", "parallel": "1"})
+        self.world.write_config()
+        before = self.text()
+        for depth in ("5K", "4033"):
+            with self.subTest(depth):
+                told = self.tune("a", "--depth", depth, status=1).stderr
+                self.assertIn("context of 4096 for each request", told)
+                self.assertEqual(self.world.engine_logs(), [], "nothing was started for it")
+        self.assertEqual(self.text(), before)
+        self.world.fake("a", n_ctx=4096, prompt_us=100, predict_us=1000)
+        self.assertNotIn("context", self.tune("a", "--depth", "4032", "--trials", "2", "--dry-run").stderr)
+        # A depth that only goes with a purpose follows the context.
+        self.tune("a", "--for", "agent", "--trials", "2", "--dry-run")
+
     def test_no_such_preset(self):
         self.assertIn("no preset", self.tune("nope", status=3).stderr)
         self.assertIn("--trials takes", self.tune("a", "--trials", "99", status=2).stderr)
