@@ -451,6 +451,12 @@ static int conclude(struct run *run, const struct tune_evidence *evidence, struc
     return done;
 }
 
+static int refusal(const struct run *run, const struct err *err) {
+    if (run->subject.preset)
+        return EXIT_FAILED;
+    return err->code == ERR_NOTFOUND ? EXIT_USAGE : EXIT_CONFIG;
+}
+
 static int run_tune(struct run *run) {
     struct err err = {0};
     const struct options *options = &run->options;
@@ -458,7 +464,7 @@ static int run_tune(struct run *run) {
     if (status != EXIT_DONE)
         return status;
     if (!tune_subject_open(&run->subject, options->config, options->preset, &options->wishes, &err))
-        return cli_fail(run->subject.preset ? EXIT_FAILED : EXIT_CONFIG, "%s", err.text);
+        return cli_fail(refusal(run, &err), "%s", err.text);
     struct tune_best best;
     struct tune_evidence evidence;
     status = measure(run);

@@ -44,7 +44,8 @@ struct tune_subject {
     struct tune_space space;
 };
 
-// Blocks: reads files, asks the engine build. ERR_NOTFOUND: nothing is open.
+// Blocks: reads files, asks the engine build. ERR_NOTFOUND: nothing is
+// open, or (preset NULL then) the file has none of that name.
 bool tune_subject_open(struct tune_subject *subject, const char *config_path, const char *preset,
                        const struct tune_wishes *wishes, struct err *err);
 void tune_subject_close(struct tune_subject *subject);

@@ -402,6 +402,12 @@ class Ends(Tune):
         self.tune("a", "--for", "agent", "--trials", "2", "--dry-run")
 
     def test_no_such_preset(self):
-        self.assertIn("no preset", self.tune("nope", status=3).stderr)
+        for command in ("tune", "plan", "bench"):
+            done = self.world.cli(command, "nope", "--config", self.world.config)
+            self.assertEqual(done.returncode, 2, done)
+            self.assertRegex(done.stderr, 'no preset "nope"|nor a preset')
+            done = self.world.cli(command, "nope", "--config", self.world.path("nowhere.ini"))
+            self.assertEqual(done.returncode, 3, done)
+            self.assertIn("nowhere.ini", done.stderr)
         self.assertIn("--trials takes", self.tune("a", "--trials", "99", status=2).stderr)
         self.assertIn("--for takes", self.tune("a", "--for", "fun", status=2).stderr)
