@@ -379,6 +379,13 @@ class Interrupted(Bench):
         self.assertEqual((status, out), (130, ""))
         self.assertIn("before anything was measured", err)
 
+    @staticmethod
+    def waits(process, number):
+        """Was the signal sent, and not taken yet?"""
+        with open(f"/proc/{process.pid}/status") as file:
+            sets = [int(line.split()[1], 16) for line in file if line.startswith(("SigPnd", "ShdPnd"))]
+        return any(waiting >> (number - 1) & 1 for waiting in sets)
+
     def test_twice(self):
         """An engine that does not want to go."""
         self.world.server_keys["stop-grace"] = "600s"
@@ -387,6 +394,8 @@ class Interrupted(Bench):
         process = self.start_bench("a", *SMALL)
         self.wait_tokens(4)
         process.send_signal(signal.SIGINT)
+        # Two that wait are one. (Nothing is active between two runs, either.)
+        eventually(lambda: not self.waits(process, signal.SIGINT), "the first one is taken")
         eventually(lambda: self.world.stats()["active"] == 0, "the run is cancelled")
         process.send_signal(signal.SIGINT)
         self.assertEqual(self.end_bench(process)[0], 130)
