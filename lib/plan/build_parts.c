@@ -64,8 +64,7 @@ static int flash(struct build *b, int q, int cache_k, int cache_v, int mask, int
     const struct model_layer *l = &b->model->layer[b->layer];
     int64_t streams = b->cells->streams;
     cache_k = halved(b, cache_k, b->settings->k, l->head_k, cells);
-    cache_v =
-        halved(b, cache_v, b->model->mla ? b->settings->k : b->settings->v, head_v, cells);
+    cache_v = halved(b, cache_v, b->model->mla ? b->settings->k : b->settings->v, head_v, cells);
     int y = graph_op(b->graph, GRAPH_ATTEND, 4, head_v, l->heads, b->tokens / streams, streams, q,
                      cache_k, cache_v, mask);
     if (reserves_unpacked(b))
