@@ -381,9 +381,9 @@ static bool grained_speed(void *arg, const struct tune_choice *choice, double *d
 static bool split_speed(void *arg, const struct tune_choice *choice, double *decode,
                         double *prefill) {
     uint64_t machine = *(uint64_t *)arg;
-    int n = choice->value[TUNE_OFFLOAD];
+    int n = choice->value[TUNE_OFFLOAD], dear = (n + 1) / 2, cheap = n - dear;
     double gap = 0.5 + 0.3 * fabs(grain(machine, 2, 0, 0)), batch = choice->value[TUNE_UBATCH];
-    double token = 9 + gap * ((n + 1) / 2) + 0.05 * (n / 2), threads = choice->value[TUNE_THREADS];
+    double token = 9 + gap * dear + 0.05 * cheap, threads = choice->value[TUNE_THREADS];
     token += 0.2 * n * (8 / fmin(threads, 8) - 1);
     *decode = 1000 / token;
     *prefill = batch / (0.15 + 0.02 * n + batch / 1800 * (batch > 2048 ? 1.2 : 1));
@@ -392,8 +392,9 @@ static bool split_speed(void *arg, const struct tune_choice *choice, double *dec
 
 static bool split_fits(void *arg, const struct tune_choice *choice, double *spare_mib) {
     (void)arg; // the fuller card decides: its room grows at every second step
-    *spare_mib = 420.0 * ((choice->value[TUNE_OFFLOAD] + 1) / 2) -
-                 0.4 * choice->value[TUNE_UBATCH] - (choice->value[TUNE_KV] ? 500 : 1200);
+    int steps = (choice->value[TUNE_OFFLOAD] + 1) / 2;
+    *spare_mib =
+        420.0 * steps - 0.4 * choice->value[TUNE_UBATCH] - (choice->value[TUNE_KV] ? 500 : 1200);
     return *spare_mib >= 0;
 }
 
