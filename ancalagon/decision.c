@@ -1,5 +1,6 @@
 #include "decision.h"
 
+#include "base/str.h"
 #include "preset_plan.h"
 #include "reader.h"
 
@@ -90,6 +91,7 @@ struct judging {
     bool placed;      // gpu-layers, n-cpu-moe or the like: the user's word on what goes where
     bool ctx_told;
     bool exact; // the plan knows all that the preset says
+    bool paged; // weights in host memory may be dropped and read again
     void (*note)(void *arg, const char *text);
     void *arg;
 };
@@ -99,8 +101,9 @@ static void note(const struct judging *j, const char *text) {
         j->note(j->arg, text);
 }
 
-static uint64_t anonymous(const struct plan_part *host) { // what no page cache gives back
-    return host->kv + host->state + host->compute + host->overhead;
+// What no page cache gives back.
+static uint64_t anonymous(const struct judging *j, const struct plan_part *host) {
+    return plan_total(host) - (j->paged ? host->weights : 0);
 }
 
 // Without the margins that a choice of ours leaves: would it really not work? A driver's own use is
@@ -116,7 +119,7 @@ static bool is_hopeless(const struct judging *j, const struct plan *plan) {
             return true;
     }
     return machine->ram_bytes != PLAN_UNKNOWN &&
-           anonymous(&plan->host) > machine->ram_bytes + j->asked->swap_bytes;
+           anonymous(j, &plan->host) > machine->ram_bytes + j->asked->swap_bytes;
 }
 
 static bool fits_as_written(struct judging *j, struct plan *plan) {
@@ -124,8 +127,11 @@ static bool fits_as_written(struct judging *j, struct plan *plan) {
         return true;
     if (is_hopeless(j, plan))
         return false;
-    char text[sizeof plan->reason + 32];
-    snprintf(text, sizeof text, "a tight fit: %s", plan->reason);
+    char text[sizeof plan->reason + 128];
+    bool host = str_starts(plan->reason, PLAN_HOST_NAME);
+    snprintf(text, sizeof text, "a tight fit: %s%s", plan->reason,
+             host ? "; weights without room are read from the disk again and again, which is slow"
+                  : "");
     note(j, text);
     return true;
 }
@@ -230,6 +236,7 @@ static bool begin(struct judging *j, struct decision *out, struct err *err) {
     const char *layers = preset_plan_get(preset, "gpu-layers");
     j->layers_told = j->fit.layers_fixed = layers && strcmp(layers, "auto") != 0;
     j->placed = j->layers_told || preset_plan_is_placed(preset);
+    j->paged = preset_plan_pages_weights(preset);
     j->ctx_told = preset_plan_get(preset, "ctx-size") && j->written.ctx != 0;
     out->machine = asked->machine;
     j->exact = preset_plan_devices(preset, &out->machine) && preset_plan_is_exact(preset) &&

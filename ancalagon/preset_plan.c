@@ -218,6 +218,14 @@ bool preset_plan_devices(const struct preset *preset, struct plan_machine *machi
     return true;
 }
 
+bool preset_plan_pages_weights(const struct preset *preset) {
+    const char *mode = preset_plan_get(preset, "load-mode");
+    if (mode && strcmp(mode, "auto") != 0 && strcmp(mode, "mmap") != 0)
+        return false;
+    return flag_on(preset, "mmap", true) && !flag_on(preset, "no-mmap", false) &&
+           !flag_on(preset, "mlock", false) && !flag_on(preset, "direct-io", false);
+}
+
 enum plan_kind plan_kind_of_device(const char *name) {
     static const struct {
         const char *prefix;

@@ -37,6 +37,9 @@ void preset_plan_machine(const struct dialect_devices *listed, struct plan_machi
 // "CUDA0" -> PLAN_CUDA; what is not known counts as PLAN_VULKAN, whose use is the most usual.
 enum plan_kind plan_kind_of_device(const char *name);
 
+// The engine maps the file: weights in host memory may be dropped and read again.
+bool preset_plan_pages_weights(const struct preset *preset);
+
 // "16G", "16376M"; a bare number is MiB.
 bool plan_parse_size(const char *text, uint64_t *bytes);
 

@@ -59,6 +59,11 @@ static const struct pattern patterns[] = {
     {CAUSE_BAD_VALUE, "error while handling argument", NULL, false, "the engine refuses a value",
      "correct it in the preset"},
 
+    {CAUSE_BAD_VALUE, "cache type", "does not divide", false,
+     "this model cannot have a KV cache of that type", "use kv = f16"},
+    {CAUSE_BAD_VALUE, "V cache requires flash_attn", NULL, false,
+     "a quantised V cache needs flash attention", "set flash-attn = on, or kv = f16"},
+
     {CAUSE_UNKNOWN_ARCHITECTURE, "unknown model architecture", NULL, true,
      "is of a kind that the engine does not know",
      "it is newer than the engine, or needs a fork: update the engine or set engine ="},

@@ -50,10 +50,21 @@ static bool reserves_unpacked(const struct build *b) {
     return kind == PLAN_CUDA || kind == PLAN_ROCM;
 }
 
+// Flash attention has no kernels for f32: such a cache is copied to f16, layer by layer.
+static int halved(struct build *b, int cache, const struct gguf_type_info *type, int64_t head,
+                  int64_t cells) {
+    if (type->id != GGUF_TYPE_F32)
+        return cache;
+    return graph_op(b->graph, GRAPH_FRESH, 2, head, cells, b->model->layer[b->layer].heads_kv,
+                    b->cells->streams, cache, GRAPH_NONE, GRAPH_NONE, GRAPH_NONE);
+}
+
 static int flash(struct build *b, int q, int cache_k, int cache_v, int mask, int64_t cells,
                  int64_t head_v) {
     const struct model_layer *l = &b->model->layer[b->layer];
     int64_t streams = b->cells->streams;
+    cache_k = halved(b, cache_k, b->settings->k, l->head_k, cells);
+    cache_v = halved(b, cache_v, b->model->mla ? b->settings->k : b->settings->v, head_v, cells);
     int y = graph_op(b->graph, GRAPH_ATTEND, 4, head_v, l->heads, b->tokens / streams, streams, q,
                      cache_k, cache_v, mask);
     if (reserves_unpacked(b))

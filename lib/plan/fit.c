@@ -5,6 +5,10 @@
 
 bool fit_plan(const struct fit *fit, struct plan *out) {
     plan_make(fit->model, fit->draft, fit->projector, &fit->settings, fit->machine, out);
+    if (out->fits && !plan_cache_works(fit->model, &fit->settings)) {
+        out->fits = false;
+        snprintf(out->reason, sizeof out->reason, "the model cannot have such a cache");
+    }
     return out->fits;
 }
 

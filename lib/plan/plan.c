@@ -145,7 +145,7 @@ static void judge(const struct plan_machine *machine, struct plan *out) {
     for (size_t i = 0; i < machine->devices; i++)
         check_room(&machine->device[i], &out->device[i], out);
     struct plan_device host = {
-        .name = "host memory", .kind = PLAN_CPU, .capacity_bytes = machine->ram_bytes};
+        .name = PLAN_HOST_NAME, .kind = PLAN_CPU, .capacity_bytes = machine->ram_bytes};
     check_room(&host, &out->host, out);
 }
 
@@ -167,6 +167,22 @@ void plan_make(const struct model *model, const struct model *draft, const struc
     judge(machine, out);
 }
 
+// The layer whose heads the blocks of a quantised cache type do not divide (llama-context.cpp,
+// llama_init_from_model); NULL when there is none.
+static const struct model_layer *misfit(const struct model *model,
+                                        const struct plan_settings *settings) {
+    for (uint32_t i = 0; settings->flash_attention && i < model->layers; i++) {
+        const struct model_layer *l = &model->layer[i];
+        if (!l->mtp && (l->head_k % settings->k->block || l->head_v % settings->v->block))
+            return l;
+    }
+    return NULL;
+}
+
+bool plan_cache_works(const struct model *model, const struct plan_settings *settings) {
+    return (settings->flash_attention || settings->v->block == 1) && !misfit(model, settings);
+}
+
 int plan_check(const struct model *model, const struct plan_settings *settings,
                void (*say)(void *arg, bool is_error, const char *text), void *arg) {
     char text[320], k[16], v[16];
@@ -186,6 +202,17 @@ int plan_check(const struct model *model, const struct plan_settings *settings,
                  "a quantised V cache (%s) needs flash attention: leave flash-attn on, or use "
                  "kv = f16",
                  v);
+        say(arg, true, text);
+        errors++;
+    }
+    const struct model_layer *odd = misfit(model, settings);
+    if (odd) {
+        bool key = odd->head_k % settings->k->block != 0;
+        snprintf(text, sizeof text,
+                 "a %s cache holds blocks of %u values, and this model's heads have %u: the engine "
+                 "does not start with that; use kv = f16",
+                 key ? k : v, key ? settings->k->block : settings->v->block,
+                 key ? odd->head_k : odd->head_v);
         say(arg, true, text);
         errors++;
     }

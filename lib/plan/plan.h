@@ -23,6 +23,7 @@ enum plan_kind {
 };
 
 #define PLAN_UNKNOWN UINT64_MAX
+#define PLAN_HOST_NAME "host memory" // in reasons
 
 struct plan_device {
     char name[64];        // as the engine names it: "CUDA0"
@@ -107,6 +108,10 @@ uint64_t plan_total(const struct plan_part *part);
 void plan_make(const struct model *model, const struct model *draft, const struct gguf *projector,
                const struct plan_settings *settings, const struct plan_machine *machine,
                struct plan *out);
+
+// False when no engine starts with these cache types: a quantised V without flash attention, blocks
+// that do not divide the model's heads.
+bool plan_cache_works(const struct model *model, const struct plan_settings *settings);
 
 // What no engine can do, or should not: unequal cache types, a quantised V without flash attention,
 // more context than the model was trained for (a warning), settings out of range. Returns the

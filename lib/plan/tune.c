@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLOSER_LOOKS = 120 };
+enum { CLOSER_LOOKS = 64 };
 
 struct run {
     size_t cell;
@@ -32,7 +32,10 @@ struct tune {
 
 // Not worth a trial: this much of the objective. Moves on several axes at once are harder to learn
 // from, so each further axis must promise more.
-static const double STOP_WORTH = 0.0001, PER_AXIS = 0.8, ANCHOR_WORTH = 0.004;
+static const double STOP_WORTH = 0.0001, PER_AXIS = 0.9, ANCHOR_WORTH = 0.004;
+// How much of the first choices is for what a trial teaches of all others; the last looks only for
+// the best.
+static const double FOR_LATER = 0.97;
 static const double BETWEEN_RUNS = 0.015; // relative
 static const double FAR_BEHIND = 0.25, DRIFTED = 0.05, PER_CHANGE = 0.002, CACHE_CHANGE = 0.004;
 
@@ -330,25 +333,41 @@ static int by_worth(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
-// A glance at all, a closer look at the most promising.
-static size_t most_worth(const struct tune *tune, size_t best, double *top) {
+// A glance at all: those worth something, the most promising first.
+static size_t glance(const struct tune *tune, size_t best, size_t *cells) {
     struct candidate *list = mem_alloc(tune->count * sizeof *list);
-    size_t count = 0, found = tune->count;
+    size_t count = 0;
     for (size_t i = 0; i < tune->count; i++) {
         double here = tune->cells[i].open ? worth(tune, i, best, true) : 0;
         if (here > 0)
             list[count++] = (struct candidate){i, here};
     }
     qsort(list, count, sizeof *list, by_worth);
+    count = count < CLOSER_LOOKS ? count : CLOSER_LOOKS;
+    for (size_t i = 0; i < count; i++)
+        cells[i] = list[i].cell;
+    mem_free(list);
+    return count;
+}
+
+// A closer look at the most promising, by what they are worth themselves and for the trials left.
+static size_t most_worth(const struct tune *tune, size_t best, double *top) {
+    size_t cells[CLOSER_LOOKS], count = glance(tune, best, cells), found = tune->count;
+    double left = tune->options.trials - tune->runs - 1.0, ahead[CLOSER_LOOKS] = {0};
+    double later = FOR_LATER * left / (TUNE_TRIALS_MAX - 2);
+    if (left > 0)
+        tune_model_ahead(tune->model, cells, count, ahead);
+    double most = 0;
     *top = 0;
-    for (size_t i = 0; i < count && i < CLOSER_LOOKS; i++) {
-        double here = worth(tune, list[i].cell, best, false);
-        if (here > *top) {
-            *top = here;
-            found = list[i].cell;
+    for (size_t i = 0; i < count; i++) {
+        double own = worth(tune, cells[i], best, false);
+        double here = (1 - later) * own + later * ahead[i];
+        *top = fmax(*top, fmax(own, ahead[i]));
+        if (here > most) {
+            most = here;
+            found = cells[i];
         }
     }
-    mem_free(list);
     return found;
 }
 

@@ -9,9 +9,13 @@
 enum {
     SEEN_MAX = TUNE_TRIALS_MAX,
     COSTS = 5,   // of a layer on the CPU
-    CLIFFS = 10, // the first: none
-    LIVE_MAX = 16,
+    CLIFFS = 13, // the first: none
+    LIVE_MAX = 24,
     GLANCE = 3,
+    AHEAD = 8,
+    REFINED = 3,
+    LOSSES = 3,
+    NODES = 5,
 };
 
 struct effect { // of a draft, in ln
@@ -25,6 +29,7 @@ struct guess {
     double rate;          // what each MiB too little costs, of a token
     bool wild;            // some cache type or kernel is far slower here than is usual
     int variant;          // 0: nothing odd; 1..n: that trial was disturbed; n+1: the machine drifts
+    double loss;          // of the disturbed trial, in ln, decode and prefill alike
     double prior, weight; // ln
     double chol[TUNE_OUTPUTS][SEEN_MAX][SEEN_MAX];
     double alpha[TUNE_OUTPUTS][SEEN_MAX];
@@ -58,12 +63,15 @@ static const double COST_FACTOR[COSTS] = {0.2, 0.45, 1, 2.2, 5};
 static const double COST_PRIOR[COSTS] = {0.1, 0.2, 0.4, 0.2, 0.1};
 static const struct {
     double room, rate, prior;
-} CLIFF[CLIFFS] = {{0, 0, 0.76},       {100, 0.0005, 0.02}, {100, 0.002, 0.02},
-                   {100, 0.008, 0.02}, {300, 0.0005, 0.03}, {300, 0.002, 0.04},
-                   {300, 0.008, 0.02}, {800, 0.0005, 0.03}, {800, 0.002, 0.04},
-                   {800, 0.008, 0.02}};
-static const double DISTURBED = 0.05, DRIFTS = 0.04, WILD = 0.2; // prior odds
-static const double DISTURBANCE = 0.25, DRIFT = 0.05;            // relative
+} CLIFF[CLIFFS] = {{0, 0, 0.76},        {100, 0.0005, 0.015}, {100, 0.002, 0.02},
+                   {100, 0.008, 0.02},  {300, 0.0005, 0.02},  {300, 0.002, 0.03},
+                   {300, 0.008, 0.02},  {500, 0.0005, 0.02},  {500, 0.002, 0.03},
+                   {500, 0.008, 0.015}, {800, 0.0005, 0.02},  {800, 0.002, 0.02},
+                   {800, 0.008, 0.01}};
+// A first trial comes after a download, a build, a cold start.
+static const double FIRST_DISTURBED = 0.3, DISTURBED = 0.04, DRIFTS = 0.04,
+                    WILD = 0.2; // prior odds
+static const double LOSS[LOSSES] = {0.1, 0.22, 0.45}, LOSS_SPREAD = 0.05, DRIFT = 0.05;
 static const double TOGETHER[TUNE_OUTPUTS] = {0.02, 0.03}; // effects that only a pair of axes has
 
 // ---- what is expected beforehand ----
@@ -126,7 +134,7 @@ static double threads_cov(const struct tune_model *model, int output, double a, 
 
 // A batch costs something before its first token: small ones lose much, large ones little.
 static double ubatch_gain(const struct tune_model *model, double tokens) {
-    double half = model->space->hints.cpu_only ? 60 : streams(model) ? 1500 : 400;
+    double half = model->space->hints.cpu_only ? 40 : streams(model) ? 1500 : 400;
     double from = value(model, TUNE_UBATCH, 0);
     return log(1 + half / from) - log(1 + half / tokens);
 }
@@ -233,6 +241,10 @@ static double axis_bias(const struct tune_model *model, int output, int axis, si
         return (output == TUNE_PREFILL && !hints->cpu_only ? 0.1 : 1) * threads_bias(model, i);
     if (axis == TUNE_UBATCH && output == TUNE_PREFILL)
         return ubatch_gain(model, value(model, axis, i));
+    if (axis == TUNE_UBATCH)
+        return -0.004 * octaves(value(model, axis, i), value(model, axis, 0));
+    if (axis == TUNE_FLASH && value(model, axis, i) == 2)
+        return output == TUNE_DECODE ? -0.03 : -0.08;
     if (axis == TUNE_KV && output == TUNE_DECODE && hints->gpu_bytes > 0)
         return -log((hints->gpu_bytes + hints->kv_bytes[i]) /
                     (hints->gpu_bytes + hints->kv_bytes[0]));
@@ -377,9 +389,8 @@ static double prior_cov(const struct tune_model *model, const struct guess *gues
 static double noise_var(const struct tune_model *model, const struct guess *guess, int output,
                         size_t i) {
     double noise = isnan(model->seen[i].value[output]) ? 100 : model->seen[i].noise;
-    if (guess->variant == (int)i + 1)
-        noise = DISTURBANCE;
-    return noise * noise;
+    double more = guess->variant == (int)i + 1 ? LOSS_SPREAD + guess->loss / 8 : 0;
+    return noise * noise + more * more;
 }
 
 static bool drifts(const struct tune_model *model, const struct guess *guess) {
@@ -426,7 +437,8 @@ static double condition(const struct tune_model *model, struct guess *guess, int
         double seen = model->seen[i].value[output];
         alpha[i] = isnan(seen) ? 0
                                : seen - prior_mean(model, guess, output, model->seen[i].cell) -
-                                     (output == TUNE_DECODE ? 3 : 6); // ln of a usual speed
+                                     (output == TUNE_DECODE ? 3 : 6) + // ln of a usual speed
+                                     (guess->variant == (int)i + 1 ? guess->loss : 0);
     }
     forward(chol, n, alpha);
     for (size_t i = 0; i < n; i++)
@@ -511,6 +523,28 @@ static void suppose_machines(struct tune_model *model) {
             }
 }
 
+// The likeliest of those that spill, with other thresholds and rates around: a coarse grid would
+// leave a layer or two in doubt.
+static void refine_spills(struct tune_model *model) {
+    static const double ROOM[] = {0.6, 0.75, 0.88, 1.14, 1.33, 1.6};
+    static const double RATE[] = {0.5, 0.71, 1, 1.41, 2};
+    struct guess coarse[LIVE_MAX];
+    size_t count = model->live_count;
+    memcpy(coarse, model->live, count * sizeof *coarse);
+    qsort(coarse, count, sizeof *coarse, by_weight);
+    for (size_t i = 0; i < count && i < REFINED; i++) {
+        struct guess guess = coarse[i];
+        if (guess.room <= 0 || guess.weight < coarse[0].weight - 4)
+            continue;
+        for (size_t r = 0; r < sizeof ROOM / sizeof *ROOM; r++)
+            for (size_t s = 0; s < sizeof RATE / sizeof *RATE; s++) {
+                guess.room = coarse[i].room * ROOM[r];
+                guess.rate = coarse[i].rate * RATE[s];
+                suppose(model, &guess, exp(coarse[i].prior) / 3);
+            }
+    }
+}
+
 // On top of the machines that explain the trials best: that one trial was disturbed, that all
 // drift. One or two trials cannot tell; three can.
 static void suppose_mishaps(struct tune_model *model) {
@@ -521,10 +555,17 @@ static void suppose_mishaps(struct tune_model *model) {
     for (size_t i = 0; i < count; i++) {
         double prior = exp(machines[i].prior);
         keep(model, &machines[i]);
-        for (size_t v = 1; v <= n + 1 && n >= 3; v++) {
-            machines[i].variant = (int)v;
-            suppose(model, &machines[i], prior * (v <= n ? DISTURBED : DRIFTS));
-        }
+        for (size_t v = 1; v <= n && n >= 2; v++)
+            for (size_t l = 0; l < LOSSES; l++) {
+                machines[i].variant = (int)v;
+                machines[i].loss = LOSS[l];
+                suppose(model, &machines[i],
+                        prior * (v == 1 ? FIRST_DISTURBED : DISTURBED) / LOSSES);
+            }
+        if (n < 3)
+            continue;
+        machines[i].variant = (int)n + 1;
+        suppose(model, &machines[i], prior * DRIFTS);
     }
 }
 
@@ -533,6 +574,7 @@ void tune_model_learn(struct tune_model *model, const struct tune_seen *seen, si
     memcpy(model->seen, seen, model->seen_count * sizeof *seen);
     model->live_count = 0;
     suppose_machines(model);
+    refine_spills(model);
     suppose_mishaps(model);
     normalise(model);
 }
@@ -622,7 +664,7 @@ static size_t rival_of(const struct tune_model *model) {
 }
 
 double tune_model_worth(const struct tune_model *model, size_t cell, bool again, bool glance) {
-    double sum = 0, expected = 0, weight = 0;
+    double sum = 0, weight = 0;
     size_t other = again && cell == model->best ? rival_of(model) : cell;
     size_t count = glance && model->live_count > GLANCE ? GLANCE : model->live_count;
     for (size_t i = 0; i < count; i++) {
@@ -630,9 +672,117 @@ double tune_model_worth(const struct tune_model *model, size_t cell, bool again,
         double mean, sd;
         compare(model, guess, other, &mean, &sd);
         sum += guess->weight * positive_part(mean, sd);
-        expected += guess->weight * mean;
         weight += guess->weight;
     }
-    // What was measured can be chosen already; only a change of mind is worth something.
-    return (again ? sum - fmax(expected, 0) : sum) / weight;
+    return sum / weight;
+}
+
+// ---- what a trial teaches of the others ----
+
+// A cell under one hypothesis: what is expected of it, and its part of the trials' covariance.
+struct view {
+    double mean[TUNE_OUTPUTS], v[TUNE_OUTPUTS][SEEN_MAX];
+};
+
+// Some cells over the likeliest hypotheses, one Gaussian put in place of their mixture: what a
+// trial tells of the hypotheses is in it.
+struct outlook {
+    const struct tune_model *model;
+    const size_t *cells;
+    size_t count, guesses;
+    double all;                   // weight of these hypotheses
+    struct view *view;            // by cell and hypothesis
+    double (*mean)[TUNE_OUTPUTS]; // by cell
+    double (*step)[TUNE_OUTPUTS]; // by cell: how far a trial moves it
+    double *level;                // by cell: the objective
+};
+
+static void outlook_init(struct outlook *out, const struct tune_model *model, const size_t *cells,
+                         size_t count) {
+    size_t guesses = model->live_count < AHEAD ? model->live_count : AHEAD;
+    *out = (struct outlook){.model = model, .cells = cells, .count = count, .guesses = guesses};
+    out->view = mem_alloc(count * guesses * sizeof *out->view);
+    out->mean = mem_alloc(count * sizeof *out->mean);
+    out->step = mem_alloc(count * sizeof *out->step);
+    out->level = mem_alloc(count * sizeof *out->level);
+    for (size_t g = 0; g < guesses; g++)
+        out->all += model->live[g].weight;
+    for (size_t i = 0; i < count; i++) {
+        out->level[i] = -tune_model_bar(model, cells[i]);
+        for (int o = 0; o < TUNE_OUTPUTS; o++) {
+            out->mean[i][o] = 0;
+            for (size_t g = 0; g < guesses; g++) {
+                struct view *view = &out->view[i * guesses + g];
+                view->mean[o] = mean_of(model, &model->live[g], o, cells[i], view->v[o]);
+                forward(model->live[g].chol[o], model->seen_count, view->v[o]);
+                out->mean[i][o] += model->live[g].weight * view->mean[o] / out->all;
+            }
+            out->level[i] += model->weight[o] > 0 ? model->weight[o] * out->mean[i][o] : 0;
+        }
+    }
+}
+
+static void outlook_fini(struct outlook *out) {
+    mem_free(out->view);
+    mem_free(out->mean);
+    mem_free(out->step);
+    mem_free(out->level);
+}
+
+static double outlook_cov(const struct outlook *out, int output, size_t a, size_t b) {
+    double sum = 0;
+    for (size_t g = 0; g < out->guesses; g++) {
+        const struct guess *guess = &out->model->live[g];
+        const struct view *x = &out->view[a * out->guesses + g];
+        const struct view *y = &out->view[b * out->guesses + g];
+        double cov = prior_cov(out->model, guess, output, out->cells[a], out->cells[b]);
+        for (size_t i = 0; i < out->model->seen_count; i++)
+            cov -= x->v[output][i] * y->v[output][i];
+        cov += (x->mean[output] - out->mean[a][output]) * (y->mean[output] - out->mean[b][output]);
+        sum += guess->weight * cov / out->all;
+    }
+    return sum;
+}
+
+// How far a trial of `x` that ends one standard deviation higher than expected moves each cell.
+static void fill_steps(struct outlook *out, size_t x) {
+    double noise = out->model->seen[0].noise * out->model->seen[0].noise;
+    for (int o = 0; o < TUNE_OUTPUTS; o++) {
+        double w = out->model->weight[o], var = w > 0 ? outlook_cov(out, o, x, x) : 0;
+        double by = var > 0 ? w / sqrt(var + noise) : 0;
+        for (size_t i = 0; i < out->count; i++)
+            out->step[i][o] = by > 0 ? by * outlook_cov(out, o, x, i) : 0;
+    }
+}
+
+// E[max] over the cells after a trial, by the points and weights of Gauss and Hermite.
+static double best_after(const struct outlook *out) {
+    static const double AT[NODES] = {-2.856970, -1.355626, 0, 1.355626, 2.856970};
+    static const double WEIGHT[NODES] = {0.011257, 0.222076, 0.533333, 0.222076, 0.011257};
+    double sum = 0;
+    for (size_t n = 0; n < NODES; n++)
+        for (size_t m = 0; m < NODES; m++) {
+            double best = -INFINITY;
+            for (size_t i = 0; i < out->count; i++)
+                best = fmax(best, out->level[i] + AT[n] * out->step[i][TUNE_DECODE] +
+                                      AT[m] * out->step[i][TUNE_PREFILL]);
+            sum += WEIGHT[n] * WEIGHT[m] * best;
+        }
+    return sum;
+}
+
+void tune_model_ahead(const struct tune_model *model, const size_t *cells, size_t count,
+                      double *worth) {
+    struct outlook out;
+    double top = -INFINITY;
+    if (count == 0)
+        return;
+    outlook_init(&out, model, cells, count);
+    for (size_t i = 0; i < count; i++)
+        top = fmax(top, out.level[i]);
+    for (size_t i = 0; i < count; i++) {
+        fill_steps(&out, i);
+        worth[i] = best_after(&out) - top;
+    }
+    outlook_fini(&out);
 }

@@ -7,11 +7,12 @@
 //
 // What a straight-line prior cannot say is a set of hypotheses, weighted by how well each explains
 // the trials (marginal likelihood): how dear a layer on the CPU is; that a nearly full device
-// spills into host memory; that one trial was disturbed; that the machine drifts.
+// spills into host memory; that one trial was disturbed (slower, decode and prefill alike); that
+// the machine drifts.
 //
 // Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), algorithm 2.1; expected
-// improvement after Jones, Schonlau and Welch (1998); knowledge gradient of a pair after Frazier,
-// Powell and Dayanik (2009).
+// improvement after Jones, Schonlau and Welch (1998); knowledge gradient, of a pair and of
+// correlated beliefs, after Frazier, Powell and Dayanik (2009).
 #pragma once
 
 #include "plan/tune.h"
@@ -50,3 +51,8 @@ void tune_model_hold(struct tune_model *model, size_t best);
 // What a trial of `cell` is worth: how much better the choice after it is expected to be, in ln.
 // `again`: it was tried before. `glance`: only by the likeliest hypotheses, several times quicker.
 double tune_model_worth(const struct tune_model *model, size_t cell, bool again, bool glance);
+
+// What a trial of each of these cells is worth when others follow: how much better the best of all
+// of them is expected to be known after it, in ln.
+void tune_model_ahead(const struct tune_model *model, const size_t *cells, size_t count,
+                      double *worth);

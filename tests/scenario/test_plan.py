@@ -175,6 +175,41 @@ class Open(Planned):
         self.assertIn("ctx = max needs a plan", done.stdout)
 
 
+class Host(Planned):
+    """No GPU, and weights beyond this machine's memory."""
+    shapes = {"a": ("qwen2.5-0.5b",), "huge": ("qwen3-coder-30b", "f32")}
+    presets = {"a": {"ctx": "8K", "parallel": "1"},
+               "huge": {"ctx": "8K", "parallel": "1"}}
+
+    def setUp(self):
+        super().setUp()
+        self.world.device(text="Available devices:\n")
+        with open("/proc/meminfo") as file:
+            total = int(file.readline().split()[1]) >> 10
+        if total > 110000:
+            self.skipTest("this machine has room for it")
+
+    def test_weights_that_must_be_in_memory(self):
+        self.world.start()
+        pid = self.load("a")
+        for name, value in (("mmap", "off"), ("mlock", "on"), ("load-mode", "none")):
+            with self.subTest(name):
+                self.world.presets["huge"][name] = value
+                self.world.write_config()
+                self.world.control("POST", "/reload", {})
+                reply = self.switch("huge")
+                self.assertEqual(reply.status, 422, reply)
+                self.assertRegex(reply.json()["error"]["message"], r"host memory has \d+ MiB, \d+ too")
+                self.assertEqual(self.world.status()["engine_pid"], pid)
+                del self.world.presets["huge"][name]
+
+    def test_weights_that_are_mapped(self):
+        """They can be read again and again: that is told, and left to the user."""
+        self.world.start()
+        self.load("huge")
+        self.assertIn("read from the disk again and again", self.world.server_log())
+
+
 class Refused(Planned):
     """The running model stays when the other one cannot fit."""
     shapes = {"a": ("qwen2.5-0.5b",), "big": ("qwen3.6-27b",), "b": ("qwen2.5-7b",)}

@@ -47,13 +47,21 @@ TABLE += [{"model": "qwen2.5-7b", "draft": "qwen2.5-0.5b", "ctx": 16384, "kv": k
 TABLE += [{"model": m, "ctx": 16384, "kv": "f16", "parallel": 2, "unified": True, **where}
           for m in ("gemma4-e4b", "gemma3n-e2b", "granite4-h-tiny", "lfm2-8b-a1b", "qwen3-next-80b")
           for where in ({"ngl": 10}, {"devices": 2, "split": "1,1"})]
+# Flash attention copies an f32 cache to f16, layer by layer.
+TABLE += [{"model": m, "kv": "f32", **more}
+          for m in ("llama3.2-1b", "gpt-oss-20b", "gemma3-4b", "qwen3.6-27b", "deepseek-v2-lite")
+          for more in ({"ctx": 32768, "parallel": 1}, {"ctx": 8192, "parallel": 1, "ngl": 8},
+                       {"ctx": 98304, "parallel": 3, "unified": False, "ubatch": 64},
+                       {"ctx": 65536, "parallel": 3, "ubatch": 1024, "devices": 2, "split": "1,1"})]
+TABLE += [{"model": m, "ctx": 32768, "parallel": 1, "kv": kv}
+          for m in ("llama3.2-1b", "gemma3-4b") for kv in ("bf16", "q4_1", "iq4_nl", "q5_0", "q5_1")]
 
 
 def drawn(rng):
     """One at random, of all models and settings."""
     model = rng.choice(list(architectures.MODELS))
     case = {"model": model, "ctx": rng.choice([2048, 5000, 8192, 32768, 98304, 131072]),
-            "kv": rng.choice(["f16", "f16", "q8_0", "q4_0"])}
+            "kv": rng.choice(["f16", "f16", "q8_0", "q4_0", "f32"])}
     if rng.random() < 0.75:
         case["parallel"] = rng.choice([1, 1, 2, 3, 4, 8])
         if case["parallel"] > 1 and rng.random() < 0.5:

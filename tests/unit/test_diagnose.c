@@ -136,6 +136,12 @@ static void test_lines(void **state) {
          CAUSE_GPU,
          "not built for this GPU",
          ""},
+        {"llama_init_from_model: K cache type q8_0 with block size 32 does not divide "
+         "n_embd_head_k=80\ncommon_init_from_params: failed to create context\nerror loading model",
+         {.code = 1},
+         CAUSE_BAD_VALUE,
+         "KV cache",
+         "f16"},
         {"ggml_cuda_init: failed to initialize CUDA: CUDA driver version is insufficient for CUDA "
          "runtime version\nerror loading model: x",
          {.code = 1},

@@ -93,6 +93,29 @@ static void test_guards(void **state) {
     }
 }
 
+// Heads of 80 values, as Phi-2's: blocks of 32 do not divide them, and the engine refuses.
+static void test_odd_heads(void **state) {
+    struct model *model = tiny_model("llama", LAYERS, 0, false);
+    struct plan_machine machine = card(400);
+    struct fit_proposal proposals[FIT_PROPOSALS_MAX];
+    struct fit fit = fit_of(model, &machine);
+    struct said said = {0};
+    struct plan plan;
+    model->layer[3].head_k = 80;
+    assert_int_equal(plan_check(model, &fit.settings, hear, &said), 0); // f16
+    fit.settings.k = fit.settings.v = gguf_type_named("q8_0");
+    assert_int_equal(plan_check(model, &fit.settings, hear, &said), 1);
+    assert_non_null(strstr(said.text, "blocks of 32 values, and this model's heads have 80"));
+    assert_false(fit_plan(&fit, &plan));
+    assert_true(fit_choose(&fit, &plan)); // kv = auto
+    assert_int_equal(fit.settings.k->id, GGUF_TYPE_F16);
+    size_t count = fit_propose(&fit, proposals);
+    assert_true(count > 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(proposals[i].settings.k->id, GGUF_TYPE_F16);
+    model_close(model);
+}
+
 static void test_the_reason(void **state) {
     struct plan_machine machine = card(100);
     struct fit fit = fit_of(dense, &machine);
@@ -364,6 +387,7 @@ static void test_numbers_beyond_reason(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_guards),
+        cmocka_unit_test(test_odd_heads),
         cmocka_unit_test(test_the_reason),
         cmocka_unit_test(test_ctx_max),
         cmocka_unit_test(test_offload),

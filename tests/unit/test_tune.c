@@ -225,11 +225,13 @@ static bool drawn_speed(void *arg, const struct tune_choice *choice, double *dec
     return true;
 }
 
-static void drawn(enum family family, const char *name, unsigned count, double share) {
+static void drawn(enum family family, const char *name, unsigned count, unsigned outlier,
+                  double share) {
     unsigned near = 0, tried = 0;
     for (unsigned seed = 0; seed < count; seed++) {
         struct machine machine;
-        struct replay replay = {.speed = drawn_speed, .arg = &machine, .noise = 0.02};
+        struct replay replay = {
+            .speed = drawn_speed, .arg = &machine, .noise = 0.02, .outlier = outlier};
         machine_draw(&machine, family, seed);
         machine_space(&machine, &replay.space);
         near += regret(&replay, seed, exhaustive(&replay)) <= NEAR;
@@ -244,20 +246,28 @@ static void drawn(enum family family, const char *name, unsigned count, double s
 
 static void drawn_mixtures(void **state) {
     (void)state;
-    drawn(FAMILY_MIXTURE, "mixtures", seeds(200), 0.94);
+    drawn(FAMILY_MIXTURE, "mixtures", seeds(100), 0, 0.95);
 }
 
 static void drawn_dense(void **state) {
     (void)state;
-    drawn(FAMILY_DENSE, "dense models", seeds(200), 0.95);
+    drawn(FAMILY_DENSE, "dense models", seeds(100), 0, 0.95);
 }
 
 static void drawn_rest(void **state) {
     (void)state;
-    drawn(FAMILY_GPU, "all on the GPU", seeds(300), 0.95);
-    drawn(FAMILY_FIXED, "fixed layers", seeds(300), 0.95);
-    drawn(FAMILY_CPU, "all on the CPU", seeds(300), 0.94);
-    drawn(FAMILY_DRAFT, "drafts", seeds(300), 0.95);
+    drawn(FAMILY_GPU, "all on the GPU", seeds(300), 0, 0.95);
+    drawn(FAMILY_FIXED, "fixed layers", seeds(300), 0, 0.95);
+    drawn(FAMILY_CPU, "all on the CPU", seeds(300), 0, 0.95);
+    drawn(FAMILY_DRAFT, "drafts", seeds(300), 0, 0.95);
+}
+
+// The first trial, with which all others are compared, is 20 % too slow.
+static void drawn_disturbed(void **state) {
+    (void)state;
+    drawn(FAMILY_GPU, "first trial disturbed, all on the GPU", seeds(300), 1, 0.95);
+    drawn(FAMILY_FIXED, "first trial disturbed, fixed layers", seeds(300), 1, 0.95);
+    drawn(FAMILY_CPU, "first trial disturbed, all on the CPU", seeds(300), 1, 0.85);
 }
 
 // ---- shapes that lead astray, each on one machine ----
@@ -295,6 +305,10 @@ static void spills(struct machine *m) {
     m->spill_mib = 250;
     m->spill_s = 20e-6;
 }
+static void spills_much(struct machine *m) {
+    m->spill_mib = 500;
+    m->spill_s = 40e-6;
+}
 static void plain(struct machine *m) { (void)m; }
 
 static void astray(void **state) {
@@ -309,9 +323,11 @@ static void astray(void **state) {
         {"ubatch best in the middle", FAMILY_GPU, 12, early_ubatch, 0, 0.95},
         {"all threads hurt", FAMILY_MIXTURE, 14, threads_hurt, 0, 0.95},
         {"nearly full spills", FAMILY_MIXTURE, 15, spills, 0, 0.95},
-        {"second trial disturbed", FAMILY_GPU, 17, plain, 2, 0.90},
-        {"fourth trial disturbed", FAMILY_DENSE, 18, plain, 4, 0.90},
-        {"first trial disturbed", FAMILY_GPU, 19, plain, 1, 0.90},
+        {"nearly full spills much", FAMILY_MIXTURE, 15, spills_much, 0, 0.75},
+        {"nearly full spills much, deeper", FAMILY_MIXTURE, 40, spills_much, 0, 0.95},
+        {"second trial disturbed", FAMILY_GPU, 17, plain, 2, 0.95},
+        {"fourth trial disturbed", FAMILY_DENSE, 18, plain, 4, 0.95},
+        {"first trial disturbed", FAMILY_GPU, 19, plain, 1, 0.95},
     };
     for (size_t i = 0; i < sizeof SHAPES / sizeof *SHAPES; i++) {
         struct machine machine;
@@ -320,8 +336,104 @@ static void astray(void **state) {
         machine_draw(&machine, SHAPES[i].family, SHAPES[i].machine);
         SHAPES[i].bend(&machine);
         machine_space(&machine, &replay.space);
-        assert_near(SHAPES[i].name, &replay, seeds(100), SHAPES[i].share);
+        assert_near(SHAPES[i].name, &replay, seeds(40), SHAPES[i].share);
     }
+}
+
+// ---- hold-out: shapes that the search was not made on ----
+
+// A jitter of a setting that is always the same for the same machine.
+static double grain(uint64_t machine, uint64_t a, uint64_t b, uint64_t c) {
+    struct dice dice = {machine * 1000003 + a * 7919 + b * 104729 + c * 1299709};
+    return dice_normal(&dice);
+}
+
+// Two sockets of 16 cores: one node's memory is full at 12 threads, a few threads on the other
+// only wait for it, all of both are best or not.
+static bool numa_speed(void *arg, const struct tune_choice *choice, double *decode,
+                       double *prefill) {
+    uint64_t machine = *(uint64_t *)arg;
+    double n = choice->value[TUNE_THREADS], both = 1.15 + 0.15 * grain(machine, 1, 0, 0);
+    double near = fmin(n, 12) / 12, share = fmin(fmax(n - 16, 0) / 16, 1);
+    double across = n <= 16 ? 1 : 0.8 + (both - 0.8) * share;
+    double twice = n > 32 ? 1 - 0.3 * (n - 32) / 32 : 1;
+    double batch = choice->value[TUNE_UBATCH];
+    *decode = 14 * near * across * twice * (choice->value[TUNE_KV] ? 0.97 : 1);
+    *prefill = 90 * fmin(n, 32) / 32 * twice * batch / (batch + 40);
+    return true;
+}
+
+// Every setting is some per cent off what any smooth rule says.
+static bool grained_speed(void *arg, const struct tune_choice *choice, double *decode,
+                          double *prefill) {
+    uint64_t machine = *(uint64_t *)arg;
+    uint64_t n = (uint64_t)choice->value[TUNE_OFFLOAD], u = (uint64_t)choice->value[TUNE_UBATCH];
+    uint64_t kv = (uint64_t)choice->value[TUNE_KV];
+    double odd = 0.03 * grain(machine, n, 0, 0) + 0.03 * grain(machine, 0, u, kv + 1);
+    double batch = (double)u;
+    *decode = exp(odd) * 1000 / (8 + 0.45 * (double)n);
+    *prefill = exp(0.04 * grain(machine, u, 3, kv)) * batch / (0.35 + batch / 2500);
+    return true;
+}
+
+// Two cards, the second one slower: whole layers leave them in turn, so that every second step
+// of the offload costs little and the other much.
+static bool split_speed(void *arg, const struct tune_choice *choice, double *decode,
+                        double *prefill) {
+    uint64_t machine = *(uint64_t *)arg;
+    int n = choice->value[TUNE_OFFLOAD], dear = (n + 1) / 2, cheap = n - dear;
+    double gap = 0.5 + 0.3 * fabs(grain(machine, 2, 0, 0)), batch = choice->value[TUNE_UBATCH];
+    double token = 9 + gap * dear + 0.05 * cheap, threads = choice->value[TUNE_THREADS];
+    token += 0.2 * n * (8 / fmin(threads, 8) - 1);
+    *decode = 1000 / token;
+    *prefill = batch / (0.15 + 0.02 * n + batch / 1800 * (batch > 2048 ? 1.2 : 1));
+    return true;
+}
+
+static bool split_fits(void *arg, const struct tune_choice *choice, double *spare_mib) {
+    (void)arg; // the fuller card decides: its room grows at every second step
+    int steps = (choice->value[TUNE_OFFLOAD] + 1) / 2;
+    *spare_mib =
+        420.0 * steps - 0.4 * choice->value[TUNE_UBATCH] - (choice->value[TUNE_KV] ? 500 : 1200);
+    return *spare_mib >= 0;
+}
+
+static void add_values(struct tune_list *list, const int *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        add_value(list, values[i], true);
+}
+
+static void held_out_one(const char *name, speed_fn *speed, bool cpu_only, bool split,
+                         double share) {
+    static const int MANY[] = {16, 8, 12, 15, 24, 32, 48, 64}, FEW[] = {8, 4, 6, 7, 12, 16};
+    static const int UBATCH[] = {512, 128, 256, 1024, 2048, 4096}, KV[] = {0, 1};
+    unsigned near = 0, count = seeds(200);
+    for (unsigned seed = 0; seed < count; seed++) {
+        uint64_t machine = seed;
+        struct replay replay = {.speed = speed, .arg = &machine, .noise = 0.02};
+        struct tune_space *space = &replay.space;
+        add_values(&space->axis[TUNE_UBATCH], UBATCH, 6);
+        add_values(&space->axis[TUNE_KV], KV, 2);
+        if (cpu_only || split)
+            add_values(&space->axis[TUNE_THREADS], cpu_only ? MANY : FEW, cpu_only ? 8 : 6);
+        for (int n = split ? 5 : 6; n <= 24 && !cpu_only; n++)
+            add_value(&space->axis[TUNE_OFFLOAD], n, true);
+        space->fits = split ? split_fits : NULL;
+        space->hints.cpu_only = cpu_only;
+        space->hints.cores_physical = cpu_only ? 32 : 8;
+        space->hints.cores_logical = cpu_only ? 64 : 16;
+        near += regret(&replay, seed, exhaustive(&replay)) <= NEAR;
+    }
+    if (near < share * count)
+        print_message("# %s: %u of %u within 3 %%\n", name, near, count);
+    assert_true(near >= share * count);
+}
+
+static void held_out(void **state) {
+    (void)state;
+    held_out_one("two sockets", numa_speed, true, false, 0.95);
+    held_out_one("two cards", split_speed, false, true, 0.95);
+    held_out_one("grained", grained_speed, false, false, 0.95);
 }
 
 // ---- the machine itself ----
@@ -472,7 +584,9 @@ int main(void) {
         cmocka_unit_test(drawn_mixtures),
         cmocka_unit_test(drawn_dense),
         cmocka_unit_test(drawn_rest),
+        cmocka_unit_test(drawn_disturbed),
         cmocka_unit_test(astray),
+        cmocka_unit_test(held_out),
         cmocka_unit_test(begins_with_the_least_that_fits),
         cmocka_unit_test(learns_a_margin_when_memory_fails),
         cmocka_unit_test(a_broken_value_is_not_tried_again),
