@@ -281,7 +281,7 @@ class Writing(Tune):
         self.world.fake("a", **SPEED)
         result = self.world.cli("tune", "alpha", *FAST, timeout=90)
         self.assertEqual(result.returncode, 0, result)
-        self.assertIn("kv = q8_0  ; tune\n", self.text())
+        self.assertIn("; tune\n", self.text())
 
     def test_a_model_without_a_section_gets_one(self):
         self.world.model_file("d")
@@ -321,10 +321,8 @@ class Ends(Tune):
     def test_ctrl_c_keeps_what_was_learned(self):
         self.world.fake("a", **{**SPEED, "interval_ms": 5})
         process = self.start_tune("a", *FAST)
-        rows = []
         for line in process.stdout:
-            rows += re.findall(r"^ ?\d ", line)
-            if "q8_0" in line or len(rows) == 7:
+            if re.search(r"\+\d+ %", line):
                 break
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
@@ -333,7 +331,7 @@ class Ends(Tune):
         self.assertIn("; tune", self.text())
 
     def at_a_terminal(self, answer):
-        """Ctrl-C after some rows, then the answer to what it asks."""
+        """Ctrl-C after a row that was faster, then the answer to what it asks."""
         self.world.fake("a", **{**SPEED, "interval_ms": 5})
         leader, terminal = pty.openpty()
         self.addCleanup(os.close, leader)
@@ -344,7 +342,7 @@ class Ends(Tune):
         self.addCleanup(process.kill)
         os.close(terminal)
         seen = b""
-        while b"q8_0" not in seen:
+        while not re.search(rb"\+\d+ %", seen):
             seen += os.read(leader, 4096)
         process.send_signal(signal.SIGINT)
         while b"[Y/n]" not in seen:
@@ -358,10 +356,10 @@ class Ends(Tune):
 
     def test_ctrl_c_at_a_terminal_asks(self):
         before = self.text()
-        self.assertIn("kv = q8_0  ; tune", self.at_a_terminal(b"n\n"))
+        self.assertIn("; tune", self.at_a_terminal(b"n\n"))
         self.assertEqual(self.text(), before)
         self.assertIn("ancalagon reload", self.at_a_terminal(b"\n"))
-        self.assertIn("kv = q8_0  ; tune\n", self.text())
+        self.assertIn("; tune\n", self.text())
 
     def test_ctrl_c_before_anything(self):
         self.world.fake("a", load_ms=20000)
