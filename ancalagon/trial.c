@@ -267,12 +267,3 @@ bool trial_run(struct trial_session *session, const struct trial_spec *spec,
     mem_free(trial);
     return ok;
 }
-
-const char *trial_outcome_name(enum trial_outcome outcome) {
-    static const char *const names[] = {
-        [TRIAL_MEASURED] = "measured",       [TRIAL_CUT] = "cut",
-        [TRIAL_INTERRUPTED] = "interrupted", [TRIAL_REFUSED] = "refused",
-        [TRIAL_NO_MEMORY] = "no-memory",     [TRIAL_FAILED] = "failed",
-    };
-    return names[outcome];
-}

@@ -147,5 +147,3 @@ struct trial_result {
 // holds what was measured until then.
 bool trial_run(struct trial_session *session, const struct trial_spec *spec,
                struct trial_result *result, struct err *err);
-
-const char *trial_outcome_name(enum trial_outcome outcome); // "measured", "no-memory" ...

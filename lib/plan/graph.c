@@ -187,10 +187,6 @@ int graph_size(const struct graph *graph, int tensor) { return graph->tensors[te
 
 void graph_keep(struct graph *graph, int tensor) { graph->tensors[tensor].keep = true; }
 
-void graph_pin(struct graph *graph, int tensor, int backend) {
-    graph->tensors[tensor].backend = backend;
-}
-
 // Sources first, left to right. Depth is the length of a chain not yet visited, a layer or so.
 void graph_expand(struct graph *graph, int tensor) {
     struct tensor *t = &graph->tensors[tensor];

@@ -56,6 +56,5 @@ int graph_size(const struct graph *graph, int tensor); // bytes an element
 
 void graph_expand(struct graph *graph, int tensor); // ggml_build_forward_expand
 void graph_keep(struct graph *graph, int tensor);   // an output: never freed
-void graph_pin(struct graph *graph, int tensor, int backend);
 
 void graph_measure(struct graph *graph, uint64_t *bytes); // [backends]
