@@ -53,8 +53,7 @@ static void ask(const struct tune_fit *tf, const struct tune_choice *choice, uns
     struct fit fit = tf->fit;
     struct plan plan;
     tune_fit_settings(tf, choice, &fit.settings, &fit.draft);
-    bool sound = fit.settings.flash_attention || fit.settings.v->block == 1;
-    bool fits = sound && (tf->offload_follows ? fit_offload(&fit, &plan) : fit_plan(&fit, &plan));
+    bool fits = tf->offload_follows ? fit_offload(&fit, &plan) : fit_plan(&fit, &plan);
     *state = fits ? FITS : FITS_NOT;
     *spare_mib = *state == FITS && plan.spare_bytes != INT64_MAX
                      ? (double)plan.spare_bytes / (1024 * 1024)

@@ -14,18 +14,25 @@ struct stat_line {
     long rss;                   // pages
 };
 
-// proc(5): pid (comm) state ppid pgrp session tty tpgid flags minflt cminflt majflt cmajflt utime
-// stime cutime cstime priority nice threads itrealvalue starttime vsize rss
-static bool read_stat(pid_t pid, struct stat_line *out) {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+// The first size - 1 bytes of a small file; false when there is nothing to read.
+static bool read_text(const char *path, char *text, size_t size) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    ssize_t n = fd >= 0 ? read(fd, text, size - 1) : -1;
     if (fd >= 0)
         close(fd);
     if (n <= 0)
         return false;
     text[n] = '\0';
+    return true;
+}
+
+// proc(5): pid (comm) state ppid pgrp session tty tpgid flags minflt cminflt majflt cmajflt utime
+// stime cutime cstime priority nice threads itrealvalue starttime vsize rss
+static bool read_stat(pid_t pid, struct stat_line *out) {
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    if (!read_text(path, text, sizeof text))
+        return false;
     const char *rest = strrchr(text, ')'); // the name before it may hold anything
     return rest && sscanf(rest + 1,
                           " %*c %*d %d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d "
@@ -37,13 +44,8 @@ static bool read_stat(pid_t pid, struct stat_line *out) {
 bool process_machine_cpu_ms(int64_t *out) {
     char text[512];
     unsigned long long user, nice, system, irq, soft, steal = 0;
-    int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
+    if (!read_text("/proc/stat", text, sizeof text))
         return false;
-    text[n] = '\0';
     if (sscanf(text, "cpu %llu %llu %llu %*u %*u %llu %llu %llu", &user, &nice, &system, &irq,
                &soft, &steal) < 5)
         return false;
