@@ -765,6 +765,13 @@ class Scenario(unittest.TestCase):
             return status["state"] == state and (preset is None or status["preset"] == preset)
         eventually(reached, f"state {state} of {preset}")
 
+    def wait_restarted(self, pid, timeout=10):
+        """Until another engine than `pid` is ready: "ready" alone may still be the first one's."""
+        def restarted():
+            status = self.world.status()
+            return status["state"] == "ready" and status["engine_pid"] != pid
+        eventually(restarted, f"another engine than {pid}", timeout)
+
     def wait_active(self, count):
         def busy():
             if not self.world.engines():

@@ -323,11 +323,10 @@ class InUse(Scenario):
         self.world.start()
         self.generate(draft_accept=5)
         self.assertTrue(self.world.draft()["on"])  # too few tokens to tell
-        first = self.world.engines()[-1]["pid"]
+        first = self.world.status()["engine_pid"]
         self.generate(draft_accept=5)
-        eventually(lambda: self.world.status()["state"] == "ready" and
-                   not self.world.draft()["on"], "restarted without")
-        self.assertNotEqual(self.world.engines()[-1]["pid"], first)
+        self.wait_restarted(first)
+        self.assertFalse(self.world.draft()["on"])
         self.assertNotIn(self.small, self.world.argv())
         draft = self.world.draft()
         self.assertIn("was given up", draft["why"])

@@ -71,13 +71,12 @@ class Drafts(Real):
         self.world.start()
         self.chat_ok(max_tokens=4)
         self.assertTrue(self.world.draft()["on"])
-        with_draft = self.world.engine_pid()
+        with_draft = self.world.status()["engine_pid"]
         self.assertIn(self.world.tiny, self.world.engine_argv())
         for _ in range(6):
             self.chat_ok(max_tokens=100, timeout=120)
-        eventually(lambda: self.world.status()["state"] == "ready" and
-                   not self.world.draft()["on"], "restarted without it", 30)
-        self.assertNotEqual(self.world.engine_pid(), with_draft)
+        self.wait_restarted(with_draft, 30)
+        self.assertFalse(self.world.draft()["on"])
         self.assertNotIn(self.world.tiny, self.world.engine_argv())
         self.assertTrue(self.world.learned()["off"])
         self.assertLess(self.world.learned()["acceptance"], 0.2)
@@ -107,10 +106,11 @@ class Heads(Real):
         argv = self.world.engine_argv()
         self.assertEqual(argv[argv.index("--spec-type") + 1], "draft-mtp")
         self.assertEqual(self.world.draft()["draft"], "mtp")
+        with_head = self.world.status()["engine_pid"]
         for _ in range(4):  # random weights: hardly a guess is right
             self.chat_ok(max_tokens=200)
-        eventually(lambda: self.world.status()["state"] == "ready" and
-                   not self.world.draft()["on"], "restarted without it", 30)
+        self.wait_restarted(with_head, 30)
+        self.assertFalse(self.world.draft()["on"])
         self.assertNotIn("draft-mtp", self.world.engine_argv())
         self.assertIn("its own multi-token head was given up", self.world.draft()["why"])
 
