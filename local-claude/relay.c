@@ -249,7 +249,7 @@ static bool make_token(struct relay *relay, struct err *err) {
 }
 
 static bool listen_here(struct relay *relay, struct err *err) {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t length = sizeof address;
     int fd = http_listen_tcp("127.0.0.1", 0, err);
     if (fd < 0)
