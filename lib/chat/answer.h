@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,12 +32,14 @@ struct answer_usage {
 struct answer_options {
     enum answer_source source;
     bool stream;
-    bool thinking;          // false: the client cannot show it; it is left out
-    const char *model;      // what the client called it
-    const char *id;         // "msg_..."
-    int64_t prompt_tokens;  // counted beforehand; 0 = unknown. For an early message_start
-    int64_t context_tokens; // for the text of an overflow that the backend finds; 0 = unknown
-    size_t max_bytes;       // of one event, one tool call or a whole answer
+    bool thinking;                // false: the client cannot show it; it is left out
+    const char *model;            // what the client called it
+    const char *id;               // "msg_..."
+    int64_t prompt_tokens;        // counted beforehand; 0 = unknown. For an early message_start
+    int64_t context_tokens;       // for the text of an overflow that the backend finds; 0 = unknown
+    size_t max_bytes;             // of one event, one tool call or a whole answer
+    const json_t *stop_sequences; // the client's, an array of texts; NULL = none. Only these are
+                                  // told as stop_sequence: servers name their template's too
 };
 
 struct answer *answer_create(const struct answer_options *options); // texts are copied
