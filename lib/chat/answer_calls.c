@@ -60,7 +60,15 @@ static void say_text(struct answer *answer, const char *bytes, size_t length) {
     buf_clear(&answer->blank);
 }
 
+static void say_later_text(struct answer *answer) {
+    if (answer->later_text.length > 0)
+        say_text(answer, buf_bytes(&answer->later_text), answer->later_text.length);
+    buf_clear(&answer->later_text);
+}
+
 static bool is_amid_call(struct answer *answer) {
+    if (answer->calls_told == answer->call_count)
+        return false;
     for (size_t i = answer->calls_told; i < answer->call_count; i++)
         answer->calls[i].closed |= answer->calls[i].scan.complete;
     answer_calls_advance(answer, false);
@@ -71,10 +79,12 @@ void answer_text(struct answer *answer, const char *bytes, size_t length) {
     if (length == 0)
         return;
     answer->deltas++;
-    if (answer->calls_told < answer->call_count && is_amid_call(answer))
+    if (is_amid_call(answer)) {
         keep(answer, &answer->later_text, bytes, length);
-    else
-        say_text(answer, bytes, length);
+        return;
+    }
+    say_later_text(answer);
+    say_text(answer, bytes, length);
 }
 
 void answer_thinking(struct answer *answer, const char *bytes, size_t length) {
@@ -82,9 +92,9 @@ void answer_thinking(struct answer *answer, const char *bytes, size_t length) {
         return;
     answer->deltas++;
     // Amid a call there is no place for a thought, and behind it no use.
-    if (!answer->options.thinking ||
-        (answer->calls_told < answer->call_count && is_amid_call(answer)))
+    if (!answer->options.thinking || is_amid_call(answer))
         return;
+    say_later_text(answer);
     buf_clear(&answer->blank);
     answer_out_text(answer, BLOCK_THINKING, bytes, length);
 }
@@ -239,8 +249,7 @@ static void settle_usage(struct answer *answer) {
 void answer_finish(struct answer *answer) {
     bool has_calls = answer->call_count > 0;
     answer_calls_advance(answer, true);
-    if (answer->later_text.length > 0)
-        say_text(answer, buf_bytes(&answer->later_text), answer->later_text.length);
+    say_later_text(answer);
     if (has_calls &&
         (answer->stop == STOP_NONE || answer->stop == STOP_END || answer->stop == STOP_WORD))
         answer->stop = STOP_TOOLS;

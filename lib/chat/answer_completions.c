@@ -51,12 +51,15 @@ static void read_arguments(struct answer *answer, struct answer_call *call,
 
 static void read_call(struct answer *answer, int64_t key, const char *id, const json_t *function) {
     const char *name = json_get_text(function, "name", NULL);
-    struct answer_call *call = answer_call_find(answer, key, id, name);
+    const json_t *arguments = json_object_get(function, "arguments");
+    if (!id && !name && !arguments)
+        return;
     answer->heard = true;
+    struct answer_call *call = answer_call_find(answer, key, id, name);
     if (!call)
         return;
     answer_call_name(answer, call, name);
-    read_arguments(answer, call, json_object_get(function, "arguments"));
+    read_arguments(answer, call, arguments);
 }
 
 // In a whole answer the place in the array is the index.

@@ -99,13 +99,15 @@ static void add_delta(struct answer *answer, const char *type, const char *membe
     end_event(answer, before, ok);
 }
 
-static void open_block(struct answer *answer, enum answer_block kind) {
-    answer_out_close(answer);
+static bool open_block(struct answer *answer, enum answer_block kind) {
+    if (!answer_out_close(answer))
+        return false;
     answer->block = kind;
     answer->blocks++;
     answer->visible += kind != BLOCK_THINKING;
     if (!answer->options.stream && answer->blocks > 1)
         keep(answer, buf_adds(&answer->content, ","));
+    return true;
 }
 
 void answer_out_text(struct answer *answer, enum answer_block kind, const char *bytes,
@@ -114,7 +116,8 @@ void answer_out_text(struct answer *answer, enum answer_block kind, const char *
     if (answer->failed)
         return;
     if (answer->block != kind) {
-        open_block(answer, kind);
+        if (!open_block(answer, kind))
+            return;
         if (answer->options.stream)
             open_event(answer,
                        is_text ? "{\"type\":\"text\",\"text\":\"\"}"
@@ -135,9 +138,8 @@ void answer_out_text(struct answer *answer, enum answer_block kind, const char *
 }
 
 void answer_out_tool(struct answer *answer, const char *id, const char *name) {
-    if (answer->failed)
+    if (answer->failed || !open_block(answer, BLOCK_TOOL))
         return;
-    open_block(answer, BLOCK_TOOL);
     struct buf *block = answer->options.stream ? &answer->scratch : &answer->content;
     buf_clear(&answer->scratch);
     bool ok = buf_adds(block, "{\"type\":\"tool_use\",\"id\":");
@@ -192,25 +194,40 @@ static void close_whole(struct answer *answer) {
     }
 }
 
-void answer_out_close(struct answer *answer) {
+// Clients replay a thinking block with its signature, and miss one that was never there.
+static bool add_signature(struct answer *answer) {
+    struct buf *out = answer->out;
+    bool ok = buf_printf(out,
+                         "event: content_block_delta\ndata: {\"type\":\"content_block_delta\","
+                         "\"index\":%u,\"delta\":{\"type\":\"signature_delta\",\"signature\":",
+                         answer->blocks - 1);
+    add_string(out, &ok, buf_bytes(&answer->signature), answer->signature.length);
+    add_text(out, &ok, "}}\n\n");
+    return ok;
+}
+
+// False when it found no room: then nothing may follow.
+static bool close_stream(struct answer *answer) {
+    size_t before = answer->out->length;
+    bool ok = answer->block != BLOCK_THINKING || add_signature(answer);
+    ok = ok && buf_printf(answer->out,
+                          "event: content_block_stop\ndata: {\"type\":\"content_block_stop\","
+                          "\"index\":%u}\n\n",
+                          answer->blocks - 1);
+    end_event(answer, before, ok);
+    return ok;
+}
+
+bool answer_out_close(struct answer *answer) {
     if (answer->block == BLOCK_NONE)
-        return;
-    if (!answer->options.stream) {
+        return true;
+    if (!answer->options.stream)
         close_whole(answer);
-    } else {
-        // Clients replay a thinking block with its signature, and miss one that was never there.
-        if (answer->block == BLOCK_THINKING)
-            add_delta(answer, "signature_delta", "signature", buf_bytes(&answer->signature),
-                      answer->signature.length);
-        size_t before = answer->out->length;
-        end_event(answer, before,
-                  buf_printf(answer->out,
-                             "event: content_block_stop\ndata: {\"type\":\"content_block_stop\","
-                             "\"index\":%u}\n\n",
-                             answer->blocks - 1));
-    }
+    else if (!close_stream(answer))
+        return false;
     buf_clear(&answer->signature);
     answer->block = BLOCK_NONE;
+    return true;
 }
 
 static void add_stop(struct answer *answer, struct buf *out, bool *ok) {
@@ -265,7 +282,8 @@ void answer_out_end(struct answer *answer) {
 void answer_out_error(struct answer *answer, unsigned status, const char *text) {
     struct chat_error error;
     struct buf *out = answer->out;
-    answer_out_close(answer);
+    if (!answer_out_close(answer))
+        return;
     chat_error_read(&error, status, span_of(text), answer->prompt_tokens,
                     answer->options.context_tokens);
     size_t before = out->length;

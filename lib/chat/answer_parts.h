@@ -86,7 +86,7 @@ void answer_out_text(struct answer *answer, enum answer_block kind, const char *
                      size_t length); // text or thinking; opens a block of the kind if need be
 void answer_out_tool(struct answer *answer, const char *id, const char *name);
 void answer_out_input(struct answer *answer, const char *bytes, size_t length);
-void answer_out_close(struct answer *answer); // the open block, if any
+bool answer_out_close(struct answer *answer); // the open block, if any; false: no room for it
 void answer_out_end(struct answer *answer);   // message_delta and message_stop, or the whole
 void answer_out_error(struct answer *answer, unsigned status, const char *text);
 

@@ -73,6 +73,7 @@ static const char *const garbled_texts[] = {
     "model produced output that does not", // llama-server since
     "invalid diff:",                       // llama-server
     "error parsing tool call",             // Ollama
+    "output could not be decoded",         // apfel
 };
 
 static bool has_any(const char *text, const char *const *phrases, size_t count) {
@@ -129,7 +130,7 @@ static void read_numbers(struct told *told, const char *text) {
         {"prompt contains at least ", false, &told->prompt},
         {" in the messages", true, &told->prompt},
         {" in your prompt", true, &told->prompt},
-        {" from the input messages", true, &told->prompt},
+        {" tokens from the input messages", true, &told->prompt},
         {" in the completion", true, &told->output},
         {" for the completion", true, &told->output},
         {" tokens for the completion", true, &told->output},
@@ -187,7 +188,8 @@ static void read_members(struct told *told, const json_t *root) {
         told->status = (unsigned)code;
     told->prompt = json_get_int(at, "n_prompt_tokens", -1);
     told->window = json_get_int(at, "n_ctx", -1);
-    told->overflow = strcmp(type, "exceed_context_size_error") == 0 ||
+    told->overflow = strcmp(type, "exceed_context_size_error") == 0 || // llama-server
+                     strcmp(type, "context_length_exceeded") == 0 ||   // apfel
                      strcmp(word, "context_length_exceeded") == 0;
     told->native = strcmp(json_get_text(root, "type", ""), "error") == 0;
 }
@@ -269,9 +271,10 @@ void chat_error_read(struct chat_error *error, unsigned status, struct span body
     struct told told = {.prompt = -1, .window = -1, .output = -1, .total = -1, .excess = -1};
     char text[sizeof error->text];
     *error = (struct chat_error){.status = 0};
-    body = span_trim(body);
     if (body.length > MAX_BODY)
         body.length = MAX_BODY;
+    while (body.length > 0 && isspace((unsigned char)body.data[body.length - 1]))
+        body.length--;
     read_body(error, &told, body);
     lower(text, sizeof text, error->text);
     told.overflow |= has_any(text, overflow_texts, sizeof overflow_texts / sizeof *overflow_texts);
