@@ -18,8 +18,10 @@ bool answer_break(struct answer *answer, enum err_code code, const char *format,
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (!answer->failed)
+    if (!answer->failed) {
         err_set(&answer->failure, code, "%s", text);
+        answer->status = 502;
+    }
     answer->failed = true;
     return false;
 }
@@ -235,6 +237,7 @@ void answer_say(struct answer *answer, const char *text, struct buf *out) {
     answer->out = NULL;
 }
 
+unsigned answer_status(const struct answer *answer) { return answer->status; }
 bool answer_opened(const struct answer *answer) { return answer->opened; }
 bool answer_complete(const struct answer *answer) { return answer->complete; }
 struct answer_usage answer_usage(const struct answer *answer) {

@@ -294,10 +294,10 @@ void answer_backend_error(struct answer *answer, const json_t *json) {
         answer->stop = STOP_LENGTH; // the window filled while it spoke
         answer_finish(answer);
     } else {
-        answer_break(answer,
-                     error.overflow        ? ERR_INVALID
-                     : error.status == 503 ? ERR_BUSY
-                                           : ERR_PEER,
-                     "%s", error.text);
+        enum err_code code = error.overflow        ? ERR_INVALID
+                             : error.status == 503 ? ERR_BUSY
+                                                   : ERR_PEER;
+        answer_break(answer, code, "%s", error.text);
+        answer->status = error.status;
     }
 }

@@ -46,9 +46,10 @@ struct answer {
     size_t fed_bytes;  // of the stream
     size_t read_bytes; // of it, in events
     struct err failure;
-    bool failed; // nothing more is read
-    bool ended;  // by answer_fail
-    bool heard;  // the backend said something that belongs to an answer
+    unsigned status; // of the failure
+    bool failed;     // nothing more is read
+    bool ended;      // by answer_fail
+    bool heard;      // the backend said something that belongs to an answer
 
     struct buf *out; // of the call that is being made
     bool opened, complete;

@@ -413,7 +413,7 @@ static void run(struct answer *answer, const char *text, size_t piece, unsigned 
     }
     ok = ok && answer_end(answer, out, &err);
     if (!ok)
-        answer_fail(answer, 502, err.text, out);
+        answer_fail(answer, answer_status(answer), err.text, out);
     assert_int_equal(answer_complete(answer), ok);
     assert_true(ok || (err.code != ERR_NONE && *err.text));
     // Nothing follows the end.
