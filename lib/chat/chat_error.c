@@ -33,7 +33,6 @@ struct told {
     int64_t prompt, window, output, total, excess; // tokens; -1 = not told
     unsigned status;                               // 0 = not told
     bool overflow;
-    bool native; // Anthropic's words already
 };
 
 // Texts of an overflow, in lower case. llama-server; vLLM and OpenAI; SGLang; LM Studio; Ollama;
@@ -179,19 +178,26 @@ static const char *find_message(const json_t *root) {
     return NULL;
 }
 
+// Amid a stream a status is told by a word at most.
+static unsigned status_of_type(const char *type) {
+    static const unsigned known[] = {400, 401, 403, 404, 413, 429, 503, 504};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(chat_error_type(known[i]), type) == 0)
+            return known[i];
+    return 0;
+}
+
 static void read_members(struct told *told, const json_t *root) {
     const json_t *error = json_object_get(root, "error");
     const json_t *at = json_is_object(error) ? error : root;
     const char *type = json_get_text(at, "type", ""), *word = json_get_text(at, "code", "");
     int64_t code = json_get_int(at, "code", 0);
-    if (code >= 400 && code < 600)
-        told->status = (unsigned)code;
+    told->status = code >= 400 && code < 600 ? (unsigned)code : status_of_type(type);
     told->prompt = json_get_int(at, "n_prompt_tokens", -1);
     told->window = json_get_int(at, "n_ctx", -1);
     told->overflow = strcmp(type, "exceed_context_size_error") == 0 || // llama-server
                      strcmp(type, "context_length_exceeded") == 0 ||   // apfel
                      strcmp(word, "context_length_exceeded") == 0;
-    told->native = strcmp(json_get_text(root, "type", ""), "error") == 0;
 }
 
 static void read_body(struct chat_error *error, struct told *told, struct span body) {

@@ -364,7 +364,7 @@ static const struct row rows[] = {
      ANSWER_MESSAGES},
     {"native whole error",
      "{'type':'error','error':{'type':'not_found_error','message':'no model'}}",
-     "! api_error: no model", ANSWER_MESSAGES},
+     "! not_found_error: no model", ANSWER_MESSAGES},
 };
 
 static char *quoted(const char *text) {
