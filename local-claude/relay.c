@@ -40,6 +40,7 @@ struct relay {
     struct relayed_list open;
     char *fields;
     const char *model;
+    bool cannot_count;
     unsigned port;
     char url[64];
     char token[2 * TOKEN_BYTES + 1];
@@ -142,7 +143,11 @@ static void forget(struct relayed *relayed) {
 
 static void on_answer_head(struct chat_call *call, unsigned status, const char *type, void *arg) {
     struct relayed *relayed = arg;
-    char *fields = mem_printf("Content-Type: %s\r\n", type);
+    char retry[48] = "";
+    if (chat_call_retry_after(call) > 0)
+        snprintf(retry, sizeof retry, "Retry-After: %lld\r\n",
+                 (long long)chat_call_retry_after(call));
+    char *fields = mem_printf("Content-Type: %s\r\n%s", type, retry);
     http_reply_begin(relayed->exchange, status, fields, -1);
     mem_free(fields);
 }
@@ -282,6 +287,7 @@ struct relay *relay_create(struct loop *loop, const struct place *place, const c
         .context_tokens = place->context_tokens,
         .llama = place->llama,
         .max_output_tokens = place->max_output_tokens,
+        .cannot_count = &relay->cannot_count,
     };
     relay->server = http_server_create(loop, &limits, &handler, relay);
     if (make_token(relay, err) && listen_here(relay, err))
