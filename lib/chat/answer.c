@@ -119,10 +119,14 @@ static void on_event(void *arg, const struct sse_event *event) {
         on_done(answer);
         return;
     }
+    bool is_error = span_is(event->name, "error");
+    if (!is_error && answer->options.source == ANSWER_COMPLETIONS &&
+        answer_quick_event(answer, data))
+        return;
     json_t *json = parse(answer, data);
     if (!json)
         return;
-    if (span_is(event->name, "error"))
+    if (is_error)
         answer_backend_error(answer, json);
     else if (answer->options.source == ANSWER_MESSAGES)
         answer_native_event(answer, json);
@@ -257,7 +261,8 @@ struct answer *answer_create(const struct answer_options *options) {
     sse_init(&answer->sse, max, on_event, answer);
     // Escaped, a byte becomes up to six.
     struct buf *const kept[] = {&answer->body,  &answer->blank,     &answer->content,
-                                &answer->input, &answer->signature, &answer->later_text};
+                                &answer->input, &answer->signature, &answer->later_text,
+                                &answer->piece};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         buf_init(kept[i], max);
     buf_init(&answer->scratch, 6 * max + 256);
@@ -267,9 +272,9 @@ struct answer *answer_create(const struct answer_options *options) {
 void answer_destroy(struct answer *answer) {
     if (!answer)
         return;
-    struct buf *const kept[] = {&answer->body,   &answer->blank,     &answer->content,
-                                &answer->input,  &answer->signature, &answer->later_text,
-                                &answer->scratch};
+    struct buf *const kept[] = {&answer->body,    &answer->blank,     &answer->content,
+                                &answer->input,   &answer->signature, &answer->later_text,
+                                &answer->scratch, &answer->piece};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         buf_fini(kept[i]);
     answer_calls_fini(answer);

@@ -58,6 +58,7 @@ struct answer {
     unsigned visible;     // blocks that are not thinking
     struct buf blank;     // white space that begins a text block if text follows
     struct buf scratch;   // for escaping
+    struct buf piece;     // the text of an event, unescaped
     struct buf content;   // of a whole answer for the client
     struct buf input;     // of its open tool call
     struct buf signature; // of the open thinking block
@@ -110,6 +111,8 @@ void answer_backend_error(struct answer *answer, const json_t *json);
 bool answer_stop_is_asked(const struct answer *answer, const char *word);
 
 // The readers; both take one event of a stream, or a whole answer.
+// The first says false, and nothing else, for an event that is not the usual one.
+bool answer_quick_event(struct answer *answer, struct span data);
 void answer_completions_event(struct answer *answer, const json_t *chunk);
 void answer_native_event(struct answer *answer, const json_t *event);
 void answer_native_whole(struct answer *answer, const json_t *message);
