@@ -173,8 +173,13 @@ static void make_environment(struct session *session) {
     mem_free(url);
 }
 
+// A version of Claude Code whose prompt nobody measured is measured once, by the relay.
+static bool is_direct(const struct session *session) {
+    return session->place.direct && !session->budget.estimated;
+}
+
 static bool start_relay(struct session *session, struct err *err) {
-    if (session->place.direct)
+    if (is_direct(session))
         return true;
     session->loop = session->loop ? session->loop : loop_create(err);
     if (!session->loop)
@@ -221,12 +226,16 @@ static int print_plan(const struct session *session) {
 
 static int run(struct session *session, struct err *err) {
     struct run run = {session->claude.path, session->argv, session->envp};
-    if (session->place.direct && !session->backend->close) {
+    if (!session->relay && !session->backend->close) {
         run_become(&run, err);
         return -1;
     }
     session->loop = session->loop ? session->loop : loop_create(err);
-    return session->loop ? run_child(session->loop, &run, &session->signal, err) : -1;
+    int status = session->loop ? run_child(session->loop, &run, &session->signal, err) : -1;
+    if (session->relay)
+        learned_keep(&session->claude, session->interactive, session->budget.tools,
+                     relay_prompt_tokens(session->relay));
+    return status;
 }
 
 // The exit status, or -1 and err tells.

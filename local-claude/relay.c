@@ -29,6 +29,7 @@ struct relayed {
     struct http_exchange *exchange;
     struct chat_call *call;
     bool paused;
+    bool measured; // its prompt is that of a conversation: no title, no count
 };
 
 TAILQ_HEAD(relayed_list, relayed);
@@ -41,6 +42,7 @@ struct relay {
     char *fields;
     const char *model;
     bool cannot_count;
+    int64_t prompt_tokens;
     unsigned port;
     char url[64];
     char token[2 * TOKEN_BYTES + 1];
@@ -163,7 +165,10 @@ static void on_answer_body(struct chat_call *call, const char *bytes, size_t len
 
 static void on_answer_end(struct chat_call *call, void *arg) {
     struct relayed *relayed = arg;
+    struct relay *relay = relayed->relay;
     struct http_exchange *exchange = relayed->exchange;
+    if (relayed->measured && relay->prompt_tokens == 0 && chat_call_status(call) == 200)
+        relay->prompt_tokens = chat_call_prompt_tokens(call);
     forget(relayed);
     http_reply_end(exchange);
 }
@@ -199,6 +204,7 @@ static void start_call(struct relay *relay, struct http_exchange *exchange, bool
     struct relayed *relayed = mem_alloc(sizeof *relayed);
     relayed->relay = relay;
     relayed->exchange = exchange;
+    relayed->measured = !count && !request.output_schema && !request.server_tool;
     TAILQ_INSERT_TAIL(&relay->open, relayed, link);
     relayed->call =
         (count ? chat_call_count : chat_call_start)(relay->loop, &relay->backend, &request,
@@ -311,3 +317,5 @@ void relay_destroy(struct relay *relay) {
 const char *relay_url(const struct relay *relay) { return relay->url; }
 
 const char *relay_token(const struct relay *relay) { return relay->token; }
+
+int64_t relay_prompt_tokens(const struct relay *relay) { return relay->prompt_tokens; }

@@ -117,8 +117,8 @@ class Starting(Local):
                 self.assertEqual(result.env["CLAUDE_CONFIG_DIR"],
                                  self.world.path("home", ".claude-local"))
                 self.assertNotIn("ANTHROPIC_API_KEY", result.env)
-        self.assertIn("9.9.9 (Claude Code)", self.world.run("-v").out)
-        self.assertRegex(self.world.run("--version").out, r"^local-claude \d.*\n9\.9\.9 \(Claude Code\)")
+        self.assertIn("2.1.197 (Claude Code)", self.world.run("-v").out)
+        self.assertRegex(self.world.run("--version").out, r"^local-claude \d.*\n2\.1\.197 \(Claude Code\)")
 
     def test_what_claude_can_do_is_asked_once_per_file(self):
         backend = self.world.backend()
@@ -139,6 +139,31 @@ class Starting(Local):
             file.write("# another version\n")
         self.good(self.world.remote(backend, "-p", "hi", env=env))
         self.assertEqual(asked(), 2)
+
+
+    def test_a_tested_version_is_known_by_its_package(self):
+        backend = self.world.backend()
+        with open(self.world.path("bin", "package.json"), "w") as file:
+            json.dump({"name": "@anthropic-ai/claude-code", "version": "2.1.197"}, file)
+        result = self.good(self.world.remote(backend, env={"FAKE_CLAUDE_VERSION": "8.8.8"}))
+        self.assertIn("= 21816 prompt", result.err)
+        self.assertEqual(result.argv, ["--exclude-dynamic-system-prompt-sections"])
+        self.assertIn("2.1.197 (Claude Code)", self.world.run("--version").out)
+
+    def test_the_prompt_of_an_unknown_version_is_measured_once(self):
+        for kind in ("ancalagon", "plain"):
+            with self.subTest(kind=kind):
+                backend = self.world.backend(kind, context=65536)
+                version = {"FAKE_CLAUDE_VERSION": f"9.0.{backend.port}", "FAKE_CLAUDE": "ask:stream"}
+                with open(self.world.claude, "a") as file:
+                    file.write("# another one\n")
+                first = self.good(self.world.remote(backend, "--ctx", "64K", env=version))
+                self.assertIn("= about 21816 prompt", first.err)
+                self.assertIn("message_stop", first.out)
+                again = self.good(self.world.remote(backend, "--ctx", "64K", env=version))
+                self.assertIn("= 1000 prompt", again.err)
+                direct = again.env["ANTHROPIC_BASE_URL"].endswith(f":{backend.port}")
+                self.assertEqual(direct, kind == "ancalagon")
 
 
 class Folder(Local):
