@@ -189,8 +189,9 @@ static void on_child_exit(struct child *child, struct child_exit status, void *a
     if (why.code == ERR_NONE) {
         struct diagnosis diagnosis;
         diagnose(buf_text(&engine->tail), &status, &diagnosis);
-        err_set(&why, ERR_PEER, "%s%s%s", diagnosis.text, diagnosis.fix[0] ? "; " : "",
-                diagnosis.fix);
+        bool lasting = !engine->ready && cause_is_lasting(diagnosis.cause);
+        err_set(&why, lasting ? ERR_INVALID : ERR_PEER, "%s%s%s", diagnosis.text,
+                diagnosis.fix[0] ? "; " : "", diagnosis.fix);
     }
     engine->ops->on_exit(engine, &why, engine->arg);
 }
