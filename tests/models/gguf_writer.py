@@ -48,7 +48,7 @@ class Gguf:
             self.int("." + key.replace("__", "."), value)
 
     def int(self, key, value):
-        self._add(key, U32, struct.pack("<I", value))
+        self._add(key, I32 if value < 0 else U32, struct.pack("<i" if value < 0 else "<I", value))
 
     def float(self, key, value):
         self._add(key, F32, struct.pack("<f", value))
