@@ -59,6 +59,9 @@ class Gguf:
     def int_list(self, key, values):
         self._add(key, ARRAY, struct.pack("<IQ", I32, len(values)) + struct.pack(f"<{len(values)}i", *values))
 
+    def floats(self, key, values):
+        self._add(key, ARRAY, struct.pack("<IQ", F32, len(values)) + struct.pack(f"<{len(values)}f", *values))
+
     def flag_list(self, key, values):
         self._add(key, ARRAY, struct.pack("<IQ", BOOL, len(values)) + bytes(map(bool, values)))
 
