@@ -46,8 +46,7 @@ TABLE += [{"model": "qwen3.6-27b-mtp", "ctx": 32768, "kv": "q8_0", "mtp": True, 
 TABLE += [{"model": "qwen2.5-7b", "draft": "qwen2.5-0.5b", "ctx": 16384, "kv": kv, "parallel": n}
           for kv in ("f16", "q8_0") for n in (1, 2)]
 # Drafts of other shapes: their own cache types and layers on the card, each a row of changes.
-DRAFTS = [("qwen2.5-7b", "qwen2.5-0.5b"), ("llama3.1-8b", "llama3.2-1b"), ("qwen3-32b", "qwen3-0.6b"),
-          ("gemma3-12b", "gemma3-4b"), ("qwen3-coder-30b", "qwen3-0.6b")]
+DRAFTS = [("qwen2.5-7b", "qwen2.5-0.5b"), ("gemma3-12b", "gemma3-4b"), ("qwen3-coder-30b", "qwen3-0.6b")]
 DRAFT_TABLE = [{"model": m, "draft": d, "ctx": 16384, "parallel": 1, **more} for m, d in DRAFTS
                for more in ({"kv": "q8_0", "draft_kv": "q8_0"},
                             {"kv": "q4_0", "draft_kv": "f16", "draft_n": 8},
