@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "relay.h"
 
+#include "airgap.h"
 #include "base/mem.h"
 #include "chat/chat_error.h"
 #include "chat/messages.h"
@@ -259,23 +260,32 @@ static bool make_token(struct relay *relay, struct err *err) {
     return true;
 }
 
-static bool listen_here(struct relay *relay, struct err *err) {
+static int listen_outside(unsigned *port, struct err *err) {
     struct sockaddr_in address = {0};
     socklen_t length = sizeof address;
     int fd = http_listen_tcp("127.0.0.1", 0, err);
+    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
+        err_errno(err, "cannot tell our own port");
+        close(fd);
+        return -1;
+    }
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+// On a unix socket there is no port, but the client's URL has one.
+static bool listen_here(struct relay *relay, struct airgap *airgap, struct err *err) {
+    int fd = airgap ? airgap_listen(airgap, &relay->port, err) : listen_outside(&relay->port, err);
     if (fd < 0)
         return false;
-    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
-        close(fd);
-        return err_errno(err, "cannot tell our own port");
-    }
-    relay->port = ntohs(address.sin_port);
+    if (relay->port == 0)
+        relay->port = 1;
     snprintf(relay->url, sizeof relay->url, "http://127.0.0.1:%u", relay->port);
     return http_server_listen(relay->server, fd, err);
 }
 
 struct relay *relay_create(struct loop *loop, const struct place *place, const char *model,
-                           struct err *err) {
+                           struct airgap *airgap, struct err *err) {
     struct relay *relay = mem_alloc(sizeof *relay);
     struct http_server_limits limits = http_server_default_limits;
     limits.connections = MAX_CONNECTIONS;
@@ -296,7 +306,7 @@ struct relay *relay_create(struct loop *loop, const struct place *place, const c
         .cannot_count = &relay->cannot_count,
     };
     relay->server = http_server_create(loop, &limits, &handler, relay);
-    if (make_token(relay, err) && listen_here(relay, err))
+    if (make_token(relay, err) && listen_here(relay, airgap, err))
         return relay;
     relay_destroy(relay);
     return NULL;
