@@ -93,7 +93,7 @@ void reply_error(struct server *server, struct http_exchange *exchange, enum pro
     if (retry_ms > 0)
         snprintf(retry, sizeof retry, "Retry-After: %lld\r\n", (long long)(retry_ms + 999) / 1000);
     if (status == 401)
-        snprintf(retry, sizeof retry, "WWW-Authenticate: Bearer\r\n");
+        snprintf(retry, sizeof retry, "WWW-Authenticate: Bearer realm=\"ancalagon\"\r\n");
     fields_with_cors(server, exchange, retry, &fields);
     protocol_error_body(&body, protocol, status, message, code);
     http_reply(exchange, status, "application/json", buf_text(&fields), buf_bytes(&body),

@@ -41,7 +41,8 @@ TAILQ_HEAD(call_list, http_call);
 struct http_peer {
     struct loop *loop;
     char *unix_path, *host;
-    struct sockaddr_in address;
+    struct sockaddr_storage address;
+    socklen_t address_length;
     struct call_list idle;
     unsigned idle_count;
 };
@@ -49,16 +50,32 @@ struct http_peer {
 static const struct conn_ops conn_ops;
 static const struct http_parser_ops parser_ops;
 
+static void set_address(struct http_peer *peer, const char *address, unsigned port) {
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&peer->address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&peer->address;
+    bool is_v6 = inet_pton(AF_INET6, address, &v6->sin6_addr) == 1;
+    peer->host = mem_printf(is_v6 ? "[%s]:%u" : "%s:%u", address, port);
+    if (is_v6) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons((uint16_t)port);
+        peer->address_length = sizeof *v6;
+        return;
+    }
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons((uint16_t)port);
+    inet_pton(AF_INET, address, &v4->sin_addr);
+    peer->address_length = sizeof *v4;
+}
+
 struct http_peer *http_peer_create(struct loop *loop, const char *unix_path, const char *address,
                                    unsigned port) {
     struct http_peer *peer = mem_alloc(sizeof *peer);
     peer->loop = loop;
     peer->unix_path = mem_strdup(unix_path);
-    peer->host = unix_path ? mem_strdup("localhost") : mem_printf("%s:%u", address, port);
-    peer->address.sin_family = AF_INET;
-    peer->address.sin_port = htons((uint16_t)port);
-    if (!unix_path)
-        inet_pton(AF_INET, address, &peer->address.sin_addr);
+    if (unix_path)
+        peer->host = mem_strdup("localhost");
+    else
+        set_address(peer, address, port);
     TAILQ_INIT(&peer->idle);
     return peer;
 }
@@ -110,7 +127,7 @@ static void on_idle_timer(void *arg) { close_call(arg); }
 static struct conn *dial(struct http_call *call, struct err *err) {
     struct http_peer *peer = call->peer;
     if (!peer->unix_path)
-        return conn_connect(peer->loop, (struct sockaddr *)&peer->address, sizeof peer->address,
+        return conn_connect(peer->loop, (struct sockaddr *)&peer->address, peer->address_length,
                             MAX_HEAD_OUT, &conn_ops, call, err);
     struct unix_address where;
     if (!unix_address_open(&where, peer->unix_path, err))
