@@ -49,8 +49,24 @@ static void lay(struct overlay *overlays, size_t *count, const char *setting, co
         overlays[(*count)++] = (struct overlay){setting, value};
 }
 
+// A file is found as models are; words stay what they are.
+static bool find_draft(const struct config *config, const char *draft, char **out,
+                       struct err *err) {
+    struct stat file;
+    bool exists;
+    *out = NULL;
+    if (!draft || strcmp(draft, "auto") == 0 || strcmp(draft, "none") == 0) {
+        *out = mem_strdup(draft);
+        return true;
+    }
+    *out = strchr(draft, '/') ? path_absolute(draft, NULL)
+                              : config_resolve_model(config, draft, &exists);
+    return (*out && stat(*out, &file) == 0) ||
+           err_set(err, ERR_NOTFOUND, "there is no draft %s", *out ? *out : draft);
+}
+
 static bool make_preset(const struct preset *from, const struct private_wish *wish,
-                        struct preset *out, struct err *err) {
+                        const char *draft, struct preset *out, struct err *err) {
     struct overlay overlays[8];
     size_t count = 0;
     bool open = from->is_scanned; // nobody has said anything about it but [*]
@@ -96,16 +112,20 @@ static void set_server(struct config *config, const struct private_wish *wish) {
 struct config *private_config(const char *config_path, const struct private_wish *wish,
                               struct err *err) {
     struct preset preset;
-    char key[GUARD_KEY_SIZE];
+    char key[GUARD_KEY_SIZE], *draft = NULL;
     struct config *config = config_load(config_path, err);
+    if (config)
+        set_server(config, wish);
     const struct preset *from = config ? find(config, wish->model, err) : NULL;
-    if (!from || !guard_make_key(key, err) || !make_preset(from, wish, &preset, err)) {
+    if (!from || !find_draft(config, wish->draft, &draft, err) || !guard_make_key(key, err) ||
+        !make_preset(from, wish, draft, &preset, err)) {
+        mem_free(draft);
         config_destroy(config);
         return NULL;
     }
+    mem_free(draft);
     config->own_key = mem_strdup(key);
     mem_wipe(key, sizeof key);
     keep_only(config, &preset);
-    set_server(config, wish);
     return config;
 }

@@ -6,10 +6,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/run_folder.h"
 #include "commands.h"
 #include "notify.h"
 #include "private_config.h"
-#include "private_folder.h"
 #include "runtime.h"
 #include "server.h"
 
@@ -143,10 +143,17 @@ static void remove_folder(const char *folder) {
     rmdir(folder);
 }
 
+static bool make_private_folder(struct serve *serve, struct err *err) {
+    char *base = path_runtime();
+    serve->runtime_dir = run_folder_make(base, "private-", &serve->lock_fd, err);
+    mem_free(base);
+    return serve->runtime_dir != NULL;
+}
+
 // One server a config, whatever links name it: the locks are held as long as we live.
 static bool take_locks(struct serve *serve, const char *config_path, struct err *err) {
     if (serve->options->wish)
-        return (serve->runtime_dir = private_folder_make(&serve->lock_fd, err)) != NULL;
+        return make_private_folder(serve, err);
     serve->runtime_dir = runtime_dir_for(config_path);
     if (!take_lock(serve->runtime_dir, &serve->lock_fd, err))
         return false;
@@ -251,7 +258,7 @@ static void attend(struct serve *serve, struct config *config) {
 
 static void remove_folders(struct serve *serve) {
     if (serve->options->wish)
-        private_folder_remove(serve->runtime_dir);
+        run_folder_remove(serve->runtime_dir);
     else
         remove_folder(serve->runtime_dir);
     if (serve->file_dir)

@@ -210,7 +210,8 @@ static bool start(const struct options *options, const char *ancalagon,
                                .argv = (char *const *)command.argv,
                                .envp = environ,
                                .grace_ms = GRACE_MS,
-                               .terminal = -1};
+                               .terminal = -1,
+ .folder_lock = -1};
     tether = tether_start(&spec, err);
     bool ok = tether && private_server_wait(tether, file->file, &server, err);
     if (ok) {

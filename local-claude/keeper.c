@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "keeper.h"
 
+#include "base/run_folder.h"
 #include "event/loop.h"
 #include "platform.h"
 #include "tether.h"
@@ -33,18 +34,6 @@ static void on_child_signal(int signal) {
     ssize_t ignored = write(child_ended[1], "", 1);
     (void)ignored;
     errno = saved;
-}
-
-void keeper_remove_folder(const char *path) {
-    DIR *folder = path ? opendir(path) : NULL;
-    struct dirent *entry;
-    while (folder && (entry = readdir(folder)))
-        if (entry->d_name[0] != '.')
-            unlinkat(dirfd(folder), entry->d_name, 0);
-    if (folder)
-        closedir(folder);
-    if (path)
-        rmdir(path);
 }
 
 // What is open in us (the pipe that somebody reads Claude Code's answer from) is not to stay open
@@ -175,7 +164,7 @@ static void set_up(struct keeper *keeper, const struct keeper_ends *ends) {
         _exit(NOT_STARTED);
     int kept[] = {keeper->life,    child_ended[0], child_ended[1],       ends->input[0],
                   ends->input[1],  ends->output[0], ends->output[1],     ends->errors[0],
-                  ends->errors[1], keeper->spec->terminal};
+                  ends->errors[1], keeper->spec->terminal, keeper->spec->folder_lock};
     close_others(kept, sizeof kept / sizeof *kept);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (kept[i] >= 0)
@@ -202,6 +191,6 @@ void keeper_run(const struct tether_spec *spec, const struct keeper_ends *ends) 
     close(ends->errors[1]);
     int status = watch(&keeper);
     kill(-keeper.program, SIGKILL); // what it left behind in its group
-    keeper_remove_folder(spec->folder);
+    run_folder_remove(spec->folder);
     _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }

@@ -10,6 +10,3 @@ struct keeper_ends {
 
 // In a fresh fork; never returns.
 _Noreturn void keeper_run(const struct tether_spec *spec, const struct keeper_ends *ends);
-
-// A folder of files and no folders. NULL is fine.
-void keeper_remove_folder(const char *path);

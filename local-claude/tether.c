@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/run_folder.h"
 #include "event/loop.h"
 #include "keeper.h"
 
@@ -70,7 +71,7 @@ struct tether *tether_start(const struct tether_spec *spec, struct err *err) {
         fcntl(tether->errors, F_SETFL, O_NONBLOCK);
         pipes[0][1] = pipes[1][1] = pipes[2][0] = pipes[3][0] = -1;
     } else {
-        keeper_remove_folder(spec->folder);
+        run_folder_remove(spec->folder);
     }
     for (size_t i = 0; i < open; i++) {
         close_fd(&pipes[i][0]);
@@ -150,7 +151,7 @@ const char *tether_errors(struct tether *tether) {
     return buf_text(&tether->said);
 }
 
-static void take_terminal_back(struct tether *tether) {
+void tether_take_terminal(struct tether *tether) {
     if (tether->terminal < 0)
         return;
     // From the background, as which we ask, this would stop us.
@@ -162,7 +163,7 @@ static void take_terminal_back(struct tether *tether) {
 }
 
 void tether_settle(struct tether *tether) {
-    take_terminal_back(tether);
+    tether_take_terminal(tether);
     ssize_t ignored = write(tether->life, "", 1);
     (void)ignored;
     close_fd(&tether->input);
@@ -174,7 +175,7 @@ int tether_end(struct tether *tether) {
     int status = 0;
     if (!tether)
         return 0;
-    take_terminal_back(tether);
+    tether_take_terminal(tether);
     close_fd(&tether->life);
     close_fd(&tether->input);
     close_fd(&tether->output);

@@ -22,6 +22,7 @@ struct tether_spec {
     int grace_ms;
     int terminal;       // descriptor of a terminal that it may ask on, until tether_settle; -1 = none
     const char *folder; // removed at the end with the files in it; NULL = none
+    int folder_lock;    // held till then; -1 = none
 };
 
 enum tether_event { TETHER_LINE, TETHER_TIMEOUT, TETHER_END };
@@ -35,7 +36,9 @@ enum tether_event tether_read(struct tether *tether, int timeout_ms, const char 
 bool tether_write(struct tether *tether, const void *bytes, size_t length);
 // The last lines of its standard error.
 const char *tether_errors(struct tether *tether);
-// It runs as it should: what it still prints is dropped, the terminal is ours again.
+// It has asked what it wanted to ask: the terminal is ours again.
+void tether_take_terminal(struct tether *tether);
+// It runs as it should: what it still prints is dropped.
 void tether_settle(struct tether *tether);
 // Ends it and waits for its end. Its exit status, or 128 + the signal; 0 for NULL.
 int tether_end(struct tether *tether);

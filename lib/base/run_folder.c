@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "private_folder.h"
+#include "base/run_folder.h"
 
 #include "base/mem.h"
 #include "base/path.h"
@@ -12,17 +12,16 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define PREFIX "private-"
-
-void private_folder_remove(const char *path) {
-    DIR *folder = opendir(path);
+void run_folder_remove(const char *path) {
+    DIR *folder = path ? opendir(path) : NULL;
     struct dirent *entry;
     while (folder && (entry = readdir(folder)))
         if (entry->d_name[0] != '.')
             unlinkat(dirfd(folder), entry->d_name, 0);
     if (folder)
         closedir(folder);
-    rmdir(path);
+    if (path)
+        rmdir(path);
 }
 
 static int lock(const char *folder, int flags) {
@@ -37,16 +36,16 @@ static int lock(const char *folder, int flags) {
 }
 
 // One that has no lock yet is being made, or was given up before: it is left alone.
-static void sweep(const char *base) {
+static void sweep(const char *base, const char *prefix) {
     DIR *folder = opendir(base);
     struct dirent *entry;
     while (folder && (entry = readdir(folder))) {
-        if (!str_starts(entry->d_name, PREFIX))
+        if (!str_starts(entry->d_name, prefix))
             continue;
         char *path = path_join(base, entry->d_name);
         int fd = lock(path, 0);
         if (fd >= 0) {
-            private_folder_remove(path);
+            run_folder_remove(path);
             close(fd);
         }
         mem_free(path);
@@ -55,20 +54,18 @@ static void sweep(const char *base) {
         closedir(folder);
 }
 
-char *private_folder_make(int *lock_fd, struct err *err) {
+char *run_folder_make(const char *base, const char *prefix, int *lock_fd, struct err *err) {
     uint32_t number = 0;
-    char *base = path_runtime(), *path = NULL;
-    sweep(base);
-    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+    sweep(base, prefix);
+    if (getentropy(&number, sizeof number) != 0) {
         err_errno(err, "cannot get random bytes for a folder's name");
-    else
-        path = mem_printf("%s/" PREFIX "%08x", base, number);
-    mem_free(base);
-    if (path && (!path_make_private(path, err) || (*lock_fd = lock(path, O_CREAT)) < 0)) {
-        if (err && err->code == ERR_NONE)
-            err_errno(err, "cannot lock %s", path);
-        mem_free(path);
-        path = NULL;
+        return NULL;
     }
-    return path;
+    char *path = mem_printf("%s/%s%08x", base, prefix, number);
+    if (path_make_private(path, err) && (*lock_fd = lock(path, O_CREAT)) >= 0)
+        return path;
+    if (access(path, F_OK) == 0)
+        err_errno(err, "cannot lock %s", path);
+    mem_free(path);
+    return NULL;
 }
