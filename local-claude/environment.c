@@ -153,12 +153,14 @@ static void put_common(struct list *list, const char *config_dir, const char *ho
     put_no_proxy(list, "no_proxy", host);
 }
 
-// "http://10.0.0.5:1234" -> "10.0.0.5"
+// "http://10.0.0.5:1234" -> "10.0.0.5"; "" for this machine, which is on the list anyway.
 static void host_of(const char *url, char *out, size_t size) {
     const char *host = strstr(url, "://");
     host = host ? host + 3 : url;
     size_t length = host[0] == '[' ? strcspn(++host, "]") : strcspn(host, ":/");
     snprintf(out, size, "%.*s", (int)length, host);
+    if (strcmp(out, "127.0.0.1") == 0 || strcmp(out, "::1") == 0)
+        out[0] = '\0';
 }
 
 // Compaction before the window is full needs a window that Claude Code believes in: it clamps to

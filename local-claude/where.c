@@ -45,7 +45,7 @@ static bool split(struct where *where, const char *text) {
     size_t length = slash ? (size_t)(slash - text) : strlen(text);
     const char *close = text[0] == '[' ? memchr(text, ']', length) : NULL;
     const char *colon = memchr(close ? close : text, ':', length - (close ? close - text : 0));
-    if (slash && !take_prefix(where, slash))
+    if ((slash && !take_prefix(where, slash)) || (text[0] == '[' && !close))
         return false;
     if (close) {
         if (colon && !take_port(where, colon + 1, (size_t)(text + length - colon - 1)))
