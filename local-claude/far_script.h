@@ -23,7 +23,7 @@ enum {
 
 struct far_asked {
     const char *models;       // folder; NULL = ~/models. "C:\models" is /mnt/c/models on WSL
-    const char *llama_server; // NULL = as it is found
+    const char *llama_server; // taken when it is there, after that machine's own LLAMA_SERVER; NULL
 };
 
 // The command line for ssh: for the login shell of the other side, whichever that is.

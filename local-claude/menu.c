@@ -185,10 +185,11 @@ int menu_choose(int fd, const char *title, const struct model_files *files, int 
     tcsetattr(fd, TCSADRAIN, &raw);
     struct menu menu = {fd, title, files, start > 0 ? (size_t)start : 0};
     enum key key;
-    unsigned digit = 0;
-    do
+    unsigned digit;
+    do {
         draw(&menu);
-    while (step(&menu, key = read_key(fd, &digit), digit));
+        key = read_key(fd, &digit);
+    } while (step(&menu, key, digit));
     struct buf screen;
     buf_init(&screen, 64);
     erase(&menu, &screen);
