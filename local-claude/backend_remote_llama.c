@@ -11,6 +11,7 @@
 #include "far_error.h"
 #include "far_script.h"
 #include "format/json.h"
+#include "llama_log.h"
 #include "menu.h"
 #include "options.h"
 #include "private_server.h"
@@ -175,21 +176,6 @@ static bool answer(struct far *far, struct err *err) {
 
 // --- A llama-server that is alone
 
-// The port in "listening on http://127.0.0.1:40123" and the older "hostname: 127.0.0.1, port: 8080";
-// 0: it is no such line.
-static unsigned listening_port(const char *line) {
-    const char *at = strstr(line, "listening") ? strstr(line, "127.0.0.1:") : NULL;
-    at = at ? at + strlen("127.0.0.1:") : strstr(line, "port: ");
-    if (at && str_starts(at, "port: "))
-        at = strstr(line, "listening") ? at + strlen("port: ") : NULL;
-    if (!at)
-        return 0;
-    char number[8];
-    int64_t port;
-    snprintf(number, sizeof number, "%.*s", (int)strspn(at, "0123456789"), at);
-    return str_to_int(number, 1, 65535, &port) ? (unsigned)port : 0;
-}
-
 static void keep_log(struct far *far, const char *line) {
     if (far->log.length > MAX_LOG / 2)
         buf_drain(&far->log, far->log.length - MAX_LOG / 4);
@@ -225,7 +211,7 @@ static unsigned await_port(struct far *far, const char *label, struct err *err) 
         }
         if (event == TETHER_LINE) {
             keep_log(far, line);
-            port = listening_port(line);
+            port = llama_log_port(line);
         }
     }
     return port;
