@@ -18,6 +18,10 @@ const struct backend *backend_find(const char *name) {
     return NULL;
 }
 
+const struct backend *backend_at(size_t index) {
+    return index < BACKENDS ? backends[index] : NULL;
+}
+
 const char *backend_names(void) {
     static char names[128];
     names[0] = '\0';

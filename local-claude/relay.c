@@ -29,6 +29,7 @@ struct relayed {
     struct http_exchange *exchange;
     struct chat_call *call;
     bool paused;
+    bool measured; // its prompt is that of a conversation: no title, no count
 };
 
 TAILQ_HEAD(relayed_list, relayed);
@@ -40,6 +41,8 @@ struct relay {
     struct relayed_list open;
     char *fields;
     const char *model;
+    bool cannot_count;
+    int64_t prompt_tokens;
     unsigned port;
     char url[64];
     char token[2 * TOKEN_BYTES + 1];
@@ -142,7 +145,11 @@ static void forget(struct relayed *relayed) {
 
 static void on_answer_head(struct chat_call *call, unsigned status, const char *type, void *arg) {
     struct relayed *relayed = arg;
-    char *fields = mem_printf("Content-Type: %s\r\n", type);
+    char retry[48] = "";
+    if (chat_call_retry_after(call) > 0)
+        snprintf(retry, sizeof retry, "Retry-After: %lld\r\n",
+                 (long long)chat_call_retry_after(call));
+    char *fields = mem_printf("Content-Type: %s\r\n%s", type, retry);
     http_reply_begin(relayed->exchange, status, fields, -1);
     mem_free(fields);
 }
@@ -158,7 +165,10 @@ static void on_answer_body(struct chat_call *call, const char *bytes, size_t len
 
 static void on_answer_end(struct chat_call *call, void *arg) {
     struct relayed *relayed = arg;
+    struct relay *relay = relayed->relay;
     struct http_exchange *exchange = relayed->exchange;
+    if (relayed->measured && relay->prompt_tokens == 0 && chat_call_status(call) == 200)
+        relay->prompt_tokens = chat_call_prompt_tokens(call);
     forget(relayed);
     http_reply_end(exchange);
 }
@@ -194,6 +204,7 @@ static void start_call(struct relay *relay, struct http_exchange *exchange, bool
     struct relayed *relayed = mem_alloc(sizeof *relayed);
     relayed->relay = relay;
     relayed->exchange = exchange;
+    relayed->measured = !count && !request.output_schema && !request.server_tool;
     TAILQ_INSERT_TAIL(&relay->open, relayed, link);
     relayed->call =
         (count ? chat_call_count : chat_call_start)(relay->loop, &relay->backend, &request,
@@ -249,7 +260,7 @@ static bool make_token(struct relay *relay, struct err *err) {
 }
 
 static bool listen_here(struct relay *relay, struct err *err) {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t length = sizeof address;
     int fd = http_listen_tcp("127.0.0.1", 0, err);
     if (fd < 0)
@@ -282,6 +293,7 @@ struct relay *relay_create(struct loop *loop, const struct place *place, const c
         .context_tokens = place->context_tokens,
         .llama = place->llama,
         .max_output_tokens = place->max_output_tokens,
+        .cannot_count = &relay->cannot_count,
     };
     relay->server = http_server_create(loop, &limits, &handler, relay);
     if (make_token(relay, err) && listen_here(relay, err))
@@ -305,3 +317,5 @@ void relay_destroy(struct relay *relay) {
 const char *relay_url(const struct relay *relay) { return relay->url; }
 
 const char *relay_token(const struct relay *relay) { return relay->token; }
+
+int64_t relay_prompt_tokens(const struct relay *relay) { return relay->prompt_tokens; }

@@ -24,6 +24,7 @@ enum tool_choice { TOOL_CHOICE_AUTO, TOOL_CHOICE_ANY, TOOL_CHOICE_NAMED, TOOL_CH
 
 struct messages_request {
     json_t *root;          // owned; the canonical form. Texts below are borrowed from it
+    json_t *kept;          // owned; or from this
     const char *model;     // as the client named it; "" = none
     bool stream;           // false when absent
     int64_t max_tokens;    // as asked, >= 1
@@ -53,9 +54,11 @@ struct messages_target {
     const char *model;      // the name it knows; NULL = the client's
     int64_t context_tokens; // its window; 0 = unknown. Claude Code asks for 32,000 tokens of answer
     int64_t prompt_tokens;  // counted beforehand; 0 = unknown. With the window it clamps max_tokens
-    bool llama;             // llama-server: its own members may be used (chat_template_kwargs,
-                            // reasoning budget, cached tokens in usage, timings)
-    bool stream;            // ask for a stream, whatever the client wants
+    int64_t max_output_tokens; // clamps max_tokens too; 0 = no other limit
+    bool llama;                // llama-server: its own members may be used (chat_template_kwargs,
+                               // reasoning budget, top_k), and past thinking is given back
+    bool stream;               // ask for a stream, whatever the client wants
+    bool blind;                // the model takes no images: they become words
 };
 
 // The canonical form as a body of POST /v1/messages, or of POST /v1/chat/completions (and of

@@ -24,6 +24,18 @@ run({
         return { message, events };
     },
 
+    // Several in one process: the final message of each, or the error that the library threw.
+    async all({ bodies }) {
+        const results = [];
+        for (const body of bodies) {
+            const asked = body.stream ? client.messages.stream(body).finalMessage()
+                                      : client.messages.create(body);
+            results.push(await asked.then((message) => ({ message }),
+                (error) => ({ error: { message: error.message, type: error.type } })));
+        }
+        return results;
+    },
+
     async abort({ body }) {
         const stream = client.messages.stream(body);
         let told = false;

@@ -8,6 +8,7 @@ import contextlib
 import http.server
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -32,7 +33,7 @@ Commands:
   mcp                                   Configure and manage MCP servers
   plugin|plugins                        Manage Claude Code plugins
 """
-version = os.environ.get("FAKE_CLAUDE_VERSION", "9.9.9")
+version = os.environ.get("FAKE_CLAUDE_VERSION", "2.1.197")
 if sys.argv[1:] in (["--version"], ["-v"]):
     print(f"{version} (Claude Code)")
     sys.exit(0)
@@ -208,7 +209,7 @@ class Backend:
         chunk = {**base, "object": "chat.completion.chunk"}
         steps = [{**chunk, "choices": [{"index": 0, "delta": {"role": "assistant", "content": word},
                                         "finish_reason": None}]}
-                 for word in self.answer.split(" ")]
+                 for word in re.findall(r" ?[^ ]+", self.answer)]
         steps += [{**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
                   {**chunk, "choices": [], "usage": usage}]
         return self.stream(handler, [("", json.dumps(step)) for step in steps] + [("", "[DONE]")])
