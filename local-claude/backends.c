@@ -7,7 +7,7 @@
 #include <string.h>
 
 // In the order in which they are looked for.
-static const struct backend *const backends[] = {&backend_remote};
+static const struct backend *const backends[] = {&backend_remote, &backend_llama, &backend_remote_llama};
 
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
@@ -16,6 +16,10 @@ const struct backend *backend_find(const char *name) {
         if (strcmp(backends[i]->name, name) == 0)
             return backends[i];
     return NULL;
+}
+
+const struct backend *backend_at(size_t index) {
+    return index < BACKENDS ? backends[index] : NULL;
 }
 
 const char *backend_names(void) {

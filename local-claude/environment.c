@@ -16,7 +16,6 @@ static const char *const unwanted[] = {
     "ANTHROPIC_*",
     "CLAUDE_API_KEY",
     "CLAUDE_CODE_USE_*", // Bedrock, Vertex, Foundry ...: they win over ANTHROPIC_BASE_URL
-    "CLAUDE_CODE_SKIP_*",
     "CLAUDE_CODE_OAUTH_*",
     "CLAUDE_CODE_API_*", // API_BASE_URL, API_KEY_FILE_DESCRIPTOR
     "CLAUDE_CODE_HFI_*",
@@ -247,7 +246,9 @@ bool environment_print(char *const *environment, char *const *inherited, struct 
 const char *environment_model_id(const char *name) {
     static const char *const aliases[] = {"sonnet", "opus",    "haiku", "fable",
                                           "best",   "default", "inherit"};
-    bool taken = strcasestr(name, "claude") || strchr(name, '[');
+    if (name[0] == '/')
+        name = strrchr(name, '/') + 1;
+    bool taken = name[0] == '\0' || strcasestr(name, "claude") || strchr(name, '[');
     for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
         taken |= strncasecmp(name, aliases[i], strlen(aliases[i])) == 0;
     return taken ? "local-model" : name;

@@ -29,6 +29,6 @@ void environment_free(char **environment);
 bool environment_print(char *const *environment, char *const *inherited, struct buf *out);
 
 // The name by which Claude Code may know a model. One that it could take for one of Anthropic's
-// (claude-..., sonnet) would get the long prompt, or be looked up: then it is "local-model", which
-// is not the server's name for it. The result is `name` or a constant.
+// (claude-..., sonnet) would get the long prompt, or be looked up: it becomes "local-model", and a
+// path its file's name; then the server must be asked under its own. A part of `name` or a constant.
 const char *environment_model_id(const char *name);

@@ -24,26 +24,33 @@ enum { STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_NO_CLAUDE = 127 };
 
 #define EXCLUDE "--exclude-dynamic-system-prompt-sections"
 
-static const char help_text[] =
+static const char help_head[] =
     "usage: local-claude [OPTIONS] [--] [CLAUDE_ARGS...]\n\n"
     "Starts Claude Code on a local model. Your own `claude`, its settings and its login stay as\n"
-    "they are: this one keeps its settings in ~/.claude-local. Arguments that are not listed here\n"
-    "go to Claude Code.\n\n"
-    "  --backend NAME   remote: a server that runs (ancalagon, or any OpenAI-compatible one)\n"
-    "                   without it, the first that is found is used\n"
-    "  --host HOST      where it is (default this machine); HOST:PORT and http://... will do\n"
-    "  --port PORT      default 1234\n"
+    "they are. Arguments that are not listed here go to Claude Code.\n\n"
+    "  --backend NAME   where the model runs; without it, the first that is found:\n";
+
+static const char help_rest[] =
+    "  --host HOST      the server (default this machine); HOST:PORT and http://... will do\n"
+    "  --port PORT      its port (default 1234)\n"
     "  --model NAME     which of its models\n"
     "  --ctx N          tokens of context, such as 64K, where the server does not tell\n"
     "  --lean           only the six core tools: 4K tokens of prompt in place of 20K\n"
     "  --print-env      print the environment for a shell (eval) and run nothing\n"
     "  --dry-run        say what would be run\n"
     "  --version        of local-claude and of Claude Code\n\n"
-    "  local-claude                                  talk to what is found\n"
-    "  local-claude --host gpu.box -p \"what is here?\" ask once, on another machine\n"
+    "  local-claude -p \"what is in this folder?\"    ask once\n"
+    "  local-claude --host gpu.box --model coder     talk to another machine\n"
     "  local-claude -- --help                        Claude Code's own help\n\n"
-    "Settings also from LCC_HOST, LCC_PORT, LCC_API_KEY ... and ~/.config/local-claude.ini; see\n"
-    "local-claude(1). Exit: Claude Code's own status; 1 no model, 2 usage, 127 no Claude Code.\n";
+    "Settings also from the environment and ~/.config/local-claude.ini; see local-claude(1).\n"
+    "Exit: Claude Code's own status; 1 no model, 2 usage, 127 no Claude Code.\n";
+
+static int print_help(void) {
+    fputs(help_head, stdout);
+    for (size_t i = 0; backend_at(i); i++)
+        printf("      %-14s %s\n", backend_at(i)->name, backend_at(i)->summary);
+    return fputs(help_rest, stdout) < 0 || fflush(stdout) != 0;
+}
 
 // Everything that one run needs, in the order in which it comes to be.
 struct session {
@@ -72,6 +79,14 @@ static int say(int status, const char *format, ...) {
     fputc('\n', stderr);
     va_end(args);
     return status;
+}
+
+static void say_lines(const char *text) {
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        fprintf(stderr, "local-claude: %.*s\n", (int)length, text);
+        text += length + (text[length] != '\0');
+    }
 }
 
 // --- Claude Code's command line
@@ -124,7 +139,8 @@ static bool open_place(struct session *session, struct err *err) {
     if (!session->backend->open(options, &session->place, err))
         return false;
     session->opened = true;
-    say(0, "%s, %s%s%s", session->place.label, session->place.model,
+    const char *model = session->place.model;
+    say(0, "%s, %s%s%s", session->place.label, model[0] == '/' ? strrchr(model, '/') + 1 : model,
         why[0] ? "; chosen because " : "", why);
     return true;
 }
@@ -146,8 +162,7 @@ static bool make_budget(struct session *session, struct err *err) {
     struct buf text;
     buf_init(&text, 1024);
     budget_tell(&session->budget, &text);
-    for (const char *line = buf_text(&text); *line; line += strcspn(line, "\n"), line += *line != 0)
-        say(0, "%.*s", (int)strcspn(line, "\n"), line);
+    say_lines(buf_text(&text));
     buf_fini(&text);
     return true;
 }
@@ -350,7 +365,7 @@ int main(int argc, char **argv) {
     if (!options_read(&session.options, argc, argv, &err))
         status = say(STATUS_USAGE, "%s; see: local-claude --help", err.text);
     else if (session.options.help)
-        status = fputs(help_text, stdout) < 0;
+        status = print_help();
     else
         status = run_session(&session, &err);
     end(&session);

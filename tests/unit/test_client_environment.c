@@ -184,6 +184,8 @@ static void test_model_ids(void **state) {
         {"opusplan", "local-model"},
         {"default", "local-model"},
         {"qwen[1m]", "local-model"},
+        {"/home/claude/models/Qwen3-8B-Q4_K_M.gguf", "Qwen3-8B-Q4_K_M.gguf"},
+        {"/", "local-model"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(environment_model_id(cases[i].name), cases[i].id);
