@@ -35,6 +35,7 @@ struct chat_backend {
     int64_t context_tokens;    // 0 = unknown
     bool llama;                // a llama-server: counts exactly, takes its own members
     bool blind;                // the model takes no images: they become words
+    const char *preface;       // said to the client in front of the answer; NULL = nothing
     bool *cannot_count;        // set once it has turned out to have no such path, and then not
                                // asked again; NULL = found out anew by every call
     int64_t max_output_tokens; // clamp; 0 = by the window only

@@ -97,6 +97,8 @@ static void on_answer_head(struct http_call *http, const struct http_head *head,
     call->status = head->status;
     call->phase = head->status >= 200 && head->status < 300 ? CALL_ANSWERS : CALL_REFUSES;
     call_answer(call);
+    if (call->phase == CALL_ANSWERS && call->backend.preface)
+        answer_preface(call->answer, call->backend.preface, &call->out);
     messages_fini(&call->request);
     buf_fini(&call->body);
     buf_clear(&call->heard);
