@@ -102,7 +102,7 @@ static bool load(struct lmstudio *lmstudio, const struct options *options, const
     for (;; context /= 2) {
         if (lmstudio_load(lmstudio, key, context, err))
             return true;
-        if (options->context_tokens || context / 2 < LEAST_CONTEXT || err->code == ERR_TIMEOUT)
+        if (options->context_tokens || context / 2 < LEAST_CONTEXT || err->code != ERR_LIMIT)
             break;
         fprintf(stderr, "local-claude: not with %lld tokens of context (%s)\n", (long long)context,
                 err->text);

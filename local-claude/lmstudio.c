@@ -202,7 +202,7 @@ const struct lmstudio_model *lmstudio_find(const struct lmstudio *lmstudio, cons
     return NULL;
 }
 
-// Its errors come with any status, also 200.
+// Its errors come with any status, also 200. ERR_LIMIT: it has refused.
 static bool check(const struct ask *ask, const char *expected, struct err *err) {
     struct chat_error error;
     if (ask->status == 0)
@@ -211,7 +211,7 @@ static bool check(const struct ask *ask, const char *expected, struct err *err) 
         return true;
     chat_error_read(&error, ask->status < 400 ? 500 : ask->status,
                     (struct span){buf_bytes(&ask->bytes), ask->bytes.length}, 0, 0);
-    return err_set(err, ERR_PEER, "LM Studio says: %.300s", error.text);
+    return err_set(err, ERR_LIMIT, "LM Studio says: %.300s", error.text);
 }
 
 static bool post(struct lmstudio *lmstudio, const char *what, json_t *body, const char *expected,

@@ -39,7 +39,8 @@ void lmstudio_close(struct lmstudio *lmstudio);
 bool lmstudio_refresh(struct lmstudio *lmstudio, struct err *err);
 const struct lmstudio_model *lmstudio_find(const struct lmstudio *lmstudio, const char *key);
 
-// Minutes; shown on a terminal. context_tokens 0: as LM Studio thinks. The list is asked for anew.
+// Minutes; shown on a terminal. ERR_LIMIT: LM Studio refuses, in its words.
+// context_tokens 0: as LM Studio thinks. The list is asked for anew.
 // To be called for models that are not loaded: LM Studio would make a second instance.
 bool lmstudio_load(struct lmstudio *lmstudio, const char *key, int64_t context_tokens,
                    struct err *err);

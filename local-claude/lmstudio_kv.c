@@ -119,7 +119,7 @@ bool lmstudio_kv_set(struct lmstudio *lmstudio, const char *key, const char *typ
     if (has(model, type))
         return true;
     if (!lmstudio->v1)
-        return err_set(err, ERR_INVALID, "--kv needs LM Studio 0.4.0 or later");
+        return err_set(err, ERR_PEER, "--kv needs LM Studio 0.4.0 or later");
     if (!lmstudio_config_open(&config, key, err)) {
         err_context(err, "--kv");
         return false;

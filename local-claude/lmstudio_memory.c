@@ -25,7 +25,8 @@ static uint64_t of_gpus(void) {
     return bytes;
 }
 
-// The application, its node helpers and the headless llmster, by the path that they run.
+// The application, its node helpers and the headless llmster, by the program and the script that
+// they run, the first two words: the others may name anything.
 static bool is_lmstudio(const char *pid) {
     static const char *const names[] = {"lm-studio", "lm studio", "lmstudio", "llmster"};
     char path[64], command[MAX_COMMAND] = "";
@@ -34,11 +35,10 @@ static bool is_lmstudio(const char *pid) {
     size_t length = file ? fread(command, 1, sizeof command - 1, file) : 0;
     if (file)
         fclose(file);
-    for (size_t i = 0; i < length; i++)
-        if (command[i] == '\0')
-            command[i] = ' ';
+    size_t first = strnlen(command, length);
+    const char *script = first + 1 < length ? command + first + 1 : "";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcasestr(command, names[i]) && !strstr(command, "local-claude"))
+        if (strcasestr(command, names[i]) || strcasestr(script, names[i]))
             return true;
     return false;
 }

@@ -284,8 +284,9 @@ static void say_refusal(struct chat_error *error) {
     char told[sizeof error->text];
     memcpy(told, error->text, sizeof told);
     set(error, 400);
-    snprintf(error->text, sizeof error->text, "Output blocked by content filtering policy%s%.900s%s",
-             *told ? " (" : "", told, *told ? ")" : "");
+    snprintf(error->text, sizeof error->text,
+             "Output blocked by content filtering policy%s%.900s%s", *told ? " (" : "", told,
+             *told ? ")" : "");
 }
 
 static bool is_native_text(const char *text) {

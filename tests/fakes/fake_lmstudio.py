@@ -32,7 +32,10 @@ class Studio:
 
     def fields(self, key):
         """The load settings of the model's file."""
-        with open(os.path.join(self.home, ".internal/model-index-cache.json")) as file:
+        index = os.path.join(self.home, ".internal/model-index-cache.json")
+        if not os.path.exists(index):
+            return {}
+        with open(index) as file:
             index = json.load(file)
         path = next(model["indexedModelIdentifier"] for model in index["models"]
                     if model["defaultIdentifier"] == key)
