@@ -795,11 +795,11 @@ class Scenario(unittest.TestCase):
         """Sends a request and returns the connection without reading a byte."""
         return self.world.connect().send(request_bytes(path, ask(model, **more)))
 
-    def wait_state(self, state, preset=None):
+    def wait_state(self, state, preset=None, timeout=10):
         def reached():
             status = self.world.status()
             return status["state"] == state and (preset is None or status["preset"] == preset)
-        eventually(reached, f"state {state} of {preset}")
+        eventually(reached, f"state {state} of {preset}", timeout)
 
     def wait_restarted(self, pid, timeout=10):
         """Until another engine than `pid` is ready: "ready" alone may still be the first one's."""

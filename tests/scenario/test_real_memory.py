@@ -95,9 +95,11 @@ class Device(Real):
         self.assertLess(abs(preset["memory"]["difference_percent"]), 2, preset)
         self.assertIn("RPC0", preset["holds"])
         world.control("POST", "/off", {})
-        done = world.cli("plan", "a", "--config", world.config)
-        self.assertRegex(done.stdout, r"RPC0 +\d+")
-        self.assertIn("last measured", done.stdout)
+
+        def planned():
+            return world.cli("plan", "a", "--config", world.config).stdout
+        self.assertRegex(planned(), r"RPC0 +\d+")
+        eventually(lambda: "last measured" in planned(), "the measure is written")
 
 
 class Fork(Real):
