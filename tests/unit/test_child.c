@@ -86,7 +86,7 @@ static void run_shell(const char *script, struct seen *seen) {
 
 static bool is_gone(pid_t pid) {
     // A killed process may need a moment; only its survival is a failure.
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 60000; i++) {
         if (kill(pid, 0) < 0)
             return true;
         char path[64];
