@@ -1,0 +1,30 @@
+// What backends say when they refuse, and how Claude Code must hear it. It compacts the
+// conversation on two texts only (Claude Code 2.1.197, tests/clients); any other text for the same
+// thing ends the session:
+//   prompt is too long: N tokens > M maximum
+//   input length and `max_tokens` exceed context limit: N + K > M      (asks again with less)
+#pragma once
+
+#include "base/buf.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct chat_error {
+    unsigned status;  // for the client
+    const char *type; // "invalid_request_error", "overloaded_error", "api_error", ...
+    char text[1024];
+    bool overflow; // the prompt does not fit; the counts below where the backend told them
+    int64_t prompt_tokens, context_tokens;
+};
+
+// Reads a backend's error body, whatever its shape: OpenAI's, llama-server's, LM Studio's, vLLM's,
+// Anthropic's, or plain text. The counts that are known are used where the backend tells none.
+void chat_error_read(struct chat_error *error, unsigned status, struct span body,
+                     int64_t prompt_tokens, int64_t context_tokens);
+void chat_error_overflow(struct chat_error *error, int64_t prompt_tokens, int64_t context_tokens);
+const char *chat_error_type(unsigned status); // Anthropic's word for an HTTP status
+
+// {"type":"error","error":{"type","message"}}
+void chat_error_body(const struct chat_error *error, struct buf *out);

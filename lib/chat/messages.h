@@ -1,0 +1,71 @@
+// A request of Anthropic's Messages API in one canonical form, whoever sent it: what a local model
+// cannot take is gone or said in words, and the same conversation always comes to the same bytes.
+//
+//   system      one string, without the billing line that Claude Code changes with every prompt
+//   messages    user and assistant by turns; each content an array of text, image, thinking,
+//               tool_use and tool_result blocks, without cache_control. role "system" messages are
+//               folded in front of the first user turn as <system-reminder>: behind it, they would
+//               keep two projects from sharing a prefix. Tool results stand in the order of their
+//               calls. Blocks of other kinds are text that says what was left out.
+//   tools       {name, description, input_schema} only; server tools are taken out
+//
+// Source: docs.anthropic.com "Messages"; what Claude Code sends is measured in tests/clients.
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum tool_choice { TOOL_CHOICE_AUTO, TOOL_CHOICE_ANY, TOOL_CHOICE_NAMED, TOOL_CHOICE_NONE };
+
+struct messages_request {
+    json_t *root;          // owned; the canonical form. Texts below are borrowed from it
+    const char *model;     // as the client named it; "" = none
+    bool stream;           // false when absent
+    int64_t max_tokens;    // as asked, >= 1
+    json_t *output_schema; // borrowed: of output_config.format or output_format; NULL = free text
+    enum tool_choice tool_choice;
+    const char *tool_name;    // of TOOL_CHOICE_NAMED
+    bool one_tool;            // disable_parallel_tool_use
+    bool thinking;            // the client can show thinking: enabled or adaptive
+    int64_t thinking_tokens;  // its budget; 0 = none stated
+    const char *server_tool;  // the first that was taken out, such as "web_search"; NULL = none
+    bool only_server_tools;   // and nothing else was offered: nobody here can answer this
+    bool images;              // some block is an image
+    unsigned folded, dropped; // system messages moved; blocks that became words
+};
+
+// Reads and canonicalises. False: ERR_INVALID with the text of a 400, naming the place
+// ("messages.3.content.0: ..."). Depth, counts and sizes are bounded. On false nothing is owned.
+bool messages_parse(struct messages_request *request, const char *bytes, size_t length,
+                    struct err *err);
+// For count_tokens, which has no max_tokens and never streams.
+bool messages_parse_count(struct messages_request *request, const char *bytes, size_t length,
+                          struct err *err);
+void messages_fini(struct messages_request *request);
+
+// How one backend wants to be asked.
+struct messages_target {
+    const char *model;      // the name it knows; NULL = the client's
+    int64_t context_tokens; // its window; 0 = unknown. Claude Code asks for 32,000 tokens of answer
+    int64_t prompt_tokens;  // counted beforehand; 0 = unknown. With the window it clamps max_tokens
+    bool llama;             // llama-server: its own members may be used (chat_template_kwargs,
+                            // reasoning budget, cached tokens in usage, timings)
+    bool stream;            // ask for a stream, whatever the client wants
+};
+
+// The canonical form as a body of POST /v1/messages, or of POST /v1/chat/completions (and of
+// /v1/chat/completions/input_tokens, which counts it). Equal conversations give equal bytes. False
+// when `out` is too small.
+bool messages_write(const struct messages_request *request, const struct messages_target *target,
+                    struct buf *out);
+bool messages_write_completions(const struct messages_request *request,
+                                const struct messages_target *target, struct buf *out);
+
+// Tokens of the prompt where no tokenizer can be asked: an estimate from its bytes that is rather
+// too high, by kind of text. Images count as one flat number each.
+int64_t messages_estimate_tokens(const struct messages_request *request);
