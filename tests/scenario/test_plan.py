@@ -558,8 +558,11 @@ class Files(Planned):
         world = self.world.start()
         for _ in range(30):
             self.raw_ask("a").reset()
-        eventually(lambda: world.status()["inflight"] == 0 and world.status()["queued"] == 0,
-                   "nobody is left")
+
+        def nobody():
+            status = world.status()
+            return (status["inflight"], status["queued"]) == (0, 0)
+        eventually(nobody, "nobody is left")
         self.chat_ok("a")
 
 

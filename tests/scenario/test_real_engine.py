@@ -111,7 +111,7 @@ class Dying(Real):
         for _ in range(4):
             self.chat_ok()
             raw = self.world.connect(60)
-            raw.send(request_bytes(path, ask("a", max_tokens=200, temperature=0)))
+            raw.send(request_bytes(path, ask("a", max_tokens=120, temperature=0)))
             killed = 0
             while killed < times and eventually(lambda: self.is_busy() or answered(raw),
                                                 "it is at the engine", 20) and not answered(raw):

@@ -336,8 +336,8 @@ class Systemd(Commands):
         self.world.start()
         hold = self.hold("alpha")
         self.hear("READY=1")
-        self.assertEqual((self.world.status()["preset"], self.world.status()["state"]),
-                         ("a", "ready"))
+        status = self.world.status()
+        self.assertEqual((status["preset"], status["state"]), ("a", "ready"))
         hold.terminate()
         self.hear("STOPPING=1")
         self.assertEqual(hold.wait(scaled(10)), 0)
