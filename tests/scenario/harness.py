@@ -477,7 +477,7 @@ class World:
         return rc
 
     def assert_nothing_left(self):
-        eventually(lambda: not self.census(), "no process of this world is left", 5)
+        eventually(lambda: not self.census(), "no process of this world is left")
         left = []
         for folder, _, names in os.walk(self.path("run")):
             for name in names:
@@ -767,14 +767,14 @@ class Scenario(unittest.TestCase):
                         if stats["active"]:
                             return False
             return True
-        eventually(quiet, "no engine works for nobody", 5)
+        eventually(quiet, "no engine works for nobody")
 
     def assert_fds_back(self):
         world = self.world
         world.control("POST", "/off", {})
         eventually(lambda: not world.engine_pids(), "the engine is gone after /off", 10)
         try:
-            eventually(lambda: world.fds() <= world.baseline, "", 5)
+            eventually(lambda: world.fds() <= world.baseline, "")
         except AssertionError:
             self.fail(f"fds: {world.baseline} at start, now {fd_table(world.pid)}")
 

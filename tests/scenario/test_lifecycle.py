@@ -17,7 +17,7 @@ class Ends(Scenario):
         self.wait_active(1)
         self.world.process.kill()
         self.world.process.wait()
-        eventually(lambda: not self.world.census(), "the engine dies with its server", 5)
+        eventually(lambda: not self.world.census(), "the engine dies with its server")
         # And the next start finds its way over what the dead one left.
         self.world.start()
         self.chat_ok()
@@ -42,7 +42,7 @@ class Ends(Scenario):
         self.wait_state("loading")
         self.world.process.kill()
         self.world.process.wait()
-        eventually(lambda: not self.world.census(), "the loading engine dies too", 5)
+        eventually(lambda: not self.world.census(), "the loading engine dies too")
         self.ended = True
 
     def test_sigterm_when_idle(self):
@@ -194,7 +194,7 @@ class Helpers(Scenario):
         self.world.process.kill()
         self.world.process.wait()
         self.ended = True
-        eventually(lambda: not self.world.census(), "nothing outlives the server", 5)
+        eventually(lambda: not self.world.census(), "nothing outlives the server")
 
     def test_sigterm_ends_them(self):
         self.begin()
