@@ -70,7 +70,7 @@ struct engine {
     bool ready, stopping;
     int64_t window_tokens; // of a slot
     bool blind;            // takes no images
-    struct err reason; // why we killed it; code ERR_NONE otherwise
+    struct err reason;     // why we killed it; code ERR_NONE otherwise
     struct hush hush;
     struct buf tail; // its last lines
     struct timer poll, deadline;

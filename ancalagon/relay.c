@@ -74,11 +74,8 @@ static struct span last_event(const char *bytes, size_t length) {
 
 // Does the client, by its protocol, need nothing after these events?
 static bool ends_answer(const char *bytes, size_t length) {
-    static const char *const ends[] = {"data: [DONE]",
-                                       "data:[DONE]",
-                                       "event: response.completed",
-                                       "event: response.incomplete",
-                                       "event: response.failed"};
+    static const char *const ends[] = {"data: [DONE]", "data:[DONE]", "event: response.completed",
+                                       "event: response.incomplete", "event: response.failed"};
     struct span event = last_event(bytes, length);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (begins(event.data, event.length, ends[i]))

@@ -36,12 +36,12 @@ struct request {
     bool held;       // it answers whole: kept in `partial` until it is, so that a cut can be told
     bool translate;  // its error is collected in `partial`, to be told in the client's protocol
     bool paused;
-    bool retried; // its first engine died before it did anything for it
-    bool empty;   // no byte of it came
-    bool lost;    // its engine's connection broke; waiting to hear why
-    bool failing; // its chat call tells the client why it ends
-    unsigned status;       // the engine's; 0 = no word of it yet
-    unsigned reply_status; // what the chat call tells the client
+    bool retried;           // its first engine died before it did anything for it
+    bool empty;             // no byte of it came
+    bool lost;              // its engine's connection broke; waiting to hear why
+    bool failing;           // its chat call tells the client why it ends
+    unsigned status;        // the engine's; 0 = no word of it yet
+    unsigned reply_status;  // what the chat call tells the client
     struct timings timings; // the engine's, as last told
     int64_t length;         // Content-Length of the engine's answer, -1 = unknown
     struct buf fields;      // of an answer that is held
@@ -67,7 +67,7 @@ extern const struct http_call_ops relay_ops; // arg = struct request
 void relay_on_timer(void *arg);              // the request's timer: stream head, pings, autopsy
 void relay_on_drain(struct http_exchange *exchange, void *arg);
 void relay_open_stream(struct request *request); // its head, before the engine has said anything
-void relay_lost(struct request *request); // its engine's connection broke
+void relay_lost(struct request *request);        // its engine's connection broke
 void relay_send(struct request *request, const char *bytes, size_t length);
 // The engine's first word, and its last: for the scheduler, the watchdog and the counters.
 void relay_engine_began(struct request *request, unsigned status);

@@ -119,12 +119,12 @@ void service_begin(struct service *service, const struct decision *decision, con
 void service_restart(struct service *service); // its preset reads differently now
 void service_stop(struct service *service);
 void service_kill(struct service *service, const struct err *why);
-struct http_peer *service_peer(struct service *service); // NULL unless loaded
-int service_pid(const struct service *service);          // 0 when off
-const char *service_auth(struct service *service);       // header line for the engine, or ""
+struct http_peer *service_peer(struct service *service);      // NULL unless loaded
+int service_pid(const struct service *service);               // 0 when off
+const char *service_auth(struct service *service);            // header line for the engine, or ""
 int64_t service_window_tokens(const struct service *service); // of one slot; 0 = unknown
 bool service_sees(const struct service *service);             // it takes images, or may
-void service_progress(struct service *service);          // the engine moved
+void service_progress(struct service *service);               // the engine moved
 
 // front.c
 extern const struct http_handler proxy_handler; // arg = struct server

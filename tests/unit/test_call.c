@@ -144,8 +144,9 @@ static struct messages_request request_of(unsigned words, bool stream, const cha
     struct err err = {0};
     struct buf text;
     buf_init(&text, 64 << 20);
-    buf_printf(&text, "{\"model\":\"local\",\"max_tokens\":1000,\"stream\":%s%s,\"messages\":[{"
-                      "\"role\":\"user\",\"content\":\"",
+    buf_printf(&text,
+               "{\"model\":\"local\",\"max_tokens\":1000,\"stream\":%s%s,\"messages\":[{"
+               "\"role\":\"user\",\"content\":\"",
                stream ? "true" : "false", more);
     for (unsigned i = 0; i < words; i++)
         buf_adds(&text, "word ");
@@ -434,8 +435,9 @@ static void test_refused(void **state) {
         PUMP_UNTIL(f.loop, f.ended);
         assert_int_equal(f.status, 503);
         assert_int_equal(f.retry_after_s, 7);
-        assert_string_equal(buf_text(&f.log), "{\"type\":\"error\",\"error\":{\"type\":"
-                                              "\"overloaded_error\",\"message\":\"Loading model\"}}");
+        assert_string_equal(buf_text(&f.log),
+                            "{\"type\":\"error\",\"error\":{\"type\":"
+                            "\"overloaded_error\",\"message\":\"Loading model\"}}");
         fixture_fini(&f);
     }
 }
@@ -558,9 +560,10 @@ static void test_only_server_tools(void **state) {
         struct fixture f;
         fixture_init(&f);
         struct chat_backend backend = llama(&f);
-        start(&f, &backend,
-              request_of(10, stream,
-                         ",\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\"}]"));
+        start(
+            &f, &backend,
+            request_of(10, stream,
+                       ",\"tools\":[{\"type\":\"web_search_20250305\",\"name\":\"web_search\"}]"));
         PUMP_UNTIL(f.loop, f.ended);
         assert_int_equal(f.status, 200);
         assert_int_equal(f.asks, 0);
