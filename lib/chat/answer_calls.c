@@ -156,6 +156,9 @@ void answer_calls_advance(struct answer *answer, bool all) {
         buf_fini(&call->arguments);
         if (!all && !call->closed && !(waited_for && call->scan.complete))
             return;
+        if (!call->has_arguments) // some clients parse what they were told, even when that was
+                                  // nothing
+            answer_out_input(answer, "{}", 2);
         answer_out_close(answer);
         answer->calls_told++;
     }
@@ -166,9 +169,10 @@ static struct answer_call *add_call(struct answer *answer, int64_t key) {
         answer_break(answer, ERR_LIMIT, "more than %d tool calls in one answer", MAX_CALLS);
         return NULL;
     }
-    size_t count = answer->call_count + 1;
-    if ((count & answer->call_count) == 0) // at each power of two
-        answer->calls = mem_resize(answer->calls, 2 * count * sizeof *answer->calls);
+    if (!answer->calls || answer->call_count == answer->call_room) {
+        answer->call_room = answer->call_room ? 2 * answer->call_room : 4;
+        answer->calls = mem_resize(answer->calls, answer->call_room * sizeof *answer->calls);
+    }
     struct answer_call *call = &answer->calls[answer->call_count++];
     *call = (struct answer_call){.key = key};
     buf_init(&call->name, MAX_NAME);
@@ -217,6 +221,7 @@ void answer_call_arguments(struct answer *answer, struct answer_call *call, cons
     if (length == 0 || call < answer->calls + answer->calls_told)
         return; // at most white space comes behind the end of a call
     answer->deltas++;
+    call->has_arguments = true;
     scan(&call->scan, bytes, length);
     keep(answer, &call->arguments, bytes, length);
     answer_calls_advance(answer, false);

@@ -34,6 +34,7 @@ struct answer_call {
     struct answer_scan scan;
     bool begun;  // its block is open
     bool closed; // the backend said that nothing more comes
+    bool has_arguments;
 };
 
 struct answer {
@@ -65,7 +66,7 @@ struct answer {
     int64_t native_block; // the backend's index of the open text or thinking
 
     struct answer_call *calls;
-    size_t call_count;
+    size_t call_count, call_room;
     size_t calls_told;     // before it, all are closed
     struct buf later_text; // came amid a tool call
 
