@@ -270,7 +270,7 @@ void answer_finish(struct answer *answer) {
 //   a call was begun    -> tool_use: the client cannot parse the arguments and tells the model so
 //   else                -> max_tokens: the client asks the model to go on, a few times. The model
 //                          sees what it said, or, when that was nothing, what went wrong.
-static void end_garbled(struct answer *answer, const char *text) {
+void answer_end_garbled(struct answer *answer, const char *text) {
     if (answer->call_count > 0) {
         answer->stop = STOP_TOOLS;
     } else {
@@ -285,6 +285,12 @@ static void end_garbled(struct answer *answer, const char *text) {
     answer_finish(answer);
 }
 
+bool answer_is_garbled(const char *text) {
+    struct chat_error error;
+    chat_error_read(&error, 0, span_of(text), 0, 0);
+    return error.garbled;
+}
+
 void answer_backend_error(struct answer *answer, const json_t *json) {
     struct chat_error error;
     struct buf text;
@@ -294,7 +300,7 @@ void answer_backend_error(struct answer *answer, const json_t *json) {
                     answer->options.context_tokens);
     buf_fini(&text);
     if (error.garbled && (answer->heard || answer->opened)) {
-        end_garbled(answer, error.text);
+        answer_end_garbled(answer, error.text);
     } else if (error.overflow && answer->blocks > 0) {
         answer->stop = STOP_LENGTH; // the window filled while it spoke
         answer_finish(answer);

@@ -107,6 +107,9 @@ void answer_calls_advance(struct answer *answer, bool all); // tells what can be
 void answer_calls_fini(struct answer *answer);
 // Says what is left and ends the message with answer->stop.
 void answer_finish(struct answer *answer);
+// The backend says that it cannot read what its own model said.
+bool answer_is_garbled(const char *text);
+void answer_end_garbled(struct answer *answer, const char *text);
 // An error that the backend told amid its answer.
 void answer_backend_error(struct answer *answer, const json_t *json);
 bool answer_stop_is_asked(const struct answer *answer, const char *word);

@@ -638,6 +638,32 @@ static void test_fail(void **state) {
     }
 }
 
+// The engine's HTTP 500 for its model's odd call, behind an early message_start.
+static void test_fail_garbled(void **state) {
+    static const char text[] = "Failed to parse input at pos 3: <tool_call>";
+    static const struct row cases[] = {
+        {"not open", "", "! api_error: Failed to parse input at pos 3: <tool_call>"},
+        {"open", "",
+         "text((My last output could not be read by the server: Failed to parse input at pos 3: "
+         "<tool_call>)) | max_tokens | 50+0 3"},
+    };
+    struct answer_check check;
+    struct buf out;
+    for (int open = 0; open < 2; open++) {
+        struct answer *answer = create(&plain, true, 1u << 20);
+        buf_init(&out, 1u << 20);
+        if (open)
+            answer_open(answer, &out);
+        answer_fail(answer, 500, text, &out);
+        assert_int_equal(answer_complete(answer), open);
+        check_stream(&check, buf_bytes(&out), out.length);
+        assert_row(&cases[open], &check, "fail");
+        check_free(&check);
+        answer_destroy(answer);
+        buf_fini(&out);
+    }
+}
+
 static char *repeat(const char *head, const char *part, size_t count, const char *tail) {
     struct buf text;
     buf_init(&text, 1u << 26);
@@ -742,10 +768,11 @@ static void test_small_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streams), cmocka_unit_test(test_trees),
-        cmocka_unit_test(test_whole),   cmocka_unit_test(test_early),
-        cmocka_unit_test(test_say),     cmocka_unit_test(test_fail),
-        cmocka_unit_test(test_bounds),  cmocka_unit_test(test_small_out),
+        cmocka_unit_test(test_streams),      cmocka_unit_test(test_trees),
+        cmocka_unit_test(test_whole),        cmocka_unit_test(test_early),
+        cmocka_unit_test(test_say),          cmocka_unit_test(test_fail),
+        cmocka_unit_test(test_fail_garbled), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_small_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
