@@ -268,19 +268,18 @@ void answer_finish(struct answer *answer) {
 // llama-server reads its own model's answer and ends the stream when it cannot (llama.cpp #24807).
 // The client must not lose the turn, and must do what makes the model try again:
 //   a call was begun    -> tool_use: the client cannot parse the arguments and tells the model so
-//   else                -> max_tokens: the client asks the model to go on, a few times. The model
-//                          sees what it said, or, when that was nothing, what went wrong.
+//   else                -> max_tokens: the client asks the model to go on, a few times. Why is said
+//                          as its own words, the only ones that it will see of this.
+// Both were seen to end well with Claude Code 2.1.197.
 void answer_end_garbled(struct answer *answer, const char *text) {
     if (answer->call_count > 0) {
         answer->stop = STOP_TOOLS;
     } else {
+        char *said = mem_printf("%s(My last output could not be read by the server: %s)",
+                                answer->block == BLOCK_TEXT ? "\n\n" : "", text);
         answer->stop = STOP_LENGTH;
-        if (answer->visible == 0) {
-            static const char said[] = "(My last output could not be read by the server: ";
-            answer_text(answer, said, sizeof said - 1);
-            answer_text(answer, text, strlen(text));
-            answer_text(answer, ")", 1);
-        }
+        say_text(answer, said, strlen(said));
+        mem_free(said);
     }
     answer_finish(answer);
 }

@@ -56,7 +56,6 @@ struct answer {
     bool opened, complete;
     enum answer_block block;
     unsigned blocks;      // begun so far; the open one is blocks - 1
-    unsigned visible;     // blocks that are not thinking
     struct buf blank;     // white space that begins a text block if text follows
     struct buf scratch;   // for escaping
     struct buf piece;     // the text of an event, unescaped

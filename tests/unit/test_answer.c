@@ -270,7 +270,8 @@ static const struct row rows[] = {
     {"an answer that the engine cannot read, behind text",
      TEXT("a") D("{'error':{'code':500,'message':'Failed to parse input at pos 12: <tool_call>',"
                  "'type':'server_error'}}"),
-     "text(a) | max_tokens | 50+0 1"},
+     "text(a\n\n(My last output could not be read by the server: Failed to parse input at pos 12: "
+     "<tool_call>)) | max_tokens | 50+0 1"},
     {"an answer that the engine cannot read, amid a call",
      TEXT("a") CALL("{'index':0,'id':'call_abcdef','function':{'name':'f','arguments':'{\\'a'}}")
          D("{'error':{'code':500,'message':'The model produced output that does not match the "
@@ -279,7 +280,7 @@ static const struct row rows[] = {
     {"an answer that the engine cannot read, behind a role",
      DELTA("{'role':'assistant','content':null}")
          D("{'error':{'code':500,'message':'Invalid diff: x','type':'server_error'}}"),
-     "text((My last output could not be read by the server: Invalid diff: x)) | max_tokens | 50+0 3"},
+     "text((My last output could not be read by the server: Invalid diff: x)) | max_tokens | 50+0 0"},
     {"a whole answer",
      "{'choices':[{'index':0,'message':{'role':'assistant','reasoning_content':'t','content':'a',"
      "'tool_calls':[{'id':'call_abcdef','type':'function','function':{'name':'f','arguments':"
@@ -645,7 +646,7 @@ static void test_fail_garbled(void **state) {
         {"not open", "", "! api_error: Failed to parse input at pos 3: <tool_call>"},
         {"open", "",
          "text((My last output could not be read by the server: Failed to parse input at pos 3: "
-         "<tool_call>)) | max_tokens | 50+0 3"},
+         "<tool_call>)) | max_tokens | 50+0 0"},
     };
     struct answer_check check;
     struct buf out;
