@@ -780,3 +780,30 @@ class Scenario(unittest.TestCase):
             with contextlib.suppress(OSError, http.client.HTTPException):
                 return self.world.stats()["active"] == count
         eventually(busy, f"{count} requests at the engine")
+
+
+class Trials(Scenario):
+    """A command that starts engines beside the server: what it leaves is nothing."""
+    autostart = False
+    command = None
+
+    def tearDown(self):
+        if self.world.process:
+            super().tearDown()
+        self.world.assert_nothing_left()
+        self.assertEqual(glob.glob(self.world.path("run", "ancalagon", "trial-*")), [])
+
+    def run_command(self, *args, status=0, timeout=90):
+        result = self.world.cli(self.command, *args, "--config", self.world.config, timeout=timeout)
+        self.assertEqual(result.returncode, status, result)
+        return result
+
+    def start_command(self, *args):
+        process = subprocess.Popen(
+            [binary("ancalagon"), self.command, *args, "--config", self.world.config],
+            env=self.world.environment(), cwd=self.world.root, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        return process
