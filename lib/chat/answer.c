@@ -222,12 +222,14 @@ void answer_ping(struct answer *answer, struct buf *out) {
 
 void answer_fail(struct answer *answer, unsigned status, const char *text, struct buf *out) {
     bool told = answer->complete || answer->ended;
+    answer->out = out;
+    if (!told && !answer->failed && answer->opened && answer_is_garbled(text))
+        answer_end_garbled(answer, text);
+    told |= answer->complete;
     answer_break(answer, ERR_PEER, "%s", text);
     answer->ended = true;
-    if (told || !answer->options.stream)
-        return;
-    answer->out = out;
-    answer_out_error(answer, status, text);
+    if (!told && answer->options.stream)
+        answer_out_error(answer, status, text);
     answer->out = NULL;
 }
 
