@@ -27,6 +27,8 @@ static void reply_whole(struct request *request) {
     buf_init(&fields, REQUEST_MAX_FIELDS);
     if (request->reply_status >= 400 && retry_after_s > 0)
         buf_printf(&fields, "Retry-After: %lld\r\n", (long long)retry_after_s);
+    if (request->reply_status == 501)
+        buf_adds(&fields, RETRY_NEVER_FIELD);
     fields_with_cors(request->service->server, request->exchange, NULL, &fields);
     http_reply(request->exchange, request->reply_status, "application/json", buf_text(&fields),
                buf_bytes(&request->partial), request->partial.length);

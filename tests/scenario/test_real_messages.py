@@ -1,10 +1,15 @@
 """The Messages API in front of the real engine: the same words, the same counts, and what its own
 /v1/messages does not honour."""
 import json
+import os
+import sys
 import unittest
 
 from harness import ANTHROPIC, OPENAI
-from real import LONG, Real
+from real import HERE, LONG, Real, RealWorld, model
+
+sys.path.insert(0, os.path.join(HERE, "..", "models"))
+import tiny_draft  # noqa: E402
 
 HELLO = {"role": "user", "content": "Say hello to the sea."}
 SYSTEM = "You answer briefly."
@@ -34,6 +39,15 @@ Answer with <tool_call>
 {% endfor %}
 {%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
+
+
+def start_with_template(world):
+    path = world.path("models", "template.jinja")
+    with open(path, "w") as file:
+        file.write(TEMPLATE)
+    world.defaults["chat-template-file"] = path
+    world.write_config()
+    world.start()
 
 
 class Exact(Real):
@@ -94,12 +108,7 @@ class Honoured(Real):
 
     def setUp(self):
         super().setUp()
-        path = self.world.path("models", "template.jinja")
-        with open(path, "w") as file:
-            file.write(TEMPLATE)
-        self.world.defaults["chat-template-file"] = path
-        self.world.write_config()
-        self.world.start()
+        start_with_template(self.world)
 
     def ask(self, **more):
         body = {"model": "a", "messages": [HELLO], "max_tokens": 200, "temperature": 0, **more}
@@ -121,6 +130,65 @@ class Honoured(Real):
                 self.assertEqual(message["stop_reason"] == "end_turn", ends, message)
                 if ends:
                     self.assertEqual({block["type"] for block in message["content"]}, {"text"})
+
+
+class WideWorld(RealWorld):
+    """A model of next to no size, so that a long prompt is read in seconds."""
+
+    def model_file(self, name):
+        tiny_draft.write(self.path("models", f"{name}.gguf"), model(), ctx=65536)
+
+
+class Prefix(Real):
+    """What Claude Code changes from run to run must not cost the prefix at the engine."""
+    world_type = WideWorld
+    autostart = False
+    presets = {"a": {"default": "true", "ctx": "40960", "parallel": "2"}}
+
+    def setUp(self):
+        super().setUp()
+        start_with_template(self.world)
+
+    def body(self, run, project, prompt):
+        def prose(what, lines):
+            return "\n".join(f"- {what} {n}: {n * 7919 % 10007} has a reason" for n in range(lines))
+        return {
+            "model": "a", "max_tokens": 2, "stream": True,
+            "metadata": {"user_id": json.dumps({"session_id": run})},
+            "system": [{"type": "text", "text": f"x-anthropic-billing-header: cc_version=1.{run};"},
+                       {"type": "text", "text": prose("rule", 120),
+                        "cache_control": {"type": "ephemeral"}}],
+            "tools": [{**READ, "name": f"tool_{n}", "description": prose(f"tool {n}", 25)}
+                      for n in range(12)],
+            "messages": [{"role": "user", "content": [
+                {"type": "text", "text": f"<system-reminder>\nCLAUDE.md of {project}: be brief.\n"
+                                         f"Working directory: /home/me/{project}\n"
+                                         "</system-reminder>"},
+                {"type": "text", "text": prompt, "cache_control": {"type": "ephemeral"}}]},
+                {"role": "system", "content": prose("agent", 60)}]}
+
+    def share(self, *what):
+        events = list(self.world.stream(ANTHROPIC, self.body(*what), timeout=120).events())
+        usage = events[-2].json()["usage"]
+        total = usage["input_tokens"] + usage["cache_read_input_tokens"]
+        self.assertGreater(total, 8000)
+        return usage["cache_read_input_tokens"] / total
+
+    def test_shared(self):
+        first, other = "Look at the files here.", "Write a summary of the architecture."
+        self.assertLess(self.share("a1f", "sea", first), 0.01)
+        self.assertGreaterEqual(self.share("b2e", "sea", first), 0.99)
+        self.assertGreaterEqual(self.share("c3d", "sea", other), 0.99)
+        self.assertGreaterEqual(self.share("d4c", "moor", first), 0.95)
+
+    def test_a_title_does_not_push_it_out(self):
+        title = {"model": "a", "max_tokens": 8, "system": "Generate a title.",
+                 "messages": [{"role": "user", "content": "Look at the files here."}],
+                 "output_config": {"format": {"type": "json_schema", "schema": TITLE}}}
+        self.share("a1f", "sea", "Look at the files here.")
+        for _ in range(2):
+            self.assertEqual(self.world.http("POST", ANTHROPIC, title, timeout=60).status, 200)
+        self.assertGreaterEqual(self.share("a1f", "sea", "Look at the files here."), 0.99)
 
 
 if __name__ == "__main__":
