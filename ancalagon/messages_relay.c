@@ -18,7 +18,7 @@ static void on_body(struct chat_call *call, const char *bytes, size_t length, vo
     if (request->committed)
         relay_send(request, bytes, length);
     else
-        buf_add(&request->partial, bytes, length); // the call keeps to its maximum
+        buf_add(&request->partial, bytes, length); // the call keeps to that maximum
 }
 
 static void reply_whole(struct request *request) {
@@ -87,7 +87,7 @@ static struct chat_backend backend_of(struct service *service) {
 void messages_open(struct request *request, struct messages_request *parsed) {
     struct chat_backend nobody = backend_of(request->service);
     request->stream = parsed->stream;
-    request->partial.max = SIZE_MAX / 2;
+    request->partial.max = CHAT_REPLY_MAX;
     request->chat = (request->route->kind == ROUTE_LIGHT ? chat_call_count : chat_call_start)(
         request->service->server->loop, &nobody, parsed, &ops, request, NULL);
 }

@@ -20,6 +20,8 @@
 
 struct chat_call;
 
+enum { CHAT_REPLY_MAX = 193 << 20 }; // bytes of a reply that is told whole, and of one on_body
+
 enum chat_api {
     CHAT_API_COMPLETIONS, // POST /v1/chat/completions
     CHAT_API_MESSAGES,    // POST /v1/messages; for backends that speak only this
