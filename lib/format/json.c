@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // jansson recurses once a level, so the depth is counted before it sees the bytes. Brackets in
@@ -64,18 +66,6 @@ bool json_get_bool(const json_t *object, const char *key, bool fallback) {
     return json_is_boolean(value) ? json_is_true(value) : fallback;
 }
 
-static int write_part(const char *bytes, size_t length, void *arg) {
-    return buf_add(arg, bytes, length) ? 0 : -1;
-}
-
-bool json_write(struct buf *out, const json_t *json) {
-    size_t before = out->length;
-    if (json_dump_callback(json, write_part, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
-        return true;
-    out->length = before;
-    return false;
-}
-
 // Length of the UTF-8 sequence at p (RFC 3629: no overlong forms, surrogates or beyond U+10FFFF),
 // 0 when it is none.
 static size_t utf8_length(const unsigned char *p, size_t room) {
@@ -120,6 +110,65 @@ bool json_write_string(struct buf *out, const char *bytes, size_t length) {
     if (!ok)
         out->length = before;
     return ok;
+}
+
+// The shortest text that reads back as the same number, as JavaScript writes it: jansson's 17
+// digits make 0.10000000000000001 of 0.1, and what a client sends again would not be the same
+// bytes.
+static bool write_real(struct buf *out, double value) {
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return buf_adds(out, text) && (strpbrk(text, ".e") || buf_adds(out, ".0"));
+}
+
+static bool write_value(struct buf *out, const json_t *json);
+
+static bool write_object(struct buf *out, const json_t *object) {
+    const char *key;
+    json_t *value;
+    bool ok = buf_adds(out, "{"), first = true;
+    json_object_foreach((json_t *)object, key, value) {
+        ok = ok && (first || buf_adds(out, ",")) && json_write_string(out, key, strlen(key)) &&
+             buf_adds(out, ":") && write_value(out, value);
+        first = false;
+    }
+    return ok && buf_adds(out, "}");
+}
+
+static bool write_array(struct buf *out, const json_t *array) {
+    size_t i;
+    json_t *value;
+    bool ok = buf_adds(out, "[");
+    json_array_foreach(array, i, value) {
+        ok = ok && (i == 0 || buf_adds(out, ",")) && write_value(out, value);
+    }
+    return ok && buf_adds(out, "]");
+}
+
+static bool write_value(struct buf *out, const json_t *json) {
+    switch (json_typeof(json)) {
+    case JSON_OBJECT: return write_object(out, json);
+    case JSON_ARRAY: return write_array(out, json);
+    case JSON_STRING:
+        return json_write_string(out, json_string_value(json), json_string_length(json));
+    case JSON_INTEGER: return buf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
+    case JSON_REAL: return write_real(out, json_real_value(json));
+    case JSON_TRUE: return buf_adds(out, "true");
+    case JSON_FALSE: return buf_adds(out, "false");
+    default: return buf_adds(out, "null");
+    }
+}
+
+bool json_write(struct buf *out, const json_t *json) {
+    size_t before = out->length;
+    if (write_value(out, json))
+        return true;
+    out->length = before;
+    return false;
 }
 
 bool json_is_utf8(const char *text) {

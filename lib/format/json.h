@@ -45,7 +45,9 @@ void json_set(json_t *object, const char *key, json_t *value);
 // json_int_t, o is taken over and O is not.
 json_t *json_build(const char *format, ...);
 
-// Appends the compact text of a tree; false, and nothing appended, when the buf's maximum is hit.
+// Appends the compact text of a tree, members in their order, each number in its shortest form that
+// reads back the same, as JavaScript writes it; false, and nothing appended, when the buf's maximum
+// is hit.
 bool json_write(struct buf *out, const json_t *json);
 
 // Appends bytes as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, so the
