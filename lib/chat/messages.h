@@ -50,8 +50,8 @@ bool messages_parse_count(struct messages_request *request, const char *bytes, s
                           struct err *err);
 void messages_fini(struct messages_request *request);
 
-// How much of a conversation the template of a model takes. Of the 70 that llama.cpp build 11434
-// ships, 63 take the usual form; the others refuse it with a 400 or 500 that says "Jinja
+// How much of a conversation the template of a model takes. Most of those that llama.cpp build
+// 11434 ships take the usual form; the others refuse it with a 400 or 500 that says "Jinja
 // Exception", and would at every turn from then on. Whoever meets that asks again in the next form,
 // and keeps to it for this model: another form is another prefix.
 enum messages_form {

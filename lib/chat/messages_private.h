@@ -1,6 +1,5 @@
 // What the files of the Messages reader share. The way of a request:
 //
-//   messages_mend    escapes that a strict parser refuses      messages_mend.c
 //   messages_parse   options, limits, the canonical root       messages.c
 //   tools_read       tools                                     messages_tools.c
 //   system_read      system text                               messages_system.c
@@ -62,11 +61,6 @@ const char *messages_keep(struct messages_request *request, const char *text);
 bool system_read(struct messages_request *request, const json_t *system, struct err *err);
 bool turns_read(struct messages_request *request, const json_t *messages, struct err *err);
 bool tools_read(struct messages_request *request, const json_t *tools, struct err *err);
-
-// A copy of the body (mem_free) in which "\u0000" and halves of surrogate pairs are "\ufffd":
-// Claude Code sends both, from binary output and from text cut in the middle. NULL: nothing to
-// mend.
-char *messages_mend(const char *bytes, size_t length);
 
 // "messages" of a chat completions body.
 json_t *completions_messages(const struct messages_request *request,
