@@ -99,7 +99,7 @@ bool messages_proceed(struct request *request, struct err *err) {
     backend.fields = service_auth(service);
     backend.context_tokens = service_window_tokens(service);
     backend.blind = !service_sees(service);
-    backend.cannot_count = &service->cannot_count;
+    backend.learned = &service->learned_chat;
     return chat_call_proceed(request->chat, &backend, err);
 }
 

@@ -211,6 +211,7 @@ static struct chat_call *create(struct loop *loop, const struct chat_backend *ba
     call->arg = arg;
     call->request = *request;
     call->stream = request->stream;
+    call->form = backend->learned ? backend->learned->form : MESSAGES_FORM_USUAL;
     call->started_ms = call->sent_ms = loop_now_ms();
     if (call->backend.early_ms <= 0)
         call->backend.early_ms = EARLY_MS;
@@ -260,6 +261,8 @@ bool chat_call_proceed(struct chat_call *call, const struct chat_backend *backen
     call->backend = *backend;
     call->backend.early_ms = early_ms;
     call->backend.ping_ms = ping_ms;
+    if (backend->learned)
+        call->form = backend->learned->form;
     bool begun = call_begin(call, err);
     call_arm(call);
     return begun;
