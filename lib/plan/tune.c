@@ -278,6 +278,13 @@ static void say_move(const struct tune *tune, size_t from, size_t to, char *text
             add_word(text, size, WORDS[axis]);
 }
 
+static void predict(const struct tune *tune, size_t cell, double *decode, double *prefill) {
+    double mean[TUNE_OUTPUTS];
+    tune_model_mean(tune->model, cell, mean);
+    *decode = exp(mean[TUNE_DECODE]);
+    *prefill = exp(mean[TUNE_PREFILL]);
+}
+
 static void propose(struct tune *tune, size_t cell, size_t best) {
     struct tune_trial *trial = &tune->trial;
     *trial = (struct tune_trial){.number = tune->runs + 1,
@@ -299,8 +306,7 @@ static void propose(struct tune *tune, size_t cell, size_t best) {
         say_move(tune, best, cell, trial->reason, sizeof trial->reason);
     if (best == tune->count)
         return;
-    trial->predicted_decode = exp(tune_model_mean(tune->model, cell, TUNE_DECODE));
-    trial->predicted_prefill = exp(tune_model_mean(tune->model, cell, TUNE_PREFILL));
+    predict(tune, cell, &trial->predicted_decode, &trial->predicted_prefill);
 }
 
 // Everything is compared with the first trial. Once some are made it is worth a second look, unless
@@ -469,8 +475,7 @@ bool tune_best(const struct tune *tune, struct tune_best *best) {
                                .trials = tune->runs};
     add_mean(tune, cell, &best->decode, &best->prefill);
     add_mean(tune, tune->anchor, &best->anchor_decode, &best->anchor_prefill);
-    best->predicted_decode = exp(tune_model_mean(tune->model, cell, TUNE_DECODE));
-    best->predicted_prefill = exp(tune_model_mean(tune->model, cell, TUNE_PREFILL));
+    predict(tune, cell, &best->predicted_decode, &best->predicted_prefill);
     best->gain = exp(tune_objective(&tune->options, best->decode, best->prefill) -
                      tune_objective(&tune->options, best->anchor_decode, best->anchor_prefill));
     for (unsigned i = 0; i < tune->runs; i++)
