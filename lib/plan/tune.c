@@ -32,12 +32,12 @@ struct tune {
 
 // Not worth a trial: this much of the objective. Moves on several axes at once are harder to learn
 // from, so each further axis must promise more.
-static const double STOP_WORTH = 0.0001, PER_AXIS = 0.9, ANCHOR_WORTH = 0.004;
+static const double STOP_WORTH = 0.0001, PER_AXIS = 0.9, ANCHOR_WORTH = 0.05;
 // How much of the first choices is for what a trial teaches of all others; the last looks only for
 // the best.
 static const double FOR_LATER = 0.97;
 static const double BETWEEN_RUNS = 0.015; // relative
-static const double FAR_BEHIND = 0.25, DRIFTED = 0.05, PER_CHANGE = 0.002, CACHE_CHANGE = 0.004;
+static const double FAR_BEHIND = 0.5, DRIFTED = 0.05, PER_CHANGE = 0.002, CACHE_CHANGE = 0.004;
 
 double tune_objective(const struct tune_options *options, double decode, double prefill) {
     double d = options ? options->decode_weight : 0, p = options ? options->prefill_weight : 0;
@@ -312,9 +312,9 @@ static void propose(struct tune *tune, size_t cell, size_t best) {
 // Everything is compared with the first trial. Once some are made it is worth a second look, unless
 // it is so far behind that no disturbance explains it.
 static double look_again(const struct tune *tune, size_t cell, size_t best) {
-    bool may = cell == tune->anchor && tune->runs >= 4 &&
+    bool may = cell == tune->anchor && tune->runs >= 3 && times_seen(tune, cell) == 1 &&
                standing(tune, best) - standing(tune, cell) < FAR_BEHIND;
-    return may ? ANCHOR_WORTH : 0;
+    return may ? ANCHOR_WORTH * tune_model_disturbed(tune->model, 0) : 0;
 }
 
 static double worth(const struct tune *tune, size_t cell, size_t best, bool glance) {
@@ -322,8 +322,7 @@ static double worth(const struct tune *tune, size_t cell, size_t best, bool glan
     if (seen > 1 && drift(tune) <= DRIFTED)
         return 0;
     if (seen > 0)
-        return tune_model_worth(tune->model, cell, true, glance) +
-               (seen == 1 ? look_again(tune, cell, best) : 0);
+        return tune_model_worth(tune->model, cell, true, glance);
     if (axes > 2)
         return 0;
     return tune_model_worth(tune->model, cell, false, glance) * pow(PER_AXIS, (double)axes - 1);
@@ -367,7 +366,7 @@ static size_t most_worth(const struct tune *tune, size_t best, double *top) {
     *top = 0;
     for (size_t i = 0; i < count; i++) {
         double own = worth(tune, cells[i], best, false);
-        double here = (1 - later) * own + later * ahead[i];
+        double here = (1 - later) * own + later * ahead[i] + look_again(tune, cells[i], best);
         *top = fmax(*top, fmax(own, ahead[i]));
         if (here > most) {
             most = here;

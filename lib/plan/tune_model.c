@@ -10,6 +10,7 @@
 enum {
     COSTS = 5,   // of a layer on the CPU
     CLIFFS = 13, // the first: none
+    ODDITIES = 5,
     GLANCE = 3,
     REFINED = 3,
     LOSSES = 3,
@@ -25,8 +26,17 @@ static const struct {
                    {500, 0.008, 0.015}, {800, 0.0005, 0.02},  {800, 0.002, 0.02},
                    {800, 0.008, 0.01}};
 // A first trial comes after a download, a build, a cold start.
-static const double FIRST_DISTURBED = 0.3, DISTURBED = 0.04, DRIFTS = 0.04,
-                    WILD = 0.2; // prior odds
+static const double FIRST_DISTURBED = 0.3, DISTURBED = 0.04, DRIFTS = 0.04; // prior odds
+static const struct {
+    bool cache, kernels, steep;
+    double prior;
+} ODD[ODDITIES] = {{false, false, false, 0.58},
+                   {true, false, false, 0.13},
+                   {false, true, false, 0.06},
+                   {false, false, true, 0.18},
+                   {true, false, true, 0.05}};
+// Decode lost for each doubling of ubatch: usually next to nothing, on some machines a few per cent.
+static const double STEEP = 0.025, STEEP_SPREAD = 0.012, FLAT = 0.001, FLAT_SPREAD = 0.004;
 static const double LOSS[LOSSES] = {0.1, 0.22, 0.45}, LOSS_SPREAD = 0.05, DRIFT = 0.05;
 
 struct tune_model *tune_model_create(const struct tune_space *space, const struct tune_cell *cells,
@@ -71,14 +81,18 @@ static double prior_mean(const struct tune_model *model, const struct tune_guess
     double mean = output == TUNE_DECODE ? 3 : 6; // ln of a usual speed
     if (!model->cpu_only)
         mean -= log(1 + (output == TUNE_DECODE ? guess->cost : 0.03) * expected->on_cpu);
+    if (output == TUNE_DECODE)
+        mean -= (guess->steep ? STEEP : FLAT) * expected->octaves;
     return mean + expected->effects[output] +
            expected->threads[output] * (output == TUNE_DECODE ? by_share : 1) - spill;
 }
 
 static double prior_cov(const struct tune_guess *guess, const struct tune_relation *relation,
                         double by_shares, double spills) {
-    return relation->rest + relation->kinds * (guess->wild ? 25 : 1) +
-           relation->threads * (guess->wild ? 9 : 1) * by_shares + 0.35 * 0.35 * spills +
+    double slope = guess->steep ? STEEP_SPREAD : FLAT_SPREAD;
+    return relation->rest + relation->slope * slope * slope + relation->cache * (guess->odd_cache ? 25 : 1) +
+           relation->kernels * (guess->odd_kernels ? 25 : 1) +
+           relation->threads * (guess->odd_kernels ? 9 : 1) * by_shares + 0.35 * 0.35 * spills +
            4; // the machine's speed itself: unknown
 }
 
@@ -264,14 +278,16 @@ static void suppose_machines(struct tune_model *model) {
     double cost = tune_prior_layer_cost(model->prior);
     for (size_t c = 0; c < COSTS; c++)
         for (size_t s = 0; s < CLIFFS; s++)
-            for (size_t wild = 0; wild < 2; wild++) {
+            for (size_t o = 0; o < ODDITIES; o++) {
                 struct tune_guess guess = {.cost = cost * COST_FACTOR[c],
                                       .room = CLIFF[s].room,
                                       .rate = CLIFF[s].rate,
-                                      .wild = wild};
+                                      .odd_cache = ODD[o].cache,
+                                      .odd_kernels = ODD[o].kernels,
+                                      .steep = ODD[o].steep};
                 if ((!offloads && COST_FACTOR[c] != 1) || (!model->may_spill && s > 0))
                     continue;
-                suppose(model, &guess, COST_PRIOR[c] * CLIFF[s].prior * (wild ? WILD : 1 - WILD));
+                suppose(model, &guess, COST_PRIOR[c] * CLIFF[s].prior * ODD[o].prior);
             }
 }
 
@@ -354,6 +370,13 @@ double tune_model_objective(const struct tune_model *model, size_t cell) {
     tune_model_mean(model, cell, mean);
     for (int o = 0; o < TUNE_OUTPUTS; o++)
         sum += model->weight[o] * mean[o];
+    return sum;
+}
+
+double tune_model_disturbed(const struct tune_model *model, size_t trial) {
+    double sum = 0;
+    for (size_t i = 0; i < model->live_count; i++)
+        sum += model->live[i].variant == (int)trial + 1 ? model->live[i].weight : 0;
     return sum;
 }
 

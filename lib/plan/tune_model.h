@@ -38,6 +38,9 @@ double tune_model_objective(const struct tune_model *model, size_t cell);
 // What a draft must earn before it counts, in ln; 0 without one.
 double tune_model_bar(const struct tune_model *model, size_t cell);
 
+// How likely it is that the trial was disturbed, 0 to 1.
+double tune_model_disturbed(const struct tune_model *model, size_t trial);
+
 // Before a comparison: the present choice.
 void tune_model_hold(struct tune_model *model, size_t best);
 // What a trial of `cell` is worth: how much better the choice after it is expected to be, in ln.

@@ -10,7 +10,9 @@ struct tune_guess {
     double cost;          // of a layer on the CPU, relative to all layers on the GPU
     double room;          // MiB: with less left, the device spills into host memory; 0: never
     double rate;          // what each MiB too little costs, of a token
-    bool wild;            // some cache type or kernel is far slower here than is usual
+    bool odd_cache;       // a cache type is far slower here than is usual
+    bool odd_kernels;     // so is a kernel, or are some threads
+    bool steep;           // large ubatches take from decode
     int variant;          // 0: nothing odd; 1..n: that trial was disturbed; n+1: the machine drifts
     double loss;          // of the disturbed trial, in ln, decode and prefill alike
     double prior, weight; // ln

@@ -21,6 +21,7 @@ struct tune_prior {
     struct tune_expected *expected; // by cell
 };
 
+static const double FULL_LOSS = 0.06;
 static const double TOGETHER[TUNE_OUTPUTS] = {0.02, 0.03}; // effects that only a pair of axes has
 
 static size_t values(const struct tune_prior *prior, int axis) {
@@ -88,7 +89,7 @@ static double ubatch_gain(const struct tune_prior *prior, double tokens) {
 static double ubatch_cov(const struct tune_prior *prior, int output, double a, double b) {
     double from = value(prior, TUNE_UBATCH, 0), x = octaves(a, from), y = octaves(b, from);
     if (output == TUNE_DECODE)
-        return 0.012 * 0.012 * x * y + 0.015 * 0.015 * bell(x - y, 1.5);
+        return 0.012 * 0.012 * bell(x - y, 1.5);
     double slope = prior->space->hints.cpu_only ? 0.04 : 0.08;
     double bend = prior->space->hints.cpu_only ? 0.08 : 0.15;
     return 0.7 * 0.7 * ubatch_gain(prior, a) * ubatch_gain(prior, b) + slope * slope * x * y +
@@ -113,7 +114,7 @@ static double axis_cov(const struct tune_prior *prior, int output, int axis, siz
     }
     case TUNE_THREADS: return threads_cov(prior, output, a, b);
     case TUNE_UBATCH: return ubatch_cov(prior, output, a, b);
-    case TUNE_KV: return kind_cov(i, k, i > 0, k > 0, 0.05, decode ? 0.09 : 0.07);
+    case TUNE_KV: return kind_cov(i, k, i > 0, k > 0, 0.04, decode ? 0.06 : 0.05);
     case TUNE_FLASH: return kind_cov(i, k, false, false, 0, decode ? 0.1 : 0.15);
     case TUNE_REPACK: return kind_cov(i, k, false, false, 0, decode ? 0.12 : 0.3);
     case TUNE_DRAFT: // draft_cov: a draft and its length are one
@@ -178,7 +179,9 @@ static double threads_bias(const struct tune_prior *prior, size_t i) {
     double threads = value(prior, TUNE_THREADS, i), cores = physical(prior);
     // Memory is saturated by about two thirds of the cores.
     double used = fmin(threads, cores);
-    return -log(1 / used + 1.5 / cores) + log(2.5 / cores) - 0.05 * doubled(prior, threads);
+    // With none left for anything else, all wait for the one that is interrupted.
+    double all = prior->space->hints.cores_logical, full = all > 1 && threads >= all ? FULL_LOSS : 0;
+    return -log(1 / used + 1.5 / cores) + log(2.5 / cores) - 0.05 * doubled(prior, threads) - full;
 }
 
 static double axis_bias(const struct tune_prior *prior, int output, int axis, size_t i) {
@@ -187,8 +190,6 @@ static double axis_bias(const struct tune_prior *prior, int output, int axis, si
         return (output == TUNE_PREFILL && !hints->cpu_only ? 0.1 : 1) * threads_bias(prior, i);
     if (axis == TUNE_UBATCH && output == TUNE_PREFILL)
         return ubatch_gain(prior, value(prior, axis, i));
-    if (axis == TUNE_UBATCH)
-        return -0.004 * octaves(value(prior, axis, i), value(prior, axis, 0));
     if (axis == TUNE_FLASH && value(prior, axis, i) == 2)
         return output == TUNE_DECODE ? -0.03 : -0.08;
     if (axis == TUNE_KV && output == TUNE_DECODE && hints->gpu_bytes > 0)
@@ -226,6 +227,8 @@ static void fill_expected(struct tune_prior *prior) {
         struct tune_expected *expected = &prior->expected[i];
         double layers = value(prior, TUNE_OFFLOAD, cell->at[TUNE_OFFLOAD]) - least;
         *expected = (struct tune_expected){
+            .octaves = octaves(value(prior, TUNE_UBATCH, cell->at[TUNE_UBATCH]),
+                               value(prior, TUNE_UBATCH, 0)),
             .on_cpu = on_cpu_at(prior, cell->at[TUNE_OFFLOAD]),
             .spare_mib = isnan(cell->spare_mib) ? layers * 300 : cell->spare_mib,
             .with_a_draft = value(prior, TUNE_DRAFT, cell->at[TUNE_DRAFT]) > 0};
@@ -282,13 +285,16 @@ struct tune_relation tune_prior_relation(const struct tune_prior *prior, int out
         double cov = prior->table[output][axis][at];
         if (axis == TUNE_THREADS)
             relation.threads += cov;
-        else if (axis == TUNE_KV || axis == TUNE_FLASH || axis == TUNE_REPACK)
-            relation.kinds += cov;
+        else if (axis == TUNE_KV)
+            relation.cache += cov;
+        else if (axis == TUNE_FLASH || axis == TUNE_REPACK)
+            relation.kernels += cov;
         else
             relation.rest += cov;
         together *= prior->like[axis][at];
     }
     relation.rest += together;
+    relation.slope = output == TUNE_DECODE ? prior->expected[i].octaves * prior->expected[k].octaves : 0;
     if (output == TUNE_DECODE && prior->space->axis[TUNE_DRAFT].count)
         relation.rest += draft_cov(prior, a, b);
     return relation;

@@ -20,6 +20,7 @@ struct tune_cell {
 // Of one cell. Threads apart: how much they count depends on the CPU's share.
 struct tune_expected {
     double effects[TUNE_OUTPUTS], threads[TUNE_OUTPUTS];
+    double octaves;    // of ubatch over the present one
     double on_cpu;     // layers
     double spare_mib;  // where nobody knows: a layer is a few hundred
     bool with_a_draft; // must earn its place
@@ -28,7 +29,7 @@ struct tune_expected {
 // Covariance of two cells, by what a hypothesis may scale: threads; cache types and kernels; the
 // rest.
 struct tune_relation {
-    double threads, kinds, rest;
+    double threads, cache, kernels, slope, rest;
 };
 
 struct tune_prior;
