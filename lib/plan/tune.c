@@ -309,10 +309,10 @@ static void propose(struct tune *tune, size_t cell, size_t best) {
     predict(tune, cell, &trial->predicted_decode, &trial->predicted_prefill);
 }
 
-// Everything is compared with the first trial. Once some are made it is worth a second look, unless
-// it is so far behind that no disturbance explains it.
+// Everything is compared with the first trial. When that one looks disturbed, it is worth a second
+// look, unless it is so far behind that no disturbance explains it.
 static double look_again(const struct tune *tune, size_t cell, size_t best) {
-    bool may = cell == tune->anchor && tune->runs >= 3 && times_seen(tune, cell) == 1 &&
+    bool may = cell == tune->anchor && tune->runs >= 2 && times_seen(tune, cell) == 1 &&
                standing(tune, best) - standing(tune, cell) < FAR_BEHIND;
     return may ? ANCHOR_WORTH * tune_model_disturbed(tune->model, 0) : 0;
 }
@@ -477,6 +477,10 @@ bool tune_best(const struct tune *tune, struct tune_best *best) {
     predict(tune, cell, &best->predicted_decode, &best->predicted_prefill);
     best->gain = exp(tune_objective(&tune->options, best->decode, best->prefill) -
                      tune_objective(&tune->options, best->anchor_decode, best->anchor_prefill));
+    best->doubt = cell == tune->anchor ? 0 : tune_model_doubt(tune->model, cell, tune->anchor);
+    for (unsigned i = 0; i < tune->runs; i++)
+        best->compared +=
+            tune->run[i].measured.outcome == TUNE_MEASURED && tune->run[i].cell != tune->anchor;
     for (unsigned i = 0; i < tune->runs; i++)
         best->failed += tune->run[i].measured.outcome != TUNE_MEASURED;
     best->present_failed = tune->run[0].measured.outcome != TUNE_MEASURED;

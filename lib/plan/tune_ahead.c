@@ -101,9 +101,8 @@ static double best_after(const struct outlook *out, size_t x) {
     fill_factors(out, x, factor);
     // A cell that stays below the least that the top one can have is never the best.
     double reach = AT[NODES - 1];
-    double least =
-        out->level[out->top] - reach * (factor[TUNE_DECODE] * fabs(decode[out->top]) +
-                                        factor[TUNE_PREFILL] * fabs(prefill[out->top]));
+    double least = out->level[out->top] - reach * (factor[TUNE_DECODE] * fabs(decode[out->top]) +
+                                                   factor[TUNE_PREFILL] * fabs(prefill[out->top]));
     for (size_t n = 0; n < NODES * NODES; n++)
         best[n] = -INFINITY;
     for (size_t i = 0; i < out->count; i++) {

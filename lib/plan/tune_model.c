@@ -35,7 +35,8 @@ static const struct {
                    {false, true, false, 0.06},
                    {false, false, true, 0.18},
                    {true, false, true, 0.05}};
-// Decode lost for each doubling of ubatch: usually next to nothing, on some machines a few per cent.
+// Decode lost for each doubling of ubatch: usually next to nothing, on some machines a few per
+// cent.
 static const double STEEP = 0.025, STEEP_SPREAD = 0.012, FLAT = 0.001, FLAT_SPREAD = 0.004;
 static const double LOSS[LOSSES] = {0.1, 0.22, 0.45}, LOSS_SPREAD = 0.05, DRIFT = 0.05;
 
@@ -48,8 +49,7 @@ struct tune_model *tune_model_create(const struct tune_space *space, const struc
     model->weight[TUNE_PREFILL] = options->prefill_weight;
     model->draft_bar = log(options->draft_minimum) * options->decode_weight;
     for (size_t i = 0; i < count && !model->cpu_only && !model->may_spill; i++)
-        model->may_spill =
-            tune_prior_expected(model->prior, i)->spare_mib < CLIFF[CLIFFS - 1].room;
+        model->may_spill = tune_prior_expected(model->prior, i)->spare_mib < CLIFF[CLIFFS - 1].room;
     return model;
 }
 
@@ -90,7 +90,8 @@ static double prior_mean(const struct tune_model *model, const struct tune_guess
 static double prior_cov(const struct tune_guess *guess, const struct tune_relation *relation,
                         double by_shares, double spills) {
     double slope = guess->steep ? STEEP_SPREAD : FLAT_SPREAD;
-    return relation->rest + relation->slope * slope * slope + relation->cache * (guess->odd_cache ? 25 : 1) +
+    return relation->rest + relation->slope * slope * slope +
+           relation->cache * (guess->odd_cache ? 25 : 1) +
            relation->kernels * (guess->odd_kernels ? 25 : 1) +
            relation->threads * (guess->odd_kernels ? 9 : 1) * by_shares + 0.35 * 0.35 * spills +
            4; // the machine's speed itself: unknown
@@ -182,8 +183,7 @@ void tune_model_relate(const struct tune_model *model, size_t cell,
                        struct tune_relations *relations) {
     for (int o = 0; o < TUNE_OUTPUTS; o++)
         for (size_t i = 0; i < model->seen_count; i++)
-            relations->with[o][i] =
-                tune_prior_relation(model->prior, o, cell, model->seen[i].cell);
+            relations->with[o][i] = tune_prior_relation(model->prior, o, cell, model->seen[i].cell);
 }
 
 void tune_model_view(const struct tune_model *model, const struct tune_guess *guess, size_t cell,
@@ -198,10 +198,10 @@ void tune_model_view(const struct tune_model *model, const struct tune_guess *gu
         view->var[o] =
             prior_cov(guess, &self, by_share * by_share, view->spill[o] * view->spill[o]);
         for (size_t i = 0; i < model->seen_count; i++) {
-            double other = o == TUNE_DECODE ? share(model, guess,
-                                                    tune_prior_expected(model->prior,
-                                                                        model->seen[i].cell))
-                                            : 1;
+            double other =
+                o == TUNE_DECODE
+                    ? share(model, guess, tune_prior_expected(model->prior, model->seen[i].cell))
+                    : 1;
             v[i] = prior_cov(guess, &relations->with[o][i], by_share * other,
                              view->spill[o] * guess->spill[o][i]);
             view->mean[o] += v[i] * guess->alpha[o][i];
@@ -280,11 +280,11 @@ static void suppose_machines(struct tune_model *model) {
         for (size_t s = 0; s < CLIFFS; s++)
             for (size_t o = 0; o < ODDITIES; o++) {
                 struct tune_guess guess = {.cost = cost * COST_FACTOR[c],
-                                      .room = CLIFF[s].room,
-                                      .rate = CLIFF[s].rate,
-                                      .odd_cache = ODD[o].cache,
-                                      .odd_kernels = ODD[o].kernels,
-                                      .steep = ODD[o].steep};
+                                           .room = CLIFF[s].room,
+                                           .rate = CLIFF[s].rate,
+                                           .odd_cache = ODD[o].cache,
+                                           .odd_kernels = ODD[o].kernels,
+                                           .steep = ODD[o].steep};
                 if ((!offloads && COST_FACTOR[c] != 1) || (!model->may_spill && s > 0))
                     continue;
                 suppose(model, &guess, COST_PRIOR[c] * CLIFF[s].prior * ODD[o].prior);
@@ -411,34 +411,68 @@ static size_t rival_of(const struct tune_model *model) {
     return rival;
 }
 
-// Difference to the held cell under each of the first hypotheses, of the objective; how much of its
-// uncertainty a trial removes; and so what the trial is worth.
+// A cell and another one, to be compared under each hypothesis.
+struct pair {
+    size_t cell, other;
+    struct tune_relations relations; // of the cell
+    struct tune_relation both[TUNE_OUTPUTS];
+};
+
+static void pair_init(const struct tune_model *model, size_t cell, size_t other,
+                      struct pair *pair) {
+    *pair = (struct pair){.cell = cell, .other = other};
+    tune_model_relate(model, cell, &pair->relations);
+    for (int o = 0; o < TUNE_OUTPUTS; o++)
+        pair->both[o] = tune_prior_relation(model->prior, o, cell, other);
+}
+
+// How much faster the cell is than the other one, of the objective.
+static void compare(const struct tune_model *model, const struct tune_guess *guess,
+                    const struct pair *pair, const struct tune_view *other, double *mean,
+                    double *var) {
+    struct tune_view view;
+    tune_model_view(model, guess, pair->cell, &pair->relations, &view);
+    *mean = tune_model_bar(model, pair->other) - tune_model_bar(model, pair->cell);
+    *var = 0;
+    for (int o = 0; o < TUNE_OUTPUTS; o++) {
+        double w = model->weight[o];
+        double both = tune_model_cov(model, guess, o, &pair->both[o], &view, other);
+        *mean += w * (view.mean[o] - other->mean[o]);
+        *var += w * w * fmax(view.var[o] + other->var[o] - 2 * both, 0);
+    }
+}
+
 double tune_model_worth(const struct tune_model *model, size_t cell, bool again, bool glance) {
     double sum = 0, weight = 0, noise = 0;
     size_t other = again && cell == model->best ? rival_of(model) : cell;
     size_t count = glance && model->live_count > GLANCE ? GLANCE : model->live_count;
-    struct tune_relations relations;
-    struct tune_relation with_best[TUNE_OUTPUTS];
-    tune_model_relate(model, other, &relations);
-    for (int o = 0; o < TUNE_OUTPUTS; o++) {
-        double w = model->weight[o] * model->seen[0].noise;
-        noise += w * w;
-        with_best[o] = tune_prior_relation(model->prior, o, other, model->best);
-    }
+    struct pair pair;
+    pair_init(model, other, model->best, &pair);
+    for (int o = 0; o < TUNE_OUTPUTS; o++)
+        noise += pow(model->weight[o] * model->seen[0].noise, 2);
     for (size_t i = 0; i < count; i++) {
-        const struct tune_guess *guess = &model->live[i];
-        const struct tune_view *best = &model->best_view[i];
-        double mean = tune_model_bar(model, model->best) - tune_model_bar(model, other), var = 0;
-        struct tune_view view;
-        tune_model_view(model, guess, other, &relations, &view);
-        for (int o = 0; o < TUNE_OUTPUTS; o++) {
-            double w = model->weight[o];
-            double both = tune_model_cov(model, guess, o, &with_best[o], &view, best);
-            mean += w * (view.mean[o] - best->mean[o]);
-            var += w * w * fmax(view.var[o] + best->var[o] - 2 * both, 0);
-        }
-        sum += guess->weight * positive_part(mean, var > 0 ? var / sqrt(var + noise) : 0);
-        weight += guess->weight;
+        double mean, var;
+        compare(model, &model->live[i], &pair, &model->best_view[i], &mean, &var);
+        double removed = var > 0 ? var / sqrt(var + noise) : 0; // of the uncertainty, by a trial
+        sum += model->live[i].weight * positive_part(mean, removed);
+        weight += model->live[i].weight;
     }
     return sum / weight;
+}
+
+double tune_model_doubt(const struct tune_model *model, size_t cell, size_t other) {
+    struct pair pair;
+    struct tune_relations relations;
+    double sum = 0;
+    pair_init(model, cell, other, &pair);
+    tune_model_relate(model, other, &relations);
+    for (size_t i = 0; i < model->live_count; i++) {
+        struct tune_view view;
+        double mean, var;
+        tune_model_view(model, &model->live[i], other, &relations, &view);
+        compare(model, &model->live[i], &pair, &view, &mean, &var);
+        double z = var > 0 ? mean / sqrt(var) : copysign(INFINITY, mean);
+        sum += model->live[i].weight * 0.5 * erfc(z / M_SQRT2);
+    }
+    return sum;
 }

@@ -180,7 +180,8 @@ static double threads_bias(const struct tune_prior *prior, size_t i) {
     // Memory is saturated by about two thirds of the cores.
     double used = fmin(threads, cores);
     // With none left for anything else, all wait for the one that is interrupted.
-    double all = prior->space->hints.cores_logical, full = all > 1 && threads >= all ? FULL_LOSS : 0;
+    double all = prior->space->hints.cores_logical,
+           full = all > 1 && threads >= all ? FULL_LOSS : 0;
     return -log(1 / used + 1.5 / cores) + log(2.5 / cores) - 0.05 * doubled(prior, threads) - full;
 }
 
@@ -294,7 +295,8 @@ struct tune_relation tune_prior_relation(const struct tune_prior *prior, int out
         together *= prior->like[axis][at];
     }
     relation.rest += together;
-    relation.slope = output == TUNE_DECODE ? prior->expected[i].octaves * prior->expected[k].octaves : 0;
+    relation.slope =
+        output == TUNE_DECODE ? prior->expected[i].octaves * prior->expected[k].octaves : 0;
     if (output == TUNE_DECODE && prior->space->axis[TUNE_DRAFT].count)
         relation.rest += draft_cov(prior, a, b);
     return relation;
