@@ -46,7 +46,7 @@ enum {
 };
 
 // Of the present settings being as fast as what was found.
-static const double DOUBT_WORTH_TELLING = 0.05, DOUBT_TOO_MUCH = 0.4;
+static const double DOUBT_WORTH_TELLING = 0.05, DOUBT_TOO_MUCH = 0.5;
 
 struct options {
     const char *config, *preset;
@@ -441,7 +441,7 @@ static void tell_nothing_written(const struct run *run, const struct tune_best *
     else if (best->compared == 0)
         puts("the preset stays as it is");
     else if (best->doubt >= DOUBT_TOO_MUCH)
-        puts("too close to call: the preset stays as it is");
+        puts("not certain enough: the preset stays as it is");
     else
         puts("the preset is as fast as anything tried; it stays as it is");
 }

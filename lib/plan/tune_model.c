@@ -271,24 +271,56 @@ static void suppose(struct tune_model *model, struct tune_guess *guess, double p
     keep(model, guess);
 }
 
+// None of the trials would have spilled: they say of this cliff what they say of none.
+static bool cliff_unseen(const struct tune_model *model, double room) {
+    for (size_t i = 0; i < model->seen_count; i++)
+        if (tune_prior_expected(model->prior, model->seen[i].cell)->spare_mib < room)
+            return false;
+    return true;
+}
+
+// Where the device begins to spill, if it does, on top of a guess that it does not.
+static void suppose_cliffs(struct tune_model *model, const struct tune_guess *none, double prior) {
+    for (size_t s = 1; s < CLIFFS && model->may_spill; s++) {
+        struct tune_guess guess = *none;
+        double of_all = prior * CLIFF[s].prior;
+        guess.room = CLIFF[s].room;
+        guess.rate = CLIFF[s].rate;
+        if (!cliff_unseen(model, guess.room)) {
+            suppose(model, &guess, of_all);
+            continue;
+        }
+        guess.prior = log(of_all);
+        guess.weight += guess.prior - none->prior;
+        keep(model, &guess);
+    }
+}
+
+static bool odd_here(const struct tune_model *model, size_t o) {
+    return (!ODD[o].cache || tune_prior_tunes(model->prior, TUNE_KV)) &&
+           (!ODD[o].steep || tune_prior_tunes(model->prior, TUNE_UBATCH)) &&
+           (!ODD[o].kernels || tune_prior_tunes(model->prior, TUNE_FLASH) ||
+            tune_prior_tunes(model->prior, TUNE_REPACK) ||
+            tune_prior_tunes(model->prior, TUNE_THREADS));
+}
+
 // How dear a layer on the CPU is, whether the device spills, whether some kind of cache or kernel
 // is odd here: every combination.
 static void suppose_machines(struct tune_model *model) {
     bool offloads = tune_prior_streams(model->prior);
     double cost = tune_prior_layer_cost(model->prior);
     for (size_t c = 0; c < COSTS; c++)
-        for (size_t s = 0; s < CLIFFS; s++)
-            for (size_t o = 0; o < ODDITIES; o++) {
-                struct tune_guess guess = {.cost = cost * COST_FACTOR[c],
-                                           .room = CLIFF[s].room,
-                                           .rate = CLIFF[s].rate,
-                                           .odd_cache = ODD[o].cache,
-                                           .odd_kernels = ODD[o].kernels,
-                                           .steep = ODD[o].steep};
-                if ((!offloads && COST_FACTOR[c] != 1) || (!model->may_spill && s > 0))
-                    continue;
-                suppose(model, &guess, COST_PRIOR[c] * CLIFF[s].prior * ODD[o].prior);
-            }
+        for (size_t o = 0; o < ODDITIES; o++) {
+            struct tune_guess guess = {.cost = cost * COST_FACTOR[c],
+                                       .odd_cache = ODD[o].cache,
+                                       .odd_kernels = ODD[o].kernels,
+                                       .steep = ODD[o].steep};
+            double prior = COST_PRIOR[c] * ODD[o].prior;
+            if ((!offloads && COST_FACTOR[c] != 1) || !odd_here(model, o))
+                continue;
+            suppose(model, &guess, prior * CLIFF[0].prior);
+            suppose_cliffs(model, &guess, prior);
+        }
 }
 
 // The likeliest of those that spill, with other thresholds and rates around: a coarse grid would

@@ -40,6 +40,10 @@ static double on_cpu_at(const struct tune_prior *prior, size_t i) {
     return list->count ? list->values[i] : prior->space->hints.layers_on_cpu;
 }
 
+bool tune_prior_tunes(const struct tune_prior *prior, enum tune_axis axis) {
+    return prior->space->axis[axis].count > 1;
+}
+
 bool tune_prior_streams(const struct tune_prior *prior) {
     return !prior->space->hints.cpu_only &&
            (prior->space->axis[TUNE_OFFLOAD].count > 1 || on_cpu_at(prior, 0) > 0);
@@ -89,7 +93,7 @@ static double ubatch_gain(const struct tune_prior *prior, double tokens) {
 static double ubatch_cov(const struct tune_prior *prior, int output, double a, double b) {
     double from = value(prior, TUNE_UBATCH, 0), x = octaves(a, from), y = octaves(b, from);
     if (output == TUNE_DECODE)
-        return 0.012 * 0.012 * bell(x - y, 1.5);
+        return 0.015 * 0.015 * bell(x - y, 1.5);
     double slope = prior->space->hints.cpu_only ? 0.04 : 0.08;
     double bend = prior->space->hints.cpu_only ? 0.08 : 0.15;
     return 0.7 * 0.7 * ubatch_gain(prior, a) * ubatch_gain(prior, b) + slope * slope * x * y +
@@ -114,7 +118,7 @@ static double axis_cov(const struct tune_prior *prior, int output, int axis, siz
     }
     case TUNE_THREADS: return threads_cov(prior, output, a, b);
     case TUNE_UBATCH: return ubatch_cov(prior, output, a, b);
-    case TUNE_KV: return kind_cov(i, k, i > 0, k > 0, 0.04, decode ? 0.06 : 0.05);
+    case TUNE_KV: return kind_cov(i, k, i > 0, k > 0, 0.045, decode ? 0.065 : 0.055);
     case TUNE_FLASH: return kind_cov(i, k, false, false, 0, decode ? 0.1 : 0.15);
     case TUNE_REPACK: return kind_cov(i, k, false, false, 0, decode ? 0.12 : 0.3);
     case TUNE_DRAFT: // draft_cov: a draft and its length are one

@@ -347,7 +347,7 @@ class Ends(Tune):
         self.assertEqual(self.text(), before)
 
     def test_two_trials_say_what_is_not_certain(self):
-        self.world.fake("a", **SPEED)
+        self.world.fake("a", **{**SPEED, "with.no-repack": "100,100"})
         out = self.tune("a", *FAST, "--trials", "2", "--dry-run").stdout
         self.assertRegex(out, r"not certain: from 2 trials, the chance is \d+ %")
         found = json.loads(self.tune("a", *FAST, "--trials", "2", "--dry-run", "--json").stdout)
