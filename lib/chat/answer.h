@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,12 +32,14 @@ struct answer_usage {
 struct answer_options {
     enum answer_source source;
     bool stream;
-    bool thinking;          // false: the client cannot show it; it is left out
-    const char *model;      // what the client called it
-    const char *id;         // "msg_..."
-    int64_t prompt_tokens;  // counted beforehand; 0 = unknown. For an early message_start
-    int64_t context_tokens; // for the text of an overflow that the backend finds; 0 = unknown
-    size_t max_bytes;       // of one event, one tool call or a whole answer
+    bool thinking;                // false: the client cannot show it; it is left out
+    const char *model;            // what the client called it
+    const char *id;               // "msg_..."
+    int64_t prompt_tokens;        // counted beforehand; 0 = unknown. For an early message_start
+    int64_t context_tokens;       // for the text of an overflow that the backend finds; 0 = unknown
+    size_t max_bytes;             // of one event, one tool call or a whole answer
+    const json_t *stop_sequences; // the client's, an array of texts; NULL = none. Only these are
+                                  // told as stop_sequence: servers name their template's too
 };
 
 struct answer *answer_create(const struct answer_options *options); // texts are copied
@@ -46,17 +49,20 @@ void answer_destroy(struct answer *answer);
 void answer_open(struct answer *answer, struct buf *out);
 // A ping between events; what it appends is always a legal place for one.
 void answer_ping(struct answer *answer, struct buf *out);
-// False: the backend's bytes are no answer (err: ERR_PEER) or tell an error of its own (its text);
-// then answer_fail says it to the client. A tool call with broken arguments is no error: it passes
-// as it is, the client corrects itself.
+// False: the backend's bytes are no answer (ERR_PEER), larger than max_bytes or than what `out`
+// takes (ERR_LIMIT), or tell an error of its own (its text, in Anthropic's words: ERR_INVALID when
+// the prompt is too long, ERR_BUSY, else ERR_PEER); then answer_fail says it to the client. A tool
+// call with broken arguments is no error: it passes as it is, the client corrects itself.
 bool answer_feed(struct answer *answer, const char *bytes, size_t length, struct buf *out,
                  struct err *err);
 // The backend's body has ended. True: what was still to be said (closing events, or the whole
 // answer) is in `out`. False: it ended too early.
 bool answer_end(struct answer *answer, struct buf *out, struct err *err);
 // An error as the last thing that the client reads: an `event: error` in a stream (blocks that are
-// open are closed before it), else nothing.
+// open are closed before it), else nothing. A stream whose backend could not read its own model's
+// words is ended as a message instead, so that the client goes on (answer_calls.c).
 void answer_fail(struct answer *answer, unsigned status, const char *text, struct buf *out);
+unsigned answer_status(const struct answer *answer); // that fits what feed or end told; 0 = nothing
 
 bool answer_opened(const struct answer *answer);   // some byte has gone to the client
 bool answer_complete(const struct answer *answer); // message_stop, or the whole answer, is out

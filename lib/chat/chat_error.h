@@ -17,6 +17,7 @@ struct chat_error {
     char text[1024];
     bool overflow; // the prompt does not fit; the counts below where the backend told them
     int64_t prompt_tokens, context_tokens;
+    bool garbled; // the backend could not read what its own model said: asking again may help
 };
 
 // Reads a backend's error body, whatever its shape: OpenAI's, llama-server's, LM Studio's, vLLM's,

@@ -1,8 +1,8 @@
 // The npm package `@anthropic-ai/sdk` as a client: anthropic.mjs CASE ARGUMENTS-AS-JSON
-import { load, pause, run, say, url } from "./case.mjs";
+import { load, pause, retries, run, say, url } from "./case.mjs";
 
 const Anthropic = load("@anthropic-ai/sdk").default;
-const client = new Anthropic({ baseURL: url, apiKey: "none", authToken: null, maxRetries: 0 });
+const client = new Anthropic({ baseURL: url, apiKey: "none", authToken: null, maxRetries: retries });
 
 run({
     models: async () => (await client.models.list()).data,
@@ -22,6 +22,18 @@ run({
         });
         const message = await stream.finalMessage();
         return { message, events };
+    },
+
+    // Several in one process: the final message of each, or the error that the library threw.
+    async all({ bodies }) {
+        const results = [];
+        for (const body of bodies) {
+            const asked = body.stream ? client.messages.stream(body).finalMessage()
+                                      : client.messages.create(body);
+            results.push(await asked.then((message) => ({ message }),
+                (error) => ({ error: { message: error.message, type: error.type } })));
+        }
+        return results;
     },
 
     async abort({ body }) {

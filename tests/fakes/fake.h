@@ -55,6 +55,7 @@ struct request_knobs {
     enum fake_then then;
     enum fake_framing framing;
     char tag[128];
+    char hold[256]; /* after the tokens it waits, with its slot, while this file is there */
 };
 
 /* Speed by flags (fake_speed.c). The first rules come first.
@@ -74,8 +75,9 @@ struct knobs {
     int speed_rules;
     enum fake_dialect dialect;
     struct request_knobs request;
-    long load_ms;    /* 503 this long */
-    long health_503; /* then 503 to this many health checks more */
+    long load_ms;        /* 503 this long */
+    char load_hold[256]; /* ... and while this file is there */
+    long health_503;     /* then 503 to this many health checks more */
     bool never_healthy;
     bool health_hang;   /* /health is accepted and never answered */
     bool late_bind;     /* listen only when loaded */

@@ -393,6 +393,10 @@ static bool prefill(struct conn *conn) {
     return false;
 }
 
+static bool held(const struct job *job) {
+    return job->knobs.hold[0] && access(job->knobs.hold, F_OK) == 0;
+}
+
 void job_step(struct conn *conn) {
     struct job *job = &conn->job;
     if (wedged) {
@@ -423,6 +427,10 @@ void job_step(struct conn *conn) {
             conn_arm(conn, now_ns() + (uint64_t)job->knobs.interval_ms * MS);
             return;
         }
+    }
+    if (held(job)) {
+        conn_arm(conn, now_ns() + 5 * MS);
+        return;
     }
     if (fail(conn))
         return;

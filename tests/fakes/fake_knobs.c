@@ -73,6 +73,10 @@ bool request_knobs_set(struct request_knobs *knobs, const char *key, const char 
         snprintf(knobs->tag, sizeof knobs->tag, "%s", value);
         return true;
     }
+    if (strcmp(key, "hold") == 0) {
+        snprintf(knobs->hold, sizeof knobs->hold, "%s", value);
+        return true;
+    }
     if (strcmp(key, "framing") == 0) {
         knobs->framing = strcmp(value, "chunked") == 0 ? FRAMING_CHUNKED
                          : strcmp(value, "close") == 0 ? FRAMING_CLOSE
@@ -143,6 +147,7 @@ bool knobs_set(struct knobs *knobs, const char *key, const char *value) {
         size_t size;
     } texts[] = {
         {"cause", knobs->cause, sizeof knobs->cause},
+        {"load_hold", knobs->load_hold, sizeof knobs->load_hold},
         {"report", knobs->report, sizeof knobs->report},
         {"report_end", knobs->report_end, sizeof knobs->report_end},
         {"log_dir", knobs->log_dir, sizeof knobs->log_dir},

@@ -203,7 +203,11 @@ static void reply_json(struct conn *conn, struct text *body) {
 }
 
 static bool loaded(void) {
+    static bool released;
     if (the_knobs->never_healthy)
+        return false;
+    released = released || !the_knobs->load_hold[0] || access(the_knobs->load_hold, F_OK) != 0;
+    if (!released)
         return false;
     return now_ns() - start_ns >= (uint64_t)the_knobs->load_ms * MS;
 }

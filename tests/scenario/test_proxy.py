@@ -1,6 +1,7 @@
 """What passes and what does not: paths, presets by name, framing, bytes left alone."""
 import hashlib
 import json
+import os
 import unittest
 
 from harness import (ANTHROPIC, OPENAI, Scenario, ask, assert_error_body, eventually,
@@ -279,9 +280,12 @@ class Proxy(Scenario):
 
     def test_stray_bytes_while_waiting(self):
         """evhttp died of this: bytes behind a request whose answer is still awaited."""
-        raw = self.raw_ask("a", fake={"first_ms": 500})
+        hold = self.world.hold()
+        raw = self.raw_ask("a", fake={"hold": hold})
         self.wait_active(1)
         raw.send(b"\r\n\r\nGARBAGE")
+        self.world.settle()
+        os.unlink(hold)
         self.assertEqual(raw.read_reply().status, 200)
         raw.close()
         self.chat_ok()

@@ -1,0 +1,289 @@
+// The bytes of the backend: events or a whole answer, told by their first byte, not by what was
+// asked for; some servers stream to whom did not ask, or do not to whom did.
+#include "chat/answer_parts.h"
+
+#include "base/mem.h"
+#include "chat/chat_error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// Deeper than any answer; the arguments of calls are texts.
+enum { MAX_DEPTH = 128, COMMENT_BYTES = 1 << 16 };
+
+bool answer_break(struct answer *answer, enum err_code code, const char *format, ...) {
+    char text[sizeof answer->failure.text];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (!answer->failed) {
+        err_set(&answer->failure, code, "%s", text);
+        answer->status = 502;
+    }
+    answer->failed = true;
+    return false;
+}
+
+// Mends what jansson refuses and models say all the same: bytes that are not UTF-8, halves of
+// surrogate pairs, NUL. Each becomes U+FFFD.
+
+static int hex4(const char *p, const char *end) {
+    int value = 0;
+    if (end - p < 4)
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+        const char *digit = p[i] ? strchr(digits, p[i]) : NULL;
+        if (!digit)
+            return -1;
+        value = value * 16 + (int)(digit - digits) % 16;
+    }
+    return value;
+}
+
+static bool is_high(int code) { return code >= 0xd800 && code < 0xdc00; }
+static bool is_low(int code) { return code >= 0xdc00 && code < 0xe000; }
+
+static void mend_escapes(struct buf *out, const char *p, const char *end) {
+    while (p < end) {
+        int code = end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? hex4(p + 2, end) : -1;
+        int next =
+            is_high(code) && end - p >= 12 && p[6] == '\\' && p[7] == 'u' ? hex4(p + 8, end) : -1;
+        size_t length = *p == '\\' && end - p >= 2 ? 2 : 1;
+        if (is_high(code) && is_low(next))
+            length = 12;
+        if (code == 0 || ((is_high(code) || is_low(code)) && length < 12)) {
+            buf_adds(out, "\\ufffd");
+            length = 6;
+        } else {
+            buf_add(out, p, length);
+        }
+        p += length;
+    }
+}
+
+static json_t *parse_mended(const char *bytes, size_t length) {
+    json_t *text = json_text_n(bytes, length);
+    struct buf mended;
+    buf_init(&mended, json_string_length(text));
+    const char *begin = json_string_value(text);
+    mend_escapes(&mended, begin, begin + json_string_length(text));
+    json_t *json = json_parse(buf_bytes(&mended), mended.length, MAX_DEPTH, 0, NULL);
+    buf_fini(&mended);
+    json_decref(text);
+    return json;
+}
+
+static json_t *parse(struct answer *answer, struct span data) {
+    struct err why;
+    json_t *json = json_parse(data.data, data.length, MAX_DEPTH, 0, &why);
+    if (!json && why.code != ERR_LIMIT)
+        json = parse_mended(data.data, data.length);
+    if (!json_is_object(json)) {
+        json_decref(json);
+        answer_break(answer, ERR_PEER, "the backend's answer is not JSON: %.*s%s",
+                     (int)(data.length < 80 ? data.length : 80), data.data,
+                     data.length < 80 ? "" : "...");
+        return NULL;
+    }
+    return json;
+}
+
+static size_t quiet_limit(const struct answer *answer) {
+    return answer->options.max_bytes + COMMENT_BYTES;
+}
+
+static void on_done(struct answer *answer) {
+    if (answer->heard)
+        answer_finish(answer);
+    else
+        answer_break(answer, ERR_PEER, "the backend ended its answer without saying anything");
+}
+
+static void on_event(void *arg, const struct sse_event *event) {
+    struct answer *answer = arg;
+    struct span data = span_trim(event->data);
+    if (answer->failed || answer->complete)
+        return;
+    answer->read_bytes += event->raw_bytes;
+    if (answer->sse.skipped > 0 || event->raw_bytes > quiet_limit(answer)) {
+        answer_break(answer, ERR_LIMIT, "an event of the backend is larger than %zu bytes",
+                     answer->options.max_bytes);
+        return;
+    }
+    if (data.length == 0)
+        return;
+    if (span_is(data, "[DONE]")) {
+        on_done(answer);
+        return;
+    }
+    bool is_error = span_is(event->name, "error");
+    if (!is_error && answer->options.source == ANSWER_COMPLETIONS &&
+        answer_quick_event(answer, data))
+        return;
+    json_t *json = parse(answer, data);
+    if (!json)
+        return;
+    if (is_error)
+        answer_backend_error(answer, json);
+    else if (answer->options.source == ANSWER_MESSAGES)
+        answer_native_event(answer, json);
+    else
+        answer_completions_event(answer, json);
+    json_decref(json);
+}
+
+static bool result(struct answer *answer, struct err *err) {
+    answer->out = NULL;
+    if (answer->failed && err)
+        *err = answer->failure;
+    return !answer->failed;
+}
+
+static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+// Blanks before the first byte that tells are dropped: neither form gives them a meaning.
+static void find_mode(struct answer *answer, const char **bytes, size_t *length) {
+    while (*length > 0 && is_space(**bytes)) {
+        ++*bytes;
+        --*length;
+    }
+    if (*length > 0)
+        answer->mode = **bytes == '{' ? MODE_WHOLE : MODE_EVENTS;
+}
+
+static void feed_events(struct answer *answer, const char *bytes, size_t length) {
+    answer->fed_bytes += length;
+    sse_feed(&answer->sse, bytes, length);
+    if (!answer->complete &&
+        (answer->sse.skipped > 0 || answer->fed_bytes - answer->read_bytes > quiet_limit(answer)))
+        answer_break(answer, ERR_LIMIT, "an event of the backend is larger than %zu bytes",
+                     answer->options.max_bytes);
+}
+
+bool answer_feed(struct answer *answer, const char *bytes, size_t length, struct buf *out,
+                 struct err *err) {
+    if (answer->complete)
+        return true; // what comes behind the end belongs to nobody
+    answer->out = out;
+    if (!answer->failed && answer->mode == MODE_UNKNOWN)
+        find_mode(answer, &bytes, &length);
+    if (answer->failed || length == 0)
+        return result(answer, err);
+    if (answer->mode == MODE_EVENTS)
+        feed_events(answer, bytes, length);
+    else if (!buf_add(&answer->body, bytes, length))
+        answer_break(answer, ERR_LIMIT, "the backend's answer is larger than %zu bytes",
+                     answer->options.max_bytes);
+    return result(answer, err);
+}
+
+static void read_whole(struct answer *answer) {
+    json_t *json = parse(answer, (struct span){buf_bytes(&answer->body), answer->body.length});
+    if (!json)
+        return;
+    if (answer->options.source == ANSWER_MESSAGES)
+        answer_native_whole(answer, json);
+    else
+        answer_completions_event(answer, json);
+    json_decref(json);
+    if (!answer->failed && !answer->complete)
+        on_done(answer);
+}
+
+bool answer_end(struct answer *answer, struct buf *out, struct err *err) {
+    answer->out = out;
+    if (answer->failed || answer->complete)
+        return result(answer, err);
+    if (answer->mode == MODE_WHOLE)
+        read_whole(answer);
+    else if (answer->stop != STOP_NONE)
+        answer_finish(answer); // without [DONE]
+    else
+        answer_break(answer, ERR_PEER, "the backend's answer ended before it was complete");
+    return result(answer, err);
+}
+
+void answer_open(struct answer *answer, struct buf *out) {
+    if (!answer->options.stream || answer->opened || answer->failed)
+        return;
+    answer_ping(answer, out);
+}
+
+void answer_ping(struct answer *answer, struct buf *out) {
+    if (!answer->options.stream || answer->failed || answer->complete)
+        return;
+    answer->out = out;
+    answer_out_ping(answer);
+    answer->out = NULL;
+}
+
+void answer_fail(struct answer *answer, unsigned status, const char *text, struct buf *out) {
+    bool told = answer->complete || answer->ended;
+    answer->out = out;
+    if (!told && !answer->failed && answer->opened && answer_is_garbled(text))
+        answer_end_garbled(answer, text);
+    told |= answer->complete;
+    answer_break(answer, ERR_PEER, "%s", text);
+    answer->ended = true;
+    if (!told && answer->options.stream)
+        answer_out_error(answer, status, text);
+    answer->out = NULL;
+}
+
+void answer_say(struct answer *answer, const char *text, struct buf *out) {
+    if (answer->failed || answer->complete)
+        return;
+    answer->out = out;
+    answer->output_told = true; // none
+    answer_text(answer, text, strlen(text));
+    answer_finish(answer);
+    answer->out = NULL;
+}
+
+unsigned answer_status(const struct answer *answer) { return answer->status; }
+bool answer_opened(const struct answer *answer) { return answer->opened; }
+bool answer_complete(const struct answer *answer) { return answer->complete; }
+struct answer_usage answer_usage(const struct answer *answer) {
+    return answer->usage;
+}
+
+struct answer *answer_create(const struct answer_options *options) {
+    struct answer *answer = mem_alloc(sizeof *answer);
+    size_t max = options->max_bytes;
+    answer->options = *options;
+    answer->options.model = mem_strdup(options->model ? options->model : "");
+    answer->options.id = mem_strdup(options->id ? options->id : "msg_0");
+    answer->stop_sequences = json_deep_copy(options->stop_sequences);
+    answer->options.stop_sequences = answer->stop_sequences;
+    answer->prompt_tokens = answer->usage.input_tokens = options->prompt_tokens;
+    answer->native_block = -1;
+    sse_init(&answer->sse, max, on_event, answer);
+    // Escaped, a byte becomes up to six.
+    struct buf *const kept[] = {&answer->body,  &answer->blank,     &answer->content,
+                                &answer->input, &answer->signature, &answer->later_text,
+                                &answer->piece};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        buf_init(kept[i], max);
+    buf_init(&answer->scratch, 6 * max + 256);
+    return answer;
+}
+
+void answer_destroy(struct answer *answer) {
+    if (!answer)
+        return;
+    struct buf *const kept[] = {&answer->body,    &answer->blank,     &answer->content,
+                                &answer->input,   &answer->signature, &answer->later_text,
+                                &answer->scratch, &answer->piece};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        buf_fini(kept[i]);
+    answer_calls_fini(answer);
+    sse_fini(&answer->sse);
+    json_decref(answer->stop_sequences);
+    mem_free((char *)answer->options.model);
+    mem_free((char *)answer->options.id);
+    mem_free(answer->stop_word);
+    mem_free(answer);
+}
