@@ -40,8 +40,8 @@ struct tune_prior *tune_prior_create(const struct tune_space *space, const struc
 void tune_prior_destroy(struct tune_prior *prior);
 
 const struct tune_expected *tune_prior_expected(const struct tune_prior *prior, size_t cell);
-struct tune_relation tune_prior_relation(const struct tune_prior *prior, int output, size_t a,
-                                         size_t b);
+struct tune_relation tune_prior_relation(const struct tune_prior *prior, int output, size_t i,
+                                         size_t k);
 bool tune_prior_tunes(const struct tune_prior *prior, enum tune_axis axis);
 // Does the GPU wait for weights that lie in host memory, once a batch?
 bool tune_prior_streams(const struct tune_prior *prior);
