@@ -6,7 +6,7 @@ import unittest
 import urllib.request
 
 from harness import binary, eventually, reserve_port, scaled
-from local_world import Local, LocalWorld
+from local_world import Local, LocalWorld, Terminal
 from real import CACHE, Real, engine, model, need
 
 
@@ -96,6 +96,33 @@ class OverServers(Local):
         self.ask(self.world.backend())
         self.assertEqual(sorted(os.listdir(home)), [".claude", ".claude-local"])
         self.assertEqual(os.listdir(os.path.join(home, ".claude")), [])
+
+    def test_interactive(self):
+        """A first start on a terminal: no login, no onboarding; a question, an answer, and out."""
+        for kind in ("ancalagon", "plain"):
+            with self.subTest(kind=kind):
+                self.talk(self.world.backend(kind))
+
+    def talk(self, backend):
+        terminal = Terminal(
+            [self.world.program, "--backend", "remote", "--port", str(backend.port), "--ctx", "64K"],
+            self.world.path("project"), self.world.environment())
+        self.addCleanup(terminal.close)
+        terminal.see("context 65536 = 21816 prompt")
+        if not os.path.exists(self.world.path("trusted")):
+            terminal.see("Yes, I trust this folder")
+            terminal.type("\r")
+            open(self.world.path("trusted"), "w").close()
+        terminal.see("? for shortcuts")
+        terminal.type("Tell me something about the sea")
+        terminal.see("about the sea")
+        terminal.type("\r")
+        terminal.see(backend.answer)
+        terminal.type("/exit")
+        terminal.see("/exit")
+        terminal.type("\r")
+        eventually(terminal.ended, "Claude Code is left", 20)
+        self.assertEqual(terminal.status, 0)
 
     def test_killed_it_takes_claude_code_with_it(self):
         backend = self.world.backend("plain")
