@@ -126,7 +126,7 @@ void relay_open_stream(struct request *request) {
 }
 
 static void ping(struct request *request) {
-    struct span event = protocol_ping(request->route->protocol);
+    struct span event = protocol_ping();
     request->sent_ms = loop_now_ms();
     http_reply_body(request->exchange, event.data, event.length);
 }

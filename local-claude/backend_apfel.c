@@ -117,7 +117,7 @@ static bool open_apfel(const struct options *options, struct place *place, struc
     place->context_tokens = apfel.context_tokens;
     place->max_output_tokens = RESERVE;
     place->api = CHAT_API_COMPLETIONS;
-    place->chat_only = place->trims = place->plain = true;
+    place->chat_only = place->trims = place->plain = place->blind = true;
     return true;
 }
 

@@ -47,7 +47,7 @@ struct relay {
     bool plain, trims;
     bool trim_told; // the user knows
     char notice[160];
-    bool cannot_count;
+    struct chat_learned learned;
     int64_t prompt_tokens;
     unsigned port;
     char url[64];
@@ -331,9 +331,9 @@ struct relay *relay_create(struct loop *loop, const struct place *place, const c
         .model = place->model,
         .context_tokens = place->context_tokens,
         .llama = place->llama,
-        .blind = place->plain,
         .max_output_tokens = place->max_output_tokens,
-        .cannot_count = &relay->cannot_count,
+        .blind = place->blind,
+        .learned = &relay->learned,
     };
     relay->server = http_server_create(loop, &limits, &handler, relay);
     if (make_token(relay, err) && listen_here(relay, airgap, err))

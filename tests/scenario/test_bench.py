@@ -1,6 +1,7 @@
 """ancalagon bench: figures right to the digit, engines that fail meanwhile, and nothing left behind."""
 import contextlib
 import glob
+import itertools
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import sys
 import time
 import unittest
 
-from harness import SCALE, Trials, binary, eventually, scaled
+from harness import Trials, binary, eventually, scaled
 from real import Real, model
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models"))
@@ -35,10 +36,8 @@ class Bench(Trials):
 
     def wait_tokens(self, count):
         def reached():
-            try:
-                return self.world.engines() and self.world.stats()["tokens"] >= count
-            except OSError:
-                return False
+            stats = self.world.stats_if_any()
+            return stats and stats["tokens"] >= count
         eventually(reached, f"{count} tokens")
 
 
@@ -234,6 +233,8 @@ class Help(Bench):
 
 
 class Trouble(Bench):
+    server = {"stall-timeout": "1s"}
+
     def failing(self, *args, **knobs):
         self.world.fake("a", **knobs)
         return self.bench("a", *SMALL, *args, status=1)
@@ -257,10 +258,14 @@ class Trouble(Bench):
         return self.world.cli("bench", "a", *SMALL, "--config", self.world.config, timeout=60)
 
     def test_dies_between(self):
-        self.world.fake("a", exit_after_ms=int(700 * SCALE), interval_ms=10)
-        result = self.bench("a", "--prompt", "64", "--predict", "16", "--depth", "0", "--repeat",
-                            "32", status=1)
-        self.assertIn("a: the engine ended", result.stderr)
+        self.world.fake("a", interval_ms=10)
+        process = self.start_command("a", "--prompt", "64", "--predict", "16", "--depth", "0",
+                                   "--repeat", "32")
+        self.wait_tokens(2 * 4 + 16 + 16 + 4)
+        os.kill(self.world.engines()[-1]["pid"], signal.SIGTERM)
+        status, _, err = self.end_bench(process)
+        self.assertEqual(status, 1, err)
+        self.assertIn("a: the engine ended", err)
 
     def test_hangs(self):
         result = self.failing(then="hang")
@@ -327,7 +332,9 @@ class Interrupted(Bench):
         """Wherever it is when the signal comes: it ends, and nothing stays."""
         self.world.fake("a", load_ms=30, interval_ms=2, term_ms=30, **EXACT)
         ends = set()
-        for delay_ms in range(0, 300, 15):
+        for delay_ms in itertools.count(0, 15):
+            if delay_ms >= 300 and 130 in ends:  # a slow machine has not begun by then
+                break
             process = self.start_command("a", *SMALL)
             time.sleep(delay_ms / 1000)
             process.send_signal(signal.SIGINT)
@@ -335,7 +342,6 @@ class Interrupted(Bench):
             self.assertIn(status, (0, 130, -signal.SIGINT))
             ends.add(status)
             self.world.assert_nothing_left()
-        self.assertIn(130, ends)
 
     def test_switched_off(self):
         """Under nohup a hangup is nothing."""

@@ -5,8 +5,8 @@ import subprocess
 import unittest
 import urllib.request
 
-from harness import binary, eventually, free_port, scaled
-from local_world import Local, LocalWorld
+from harness import binary, eventually, reserve_port, scaled
+from local_world import Local, LocalWorld, Terminal
 from real import CACHE, Real, engine, model, need
 
 
@@ -97,6 +97,33 @@ class OverServers(Local):
         self.assertEqual(sorted(os.listdir(home)), [".claude", ".claude-local"])
         self.assertEqual(os.listdir(os.path.join(home, ".claude")), [])
 
+    def test_interactive(self):
+        """A first start on a terminal: no login, no onboarding; a question, an answer, and out."""
+        for kind in ("ancalagon", "plain"):
+            with self.subTest(kind=kind):
+                self.talk(self.world.backend(kind))
+
+    def talk(self, backend):
+        terminal = Terminal(
+            [self.world.program, "--backend", "remote", "--port", str(backend.port), "--ctx", "64K"],
+            self.world.path("project"), self.world.environment())
+        self.addCleanup(terminal.close)
+        terminal.see("context 65536 = 21816 prompt")
+        if not os.path.exists(self.world.path("trusted")):
+            terminal.see("Yes, I trust this folder")
+            terminal.type("\r")
+            open(self.world.path("trusted"), "w").close()
+        terminal.see("? for shortcuts")
+        terminal.type("Tell me something about the sea")
+        terminal.see("about the sea")
+        terminal.type("\r")
+        terminal.see(backend.answer)
+        terminal.type("/exit")
+        terminal.see("/exit")
+        terminal.type("\r")
+        eventually(terminal.ended, "Claude Code is left", 20)
+        self.assertEqual(terminal.status, 0)
+
     def test_killed_it_takes_claude_code_with_it(self):
         backend = self.world.backend("plain")
         process = self.world.start(
@@ -142,6 +169,16 @@ class OverAncalagon(Real):
         self.assertGreater(result["usage"]["input_tokens"], 100)
         self.assertIn("context 8192 = ", run.stderr)
 
+    def test_the_window_is_the_engines_own(self):
+        """Two slots share the context: one conversation has half of it."""
+        self.world.presets["small"] |= {"parallel": "2", "ctx": "16384"}
+        self.world.write_config()
+        self.assertEqual(self.world.terminate(), 0)
+        self.world.start()
+        for _ in range(2):  # before it is loaded, and after
+            run = self.ask("--bare", "--tools", "")
+            self.assertIn("context 8192 = ", run.stderr)
+
     def test_bare_tools(self):
         run = self.ask("--no-session-persistence")
         self.assertIn("only Bash, Read and Edit (--bare)", run.stderr)
@@ -155,7 +192,9 @@ class OverLlamaServer(Local):
 
     def setUp(self):
         super().setUp()
-        self.port = free_port()
+        keeper = reserve_port()
+        self.addCleanup(keeper.close)
+        self.port = keeper.getsockname()[1]
         log = open(self.world.path("engine.log"), "wb")
         self.engine = subprocess.Popen(
             [engine(), "-m", model(), "-c", "8192", "--port", str(self.port), "--parallel", "1",

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 from harness import Trials, binary, eventually, scaled
 
@@ -287,11 +286,13 @@ class Writing(Tune):
         self.assertEqual(self.text(), before)
 
     def test_a_file_that_changed_meanwhile_is_left_alone(self):
-        self.world.fake("a", **SPEED)
+        hold = self.world.hold()
+        self.world.fake("a", hold=hold, **SPEED)
         process = self.start_command("a", *FAST)
-        eventually(lambda: len(self.starts("-m")) + len(self.starts("--model")) >= 2, "two trials")
+        self.wait_active(1)
         changed = self.text() + "\n; someone was here\n"
         self.write(changed)
+        os.unlink(hold)
         out, err = process.communicate(timeout=scaled(60))
         self.assertEqual(process.returncode, 1, err)
         self.assertIn("changed meanwhile", err)
@@ -300,21 +301,50 @@ class Writing(Tune):
 
 
 class Ends(Tune):
+    def hold_on(self):
+        """From here on no run ends; returns inside one."""
+        self.world.hold()
+        self.wait_active(1)
+
     def test_ctrl_c_keeps_what_was_learned(self):
-        self.world.fake("a", **{**SPEED, "interval_ms": 5})
+        self.world.fake("a", hold=self.world.path("hold"), **SPEED)
         process = self.start_command("a", *FAST)
         for line in process.stdout:
             if re.search(r"\+\d+ %", line):
                 break
-        time.sleep(0.2)
+        self.hold_on()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=scaled(30))
         self.assertEqual(process.returncode, 130, err)
         self.assertIn("; tune", self.text())
 
+    def test_ctrl_c_after_one_trial_compares_nothing(self):
+        self.world.fake("a", **{**SPEED, "interval_ms": 5})
+        before = self.text()
+        process = self.start_tune("a", *FAST)
+        for line in process.stdout:
+            if re.match(r" *1 .* first ", line):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=scaled(30))
+        self.assertEqual(process.returncode, 130, err)
+        self.assertIn("nothing measured to compare it with", out)
+        self.assertIn("the preset stays as it is", out)
+        self.assertNotIn("->", out)
+        self.assertNotIn("as fast as anything", out)
+        self.assertEqual(self.text(), before)
+
+    def test_two_trials_say_what_is_not_certain(self):
+        self.world.fake("a", **{**SPEED, "with.no-repack": "100,100"})
+        out = self.tune("a", *FAST, "--trials", "2", "--dry-run").stdout
+        self.assertRegex(out, r"not certain: from 2 trials, the chance is \d+ %")
+        found = json.loads(self.tune("a", *FAST, "--trials", "2", "--dry-run", "--json").stdout)
+        self.assertEqual(found["compared"], 1)
+        self.assertGreaterEqual(found["doubt"], 0.05)
+
     def at_a_terminal(self, answer):
         """Ctrl-C after a row that was faster, then the answer to what it asks."""
-        self.world.fake("a", **{**SPEED, "interval_ms": 5})
+        self.world.fake("a", hold=self.world.path("hold"), **SPEED)
         leader, terminal = pty.openpty()
         self.addCleanup(os.close, leader)
         process = subprocess.Popen(
@@ -326,6 +356,7 @@ class Ends(Tune):
         seen = b""
         while not re.search(rb"\+\d+ %", seen):
             seen += os.read(leader, 4096)
+        self.hold_on()
         process.send_signal(signal.SIGINT)
         while b"[Y/n]" not in seen:
             seen += os.read(leader, 4096)
@@ -334,6 +365,7 @@ class Ends(Tune):
             while more := os.read(leader, 4096):
                 seen += more
         self.assertEqual(process.wait(timeout=scaled(30)), 130, seen)
+        os.unlink(self.world.path("hold"))
         return seen.decode()
 
     def test_ctrl_c_at_a_terminal_asks(self):
