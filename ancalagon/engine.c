@@ -69,7 +69,9 @@ struct engine {
     char auth[96];
     int64_t started_ms, load_timeout_ms, stop_grace_ms;
     bool ready, stopping;
-    struct err reason; // why we killed it; code ERR_NONE otherwise
+    int64_t window_tokens; // of a slot
+    bool blind;            // takes no images
+    struct err reason;     // why we killed it; code ERR_NONE otherwise
     struct hush hush;
     struct buf tail; // its last lines
     struct timer poll, deadline;
@@ -260,11 +262,15 @@ static void get_ready(struct engine *engine, unsigned slots) {
     engine->ops->on_ready(engine, slots, engine->arg);
 }
 
-static unsigned read_slots(struct engine *engine) {
+static unsigned read_props(struct engine *engine) {
     json_t *props = engine->status == 200
                         ? json_parse(buf_bytes(&engine->answer), engine->answer.length, 0, 0, NULL)
                         : NULL;
     int64_t slots = json_get_int(props, "total_slots", 0);
+    int64_t window =
+        json_get_int(json_object_get(props, "default_generation_settings"), "n_ctx", 0);
+    engine->window_tokens = window > 0 && window < INT32_MAX ? window : 0;
+    engine->blind = !json_get_bool(json_object_get(props, "modalities"), "vision", true);
     json_decref(props);
     return slots > 0 && slots < 100000 ? (unsigned)slots : 0;
 }
@@ -281,7 +287,7 @@ static void answered(struct engine *engine) {
             poll_again(engine);
         }
     } else if (question == ASK_PROPS) {
-        get_ready(engine, read_slots(engine));
+        get_ready(engine, read_props(engine));
     } else if (question == ASK_SLOTS && engine->status != 200) {
         ask(engine, ASK_HEALTH); // a build without /slots: alive is all that can be learned
     } else {
@@ -499,3 +505,5 @@ uint64_t engine_anonymous_bytes(const struct engine *engine) {
     mem_free(text);
     return (uint64_t)kib << 10;
 }
+int64_t engine_window_tokens(const struct engine *engine) { return engine->window_tokens; }
+bool engine_sees(const struct engine *engine) { return !engine->blind; }

@@ -80,15 +80,37 @@ static void on_decided(void *arg, const struct err *why) {
     server_tick(server);
 }
 
+static void queue_request(struct request *request) {
+    struct service *service = request->service;
+    server_changed(service->server);
+    planner_ask(service->planner, &request->intent, on_decided, request); // may end it
+}
+
 static void open_request(struct service *service, struct http_exchange *exchange,
                          const struct route *route, bool stream) {
-    struct server *server = service->server;
     struct request *request = request_create(service, exchange, route);
     request->stream = stream;
     if (stream)
-        timer_start(&request->timer, server->config->ping_after_ms);
-    server_changed(server);
-    planner_ask(service->planner, &request->intent, on_decided, request); // may end it
+        timer_start(&request->timer, service->server->config->ping_after_ms);
+    queue_request(request);
+}
+
+// What it says is translated, so it is read before it waits: a mistake is told at once.
+static void open_messages(struct service *service, struct http_exchange *exchange,
+                          const struct route *route) {
+    struct span body = http_exchange_body(exchange);
+    bool counts = route->kind == ROUTE_LIGHT;
+    struct messages_request parsed;
+    struct err err;
+    if (!(counts ? messages_parse_count : messages_parse)(&parsed, body.data, body.length, &err)) {
+        reply_error(service->server, exchange, route->protocol, 400, err.text, NULL, 0);
+        return;
+    }
+    bool needs_engine = counts || !parsed.only_server_tools;
+    struct request *request = request_create(service, exchange, route);
+    messages_open(request, &parsed);
+    if (needs_engine)
+        queue_request(request);
 }
 
 static void proxy_request(struct server *server, struct http_exchange *exchange,
@@ -104,7 +126,9 @@ static void proxy_request(struct server *server, struct http_exchange *exchange,
         return;
     }
     struct service *service = choose_service(server, exchange, route, peek.model);
-    if (service)
+    if (service && route->protocol == PROTOCOL_ANTHROPIC)
+        open_messages(service, exchange, route);
+    else if (service)
         open_request(service, exchange, route, peek.stream && route->kind == ROUTE_GENERATE);
 }
 

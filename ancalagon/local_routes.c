@@ -6,12 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_PAGE = 4 << 20 };
+enum { MAX_PAGE = 4 << 20, ANTHROPIC_LIMIT = 20, ANTHROPIC_MAX_LIMIT = 1000 };
 
-// One shape that both the OpenAI and the Anthropic SDK read: a list with `data`, items with `id`.
+static const char *title_of(const struct preset *preset) {
+    return preset->description[0] ? preset->description : preset->name;
+}
+
+// OpenAI's shape, with members that Anthropic's clients read, too, where they do not say who they
+// are.
 static void write_model(struct buf *out, const struct service *service) {
     const struct preset *preset = service->preset;
-    const char *title = preset->description[0] ? preset->description : preset->name;
+    const char *title = title_of(preset);
     buf_adds(out, "{\"id\":");
     json_write_string(out, preset->name, strlen(preset->name));
     buf_adds(out, ",\"object\":\"model\",\"type\":\"model\",\"created\":0,"
@@ -27,6 +32,14 @@ static void write_model(struct buf *out, const struct service *service) {
     buf_adds(out, "]}");
 }
 
+static void write_id(struct buf *out, const char *member, const struct service *service) {
+    buf_printf(out, ",\"%s\":", member);
+    if (service)
+        json_write_string(out, service->preset->name, strlen(service->preset->name));
+    else
+        buf_adds(out, "null");
+}
+
 static void write_models(struct server *server, struct buf *out) {
     const struct service *service, *first = NULL, *last = NULL;
     buf_adds(out, "{\"object\":\"list\",\"data\":[");
@@ -38,22 +51,61 @@ static void write_models(struct server *server, struct buf *out) {
         first = first ? first : service;
         last = service;
     }
-    buf_adds(out, "],\"has_more\":false,\"first_id\":");
-    if (!first) {
-        buf_adds(out, "null,\"last_id\":null}");
-        return;
+    buf_adds(out, "],\"has_more\":false");
+    write_id(out, "first_id", first);
+    write_id(out, "last_id", last);
+    buf_adds(out, "}");
+}
+
+// Anthropic's shape, https://docs.claude.com/en/api/models-list. Its dates may be the epoch.
+static void write_anthropic_model(struct buf *out, const struct service *service) {
+    const char *title = title_of(service->preset);
+    buf_adds(out, "{\"type\":\"model\",\"id\":");
+    json_write_string(out, service->preset->name, strlen(service->preset->name));
+    buf_adds(out, ",\"display_name\":");
+    json_write_string(out, title, strlen(title));
+    buf_adds(out, ",\"created_at\":\"1970-01-01T00:00:00Z\"}");
+}
+
+// ?limit=N and ?after_id=NAME page through it.
+static void write_anthropic_models(struct server *server, const struct http_head *head,
+                                   struct buf *out) {
+    const struct service *service, *first = NULL, *last = NULL;
+    char after[4 * PRESET_NAME_MAX], text[24];
+    int64_t limit = ANTHROPIC_LIMIT, written = 0;
+    if (http_head_query(head, "limit", text, sizeof text))
+        str_to_int(text, 1, ANTHROPIC_MAX_LIMIT, &limit);
+    bool skips = http_head_query(head, "after_id", after, sizeof after) && after[0], more = false;
+    buf_adds(out, "{\"data\":[");
+    TAILQ_FOREACH (service, &server->services, link) {
+        if (service->leaving)
+            continue;
+        more = !skips && written == limit;
+        if (more)
+            break;
+        if (!skips) {
+            buf_adds(out, written++ ? "," : "");
+            write_anthropic_model(out, service);
+            first = first ? first : service;
+            last = service;
+        }
+        skips = skips && strcmp(after, service->preset->name) != 0;
     }
-    json_write_string(out, first->preset->name, strlen(first->preset->name));
-    buf_adds(out, ",\"last_id\":");
-    json_write_string(out, last->preset->name, strlen(last->preset->name));
+    buf_printf(out, "],\"has_more\":%s", more ? "true" : "false");
+    write_id(out, "first_id", first);
+    write_id(out, "last_id", last);
     buf_adds(out, "}");
 }
 
 // /v1/models or /v1/models/NAME; false when there is no such preset.
 static bool models_page(struct server *server, const struct http_head *head, struct buf *out) {
     struct span path = http_head_path(head);
+    bool anthropic = route_protocol(head) == PROTOCOL_ANTHROPIC;
     if (path.length <= 11) {
-        write_models(server, out);
+        if (anthropic)
+            write_anthropic_models(server, head, out);
+        else
+            write_models(server, out);
         return true;
     }
     char name[4 * PRESET_NAME_MAX];
@@ -61,7 +113,7 @@ static bool models_page(struct server *server, const struct http_head *head, str
     struct service *service =
         http_path_decode(part, name, sizeof name) ? server_find(server, name) : NULL;
     if (service)
-        write_model(out, service);
+        (anthropic ? write_anthropic_model : write_model)(out, service);
     else
         protocol_error_body(out, route_protocol(head), 404, "there is no such preset",
                             "model_not_found");

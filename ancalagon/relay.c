@@ -21,16 +21,21 @@ void relay_on_drain(struct http_exchange *exchange, void *arg) {
         service_progress(request->service); // the silence was the client's
         if (request->call)
             http_call_resume(request->call);
+        if (request->chat)
+            chat_call_resume(request->chat);
     }
 }
 
-static void send_bytes(struct request *request, const char *bytes, size_t length) {
+void relay_send(struct request *request, const char *bytes, size_t length) {
     request->sent_ms = loop_now_ms();
     http_reply_body(request->exchange, bytes, length);
-    if (!request->paused && http_reply_backlog(request->exchange) > HIGH_WATER) {
-        request->paused = true;
+    if (request->paused || http_reply_backlog(request->exchange) <= HIGH_WATER)
+        return;
+    request->paused = true;
+    if (request->call)
         http_call_pause(request->call);
-    }
+    if (request->chat)
+        chat_call_pause(request->chat);
 }
 
 // Length of the part that ends with a complete event (an empty line).
@@ -52,21 +57,6 @@ static bool begins(const char *bytes, size_t length, const char *text) {
     return length >= n && memcmp(bytes, text, n) == 0;
 }
 
-// llama-server 11434 leaves message_start out when the first token is only part of a character;
-// without it every Anthropic client gives the stream up.
-static void open_stream(struct request *request, const char *bytes, size_t length) {
-    request->opened = true;
-    if (request->route->protocol != PROTOCOL_ANTHROPIC ||
-        !(begins(bytes, length, "event: content_block_") ||
-          begins(bytes, length, "event: message_delta")))
-        return;
-    struct buf event;
-    buf_init(&event, 1024);
-    protocol_message_start(&event, request->id, lane_name(request->service->lane));
-    http_reply_body(request->exchange, buf_bytes(&event), event.length);
-    buf_fini(&event);
-}
-
 // The last of these events, each of which ends in an empty line.
 static struct span last_event(const char *bytes, size_t length) {
     size_t start = length, newlines = 0;
@@ -84,12 +74,8 @@ static struct span last_event(const char *bytes, size_t length) {
 
 // Does the client, by its protocol, need nothing after these events?
 static bool ends_answer(const char *bytes, size_t length) {
-    static const char *const ends[] = {"data: [DONE]",
-                                       "data:[DONE]",
-                                       "event: message_stop",
-                                       "event: response.completed",
-                                       "event: response.incomplete",
-                                       "event: response.failed"};
+    static const char *const ends[] = {"data: [DONE]", "data:[DONE]", "event: response.completed",
+                                       "event: response.incomplete", "event: response.failed"};
     struct span event = last_event(bytes, length);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (begins(event.data, event.length, ends[i]))
@@ -98,10 +84,8 @@ static bool ends_answer(const char *bytes, size_t length) {
 }
 
 static void send_events(struct request *request, const char *bytes, size_t length) {
-    if (!request->opened)
-        open_stream(request, bytes, length);
     request->finished = ends_answer(bytes, length);
-    send_bytes(request, bytes, length);
+    relay_send(request, bytes, length);
 }
 
 static void relay_events(struct request *request, const char *bytes, size_t length) {
@@ -132,7 +116,7 @@ static const char stream_fields[] = "Content-Type: text/event-stream\r\n"
                                     "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n";
 
 // Opens the stream before the engine has said anything, so that the client need not wonder.
-static void commit(struct request *request) {
+void relay_open_stream(struct request *request) {
     struct buf fields;
     buf_init(&fields, 4096);
     fields_with_cors(request->service->server, request->exchange, stream_fields, &fields);
@@ -142,7 +126,7 @@ static void commit(struct request *request) {
 }
 
 static void ping(struct request *request) {
-    struct span event = protocol_ping(request->route->protocol);
+    struct span event = protocol_ping();
     request->sent_ms = loop_now_ms();
     http_reply_body(request->exchange, event.data, event.length);
 }
@@ -166,7 +150,7 @@ void relay_on_timer(void *arg) {
         if (request->admitted_ms && request->admitted_ms + ADMITTED_GRACE_MS > due)
             due = request->admitted_ms + ADMITTED_GRACE_MS;
         if (now >= due) {
-            commit(request);
+            relay_open_stream(request);
             ping(request);
         }
     } else if (now - request->sent_ms >= config->ping_every_ms && request->partial.length == 0) {
@@ -213,20 +197,24 @@ static void begin_reply(struct request *request, int64_t length) {
     request->held = false;
 }
 
-static void on_answer_head(struct http_call *call, const struct http_head *head, void *arg) {
-    struct request *request = arg;
+void relay_engine_began(struct request *request, unsigned status) {
     struct service *service = request->service;
-    struct span type = http_head_value(head, "content-type");
     int64_t now = loop_now_ms();
-    request->status = head->status;
-    request->empty = true;
-    request->sse = head->status < 300 && type.length >= 17 &&
-                   span_is_nocase((struct span){type.data, 17}, "text/event-stream");
+    request->status = status;
     http_exchange_drop_body(request->exchange);
     histogram_add(&service->metrics.first_byte, now - request->arrived_ms);
     service_progress(service);
     watchdog_first_byte(&service->watchdog, now - request->admitted_ms);
     scheduler_answering(&request->ticket, now);
+}
+
+static void on_answer_head(struct http_call *call, const struct http_head *head, void *arg) {
+    struct request *request = arg;
+    struct span type = http_head_value(head, "content-type");
+    request->empty = true;
+    request->sse = head->status < 300 && type.length >= 17 &&
+                   span_is_nocase((struct span){type.data, 17}, "text/event-stream");
+    relay_engine_began(request, head->status);
     request->translate = request->committed
                              ? !request->sse
                              : head->status >= 400 && request->route->protocol != PROTOCOL_OPENAI;
@@ -242,8 +230,8 @@ static void on_answer_head(struct http_call *call, const struct http_head *head,
         begin_reply(request, -1);
     if (request->sse) {
         http_exchange_drop_head(request->exchange); // nothing more is asked of it, for hours maybe
-        request->sent_ms = now;
-        timer_start(&request->timer, service->server->config->ping_every_ms);
+        request->sent_ms = loop_now_ms();
+        timer_start(&request->timer, request->service->server->config->ping_every_ms);
     } else {
         timer_stop(&request->timer);
     }
@@ -266,10 +254,10 @@ static void on_answer_body(struct http_call *call, const char *bytes, size_t len
         return;
     if (request->held) {
         begin_reply(request, request->length);
-        send_bytes(request, buf_bytes(&request->partial), request->partial.length);
+        relay_send(request, buf_bytes(&request->partial), request->partial.length);
         buf_fini(&request->partial);
     }
-    send_bytes(request, bytes, length);
+    relay_send(request, bytes, length);
 }
 
 // An error that the engine told as a body becomes one in the caller's protocol.
@@ -296,6 +284,11 @@ static void on_answer_end(struct http_call *call, void *arg);
 
 // Mostly this is the first sign that the engine died. Its exit, a moment later, tells why, and
 // proxy_fail_running passes that on; without an exit the timer gives up.
+void relay_lost(struct request *request) {
+    request->lost = true;
+    timer_start(&request->timer, AUTOPSY_MS);
+}
+
 static void on_answer_fail(struct http_call *call, const struct err *why, void *arg) {
     struct request *request = arg;
     if (request->finished) { // it has said all, but did not end the body properly
@@ -303,16 +296,24 @@ static void on_answer_fail(struct http_call *call, const struct err *why, void *
         return;
     }
     request->call = NULL;
-    request->lost = true;
-    timer_start(&request->timer, AUTOPSY_MS);
+    relay_lost(request);
+}
+
+void relay_engine_ended(struct request *request) {
+    struct service *service = request->service;
+    int64_t took = loop_now_ms() - request->admitted_ms;
+    service_progress(service);
+    service->metrics.completed++;
+    speculation_answered(service);
+    service->average_ms = service->average_ms ? (service->average_ms * 7 + took) / 8 : took;
+    if (request->status < 500)
+        lane_succeeded(service->lane);
 }
 
 static void on_answer_end(struct http_call *call, void *arg) {
     struct request *request = arg;
-    struct service *service = request->service;
-    int64_t took = loop_now_ms() - request->admitted_ms;
     request->call = NULL;
-    service_progress(service);
+    service_progress(request->service);
     if (request->unframed && request->empty && request->status == 200) {
         on_answer_fail(call, NULL, request); // nothing at all came before the end: it was cut
         return;
@@ -329,11 +330,7 @@ static void on_answer_end(struct http_call *call, void *arg) {
                             request->partial.length);
         http_reply_end(request->exchange);
     }
-    service->metrics.completed++;
-    speculation_answered(service);
-    service->average_ms = service->average_ms ? (service->average_ms * 7 + took) / 8 : took;
-    if (request->status < 500)
-        lane_succeeded(service->lane);
+    relay_engine_ended(request);
     request_end(request);
 }
 

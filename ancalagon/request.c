@@ -63,6 +63,9 @@ void request_end(struct request *request) {
     if (request->call)
         http_call_cancel(request->call);
     request->call = NULL;
+    if (request->chat)
+        chat_call_cancel(request->chat);
+    request->chat = NULL;
     timer_stop(&request->timer);
     buf_fini(&request->partial);
     buf_fini(&request->fields);
@@ -115,6 +118,9 @@ void request_fail(struct request *request, unsigned status, const struct err *wh
     if (!http_reply_begun(exchange)) {
         reply_error(request->service->server, exchange, protocol, status, why->text, NULL,
                     err_is_lasting(why) ? RETRY_NEVER : retry_ms);
+    } else if (request->chat) {
+        messages_fail(request, status, why);
+        return;
     } else if (request->finished) {
         http_reply_end(exchange);
     } else if (request->committed || request->sse) {
@@ -159,10 +165,12 @@ void proxy_retry_unseen(struct service *service) {
         if (request->call)
             http_call_cancel(request->call);
         request->call = NULL;
+        if (request->chat)
+            chat_call_withdraw(request->chat);
         request->lost = false;
         request->retried = true;
         timer_stop(&request->timer);
-        if (request->stream)
+        if (request->stream && !request->chat)
             timer_start(&request->timer, service->server->config->ping_after_ms);
         scheduler_requeue(&request->ticket);
     }
@@ -177,7 +185,8 @@ void proxy_cancel_all(struct service *service, const struct err *why) {
 bool proxy_waits_for_engine(const struct service *service) {
     const struct request *request;
     TAILQ_FOREACH (request, &service->requests, link)
-        if (request->call && !request->paused)
+        if ((request->call || (request->chat && request->ticket.admitted && !request->lost)) &&
+            !request->paused)
             return true;
     return false;
 }
@@ -227,14 +236,11 @@ static bool drops_request_field(struct span name) {
     return false;
 }
 
-void proxy_admit(struct ticket *ticket, void *arg) {
-    struct request *request = ticket->owner;
+// The client's own request, but for the fields that stay here.
+static bool pass_on(struct request *request, struct err *err) {
     struct service *service = request->service;
     const struct http_head *head = http_exchange_head(request->exchange);
     struct buf fields;
-    struct err err;
-    request->admitted_ms = loop_now_ms();
-    histogram_add(&service->metrics.queue_wait, request->admitted_ms - request->arrived_ms);
     buf_init(&fields, REQUEST_MAX_FIELDS);
     buf_adds(&fields, service_auth(service));
     for (size_t i = 0; i < head->field_count; i++) {
@@ -247,10 +253,19 @@ void proxy_admit(struct ticket *ticket, void *arg) {
     request->call =
         http_call_start(service_peer(service), method, head->target,
                         (struct span){buf_bytes(&fields), fields.length},
-                        http_exchange_body(request->exchange), &relay_ops, request, &err);
+                        http_exchange_body(request->exchange), &relay_ops, request, err);
     buf_fini(&fields);
+    return request->call != NULL;
+}
+
+void proxy_admit(struct ticket *ticket, void *arg) {
+    struct request *request = ticket->owner;
+    struct service *service = request->service;
+    struct err err;
+    request->admitted_ms = loop_now_ms();
+    histogram_add(&service->metrics.queue_wait, request->admitted_ms - request->arrived_ms);
     service_progress(service);
-    if (!request->call) {
+    if (!(request->chat ? messages_proceed : pass_on)(request, &err)) {
         bool unreachable = err.code == ERR_NOTFOUND; // its socket was removed: it is of no use
         err_context(&err, "cannot reach the engine of preset %s", lane_name(service->lane));
         request_fail(request, 502, &err, 0);

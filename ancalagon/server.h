@@ -6,6 +6,7 @@
 //   request  one proxied call (request.h), from its body's last byte to its reply's
 #pragma once
 
+#include "chat/call.h"
 #include "config.h"
 #include "decision.h"
 #include "event/loop.h"
@@ -46,14 +47,15 @@ struct service {
     struct log_ring *log;
     struct metrics metrics;
     struct watchdog watchdog;
-    struct timer watch;           // runs while requests are at the engine
-    struct request_list requests; // waiting and running
-    int64_t expected_load_ms;     // learned; 0 = never loaded yet
-    int64_t average_ms;           // of a whole request, for estimates; 0 = none yet
-    unsigned watched;             // control clients that follow its log
-    uint64_t run;                 // number of its last start, among all starts of the server
-    bool leaving;                 // gone from the config: destroyed once off
-    struct scheduler *moves_to;   // its preset's new group, held until this engine is gone; or NULL
+    struct timer watch;               // runs while requests are at the engine
+    struct request_list requests;     // waiting and running
+    int64_t expected_load_ms;         // learned; 0 = never loaded yet
+    int64_t average_ms;               // of a whole request, for estimates; 0 = none yet
+    unsigned watched;                 // control clients that follow its log
+    uint64_t run;                     // number of its last start, among all starts of the server
+    struct chat_learned learned_chat; // what its engine takes; of this run
+    bool leaving;                     // gone from the config: destroyed once off
+    struct scheduler *moves_to; // its preset's new group, held until this engine is gone; or NULL
 };
 
 TAILQ_HEAD(service_list, service);
@@ -118,10 +120,12 @@ void service_begin(struct service *service, const struct decision *decision, con
 void service_restart(struct service *service); // its preset reads differently now
 void service_stop(struct service *service);
 void service_kill(struct service *service, const struct err *why);
-struct http_peer *service_peer(struct service *service); // NULL unless loaded
-int service_pid(const struct service *service);          // 0 when off
-const char *service_auth(struct service *service);       // header line for the engine, or ""
-void service_progress(struct service *service);          // the engine moved
+struct http_peer *service_peer(struct service *service);      // NULL unless loaded
+int service_pid(const struct service *service);               // 0 when off
+const char *service_auth(struct service *service);            // header line for the engine, or ""
+int64_t service_window_tokens(const struct service *service); // of one slot; 0 = unknown
+bool service_sees(const struct service *service);             // it takes images, or may
+void service_progress(struct service *service);               // the engine moved
 
 // front.c
 extern const struct http_handler proxy_handler; // arg = struct server

@@ -71,6 +71,14 @@ int service_pid(const struct service *service) {
     return service->engine ? (int)engine_pid(service->engine) : 0;
 }
 
+int64_t service_window_tokens(const struct service *service) {
+    return service->engine ? engine_window_tokens(service->engine) : 0;
+}
+
+bool service_sees(const struct service *service) {
+    return !service->engine || engine_sees(service->engine);
+}
+
 const char *service_auth(struct service *service) {
     return service->engine ? engine_auth(service->engine) : "";
 }
@@ -185,6 +193,7 @@ void service_begin(struct service *service, const struct decision *decision,
         service->engine = engine_start(server->launch, service->preset, &service->decision,
                                        server->config->stop_grace_ms, &engine_ops, service, &err);
     }
+    service->learned_chat = (struct chat_learned){0};
     if (service->engine) {
         log_info("engine.start preset=%s pid=%d", service->preset->name, service_pid(service));
         server_changed(server);

@@ -373,6 +373,8 @@ static void route(struct conn *conn, const struct request *request) {
         return;
     }
     enum fake_api api = answer_api(request->path);
+    if (the_knobs->no_count && slice_is(request->path, "/v1/chat/completions/input_tokens"))
+        api = API_NONE;
     if (api != API_NONE && slice_is(request->method, "POST")) {
         last_head.len = last_body.len = 0;
         text_add(&last_head, request->head.at, request->head.len);

@@ -342,6 +342,7 @@ def reserve_port():
 
 class World:
     """One config, one server at a time, its engines. `presets` maps a name to its keys."""
+    faked = True  # the engine
 
     def __init__(self, presets=None, server=None, defaults=None, listen=None):
         self.root = tempfile.mkdtemp(prefix="ancalagon-test-")
@@ -517,6 +518,7 @@ class World:
         return raw
 
     def http(self, method, path, body=None, headers=None, timeout=15):
+        body = told_in_words(path, body)
         connection = http.client.HTTPConnection(self.host, self.port, timeout=scaled(timeout))
         return exchange(connection, method, path, body, headers)
 
@@ -607,7 +609,37 @@ class World:
                 if mark in read_proc(pid, "cmdline") and alive(pid)]
 
 
+def told_in_words(path, body):
+    """The Messages API is translated on its way: what the fake engine must know goes as text."""
+    if not (path.startswith("/v1/messages") and isinstance(body, dict) and "fake" in body):
+        return body
+    first, *rest = body["messages"]
+    text = f"{first['content']} [fake {json.dumps(body['fake'])}]"
+    plain = {key: value for key, value in body.items() if key != "fake"}
+    return {**plain, "messages": [{**first, "content": text}, *rest]}
+
+
+def heard_in_words(body):
+    """The fake engine's word on who it is, out of the text of an answer ("witness")."""
+    text = body["content"][0]["text"]
+    if text.startswith("[fake {"):
+        witness, _, rest = text.removeprefix("[fake ").partition("]")
+        body["fake"], body["content"][0]["text"] = json.loads(witness), rest
+    return body
+
+
+def witness_of(events):
+    """The same out of a stream."""
+    for event in events:
+        if '"fake"' in event.data:
+            return event.json()["fake"]
+        if "[fake {" in event.data:
+            return json.loads(event.json()["delta"]["text"].removeprefix("[fake ").partition("]")[0])
+    raise AssertionError(f"nobody said who answered: {events}")
+
+
 def request_bytes(path, body, headers="", method="POST", host="127.0.0.1"):
+    body = told_in_words(path, body)
     if isinstance(body, (dict, list)):
         body = json.dumps(body).encode()
     return (f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
@@ -785,9 +817,11 @@ class Scenario(unittest.TestCase):
         return self.world.http("POST", path, ask(model, **more), timeout=timeout)
 
     def chat_ok(self, model="a", path=OPENAI, **more):
+        if path == ANTHROPIC and self.world.faked:
+            more["fake"] = {**more.get("fake", {}), "witness": True}
         reply = self.chat(model, path, **more)
         self.assertEqual(reply.status, 200, f"{reply} \n{self.world.server_log()[-1500:]}")
-        return reply.json()
+        return heard_in_words(reply.json()) if path == ANTHROPIC else reply.json()
 
     def open_stream(self, model="a", path=OPENAI, timeout=15, **more):
         return self.world.stream(path, ask(model, stream=True, **more), timeout=timeout)

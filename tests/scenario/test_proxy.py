@@ -37,6 +37,9 @@ class Proxy(Scenario):
         for path in GENERATING:
             with self.subTest(path=path):
                 body = self.chat_ok(path=path, fake={"tag": path})
+                if path.endswith("/count_tokens"):  # nothing but the number comes through
+                    self.assertGreater(body["input_tokens"], 0)
+                    continue
                 self.assertEqual(body["fake"], {"pid": body["fake"]["pid"], "model": "a.gguf",
                                                 "tag": path})
 
