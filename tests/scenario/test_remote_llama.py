@@ -296,8 +296,9 @@ class WithLlamaServer(Remote, EitherKind):
         for name in ("sh", "find", "sort", "wc", "sleep", "tail", "grep"):
             os.symlink(shutil.which(name), os.path.join(folder, name))
         self.world.start(far_path=folder)
-        self.kill("script")
+        backend = self.kill("script")
         self.assert_engine_gone(3)
+        backend.close()
         self.assert_nobody_left()
 
     def test_engine_ends(self):
