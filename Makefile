@@ -20,10 +20,10 @@ run:            ## build, get engine and model, serve, and ask a first question
 
 test:           ## unit, scenario and real-engine tests, and a sanitizer build of them
 	@tools/install-deps build test
-	@tools/test --build $(BUILD)
+	@tools/test --build $(BUILD) --retry 1
 
 quick:          ## the tests that need no real engine and no second build
-	@tools/test --build $(BUILD) --quick
+	@tools/test --build $(BUILD) --retry 1 --quick
 
 check: style lint test fuzz ## what a change must pass: style, lint, layers, tests, a short fuzz
 

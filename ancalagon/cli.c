@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "cli.h"
 
+#include "base/str.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -94,6 +96,41 @@ int cli_parse(struct cli *cli, int argc, char **argv, unsigned options, int min_
     if (cli->arg_count > max_args)
         return refuse(cli, cli->args[max_args], "is one word too many");
     return -1;
+}
+
+int cli_parse_own(int argc, char **argv, const struct option *own, const char *help,
+                  bool (*take)(void *arg, int letter, const char *text), void *arg,
+                  const char **preset) {
+    int letter;
+    optind = 1;
+    while ((letter = getopt_long(argc, argv, "", own, NULL)) != -1) {
+        if (letter == 'h') {
+            fputs(help, stdout);
+            return EXIT_DONE;
+        }
+        if (letter == '?')
+            return cli_fail(EXIT_USAGE, "see: ancalagon %s --help", argv[0]);
+        if (!take(arg, letter, optarg))
+            return EXIT_USAGE;
+    }
+    if (argc - optind != 1)
+        return cli_fail(EXIT_USAGE, "%s takes one preset; see: ancalagon %s --help", argv[0],
+                        argv[0]);
+    *preset = argv[optind];
+    return -1;
+}
+
+bool cli_number(const char *command, const char *option, const char *text, int64_t min, int64_t max,
+                unsigned *out) {
+    uint64_t value;
+    if (str_to_size(text, &value) && value <= INT64_MAX && (int64_t)value >= min &&
+        (int64_t)value <= max) {
+        *out = (unsigned)value;
+        return true;
+    }
+    fprintf(stderr, "ancalagon %s: --%s takes a number from %lld to %lld, not \"%s\"\n", command,
+            option, (long long)min, (long long)max, text);
+    return false;
 }
 
 int cli_fail(int status, const char *format, ...) {

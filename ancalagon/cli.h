@@ -7,6 +7,9 @@
 #include "commands.h"
 
 #include <stdbool.h>
+#include <stdint.h>
+
+struct option; // getopt.h
 
 enum cli_option {
     CLI_JSON = 1 << 0,
@@ -35,6 +38,16 @@ struct cli {
 // command should go on; else the exit status, after having printed what there is to say.
 int cli_parse(struct cli *cli, int argc, char **argv, unsigned options, int min_args, int max_args,
               const char *help);
+
+// The command line of a command that has options of its own and takes one preset: `take` is given
+// each option's letter with its value, and says what is wrong with it itself (false). Returns as
+// cli_parse does.
+int cli_parse_own(int argc, char **argv, const struct option *known, const char *help,
+                  bool (*take)(void *arg, int letter, const char *text), void *arg,
+                  const char **preset);
+// A number of such an option, "2048" or "2K"; false when it was told what it takes.
+bool cli_number(const char *command, const char *option, const char *text, int64_t min, int64_t max,
+                unsigned *out);
 
 // "ancalagon: TEXT" to stderr, then the status.
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

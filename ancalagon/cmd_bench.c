@@ -43,21 +43,9 @@ static const char help[] =
 
 // --- The command line
 
-static bool read_number(const char *name, const char *text, int64_t min, int64_t max,
-                        unsigned *out) {
-    uint64_t value;
-    if (!str_to_size(text, &value) || (int64_t)value < min || (int64_t)value > max) {
-        fprintf(stderr, "ancalagon bench: --%s takes a number from %lld to %lld, not \"%s\"\n",
-                name, (long long)min, (long long)max, text);
-        return false;
-    }
-    *out = (unsigned)value;
-    return true;
-}
-
 static bool read_depth(struct bench_options *options, const char *text) {
     unsigned depth;
-    if (!read_number("depth", text, 0, 1 << 20, &depth))
+    if (!cli_number("bench", "depth", text, 0, 1 << 20, &depth))
         return false;
     options->depth_told = true;
     if (depth == 0)
@@ -71,16 +59,17 @@ static bool read_depth(struct bench_options *options, const char *text) {
     return true;
 }
 
-static bool read_option(struct bench_options *options, int option, const char *text) {
+static bool read_option(void *arg, int option, const char *text) {
+    struct bench_options *options = arg;
     switch (option) {
     case 'c': options->config = text; return true;
     case 'v': options->vs = text; return true;
     case 'd': return read_depth(options, text);
     case 'p':
         options->prompt_told = true;
-        return read_number("prompt", text, 8, 1 << 20, &options->prompt);
-    case 'n': return read_number("predict", text, 2, 1 << 20, &options->predict);
-    case 'r': return read_number("repeat", text, 1, SERIES_MAX, &options->repeat);
+        return cli_number("bench", "prompt", text, 8, 1 << 20, &options->prompt);
+    case 'n': return cli_number("bench", "predict", text, 2, 1 << 20, &options->predict);
+    case 'r': return cli_number("bench", "repeat", text, 1, SERIES_MAX, &options->repeat);
     case 'j': return options->json = true;
     case 'm': return options->markdown = true;
     case 'u': return options->unload = true;
@@ -98,32 +87,19 @@ static int parse(int argc, char **argv, struct bench_options *options) {
         {"json", no_argument, NULL, 'j'},          {"markdown", no_argument, NULL, 'm'},
         {"unload", no_argument, NULL, 'u'},        {"last", no_argument, NULL, 'l'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
-    int option;
     *options = (struct bench_options){
         .prompt = DEFAULT_PROMPT, .predict = DEFAULT_PREDICT, .repeat = DEFAULT_REPEAT};
-    optind = 1;
-    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return EXIT_DONE;
-        }
-        if (!read_option(options, option, optarg))
-            return option == '?' ? cli_fail(EXIT_USAGE, "see: ancalagon bench --help") : EXIT_USAGE;
-    }
-    if (argc - optind != 1)
-        return cli_fail(EXIT_USAGE, "bench takes one preset; see: ancalagon bench --help");
-    options->preset = argv[optind];
-    return -1;
+    return cli_parse_own(argc, argv, known, help, read_option, options, &options->preset);
 }
 
 // --- What is compared
 
-static bool no_preset(const struct config *config, const char *name) {
-    fprintf(stderr, "ancalagon: there is no preset \"%s\" in %s; there are:", name, config->path);
-    for (size_t i = 0; i < config->presets_count && i < 20; i++)
-        fprintf(stderr, " %s", config->presets[i].name);
-    fputc('\n', stderr);
-    return false;
+static const struct preset *want(const struct config *config, const char *name) {
+    struct err err = {0};
+    const struct preset *preset = config_want(config, name, &err);
+    if (!preset)
+        cli_fail(EXIT_USAGE, "%s", err.text);
+    return preset;
 }
 
 // A preset by that name, else an engine by that path.
@@ -142,14 +118,14 @@ static bool find_other(struct bench_run *run, const char *word) {
         fprintf(stderr, "ancalagon: --vs %s: there is no such program\n", word);
         return false;
     }
-    return no_preset(run->config, word);
+    return want(run->config, word) != NULL;
 }
 
 static bool find_sides(struct bench_run *run) {
     const struct bench_options *options = &run->options;
-    run->presets[0] = config_find(run->config, options->preset);
+    run->presets[0] = want(run->config, options->preset);
     if (!run->presets[0])
-        return no_preset(run->config, options->preset);
+        return false;
     if (options->vs && !find_other(run, options->vs))
         return false;
     run->bench.side_count = options->vs ? 2 : 1;

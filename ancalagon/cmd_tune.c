@@ -99,31 +99,21 @@ static bool read_purpose(struct options *options, const char *text) {
     return false;
 }
 
-static bool read_number(const char *name, const char *text, int64_t min, int64_t max,
-                        unsigned *out) {
-    uint64_t value;
-    if (str_to_size(text, &value) && (int64_t)value >= min && (int64_t)value <= max) {
-        *out = (unsigned)value;
-        return true;
-    }
-    fprintf(stderr, "ancalagon tune: --%s takes a number from %lld to %lld, not \"%s\"\n", name,
-            (long long)min, (long long)max, text);
-    return false;
-}
-
 static bool read_depth(struct options *options, const char *text) {
     struct tune_wishes *wishes = &options->wishes;
-    if (!read_number("depth", text, 64, 1 << 20, &wishes->depth_tokens))
+    if (!cli_number("tune", "depth", text, 64, 1 << 20, &wishes->depth_tokens))
         return false;
     wishes->least_ctx = wishes->depth_tokens + PREDICT;
     return true;
 }
 
-static bool read_option(struct options *options, int option, const char *text) {
+static bool read_option(void *arg, int option, const char *text) {
+    struct options *options = arg;
     switch (option) {
     case 'c': options->config = text; return true;
     case 'f': return read_purpose(options, text);
-    case 't': return read_number("trials", text, 2, TUNE_TRIALS_MAX, &options->search.trials);
+    case 't':
+        return cli_number("tune", "trials", text, 2, TUNE_TRIALS_MAX, &options->search.trials);
     case 'd': return read_depth(options, text);
     case 'v': options->wishes.kv = text; return true;
     case 'x': return options->wishes.no_draft = true;
@@ -144,20 +134,7 @@ static int parse(int argc, char **argv, struct options *options) {
         {"dry-run", no_argument, NULL, 'n'},      {"keep", no_argument, NULL, 'k'},
         {"unload", no_argument, NULL, 'u'},       {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    int option;
-    optind = 1;
-    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return EXIT_DONE;
-        }
-        if (!read_option(options, option, optarg))
-            return option == '?' ? cli_fail(EXIT_USAGE, "see: ancalagon tune --help") : EXIT_USAGE;
-    }
-    if (argc - optind != 1)
-        return cli_fail(EXIT_USAGE, "tune takes one preset; see: ancalagon tune --help");
-    options->preset = argv[optind];
-    return -1;
+    return cli_parse_own(argc, argv, known, help, read_option, options, &options->preset);
 }
 
 // ---- one trial ----

@@ -290,6 +290,24 @@ void config_destroy(struct config *config) {
     mem_free(config);
 }
 
+static void say_which_there_are(const struct config *config, const char *name, struct err *err) {
+    char names[300] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < config->presets_count && length < sizeof names; i++)
+        length +=
+            (size_t)snprintf(names + length, sizeof names - length, " %s", config->presets[i].name);
+    err_set(err, ERR_NOTFOUND, "there is no preset \"%.80s\" in %s; there are:%s", name,
+            config->path, names);
+}
+
+const struct preset *config_want(const struct config *config, const char *name_or_alias,
+                                 struct err *err) {
+    const struct preset *preset = config_find(config, name_or_alias);
+    if (!preset)
+        say_which_there_are(config, name_or_alias, err);
+    return preset;
+}
+
 const struct preset *config_find(const struct config *config, const char *name_or_alias) {
     for (size_t i = 0; i < config->presets_count; i++) {
         const struct preset *preset = &config->presets[i];

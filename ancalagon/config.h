@@ -92,6 +92,9 @@ void config_check_plans(struct config *config);
 void config_destroy(struct config *config); // NULL is fine
 
 const struct preset *config_find(const struct config *config, const char *name_or_alias);
+// The same for a command: NULL names those that there are (ERR_NOTFOUND).
+const struct preset *config_want(const struct config *config, const char *name_or_alias,
+                                 struct err *err);
 
 // The preset for a request that names none: the one marked default, else the one called
 // "default", else the first; NULL when there are no presets.

@@ -14,6 +14,7 @@
 #include "event/stray.h"
 #include "format/json.h"
 #include "preset_launch.h"
+#include "telemetry/process.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -191,8 +192,9 @@ static void on_child_exit(struct child *child, struct child_exit status, void *a
     if (why.code == ERR_NONE) {
         struct diagnosis diagnosis;
         diagnose(buf_text(&engine->tail), &status, &diagnosis);
-        err_set(&why, ERR_PEER, "%s%s%s", diagnosis.text, diagnosis.fix[0] ? "; " : "",
-                diagnosis.fix);
+        bool lasting = !engine->ready && cause_is_lasting(diagnosis.cause);
+        err_set(&why, lasting ? ERR_INVALID : ERR_PEER, "%s%s%s", diagnosis.text,
+                diagnosis.fix[0] ? "; " : "", diagnosis.fix);
     }
     engine->ops->on_exit(engine, &why, engine->arg);
 }
@@ -490,22 +492,8 @@ struct http_peer *engine_peer(struct engine *engine) {
 const char *engine_auth(const struct engine *engine) { return engine->auth; }
 
 int64_t engine_cpu_ms(const struct engine *engine) {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)engine_pid(engine));
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
-        return -1;
-    text[n] = '\0';
-    const char *rest = strrchr(text, ')'); // the name before it may hold anything
-    unsigned long user, system;
-    if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-                        &system) != 2)
-        return -1;
-    long ticks = sysconf(_SC_CLK_TCK);
-    return (int64_t)(user + system) * 1000 / (ticks > 0 ? ticks : 100);
+    struct process_usage usage;
+    return process_usage_of(engine_pid(engine), &usage) ? usage.cpu_ms : -1;
 }
 
 uint64_t engine_anonymous_bytes(const struct engine *engine) {

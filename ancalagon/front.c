@@ -50,7 +50,7 @@ static struct service *choose_service(struct server *server, struct http_exchang
     }
     if (!service) {
         reply_error(server, exchange, route->protocol, 503,
-                    "no preset is configured; add one to the presets file", NULL, 0);
+                    "no preset is configured; add one to the presets file", NULL, RETRY_NEVER);
         return NULL;
     }
     bool loaded = lane_state(service->lane) == LANE_READY;
@@ -60,7 +60,7 @@ static struct service *choose_service(struct server *server, struct http_exchang
                     route->kind == ROUTE_PEEK ? "the preset is not loaded"
                                               : "the preset is not loaded and on-demand is off; "
                                                 "load it with: lmswitch PRESET",
-                    NULL, 0);
+                    NULL, RETRY_NEVER);
         return NULL;
     }
     return service;

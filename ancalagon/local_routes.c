@@ -2,29 +2,58 @@
 
 #include "base/mem.h"
 #include "format/json.h"
+#include "preset_plan.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_PAGE = 4 << 20 };
+enum { MAX_PAGE = 4 << 20, ANTHROPIC_LIMIT = 20, ANTHROPIC_MAX_LIMIT = 1000 };
 
-// One shape that both the OpenAI and the Anthropic SDK read: a list with `data`, items with `id`.
-static void write_model(struct buf *out, const struct service *service) {
+static const char *title_of(const struct preset *preset) {
+    return preset->description[0] ? preset->description : preset->name;
+}
+
+// Tokens that one conversation can hold: of a loaded engine what it told, else a slot's share of
+// the preset's context. 0: decided when it is loaded.
+static int64_t window_of(const struct service *service) {
+    struct plan_settings settings;
+    const char *draft, *mmproj;
+    int64_t tokens = service_window_tokens(service);
+    if (tokens > 0)
+        return tokens;
+    tokens = service->preset->ctx_tokens;
+    bool shared = !preset_plan_settings(service->preset, &settings, &draft, &mmproj, NULL) ||
+                  settings.unified || settings.parallel < 2;
+    return shared ? tokens : tokens / settings.parallel;
+}
+
+// OpenAI's shape, with members that Anthropic's clients read, too, where they do not say who they
+// are.
+static void write_model(struct server *server, struct buf *out, const struct service *service) {
     const struct preset *preset = service->preset;
-    const char *title = preset->description[0] ? preset->description : preset->name;
+    const char *title = title_of(preset);
     buf_adds(out, "{\"id\":");
     json_write_string(out, preset->name, strlen(preset->name));
     buf_adds(out, ",\"object\":\"model\",\"type\":\"model\",\"created\":0,"
                   "\"created_at\":\"1970-01-01T00:00:00Z\",\"owned_by\":\"ancalagon\","
                   "\"display_name\":");
     json_write_string(out, title, strlen(title));
-    buf_printf(out, ",\"status\":\"%s\",\"context_window\":%lld,\"aliases\":[",
-               service_state(service), (long long)preset->ctx_tokens);
+    buf_printf(out, ",\"status\":\"%s\",\"context_window\":%lld,\"default\":%s,\"aliases\":[",
+               service_state(service), (long long)window_of(service),
+               service == server_default(server) ? "true" : "false");
     for (char **alias = preset->aliases; *alias; alias++) {
         buf_adds(out, alias == preset->aliases ? "" : ",");
         json_write_string(out, *alias, strlen(*alias));
     }
     buf_adds(out, "]}");
+}
+
+static void write_id(struct buf *out, const char *member, const struct service *service) {
+    buf_printf(out, ",\"%s\":", member);
+    if (service)
+        json_write_string(out, service->preset->name, strlen(service->preset->name));
+    else
+        buf_adds(out, "null");
 }
 
 static void write_models(struct server *server, struct buf *out) {
@@ -34,34 +63,75 @@ static void write_models(struct server *server, struct buf *out) {
         if (service->leaving)
             continue;
         buf_adds(out, first ? "," : "");
-        write_model(out, service);
+        write_model(server, out, service);
         first = first ? first : service;
         last = service;
     }
-    buf_adds(out, "],\"has_more\":false,\"first_id\":");
-    if (!first) {
-        buf_adds(out, "null,\"last_id\":null}");
-        return;
+    buf_adds(out, "],\"has_more\":false");
+    write_id(out, "first_id", first);
+    write_id(out, "last_id", last);
+    buf_adds(out, "}");
+}
+
+// Anthropic's shape, https://docs.claude.com/en/api/models-list. Its dates may be the epoch.
+static void write_anthropic_model(struct buf *out, const struct service *service) {
+    const char *title = title_of(service->preset);
+    buf_adds(out, "{\"type\":\"model\",\"id\":");
+    json_write_string(out, service->preset->name, strlen(service->preset->name));
+    buf_adds(out, ",\"display_name\":");
+    json_write_string(out, title, strlen(title));
+    buf_adds(out, ",\"created_at\":\"1970-01-01T00:00:00Z\"}");
+}
+
+// ?limit=N and ?after_id=NAME page through it.
+static void write_anthropic_models(struct server *server, const struct http_head *head,
+                                   struct buf *out) {
+    const struct service *service, *first = NULL, *last = NULL;
+    char after[4 * PRESET_NAME_MAX], text[24];
+    int64_t limit = ANTHROPIC_LIMIT, written = 0;
+    if (http_head_query(head, "limit", text, sizeof text))
+        str_to_int(text, 1, ANTHROPIC_MAX_LIMIT, &limit);
+    bool skips = http_head_query(head, "after_id", after, sizeof after) && after[0], more = false;
+    buf_adds(out, "{\"data\":[");
+    TAILQ_FOREACH (service, &server->services, link) {
+        if (service->leaving)
+            continue;
+        more = !skips && written == limit;
+        if (more)
+            break;
+        if (!skips) {
+            buf_adds(out, written++ ? "," : "");
+            write_anthropic_model(out, service);
+            first = first ? first : service;
+            last = service;
+        }
+        skips = skips && strcmp(after, service->preset->name) != 0;
     }
-    json_write_string(out, first->preset->name, strlen(first->preset->name));
-    buf_adds(out, ",\"last_id\":");
-    json_write_string(out, last->preset->name, strlen(last->preset->name));
+    buf_printf(out, "],\"has_more\":%s", more ? "true" : "false");
+    write_id(out, "first_id", first);
+    write_id(out, "last_id", last);
     buf_adds(out, "}");
 }
 
 // /v1/models or /v1/models/NAME; false when there is no such preset.
 static bool models_page(struct server *server, const struct http_head *head, struct buf *out) {
     struct span path = http_head_path(head);
+    bool anthropic = route_protocol(head) == PROTOCOL_ANTHROPIC;
     if (path.length <= 11) {
-        write_models(server, out);
+        if (anthropic)
+            write_anthropic_models(server, head, out);
+        else
+            write_models(server, out);
         return true;
     }
     char name[4 * PRESET_NAME_MAX];
     struct span part = {path.data + 11, path.length - 11};
     struct service *service =
         http_path_decode(part, name, sizeof name) ? server_find(server, name) : NULL;
-    if (service)
-        write_model(out, service);
+    if (service && anthropic)
+        write_anthropic_model(out, service);
+    else if (service)
+        write_model(server, out, service);
     else
         protocol_error_body(out, route_protocol(head), 404, "there is no such preset",
                             "model_not_found");

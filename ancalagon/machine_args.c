@@ -12,6 +12,22 @@ void machine_args_init(struct machine_args *args) {
 
 #define REFUSE(...) (cli_fail(EXIT_USAGE, __VA_ARGS__), -1)
 
+// A size that somebody's machine may have; a bare number is MiB, which nobody means by 16.
+static bool take_size(const char *option, const char *text, uint64_t *bytes) {
+    enum { LEAST = 1 << 20, LEAST_BARE = 256 << 20 };
+    if (!text || !plan_parse_size(text, bytes)) {
+        cli_fail(EXIT_USAGE, "%s: \"%s\" is no size; write 16G or 16376M", option,
+                 text ? text : "");
+        return false;
+    }
+    int digits = (int)strspn(text, "0123456789");
+    if (*bytes >= LEAST_BARE || (*bytes >= LEAST && text[digits]))
+        return true;
+    cli_fail(EXIT_USAGE, "%s: \"%s\" would be %g MiB; did you mean %.*sG?", option, text,
+             (double)*bytes / LEAST, digits, text);
+    return false;
+}
+
 static int take_device(struct machine_args *args, const char *text) {
     struct plan_machine *machine = &args->machine;
     char kind[16];
@@ -26,8 +42,8 @@ static int take_device(struct machine_args *args, const char *text) {
     if (!plan_kind_parse(kind, &parsed))
         return REFUSE("\"%s\" is no device kind: cuda, rocm, vulkan, metal, rpc or cpu", kind);
     if (parsed == PLAN_CPU) { // everything in host memory; a size is the memory's
-        if (colon && !plan_parse_size(colon + 1, &machine->ram_bytes))
-            return REFUSE("\"%s\" is no size; write 32G or 32768M", colon + 1);
+        if (colon && !take_size("--device cpu", colon + 1, &machine->ram_bytes))
+            return -1;
         args->ram_told |= colon != NULL;
         return 2;
     }
@@ -38,8 +54,8 @@ static int take_device(struct machine_args *args, const char *text) {
         .kind = parsed, .capacity_bytes = PLAN_UNKNOWN, .overhead_bytes = PLAN_UNKNOWN};
     snprintf(device->name, sizeof device->name, "%s%zu", kind, machine->devices);
     machine->devices++;
-    if (colon && !plan_parse_size(colon + 1, &device->capacity_bytes))
-        return REFUSE("\"%s\" is no size; write 16G or 16376M", colon + 1);
+    if (colon && !take_size("--device", colon + 1, &device->capacity_bytes))
+        return -1;
     device->nominal = colon != NULL;
     return 2;
 }
@@ -50,9 +66,7 @@ int machine_args_take(struct machine_args *args, char **argv) {
     if (strcmp(argv[0], "--ram") != 0)
         return 0;
     args->ram_told = true;
-    if (argv[1] && plan_parse_size(argv[1], &args->machine.ram_bytes))
-        return 2;
-    return REFUSE("--ram needs a size, such as 32G");
+    return take_size("--ram", argv[1], &args->machine.ram_bytes) ? 2 : -1;
 }
 
 void machine_args_resolve(const struct machine_args *args, const struct dialect_devices *listed,

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -52,8 +53,12 @@ static void read_one(struct model_file *file, const char *path, bool is_projecto
     if (there && file->path && strcmp(file->path, path) == 0 && is_same(&file->stat, &now))
         return;
     struct err missing = {0};
-    if (path && !there)
+    if (path && !there) {
+        int why = errno;
         err_errno(&missing, "cannot read the model %s", path);
+        if (why == ENOENT || why == ENOTDIR || why == EACCES)
+            missing.code = ERR_INVALID; // else the disk or the network may come back
+    }
     forget(file);
     if (!path)
         return;

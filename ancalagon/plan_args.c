@@ -56,6 +56,8 @@ static int take_option(struct plan_args *args, char **argv) {
         {"--n-cpu-moe", &args->ncmoe, NULL, 0},
         {"--ngl", &args->ngl, NULL, 0},
         {"--draft", &args->draft, NULL, 0},
+        {"--draft-ngl", &args->draft_ngl, NULL, 0},
+        {"--draft-kv", &args->draft_kv, NULL, 0},
         {"--mmproj", &args->mmproj, NULL, 0},
         {"--spec", &args->spec, NULL, 0},
         {"--split", &args->split, NULL, 0},
@@ -152,13 +154,25 @@ static bool apply_ncmoe(const struct plan_args *args, struct fit *fit) {
     return true;
 }
 
-static bool apply_ngl(const struct plan_args *args, struct fit *fit) {
+static bool read_ngl(const char *option, const char *text, uint32_t *out) {
     int64_t n = -1;
-    if (strcmp(args->ngl, "all") != 0 && !str_to_int(args->ngl, -2, INT32_MAX, &n))
-        return REFUSE("--ngl needs a number of layers, or all");
-    fit->settings.ngl = n < 0 ? UINT32_MAX : (uint32_t)n;
-    fit->offload_free = false;
+    if (strcmp(text, "all") != 0 && !str_to_int(text, -2, INT32_MAX, &n))
+        return REFUSE("%s needs a number of layers, or all", option);
+    *out = n < 0 ? UINT32_MAX : (uint32_t)n;
     return true;
+}
+
+static bool apply_ngl(const struct plan_args *args, struct fit *fit) {
+    fit->offload_free = false;
+    return read_ngl("--ngl", args->ngl, &fit->settings.ngl);
+}
+
+static bool apply_draft(const struct plan_args *args, struct plan_settings *s) {
+    if (args->draft_n)
+        s->draft_tokens = args->draft_n;
+    if (args->draft_kv && !(s->draft_k = s->draft_v = gguf_type_named(args->draft_kv)))
+        return REFUSE("\"%s\" is no cache type: f16, q8_0, q4_0, ...", args->draft_kv);
+    return !args->draft_ngl || read_ngl("--draft-ngl", args->draft_ngl, &s->draft_ngl);
 }
 
 static bool apply_spec(const struct plan_args *args, struct fit *fit) {
@@ -182,15 +196,13 @@ bool plan_args_apply(const struct plan_args *args, struct fit *fit) {
         s->ubatch = args->ubatch;
     if (s->batch < s->ubatch)
         s->batch = s->ubatch;
-    if (args->draft_n)
-        s->draft_tokens = args->draft_n;
     s->flash_attention &= !args->no_flash;
     s->swa_full |= args->swa_full;
     s->engine_build = args->engine;
     return (!args->ctx || apply_ctx(args, fit)) && (!args->kv || apply_kv(args, fit)) &&
            (!args->ncmoe || apply_ncmoe(args, fit)) && (!args->ngl || apply_ngl(args, fit)) &&
            (!args->split || read_split(args->split, s->split)) &&
-           (!args->spec || apply_spec(args, fit));
+           (!args->spec || apply_spec(args, fit)) && apply_draft(args, s);
 }
 
 // ---- over a preset ----
@@ -213,6 +225,9 @@ void plan_args_overlays(const struct plan_args *args, struct plan_overlays *out)
     lay(out, "gpu-layers", args->ngl);
     lay(out, "model-draft", args->draft);
     lay(out, "mmproj", args->mmproj);
+    lay(out, "gpu-layers-draft", args->draft_ngl);
+    lay(out, "cache-type-k-draft", args->draft_kv);
+    lay(out, "cache-type-v-draft", args->draft_kv);
     lay(out, "tensor-split", args->split);
     if (args->spec)
         lay(out, "spec-type", strcmp(args->spec, "mtp") == 0 ? "draft-mtp" : args->spec);

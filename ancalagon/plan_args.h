@@ -13,8 +13,9 @@ struct plan_args {
     struct cli cli;
     const char *target;                                                 // a file or a preset
     const char *ctx, *kv, *ncmoe, *ngl, *draft, *mmproj, *spec, *split; // as written, or NULL
-    uint32_t parallel, batch, ubatch, draft_n;                          // 0: not said
-    int unified;                                                        // -1: not said
+    const char *draft_ngl, *draft_kv;
+    uint32_t parallel, batch, ubatch, draft_n; // 0: not said
+    int unified;                               // -1: not said
     bool no_flash, swa_full;
     int64_t engine; // a build number; 0: not said
     struct machine_args machine;

@@ -95,6 +95,7 @@ bool preset_plan_settings(const struct preset *preset, struct plan_settings *out
         !number(preset, "ubatch-size", &out->ubatch, err) ||
         !number(preset, "batch-size", &out->batch, err) ||
         !number(preset, "gpu-layers", &out->ngl, err) ||
+        !number(preset, "gpu-layers-draft", &out->draft_ngl, err) ||
         !number(preset, "n-cpu-moe", &out->ncmoe, err) ||
         !number(preset, "n-cpu-ffn", &out->ncffn, err) ||
         !cache_type(preset, "cache-type-k", &out->k, err) ||
@@ -152,10 +153,11 @@ bool preset_plan_is_placed(const struct preset *preset) {
 
 const char *preset_plan_obstacle(const struct preset *preset) {
     static const char *const moving[] = {
-        "override-tensor",       "override-tensor-draft", "cpu-moe-draft", "n-cpu-moe-draft",
-        "gpu-layers-draft",      "device-draft",          "lora",          "lora-scaled",
-        "no-mmproj-offload",     "mmproj-offload",        "mmproj-device", "control-vector",
-        "control-vector-scaled", "model-vocoder",
+        "override-tensor", "override-tensor-draft", "cpu-moe-draft",
+        "n-cpu-moe-draft", "device-draft",          "lora",
+        "lora-scaled",     "no-mmproj-offload",     "mmproj-offload",
+        "mmproj-device",   "control-vector",        "control-vector-scaled",
+        "model-vocoder",
     };
     for (size_t i = 0; i < sizeof moving / sizeof *moving; i++)
         if (preset_plan_get(preset, moving[i]))

@@ -1,7 +1,9 @@
 #include "protocol.h"
 
+#include "chat/chat_error.h"
 #include "format/json.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -30,20 +32,6 @@ static const char *openai_type(unsigned status) {
     return status < 500 ? "invalid_request_error" : "server_error";
 }
 
-// https://docs.claude.com/en/api/errors
-static const char *anthropic_type(unsigned status) {
-    switch (status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 404: return "not_found_error";
-    case 413: return "request_too_large";
-    case 429: return "rate_limit_error";
-    case 503:
-    case 529: return "overloaded_error";
-    default: return status < 500 ? "invalid_request_error" : "api_error";
-    }
-}
-
 static void add_string(struct buf *out, const char *text) {
     json_write_string(out, text, strlen(text));
 }
@@ -61,8 +49,8 @@ static void openai_object(struct buf *out, unsigned status, const char *message,
 }
 
 static void anthropic_object(struct buf *out, unsigned status, const char *message) {
-    buf_printf(
-        out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", anthropic_type(status));
+    buf_printf(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":",
+               chat_error_type(status));
     add_string(out, message);
     buf_adds(out, "}}");
 }
@@ -77,12 +65,10 @@ void protocol_error_body(struct buf *out, enum protocol protocol, unsigned statu
 
 void protocol_error_event(struct buf *out, enum protocol protocol, unsigned status,
                           const char *message, const char *code) {
+    assert(protocol != PROTOCOL_ANTHROPIC);
     if (protocol == PROTOCOL_OPENAI) {
         buf_adds(out, "data: ");
         openai_object(out, status, message, code);
-    } else if (protocol == PROTOCOL_ANTHROPIC) {
-        buf_adds(out, "event: error\ndata: ");
-        anthropic_object(out, status, message);
     } else {
         buf_adds(out, "event: error\ndata: {\"type\":\"error\",\"code\":");
         add_string(out, code ? code : openai_type(status));
@@ -93,34 +79,8 @@ void protocol_error_event(struct buf *out, enum protocol protocol, unsigned stat
     buf_adds(out, "\n\n");
 }
 
-struct span protocol_ping(enum protocol protocol) {
-    if (protocol == PROTOCOL_ANTHROPIC)
-        return span_of("event: ping\ndata: {\"type\": \"ping\"}\n\n");
+struct span protocol_ping(void) {
     return span_of(": ping\n\n");
-}
-
-void protocol_message_start(struct buf *out, uint64_t id, const char *model) {
-    buf_printf(out,
-               "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":"
-               "\"msg_%llu\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[],\"model\":",
-               (unsigned long long)id);
-    add_string(out, model);
-    buf_adds(out, ",\"stop_reason\":null,\"stop_sequence\":null,"
-                  "\"usage\":{\"input_tokens\":0,\"output_tokens\":0}}}\n\n");
-}
-
-// Claude Code compacts the conversation when it reads "prompt is too long: N tokens > M maximum";
-// any other text for the same thing ends the session.
-static void overflow_text(json_t *error, char *out, size_t size, const char *message) {
-    const char *type = json_string_value(json_object_get(error, "type"));
-    json_t *asked = json_object_get(error, "n_prompt_tokens");
-    json_t *room = json_object_get(error, "n_ctx");
-    if (type && strcmp(type, "exceed_context_size_error") == 0 && json_is_integer(asked) &&
-        json_is_integer(room))
-        snprintf(out, size, "prompt is too long: %lld tokens > %lld maximum",
-                 (long long)json_integer_value(asked), (long long)json_integer_value(room));
-    else
-        snprintf(out, size, "%s", message);
 }
 
 bool protocol_translate_error(struct buf *out, enum protocol protocol, unsigned status,
@@ -132,14 +92,11 @@ bool protocol_translate_error(struct buf *out, enum protocol protocol, unsigned 
     const char *message = json_is_string(error)
                               ? json_string_value(error)
                               : json_string_value(json_object_get(error, "message"));
-    bool ours = json_is_string(json_object_get(root, "type")); // already Anthropic's shape
     if (!message && json_is_string(json_object_get(root, "message")))
         message = json_string_value(json_object_get(root, "message"));
-    bool translate = as_event || (!ours && message);
+    bool translate = as_event || message;
     if (translate) {
-        char text[2048];
-        overflow_text(error, text, sizeof text,
-                      message ? message : "the engine refused the request");
+        const char *text = message ? message : "the engine refused the request";
         if (as_event)
             protocol_error_event(out, protocol, status, text, NULL);
         else

@@ -126,7 +126,7 @@ void relay_open_stream(struct request *request) {
 }
 
 static void ping(struct request *request) {
-    struct span event = protocol_ping(request->route->protocol);
+    struct span event = protocol_ping();
     request->sent_ms = loop_now_ms();
     http_reply_body(request->exchange, event.data, event.length);
 }
@@ -175,6 +175,9 @@ static bool drops_response_field(struct span name) {
     return span_is_nocase(head, "access-control-");
 }
 
+// What the engine cannot do (501), it cannot do the second time either.
+static const char *retry_field(unsigned status) { return status == 501 ? RETRY_NEVER_FIELD : NULL; }
+
 static void collect_fields(struct request *request, const struct http_head *head) {
     struct buf *fields = &request->fields;
     for (size_t i = 0; i < head->field_count; i++) {
@@ -184,7 +187,8 @@ static void collect_fields(struct request *request, const struct http_head *head
     }
     if (request->sse && !http_head_find(head, "x-accel-buffering"))
         buf_adds(fields, "X-Accel-Buffering: no\r\n");
-    fields_with_cors(request->service->server, request->exchange, NULL, fields);
+    fields_with_cors(request->service->server, request->exchange, retry_field(request->status),
+                     fields);
 }
 
 static void begin_reply(struct request *request, int64_t length) {
@@ -270,7 +274,8 @@ static void finish_translated(struct request *request) {
         http_reply_body(exchange, text.data, text.length);
         http_reply_end(exchange);
     } else {
-        http_reply(exchange, request->status, "application/json", NULL, text.data, text.length);
+        http_reply(exchange, request->status, "application/json", retry_field(request->status),
+                   text.data, text.length);
     }
     buf_fini(&out);
 }

@@ -95,6 +95,8 @@ void reply_error(struct server *server, struct http_exchange *exchange, enum pro
     char retry[64] = "";
     if (retry_ms > 0)
         snprintf(retry, sizeof retry, "Retry-After: %lld\r\n", (long long)(retry_ms + 999) / 1000);
+    if (retry_ms == RETRY_NEVER)
+        snprintf(retry, sizeof retry, RETRY_NEVER_FIELD);
     if (status == 401)
         snprintf(retry, sizeof retry, "WWW-Authenticate: Bearer realm=\"ancalagon\"\r\n");
     fields_with_cors(server, exchange, retry, &fields);
@@ -115,7 +117,7 @@ void request_fail(struct request *request, unsigned status, const struct err *wh
              lane_name(request->service->lane), status, why->text);
     if (!http_reply_begun(exchange)) {
         reply_error(request->service->server, exchange, protocol, status, why->text, NULL,
-                    retry_ms);
+                    err_is_lasting(why) ? RETRY_NEVER : retry_ms);
     } else if (request->chat) {
         messages_fail(request, status, why);
         return;

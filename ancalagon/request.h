@@ -51,11 +51,15 @@ struct request {
 };
 
 // request.c
+// When the client may ask again, in place of milliseconds.
+enum { RETRY_NEVER = -1, RETRY_UNKNOWN = 0 };
+// For client libraries, which else ask twice more whatever the 5xx: the header that they obey.
+#define RETRY_NEVER_FIELD "X-Should-Retry: false\r\n"
 struct request *request_create(struct service *service, struct http_exchange *exchange,
                                const struct route *route);
 void request_end(struct request *request); // gives back all it holds, whatever its state
 void request_fail(struct request *request, unsigned status, const struct err *why,
-                  int64_t retry_ms); // tells the client, then ends
+                  int64_t retry_ms); // tells the client, then ends; a lasting error: RETRY_NEVER
 // An error as the reply to an exchange, with or without a request.
 void reply_error(struct server *server, struct http_exchange *exchange, enum protocol protocol,
                  unsigned status, const char *message, const char *code, int64_t retry_ms);

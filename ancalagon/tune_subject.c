@@ -71,10 +71,7 @@ static bool read_config(struct tune_subject *subject, const char *config_path, c
     const char *given = config_path ? config_path : standard;
     // By any of its names: only the file knows which section an alias means.
     struct config *whole = config_inspect(config_path, err);
-    const struct preset *named = whole ? config_find(whole, name) : NULL;
-    if (whole && !named)
-        err_set(err, ERR_NOTFOUND, "there is no preset \"%s\" in %s; see: ancalagon list", name,
-                given);
+    const struct preset *named = whole ? config_want(whole, name, err) : NULL;
     bool ok = named && read_file(subject, given, standard != NULL, err) &&
               parse_without_ours(subject, given, named->name, err);
     config_destroy(whole);

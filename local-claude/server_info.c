@@ -149,9 +149,6 @@ static bool looks_like_embeddings(const struct server_info *info, size_t index) 
 static size_t default_of(const struct server_info *info) {
     size_t count = server_info_count(info);
     for (size_t i = 0; i < count; i++)
-        if (strcmp(json_get_text(entry(info, i), "status", ""), "ready") == 0)
-            return i;
-    for (size_t i = 0; i < count; i++)
         if (json_get_bool(entry(info, i), "default", false))
             return i;
     for (size_t i = 0; i < count; i++)
@@ -193,29 +190,11 @@ static int64_t stated_context(const json_t *model) {
     return 0;
 }
 
-static void props_path(const struct server_info *info, const struct where *where, size_t index,
-                       char *out, size_t size) {
-    struct buf path;
-    buf_init(&path, size - 1);
-    buf_printf(&path, "%s/props", where->prefix);
-    if (info->kind == SERVER_ANCALAGON) {
-        buf_adds(&path, "?model=");
-        for (const char *p = server_info_name(info, index); *p; p++)
-            if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9'))
-                buf_add(&path, p, 1);
-            else
-                buf_printf(&path, "%%%02X", (unsigned char)*p);
-    }
-    snprintf(out, size, "%s", buf_text(&path));
-    buf_fini(&path);
-}
-
-// One conversation has a slot's share of the context, which the running engine knows best. An
-// ancalagon answers this for a loaded model and loads none for it.
+// A slot's share of the context.
 static int64_t props_context(const struct server_info *info, const struct where *where,
-                             size_t index, int64_t timeout_ms) {
+                             int64_t timeout_ms) {
     char path[MAX_PATH_OUT];
-    props_path(info, where, index, path, sizeof path);
+    snprintf(path, sizeof path, "%s/props", where->prefix);
     struct ask ask = {
         .address = info->address, .port = where->port, .path = path, .key = info->key};
     ask_all(&ask, 1, timeout_ms);
@@ -226,12 +205,9 @@ static int64_t props_context(const struct server_info *info, const struct where 
     return tokens;
 }
 
+// An ancalagon's own word needs no second question.
 int64_t server_info_context(const struct server_info *info, const struct where *where, size_t index,
                             int64_t timeout_ms) {
-    const json_t *model = entry(info, index);
-    bool loaded = strcmp(json_get_text(model, "status", ""), "ready") == 0;
-    int64_t tokens = 0;
-    if (info->kind == SERVER_LLAMA || (info->kind == SERVER_ANCALAGON && loaded))
-        tokens = props_context(info, where, index, timeout_ms);
-    return tokens > 0 ? tokens : stated_context(model);
+    int64_t tokens = info->kind == SERVER_LLAMA ? props_context(info, where, timeout_ms) : 0;
+    return tokens > 0 ? tokens : stated_context(entry(info, index));
 }

@@ -25,8 +25,9 @@ void server_info_fini(struct server_info *info);
 
 size_t server_info_count(const struct server_info *info);
 const char *server_info_name(const struct server_info *info, size_t index);
-// The index of the model that `wanted` means; of NULL: the loaded one, else the server's default,
-// else the first that does not look like an embedding model. -1: err names what there is.
+// The index of the model that `wanted` means; of NULL: the one that the server marks as its default
+// (an ancalagon: the loaded one), else the first that does not look like an embedding model. -1: err
+// names what there is.
 int server_info_choose(const struct server_info *info, const char *wanted, struct err *err);
 // Tokens of one conversation; 0 = it does not tell. May ask the server once more.
 int64_t server_info_context(const struct server_info *info, const struct where *where, size_t index,

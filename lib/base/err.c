@@ -30,6 +30,11 @@ bool err_errno(struct err *err, const char *format, ...) {
     return false;
 }
 
+bool err_is_lasting(const struct err *err) {
+    return err->code == ERR_INVALID || err->code == ERR_NOTFOUND || err->code == ERR_LIMIT ||
+           err->code == ERR_DENIED;
+}
+
 void err_context(struct err *err, const char *format, ...) {
     if (!err)
         return;

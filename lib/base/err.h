@@ -29,5 +29,8 @@ bool err_set(struct err *err, enum err_code code, const char *format, ...)
 // The same with ": <strerror(errno)>" appended.
 bool err_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+// Trying again in a few seconds cannot help: somebody must change something first.
+bool err_is_lasting(const struct err *err);
+
 // Prepends "<context>: " to a text already set.
 void err_context(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

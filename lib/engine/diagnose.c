@@ -327,6 +327,18 @@ void diagnose_start(const struct err *err, struct diagnosis *out) {
              err->text, NULL);
 }
 
+bool cause_is_lasting(enum cause cause) {
+    switch (cause) {
+    case CAUSE_UNKNOWN:
+    case CAUSE_STOPPED:
+    case CAUSE_CANNOT_BIND:
+    case CAUSE_GPU:
+    case CAUSE_CRASHED:
+    case CAUSE_KILLED: return false;
+    default: return true;
+    }
+}
+
 const char *cause_name(enum cause cause) {
     static const char *const names[] = {
         [CAUSE_UNKNOWN] = "unknown",

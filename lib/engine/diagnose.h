@@ -39,4 +39,7 @@ void diagnose(const char *log, const struct child_exit *status, struct diagnosis
 // For a process that never came to be: what spawn said.
 void diagnose_start(const struct err *err, struct diagnosis *out);
 
+// Another start with the same settings will end the same way.
+bool cause_is_lasting(enum cause cause);
+
 const char *cause_name(enum cause cause); // "out-of-memory", for logs and metrics

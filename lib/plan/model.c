@@ -1,6 +1,7 @@
 #include "plan/model.h"
 
 #include "base/mem.h"
+#include "plan/model_check.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -359,35 +360,6 @@ static void read_tensors(struct model *model) {
     model->tied = token_embd && !output;
 }
 
-// Bounds first: everything after this multiplies freely.
-static bool check(const struct model *model, struct err *err) {
-    const struct {
-        const char *what;
-        uint32_t value;
-    } all[] = {{"embedding_length", model->embd},
-               {"vocabulary", model->vocab},
-               {"expert_count", model->experts},
-               {"expert_used_count", model->experts_used},
-               {"feed_forward_length", model->ff_max},
-               {"sliding_window", model->window},
-               {"attention.indexer.key_length", model->index_width}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i].value > MODEL_WIDTH_MAX)
-            return err_set(err, ERR_LIMIT, "%s: %s is beyond any real model", model->path,
-                           all[i].what);
-    if (model->embd == 0)
-        return err_set(err, ERR_NOTFOUND, "%s: no %s.embedding_length in its metadata", model->path,
-                       model->arch);
-    for (uint32_t i = 0; i < model->layers; i++) {
-        const struct model_layer *l = &model->layer[i];
-        if (l->heads > MODEL_WIDTH_MAX || l->heads_kv > 65536 || l->head_k > 65536 ||
-            l->head_v > 65536)
-            return err_set(err, ERR_LIMIT, "%s: layer %u has attention sizes beyond any real model",
-                           model->path, i);
-    }
-    return true;
-}
-
 static bool read_shape(struct model *model, struct err *err) {
     struct keys keys = {model->gguf, model->arch, ""};
     const struct arch_rule *rule = rule_find(model->arch);
@@ -395,9 +367,7 @@ static bool read_shape(struct model *model, struct err *err) {
     model->layers = number(&keys, "block_count", 0);
     model->layers_mtp = number(&keys, "nextn_predict_layers", 0);
     if (model->layers == 0 || model->layers > MODEL_LAYERS_MAX)
-        return err_set(err, model->layers ? ERR_LIMIT : ERR_NOTFOUND, "%s: %s.block_count is %s",
-                       model->path, model->arch,
-                       model->layers ? "beyond 1024" : "missing, so it is no language model");
+        return model_check(model, err);
     if (model->layers_mtp >= model->layers)
         return err_set(err, ERR_INVALID, "%s: %s.nextn_predict_layers leaves no layer", model->path,
                        model->arch);
@@ -441,7 +411,7 @@ static bool read_shape(struct model *model, struct err *err) {
             if (strstr(model->tensors[i].gguf->name, "ffn_down_exps"))
                 model->expert_ff = (uint32_t)model->tensors[i].gguf->ne[0];
     }
-    return check(model, err);
+    return model_check(model, err);
 }
 
 static char *text_copy(const struct gguf *gguf, const char *name) {

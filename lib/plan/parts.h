@@ -40,6 +40,10 @@ void add_compute(const struct model *model, const struct plan_settings *settings
                  const struct plan_machine *machine, const struct placement *place,
                  const struct cells *cells, struct plan *out);
 
+// Weights and work; on the first device, its input in host memory.
+void add_projector(const struct gguf *projector, const struct plan_machine *machine,
+                   struct plan *out);
+
 static inline struct plan_part *part_at(struct plan *plan, int device) {
     return device == PLACE_HOST ? &plan->host : &plan->device[device];
 }

@@ -52,6 +52,7 @@ void plan_settings_init(struct plan_settings *settings) {
         .flash_attention = true,
         .kv_offload = true,
         .draft_tokens = 3,
+        .draft_ngl = UINT32_MAX,
         .draft_k = gguf_type_info(GGUF_TYPE_F16),
         .draft_v = gguf_type_info(GGUF_TYPE_F16),
     };
@@ -92,7 +93,7 @@ static void add_draft(const struct model *draft, const struct plan_settings *set
     struct plan_settings own = *settings;
     own.k = settings->draft_k;
     own.v = settings->draft_v;
-    own.ngl = UINT32_MAX;
+    own.ngl = settings->draft_ngl;
     own.ncmoe = own.ncffn = 0;
     own.draft = PLAN_DRAFT_NONE;
     struct plan part = {.devices = machine->devices};
@@ -101,16 +102,6 @@ static void add_draft(const struct model *draft, const struct plan_settings *set
         add_part(&out->device[i], &part.device[i]);
     add_part(&out->host, &part.host);
     out->estimated |= part.estimated;
-}
-
-// The projector's weights, and the work on its largest picture (mtmd.cpp asks a dry pass; the
-// buffer grows with the number of patches squared, and about 300 MiB covers the common ones).
-static void add_projector(const struct gguf *projector, const struct plan_machine *machine,
-                          struct plan *out) {
-    struct plan_part *part = machine->devices ? &out->device[0] : &out->host;
-    for (size_t i = 0; i < gguf_tensors(projector); i++)
-        part->weights += pad_to(gguf_tensor_at(projector, i)->bytes, 32);
-    part->compute += 300ull << 20;
 }
 
 static void check_room(const struct plan_device *device, const struct plan_part *part,

@@ -72,6 +72,7 @@ struct plan_settings {
     float split[PLAN_DEVICES_MAX]; // proportions; all 0: by capacity
     enum plan_draft draft;
     uint32_t draft_tokens; // guessed at once
+    uint32_t draft_ngl;    // layers of a draft model on devices; UINT32_MAX: all
     const struct gguf_type_info *draft_k, *draft_v;
     int64_t engine_build; // 0: current
     bool rope_told;       // positions are stretched: more than the trained context is meant

@@ -69,16 +69,29 @@ bool process_group_find(struct process_group *group, pid_t pgid) {
     return group->count > 0;
 }
 
-bool process_group_usage(const struct process_group *group, struct process_usage *out) {
+static void add_usage(struct process_usage *out, const struct stat_line *line) {
     long ticks = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
+    out->cpu_ms += (int64_t)(line->user + line->system) * 1000 / (ticks > 0 ? ticks : 100);
+    out->rss_bytes += line->rss > 0 ? (uint64_t)line->rss * (uint64_t)page : 0;
+}
+
+bool process_usage_of(pid_t pid, struct process_usage *out) {
+    struct stat_line line;
+    *out = (struct process_usage){0};
+    if (!read_stat(pid, &line))
+        return false;
+    add_usage(out, &line);
+    return true;
+}
+
+bool process_group_usage(const struct process_group *group, struct process_usage *out) {
     bool any = false;
     *out = (struct process_usage){0};
     for (size_t i = 0; i < group->count; i++) {
         struct stat_line line;
         if (!read_stat(group->members[i], &line) || line.group != (int)group->group)
             continue;
-        out->cpu_ms += (int64_t)(line.user + line.system) * 1000 / (ticks > 0 ? ticks : 100);
-        out->rss_bytes += line.rss > 0 ? (uint64_t)line.rss * (uint64_t)page : 0;
+        add_usage(out, &line);
         any = true;
     }
     return any;

@@ -24,4 +24,6 @@ struct process_usage {
 bool process_group_find(struct process_group *group, pid_t pgid);
 // CPU time that everybody used since the machine started, time stolen by its host included.
 bool process_machine_cpu_ms(int64_t *out);
+// One process alone; false: it is not there.
+bool process_usage_of(pid_t pid, struct process_usage *out);
 bool process_group_usage(const struct process_group *group, struct process_usage *out);

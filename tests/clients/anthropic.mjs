@@ -1,8 +1,8 @@
 // The npm package `@anthropic-ai/sdk` as a client: anthropic.mjs CASE ARGUMENTS-AS-JSON
-import { load, pause, run, say, url } from "./case.mjs";
+import { load, pause, retries, run, say, url } from "./case.mjs";
 
 const Anthropic = load("@anthropic-ai/sdk").default;
-const client = new Anthropic({ baseURL: url, apiKey: "none", authToken: null, maxRetries: 0 });
+const client = new Anthropic({ baseURL: url, apiKey: "none", authToken: null, maxRetries: retries });
 
 run({
     models: async () => (await client.models.list()).data,

@@ -1,10 +1,14 @@
 // What the client scripts share: a case is named on the command line with its arguments as JSON, and
-// tells what happens as one JSON object a line.
+// tells what happens as one JSON object a line. The argument `retries` is the client's own setting.
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
 export const url = process.env.ANCALAGON_URL;
 export const load = createRequire(`${process.env.ANCALAGON_NPM}/package.json`);
+
+const [name, text] = process.argv.slice(2);
+const { retries = 0, ...given } = JSON.parse(text);
+export { retries };
 
 export function say(event, more = {}) {
     process.stdout.write(JSON.stringify({ event, ...more }) + "\n");
@@ -31,9 +35,8 @@ function describe(error) {
 }
 
 export async function run(cases) {
-    const [name, text] = process.argv.slice(2);
     try {
-        say("done", { result: await cases[name](JSON.parse(text)) });
+        say("done", { result: await cases[name](given) });
     } catch (error) {
         say("error", describe(error));
     }

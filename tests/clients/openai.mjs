@@ -1,8 +1,8 @@
 // The npm package `openai` as a client: openai.mjs CASE ARGUMENTS-AS-JSON
-import { load, pause, run, say, url } from "./case.mjs";
+import { load, pause, retries, run, say, url } from "./case.mjs";
 
 const OpenAI = load("openai").default;
-const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: retries });
 const chat = (body) => client.chat.completions.create(body);
 
 run({

@@ -45,6 +45,9 @@ struct request_knobs {
     bool early_headers; /* stream: headers at once, not with the first token */
     bool prefill_stuck; /* no prompt progress in /slots while first_ms passes */
     long draft_accept;  /* started with a draft: percent of its guesses that are right; -1: 60 */
+    bool witness;       /* chat: the text begins with who answered, "[fake {...}]" */
+    long calls;         /* chat: so many parallel tool calls behind the text */
+    long prompt;        /* tokens of the prompt; 0: by the body's size */
     bool stamp;         /* each token is the monotonic clock in ns: bench/load reads it */
     /* What "timings" claims, whatever it took; 0: what it took. */
     long prompt_us;  /* for each token of the prompt */
@@ -55,6 +58,7 @@ struct request_knobs {
     enum fake_then then;
     enum fake_framing framing;
     char tag[128];
+    char hold[256]; /* after the tokens it waits, with its slot, while this file is there */
 };
 
 /* Speed by flags (fake_speed.c). The first rules come first.
@@ -74,8 +78,9 @@ struct knobs {
     int speed_rules;
     enum fake_dialect dialect;
     struct request_knobs request;
-    long load_ms;    /* 503 this long */
-    long health_503; /* then 503 to this many health checks more */
+    long load_ms;        /* 503 this long */
+    char load_hold[256]; /* ... and while this file is there */
+    long health_503;     /* then 503 to this many health checks more */
     bool never_healthy;
     bool health_hang;   /* /health is accepted and never answered */
     bool late_bind;     /* listen only when loaded */
@@ -92,6 +97,7 @@ struct knobs {
     long slot_delay;      /* ms added before each request runs */
     long slots;           /* -1: what -np says; 0: no limit */
     long n_ctx;           /* as /props tells it */
+    bool no_count;        /* a build without /v1/chat/completions/input_tokens */
     long log_flood;       /* lines on stderr at start */
     long fault_starts;    /* faults only in the first N starts (counted beside the model); -1 all */
     char cause[32];       /* text of exit_at_start: oom tensor load bind fit flag */
@@ -164,6 +170,8 @@ struct answer {
     long draft_n, draft_accepted; /* 0: no speculation */
     unsigned long id;
     bool include_usage;
+    bool witness;
+    long calls;
 };
 /* All append to a growing text; they return nothing because running out of memory ends the fake. */
 struct text {

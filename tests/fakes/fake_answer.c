@@ -61,14 +61,23 @@ enum fake_api answer_api(struct slice path) {
         const char *path;
         enum fake_api api;
     } table[] = {
-        {"/v1/chat/completions", API_CHAT},   {"/chat/completions", API_CHAT},
-        {"/v1/completions", API_COMPLETIONS}, {"/completions", API_NATIVE},
-        {"/completion", API_NATIVE},          {"/infill", API_NATIVE},
-        {"/v1/messages", API_MESSAGES},       {"/v1/messages/count_tokens", API_COUNT},
-        {"/v1/responses", API_RESPONSES},     {"/responses", API_RESPONSES},
-        {"/v1/embeddings", API_EMBEDDINGS},   {"/embeddings", API_EMBEDDINGS},
-        {"/v1/rerank", API_RERANK},           {"/rerank", API_RERANK},
-        {"/tokenize", API_TOKENIZE},          {"/detokenize", API_DETOKENIZE},
+        {"/v1/chat/completions", API_CHAT},
+        {"/chat/completions", API_CHAT},
+        {"/v1/completions", API_COMPLETIONS},
+        {"/completions", API_NATIVE},
+        {"/completion", API_NATIVE},
+        {"/infill", API_NATIVE},
+        {"/v1/messages", API_MESSAGES},
+        {"/v1/messages/count_tokens", API_COUNT},
+        {"/v1/chat/completions/input_tokens", API_COUNT},
+        {"/v1/responses", API_RESPONSES},
+        {"/responses", API_RESPONSES},
+        {"/v1/embeddings", API_EMBEDDINGS},
+        {"/embeddings", API_EMBEDDINGS},
+        {"/v1/rerank", API_RERANK},
+        {"/rerank", API_RERANK},
+        {"/tokenize", API_TOKENIZE},
+        {"/detokenize", API_DETOKENIZE},
         {"/apply-template", API_TEMPLATE},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -127,8 +136,47 @@ static void chat_chunk(struct text *out, const struct answer *a, const char *cho
 
 static const char *const responses_open[] = {"response.created", "response.in_progress"};
 
+/* The witness as text of the answer, for whoever gets only that. */
+static void add_told_witness(struct text *out, const struct answer *a) {
+    if (!a->witness)
+        return;
+    struct text told = {0};
+    text_addf(&told, "[fake {\"pid\":%d,\"model\":\"%s\",\"tag\":\"", (int)getpid(), a->model);
+    text_add_json(&told, a->tag, strlen(a->tag));
+    text_addf(&told, "\"}]");
+    text_add_json(out, told.at, told.len);
+    free(told.at);
+}
+
+static void add_call(struct text *out, long index, const char *arguments) {
+    text_addf(out,
+              "{\"index\":%ld,\"id\":\"call_%ld\",\"type\":\"function\",\"function\":{\"name\":"
+              "\"read_file\",\"arguments\":\"%s\"}}",
+              index, index, arguments);
+}
+
+/* Arguments in two pieces, the calls one after the other. */
+static void add_call_chunks(struct text *out, const struct answer *a) {
+    for (long i = 0; i < a->calls; i++) {
+        text_addf(out, "data: {\"choices\":[{\"finish_reason\":null,\"index\":0,\"delta\":{"
+                       "\"tool_calls\":[");
+        add_call(out, i, "{\\\"path\\\":");
+        text_addf(
+            out,
+            "]}}]}\n\ndata: {\"choices\":[{\"finish_reason\":null,\"index\":0,\"delta\":{"
+            "\"tool_calls\":[{\"index\":%ld,\"function\":{\"arguments\":\"\\\"f%ld\\\"}\"}}]}}"
+            "]}\n\n",
+            i, i);
+    }
+}
+
 void answer_open(struct text *out, const struct answer *a) {
-    if (a->api == API_CHAT) {
+    if (a->api == API_CHAT && a->witness) {
+        text_addf(out, "data: {\"choices\":[{\"finish_reason\":null,\"index\":0,\"delta\":{"
+                       "\"role\":\"assistant\",\"content\":\"");
+        add_told_witness(out, a);
+        text_addf(out, "\"}}],\"object\":\"chat.completion.chunk\"}\n\n");
+    } else if (a->api == API_CHAT) {
         text_addf(out, "data: ");
         chat_chunk(out, a,
                    "[{\"finish_reason\":null,\"index\":0,\"delta\":{\"role\":\"assistant\","
@@ -229,8 +277,11 @@ void answer_token(struct text *out, const struct answer *a, long index, long pad
 void answer_close(struct text *out, const struct answer *a, bool done) {
     switch (a->api) {
     case API_CHAT:
+        add_call_chunks(out, a);
         text_addf(out, "data: ");
-        chat_chunk(out, a, "[{\"finish_reason\":\"stop\",\"index\":0,\"delta\":{}}]");
+        chat_chunk(out, a,
+                   a->calls ? "[{\"finish_reason\":\"tool_calls\",\"index\":0,\"delta\":{}}]"
+                            : "[{\"finish_reason\":\"stop\",\"index\":0,\"delta\":{}}]");
         if (a->include_usage) {
             text_addf(out, "}\n\ndata: ");
             chat_chunk(out, a, "[]");
@@ -302,13 +353,21 @@ static void whole_text(struct text *head, const struct answer *a) {
 }
 
 static void whole_chat(struct text *head, struct text *tail, const struct answer *a) {
-    text_addf(head, "{\"choices\":[{\"finish_reason\":\"stop\",\"index\":0,\"message\":{\"role\":"
-                    "\"assistant\",\"content\":\"");
+    text_addf(head,
+              "{\"choices\":[{\"finish_reason\":\"%s\",\"index\":0,\"message\":{\"role\":"
+              "\"assistant\",\"content\":\"",
+              a->calls ? "tool_calls" : "stop");
+    add_told_witness(head, a);
     whole_text(head, a);
+    text_addf(tail, "\"");
+    for (long i = 0; i < a->calls; i++) {
+        text_addf(tail, i ? "," : ",\"tool_calls\":[");
+        add_call(tail, i, "{\\\"path\\\":\\\"f\\\"}");
+    }
     text_addf(tail,
-              "\"}}],\"created\":%ld,\"model\":\"%s\",\"system_fingerprint\":\"b11434-fake\","
+              "%s}}],\"created\":%ld,\"model\":\"%s\",\"system_fingerprint\":\"b11434-fake\","
               "\"object\":\"chat.completion\",\"id\":\"chatcmpl-fake%lu\",",
-              created(), a->model, a->id);
+              a->calls ? "]" : "", created(), a->model, a->id);
 }
 
 static void whole_messages(struct text *head, struct text *tail, const struct answer *a) {

@@ -393,6 +393,10 @@ static bool prefill(struct conn *conn) {
     return false;
 }
 
+static bool held(const struct job *job) {
+    return job->knobs.hold[0] && access(job->knobs.hold, F_OK) == 0;
+}
+
 void job_step(struct conn *conn) {
     struct job *job = &conn->job;
     if (wedged) {
@@ -424,6 +428,10 @@ void job_step(struct conn *conn) {
             return;
         }
     }
+    if (held(job)) {
+        conn_arm(conn, now_ns() + 5 * MS);
+        return;
+    }
     if (fail(conn))
         return;
     if (job->stream)
@@ -437,6 +445,32 @@ static long count(struct slice text, char wanted) {
     for (size_t i = 0; i < text.len; i++)
         found += text.at[i] == wanted;
     return found;
+}
+
+static void set_knobs(struct job *job, struct slice object) {
+    struct slice name, setting;
+    for (struct members in = members_of(object); members_next(&in, &name, &setting);) {
+        char word[64], text[256];
+        slice_text(name, word, sizeof word);
+        slice_text(setting, text, sizeof text);
+        if (!request_knobs_set(&job->knobs, word, text))
+            fprintf(stderr, "fake_llama: unknown request knob %s=%s\n", word, text);
+    }
+}
+
+/* Whoever translates a request on its way keeps what was said in it: "[fake {\"tokens\":2}]". */
+static void read_marker(struct job *job, struct slice body) {
+    static const char mark[] = "[fake {";
+    char object[2048];
+    size_t len = 0;
+    const char *at = memmem(body.at, body.len, mark, sizeof mark - 1), *end = body.at + body.len;
+    if (!at)
+        return;
+    for (at += sizeof mark - 2; at < end && *at != ']' && len < sizeof object; at++) {
+        at += *at == '\\' && at + 1 < end;
+        object[len++] = *at;
+    }
+    set_knobs(job, (struct slice){object, len});
 }
 
 static void read_body(struct job *job, struct slice body) {
@@ -458,17 +492,10 @@ static void read_body(struct job *job, struct slice body) {
             job->answer.words = value.len > 2 ? count(value, ' ') + 1 : 0;
         else if (slice_is(key, "stream_options"))
             job->answer.include_usage = memmem(value.at, value.len, "true", 4) != NULL;
-        else if (slice_is(key, "fake")) {
-            struct slice name, setting;
-            for (struct members in = members_of(value); members_next(&in, &name, &setting);) {
-                char word[64], text[256];
-                slice_text(name, word, sizeof word);
-                slice_text(setting, text, sizeof text);
-                if (!request_knobs_set(&job->knobs, word, text))
-                    fprintf(stderr, "fake_llama: unknown request knob %s=%s\n", word, text);
-            }
-        }
+        else if (slice_is(key, "fake"))
+            set_knobs(job, value);
     }
+    read_marker(job, body);
     if (ignore_eos && predict > 0) /* the caller wants exactly so many */
         job->knobs.tokens = predict;
 }
@@ -486,6 +513,10 @@ void job_begin(struct conn *conn, const struct request *request, enum fake_api a
     const char *slash = the_args->model ? strrchr(the_args->model, '/') : NULL;
     job->answer.model = slash ? slash + 1 : the_args->model ? the_args->model : "none";
     job->answer.tag = job->knobs.tag;
+    job->answer.witness = job->knobs.witness;
+    job->answer.calls = job->knobs.calls;
+    if (job->knobs.prompt > 0)
+        job->answer.prompt_tokens = job->knobs.prompt;
     job->start_ns = now_ns();
     counters.requests++;
     counters.active++;

@@ -52,6 +52,8 @@ bool request_knobs_set(struct request_knobs *knobs, const char *key, const char 
         {"predict_us", &knobs->predict_us, NULL},
         {"drift", &knobs->drift, NULL},
         {"cached", &knobs->cached, NULL},
+        {"prompt", &knobs->prompt, NULL},
+        {"calls", &knobs->calls, NULL},
         {"drafted", &knobs->drafted, NULL},
         {"draft_accept", &knobs->draft_accept, NULL},
         {"split", NULL, &knobs->split},
@@ -59,6 +61,7 @@ bool request_knobs_set(struct request_knobs *knobs, const char *key, const char 
         {"early_headers", NULL, &knobs->early_headers},
         {"prefill_stuck", NULL, &knobs->prefill_stuck},
         {"stamp", NULL, &knobs->stamp},
+        {"witness", NULL, &knobs->witness},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (strcmp(table[i].key, key) != 0)
@@ -71,6 +74,10 @@ bool request_knobs_set(struct request_knobs *knobs, const char *key, const char 
     }
     if (strcmp(key, "tag") == 0) {
         snprintf(knobs->tag, sizeof knobs->tag, "%s", value);
+        return true;
+    }
+    if (strcmp(key, "hold") == 0) {
+        snprintf(knobs->hold, sizeof knobs->hold, "%s", value);
         return true;
     }
     if (strcmp(key, "framing") == 0) {
@@ -115,6 +122,7 @@ bool knobs_set(struct knobs *knobs, const char *key, const char *value) {
         {"n_ctx", &knobs->n_ctx, NULL},
         {"log_flood", &knobs->log_flood, NULL},
         {"fault_starts", &knobs->fault_starts, NULL},
+        {"no_count", NULL, &knobs->no_count},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (strcmp(table[i].key, key) != 0)
@@ -143,6 +151,7 @@ bool knobs_set(struct knobs *knobs, const char *key, const char *value) {
         size_t size;
     } texts[] = {
         {"cause", knobs->cause, sizeof knobs->cause},
+        {"load_hold", knobs->load_hold, sizeof knobs->load_hold},
         {"report", knobs->report, sizeof knobs->report},
         {"report_end", knobs->report_end, sizeof knobs->report_end},
         {"log_dir", knobs->log_dir, sizeof knobs->log_dir},

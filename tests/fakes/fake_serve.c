@@ -203,7 +203,11 @@ static void reply_json(struct conn *conn, struct text *body) {
 }
 
 static bool loaded(void) {
+    static bool released;
     if (the_knobs->never_healthy)
+        return false;
+    released = released || !the_knobs->load_hold[0] || access(the_knobs->load_hold, F_OK) != 0;
+    if (!released)
         return false;
     return now_ns() - start_ns >= (uint64_t)the_knobs->load_ms * MS;
 }
@@ -369,6 +373,8 @@ static void route(struct conn *conn, const struct request *request) {
         return;
     }
     enum fake_api api = answer_api(request->path);
+    if (the_knobs->no_count && slice_is(request->path, "/v1/chat/completions/input_tokens"))
+        api = API_NONE;
     if (api != API_NONE && slice_is(request->method, "POST")) {
         last_head.len = last_body.len = 0;
         text_add(&last_head, request->head.at, request->head.len);

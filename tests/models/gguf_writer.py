@@ -48,7 +48,7 @@ class Gguf:
             self.int("." + key.replace("__", "."), value)
 
     def int(self, key, value):
-        self._add(key, U32, struct.pack("<I", value))
+        self._add(key, I32 if value < 0 else U32, struct.pack("<i" if value < 0 else "<I", value))
 
     def float(self, key, value):
         self._add(key, F32, struct.pack("<f", value))
@@ -58,6 +58,9 @@ class Gguf:
 
     def int_list(self, key, values):
         self._add(key, ARRAY, struct.pack("<IQ", I32, len(values)) + struct.pack(f"<{len(values)}i", *values))
+
+    def floats(self, key, values):
+        self._add(key, ARRAY, struct.pack("<IQ", F32, len(values)) + struct.pack(f"<{len(values)}f", *values))
 
     def flag_list(self, key, values):
         self._add(key, ARRAY, struct.pack("<IQ", BOOL, len(values)) + bytes(map(bool, values)))

@@ -43,13 +43,19 @@ def binary(name):
 
 
 def eventually(check, what, seconds=10, every=0.01):
-    """Polls until check() is true and returns its value; says what it last was if it never is."""
-    deadline = time.monotonic() + scaled(seconds)
+    """Polls until check() is true and returns its value; says what it last was if it never is.
+
+    After a machine that stood still for as long as the deadline, everybody else stood still too: so
+    it takes some looks as well before the answer is no."""
+    start, looks = time.monotonic(), 0
     while True:
+        late = time.monotonic() - start
         value = check()
         if value:
             return value
-        if time.monotonic() > deadline:
+        looks += 1
+        if late > scaled(seconds) and (looks > min(50, seconds / every / 2) or
+                                       late > 2 * scaled(seconds)):
             raise AssertionError(f"never happened within {scaled(seconds):g} s: {what} "
                                  f"(last: {value!r})")
         time.sleep(every)
@@ -324,22 +330,27 @@ def rss_kib(pid):
     return int(found.group(1)) if found else 0
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def reserve_port():
+    """A socket that keeps a port of loopback: who binds with SO_REUSEADDR may listen on it, and
+    nobody is given it by chance while this socket is open."""
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    return keeper
 
 
 # ------------------------------------------------------------------------------------ world
 
 class World:
     """One config, one server at a time, its engines. `presets` maps a name to its keys."""
+    faked = True  # the engine
 
     def __init__(self, presets=None, server=None, defaults=None, listen=None):
         self.root = tempfile.mkdtemp(prefix="ancalagon-test-")
         for folder in ("home", "config", "state", "run", "cache", "models", "log", "bin"):
             os.mkdir(os.path.join(self.root, folder), 0o700)
-        self.port = free_port()
+        self.port_keeper = reserve_port()
+        self.port = self.port_keeper.getsockname()[1]
         self.host = "127.0.0.1"
         self.listen = listen or f"127.0.0.1:{self.port}"
         self.config = os.path.join(self.root, "config", "ancalagon", "presets.ini")
@@ -350,9 +361,11 @@ class World:
         self.open = []  # clients to be closed
         self.server_keys = {
             "listen": self.listen, "models": self.path("models"),
-            "stall-timeout": "1s", "max-hold": "1s", "stop-grace": "1s", "drain-timeout": "5s",
+            # Short where tests wait for it; what a healthy engine must not miss on a busy machine
+            # is long, and short only where a test is about missing it.
+            "stall-timeout": "20s", "max-hold": "1s", "stop-grace": "1s", "drain-timeout": "5s",
             "ping-after": "200ms", "ping-every": "300ms", **(server or {})}
-        self.defaults = {"engine": self.engine, "load-timeout": "5s", "parallel": "8",
+        self.defaults = {"engine": self.engine, "load-timeout": "30s", "parallel": "8",
                          **(defaults or {})}
         if presets is None:
             presets = {"a": {"aliases": "alpha", "default": "true"}, "b": {}, "c": {}}
@@ -380,6 +393,13 @@ class World:
         os.rename(path + ".tmp", path)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path("models", f"{name}.gguf.starts"))
+
+    def hold(self, name="hold"):
+        """A file for the fake's knobs `hold` and `load_hold`: what waits for it goes on once the
+        test has removed it. So a test decides how long "meanwhile" is, and no clock does."""
+        path = self.path(name)
+        with open(path, "w"):
+            return path
 
     def write_config(self):
         with open(self.config + ".tmp", "w") as file:
@@ -460,7 +480,7 @@ class World:
         return rc
 
     def assert_nothing_left(self):
-        eventually(lambda: not self.census(), "no process of this world is left", 5)
+        eventually(lambda: not self.census(), "no process of this world is left")
         left = []
         for folder, _, names in os.walk(self.path("run")):
             for name in names:
@@ -488,6 +508,7 @@ class World:
         for pid in self.census():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self.port_keeper.close()
         shutil.rmtree(self.root, ignore_errors=True)
 
     # -- talking to it
@@ -498,6 +519,7 @@ class World:
         return raw
 
     def http(self, method, path, body=None, headers=None, timeout=15):
+        body = told_in_words(path, body)
         connection = http.client.HTTPConnection(self.host, self.port, timeout=scaled(timeout))
         return exchange(connection, method, path, body, headers)
 
@@ -505,7 +527,13 @@ class World:
         return exchange(UnixConnection(self.control_path(), scaled(timeout)), method, path, body)
 
     def status(self):
+        """All that one condition speaks of must come from one call: two calls are two moments."""
         return self.control("GET", "/status").json()
+
+    def settle(self):
+        """Returns when the server has read what was sent to it before: it reads in turn."""
+        for _ in range(2):
+            self.status()
 
     def cli(self, *args, program="ancalagon", timeout=20, **more):
         return subprocess.run([binary(program), *args], env=self.environment(), cwd=self.root,
@@ -539,7 +567,11 @@ class World:
 
     def engine_http(self, path, log=None, timeout=5):
         """Straight to the (only) engine, past the server."""
-        log = log or self.engines()[-1]
+        if log is None:
+            alive_now = self.engines()
+            if not alive_now:
+                raise ConnectionRefusedError("no engine is alive")
+            log = alive_now[-1]
         argv = log["argv"]
         host = argv[argv.index("--host") + 1]
         if host.endswith(".sock"):
@@ -555,6 +587,12 @@ class World:
 
     def stats(self, log=None):
         return self.engine_http("/fake/stats", log).json()
+
+    def stats_if_any(self):
+        """The same while engines come and go: nothing when none answers."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.stats()
+        return None
 
     def census(self):
         """Every live process of this world, but the server itself while it runs."""
@@ -572,7 +610,27 @@ class World:
                 if mark in read_proc(pid, "cmdline") and alive(pid)]
 
 
+def told_in_words(path, body):
+    """The Messages API is translated on its way: what the fake engine must know goes as text."""
+    if not (path.startswith("/v1/messages") and isinstance(body, dict) and "fake" in body):
+        return body
+    first, *rest = body["messages"]
+    text = f"{first['content']} [fake {json.dumps(body['fake'])}]"
+    plain = {key: value for key, value in body.items() if key != "fake"}
+    return {**plain, "messages": [{**first, "content": text}, *rest]}
+
+
+def heard_in_words(body):
+    """The fake engine's word on who it is, out of the text of an answer ("witness")."""
+    text = body["content"][0]["text"]
+    if text.startswith("[fake {"):
+        witness, _, rest = text.removeprefix("[fake ").partition("]")
+        body["fake"], body["content"][0]["text"] = json.loads(witness), rest
+    return body
+
+
 def request_bytes(path, body, headers="", method="POST", host="127.0.0.1"):
+    body = told_in_words(path, body)
     if isinstance(body, (dict, list)):
         body = json.dumps(body).encode()
     return (f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
@@ -733,14 +791,14 @@ class Scenario(unittest.TestCase):
                         if stats["active"]:
                             return False
             return True
-        eventually(quiet, "no engine works for nobody", 5)
+        eventually(quiet, "no engine works for nobody")
 
     def assert_fds_back(self):
         world = self.world
         world.control("POST", "/off", {})
         eventually(lambda: not world.engine_pids(), "the engine is gone after /off", 10)
         try:
-            eventually(lambda: world.fds() <= world.baseline, "", 5)
+            eventually(lambda: world.fds() <= world.baseline, "")
         except AssertionError:
             self.fail(f"fds: {world.baseline} at start, now {fd_table(world.pid)}")
 
@@ -750,9 +808,11 @@ class Scenario(unittest.TestCase):
         return self.world.http("POST", path, ask(model, **more), timeout=timeout)
 
     def chat_ok(self, model="a", path=OPENAI, **more):
+        if path == ANTHROPIC and self.world.faked:
+            more["fake"] = {**more.get("fake", {}), "witness": True}
         reply = self.chat(model, path, **more)
         self.assertEqual(reply.status, 200, f"{reply} \n{self.world.server_log()[-1500:]}")
-        return reply.json()
+        return heard_in_words(reply.json()) if path == ANTHROPIC else reply.json()
 
     def open_stream(self, model="a", path=OPENAI, timeout=15, **more):
         return self.world.stream(path, ask(model, stream=True, **more), timeout=timeout)
@@ -761,11 +821,11 @@ class Scenario(unittest.TestCase):
         """Sends a request and returns the connection without reading a byte."""
         return self.world.connect().send(request_bytes(path, ask(model, **more)))
 
-    def wait_state(self, state, preset=None):
+    def wait_state(self, state, preset=None, timeout=10):
         def reached():
             status = self.world.status()
             return status["state"] == state and (preset is None or status["preset"] == preset)
-        eventually(reached, f"state {state} of {preset}")
+        eventually(reached, f"state {state} of {preset}", timeout)
 
     def wait_restarted(self, pid, timeout=10):
         """Until another engine than `pid` is ready: "ready" alone may still be the first one's."""
@@ -774,10 +834,38 @@ class Scenario(unittest.TestCase):
             return status["state"] == "ready" and status["engine_pid"] != pid
         eventually(restarted, f"another engine than {pid}", timeout)
 
+    def wait_queued(self, count):
+        eventually(lambda: self.world.status()["queued"] >= count, f"{count} wait at the server")
+
     def wait_active(self, count):
         def busy():
-            if not self.world.engines():
-                return False
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                return self.world.stats()["active"] == count
+            stats = self.world.stats_if_any()
+            return stats and stats["active"] == count
         eventually(busy, f"{count} requests at the engine")
+
+
+class Trials(Scenario):
+    """A command that starts engines beside the server: what it leaves is nothing."""
+    autostart = False
+    command = None
+
+    def tearDown(self):
+        if self.world.process:
+            super().tearDown()
+        self.world.assert_nothing_left()
+        self.assertEqual(glob.glob(self.world.path("run", "ancalagon", "trial-*")), [])
+
+    def run_command(self, *args, status=0, timeout=90):
+        result = self.world.cli(self.command, *args, "--config", self.world.config, timeout=timeout)
+        self.assertEqual(result.returncode, status, result)
+        return result
+
+    def start_command(self, *args):
+        process = subprocess.Popen(
+            [binary("ancalagon"), self.command, *args, "--config", self.world.config],
+            env=self.world.environment(), cwd=self.world.root, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        return process

@@ -28,7 +28,8 @@ DRY_SECONDS = 60
 FLAGS = {
     "ctx": ("--ctx", "-c"), "parallel": ("--parallel", "-np"), "batch": ("--batch", "-b"),
     "ubatch": ("--ubatch", "-ub"), "ngl": ("--ngl", "-ngl"), "ncmoe": ("--n-cpu-moe", "-ncmoe"),
-    "split": ("--split", "-ts"),
+    "split": ("--split", "-ts"), "draft_n": ("--draft-n", "--spec-draft-n-max"),
+    "draft_ngl": ("--draft-ngl", "-ngld"),
 }
 
 
@@ -106,7 +107,9 @@ def end(process):
 
 
 def engine_argv(case, path, addresses):
-    argv = ["-m", str(path), "-fit", "on", "-lv", "5", "--port", "0", "--no-warmup"]
+    argv = ["-m", str(path), "-fit", "on", "-lv", "5", "--port", "0"]
+    # Some CPUs (AMX) pad the weights that they repack, by a few percent; the plan is of the file's.
+    argv += ["--no-repack"]
     if addresses:
         argv += ["--rpc", ",".join(addresses)]
     for key, (_, flag) in FLAGS.items():
@@ -118,12 +121,14 @@ def engine_argv(case, path, addresses):
         argv.append("-kvu" if case["unified"] else "--no-kv-unified")
     if case.get("swa_full"):
         argv.append("--swa-full")
+    if case.get("mmproj"):
+        argv += ["--mmproj", str(case["mmproj"])]
     if case.get("draft_path"):
         argv += ["-md", str(case["draft_path"]), "--spec-type", "draft-simple"]
     if case.get("mtp"):
         argv += ["--spec-type", "draft-mtp"]
-    if case.get("draft_n"):
-        argv += ["--spec-draft-n-max", str(case["draft_n"])]
+    if case.get("draft_kv"):
+        argv += ["-ctkd", case["draft_kv"], "-ctvd", case["draft_kv"]]
     return argv
 
 
@@ -142,12 +147,14 @@ def plan_argv(case, path, devices):
         argv.append("--kv-unified" if case["unified"] else "--no-kv-unified")
     if case.get("swa_full"):
         argv.append("--swa-full")
+    if case.get("mmproj"):
+        argv += ["--mmproj", str(case["mmproj"])]
     if case.get("draft_path"):
         argv += ["--draft", str(case["draft_path"])]
     if case.get("mtp"):
         argv += ["--spec", "mtp"]
-    if case.get("draft_n"):
-        argv += ["--draft-n", str(case["draft_n"])]
+    if case.get("draft_kv"):
+        argv += ["--draft-kv", case["draft_kv"]]
     return argv
 
 
@@ -214,6 +221,20 @@ def dry(engine, case, path, addresses):
         for device in models[1]["devices"].values():
             device["model"] = 0
     return models
+
+
+def projector_mib(engine, case, path, addresses):
+    """Weights and work of the projector, all devices and the host together."""
+    text = dry_log(engine, engine_argv(case, path, addresses))
+    found = re.search(r"worst-case memory usage of mmproj is ([\d.]+) MiB", text)
+    if not found:
+        raise DryPassError("the dry pass does not tell the projector's memory:\n" + text[-1500:])
+    return float(found[1])
+
+
+def planned_mib(plan):
+    return sum(part[key] for part in (*plan["devices"], plan["host"])
+               for key in ("weights_mib", "kv_mib", "state_mib", "compute_mib"))
 
 
 def planned(ancalagon, case, path, devices):

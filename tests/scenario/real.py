@@ -52,6 +52,8 @@ def npm():
 
 
 class RealWorld(World):
+    faked = False
+
     def __init__(self, presets=None, server=None, defaults=None):
         self.seen = set()  # pids of engines
         if presets is None:

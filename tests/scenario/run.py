@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Runs the scenarios: run.py [--build DIR] [-k PATTERN] [--timeout SECONDS] [--list]"""
+"""Runs the scenarios: run.py [--build DIR] [-k PATTERN] [--timeout SECONDS] [--retry TIMES] [--list]
+
+With --retry 1 a test that failed is run once more, alone, when all others are done. If it passes then
+it counts as passed, and a line before the count names it: it is a flake, to be understood all the same.
+When more than three tests failed nothing is run again."""
 import argparse
 import faulthandler
 import fnmatch
@@ -10,6 +14,7 @@ import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+RETRIED_MOST = 3  # more failures than that are no flake
 
 
 class TooLong(Exception):
@@ -34,7 +39,7 @@ class Progress(unittest.TestResult):
 
     def __init__(self, total):
         super().__init__()
-        self.total, self.bad, self.good = total, [], 0
+        self.total, self.bad, self.good = total, {}, 0  # bad: name -> its test
 
     def startTest(self, test):
         super().startTest(test)
@@ -70,7 +75,7 @@ class Progress(unittest.TestResult):
         print(f"[{self.testsRun}/{self.total}] {word:4} {name_of(test)}  {took:.1f} s{note}",
               flush=True)
         if self.broken:
-            self.bad.append(name_of(test))
+            self.bad[name_of(test)] = test
             print(self.broken, flush=True)
         elif not self.was_skipped:
             self.good += 1
@@ -80,15 +85,41 @@ def name_of(test):
     return test.id()
 
 
+def run_all(tests, timeout):
+    """Runs them one by one, each with its own limit."""
+    scale = float(os.environ.get("ANCALAGON_TEST_SCALE", "1"))
+    result = Progress(len(tests))
+    for test in tests:
+        limit = getattr(getattr(test, test._testMethodName, None), "seconds", timeout)
+        signal.setitimer(signal.ITIMER_REAL, limit * scale)
+        try:
+            test.run(result)
+        except TooLong as error:
+            print(f"--- {name_of(test)}: {error}", flush=True)
+            result.bad[name_of(test)] = test
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    return result
+
+
+def run_again(result, timeout):
+    """Once more what failed; returns the names of what passes now."""
+    print(f"once more: {len(result.bad)} failed", flush=True)
+    second = run_all(list(result.bad.values()), timeout)
+    skipped = {name_of(test) for test, _ in second.skipped}
+    return [name for name in result.bad if name not in second.bad and name not in skipped]
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.path.join(HERE, "..", "..", "build"))
     parser.add_argument("-k", dest="pattern", action="append", default=[])
     parser.add_argument("--timeout", type=float, default=120)
+    parser.add_argument("--retry", type=int, default=0, metavar="TIMES")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     os.environ["ANCALAGON_BUILD"] = os.path.abspath(options.build)
-    scale = float(os.environ.get("ANCALAGON_TEST_SCALE", "1"))
     sys.path.insert(0, HERE)
     faulthandler.enable()
     loader = unittest.TestLoader()
@@ -103,19 +134,19 @@ def main():
         print("no test matches", file=sys.stderr)
         return 2
     signal.signal(signal.SIGALRM, on_alarm)
-    result = Progress(len(tests))
-    for test in tests:
-        limit = getattr(getattr(test, test._testMethodName, None), "seconds", options.timeout)
-        signal.setitimer(signal.ITIMER_REAL, limit * scale)
-        try:
-            test.run(result)
-        except TooLong as error:
-            print(f"--- {name_of(test)}: {error}", flush=True)
-            result.bad.append(name_of(test))
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+    result, flaky = run_all(tests, options.timeout), []
+    few = len(result.bad) <= RETRIED_MOST
+    for _ in range(options.retry):
+        if not result.bad or not few:
+            break
+        for name in run_again(result, options.timeout):
+            del result.bad[name]
+            result.good += 1
+            flaky.append(name)
     for name in result.bad:
         print(f"failed: {name}")
+    if flaky:
+        print(f"passed only when run again: {', '.join(flaky)}")
     print(f"{result.good} passed, {len(result.bad)} failed, {len(result.skipped)} skipped")
     return 1 if result.bad else 0
 

@@ -1,4 +1,5 @@
 """A client that leaves, in any manner and at any time, frees the engine."""
+import os
 import unittest
 
 from harness import ANTHROPIC, OPENAI, Scenario, eventually
@@ -12,7 +13,7 @@ class Leaving(Scenario):
         def check():
             stats = self.world.stats()
             return stats["closed_early"] >= count and stats["active"] == 0
-        eventually(check, "the engine was told that the client has left", 5)
+        eventually(check, "the engine was told that the client has left")
 
     def leave(self, path, stream, when, how):
         self.chat_ok(path=path)
@@ -107,11 +108,13 @@ class LeavingTheQueue(Scenario):
         self.assertEqual(self.world.stats()["finished"], before + 1)
 
     def test_while_the_engine_loads(self):
-        self.world.fake("a", load_ms=1500)
+        hold = self.world.hold()
+        self.world.fake("a", load_hold=hold)
         raw = self.raw_ask("a", stream=True)
         self.wait_state("loading", "a")
         raw.reset()
         eventually(lambda: self.world.status()["queued"] == 0, "it has left")
+        os.unlink(hold)
         self.assertEqual(self.chat_ok("a")["fake"]["model"], "a.gguf")
 
 

@@ -180,8 +180,13 @@ class Online(Scenario):
         result = need(self.cli("reload"), "reload")
         self.assertEqual(result.returncode, 0, result.stderr)
 
+    def logged(self, preset, words):
+        """Waits until the engine's line is there: it comes by a pipe, and no answer waits for it."""
+        eventually(lambda: words in self.cli("logs", preset).stdout, f"{words} in the log")
+
     def test_logs(self):
         self.chat_ok("a")
+        self.logged("a", "all slots are idle")
         result = need(self.cli("logs"), "logs")
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("all slots are idle", result.stdout)
@@ -191,6 +196,7 @@ class Online(Scenario):
 
     def test_logs_json(self):
         self.chat_ok("a")
+        self.logged("a", "all slots are idle")  # the last one for now
         for program in ("ancalagon", "lmswitch"):
             result = self.cli("logs", "a", "--json", program=program)
             self.assertEqual(result.returncode, 0, result)

@@ -15,8 +15,8 @@ WORDS = 600
 
 
 def model(path, layers, embd, words=WORDS, odd=None, arch="llama", mtp=0, kind="f16", vocabulary="gpt2",
-          ctx=32768):
-    """A dense model of so many layers and width; its matrices are holes."""
+          ctx=32768, more=None):
+    """A dense model of so many layers and width; its matrices are holes. `more`: metadata in place of ours."""
     g = gguf_writer.Gguf(arch, os.path.basename(path))
     g.ints(block_count=layers, context_length=ctx, embedding_length=embd, feed_forward_length=4 * embd,
            attention__head_count=embd // 64, attention__head_count_kv=embd // 256 or 1)
@@ -40,6 +40,9 @@ def model(path, layers, embd, words=WORDS, odd=None, arch="llama", mtp=0, kind="
         g.tensor(f"blk.{i}.ffn_down", 4 * embd, embd)
         g.tensor(f"blk.{i}.attn_norm", embd, role="norm")
         g.tensor(f"blk.{i}.ffn_norm", embd, role="norm")
+    for key, value in (more or {}).items():
+        g.values = [v for v in g.values if v[0] != f"{arch}.{key}"]
+        g.int("." + key, value)
     g.write(path, lambda name, ne, role: "f32" if role == "norm" else kind)
 
 
@@ -347,13 +350,15 @@ class InUse(Scenario):
         self.world.write_config()
         self.world.start()
         self.chat_ok()
-        running = self.open_stream(fake={"tokens": 40, "interval_ms": 50})
+        hold = self.world.hold()
+        running = self.open_stream(fake={"tokens": 40, "hold": hold})
         events = running.events()
         next(events)
         self.generate(tokens=600, draft_accept=5)
         self.generate(tokens=600, draft_accept=5)
         eventually(lambda: "draft.off preset=a" in self.world.server_log(), "it is to be given up")
         self.assertTrue(self.world.draft()["on"])
+        os.unlink(hold)
         list(events)
         self.assertTrue(running.complete)
         self.assertNotIn(b"error", running.bytes)

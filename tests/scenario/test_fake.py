@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 from harness import (ANTHROPIC, OPENAI, Raw, Stream, UnixConnection, alive, ask, binary, eventually,
-                     exchange, request_bytes, scaled, unix_connect)
+                     exchange, request_bytes, reserve_port, scaled, unix_connect)
 
 
 class FakeEngine(unittest.TestCase):
@@ -46,6 +46,11 @@ class FakeEngine(unittest.TestCase):
             raise
         return reply if not quiet or reply.status == 200 else None
 
+    def answer(self, path):
+        """Of whatever status, once there is one."""
+        with contextlib.suppress(OSError):
+            return self.get(path)
+
     def ask(self, path=OPENAI, **more):
         return self.get(path, method="POST", body=ask(**more))
 
@@ -80,12 +85,14 @@ class FakeEngine(unittest.TestCase):
                     self.assertIn("\U0001f999", "".join(event.data for event in events))
 
     def test_loading_then_healthy(self):
-        self.start(ready=False, load_ms=300, health_503=2)
-        eventually(lambda: os.path.exists(self.socket), "it listens")
-        reply = self.get("/health")
+        hold = os.path.join(self.folder.name, "hold")
+        open(hold, "w").close()
+        self.start(ready=False, load_hold=hold, health_503=2)
+        reply = eventually(lambda: self.answer("/health"), "it listens")
         self.assertEqual(reply.status, 503)
         self.assertEqual(reply.json()["error"]["message"], "Loading model")
         self.assertEqual(self.ask().status, 503)
+        os.unlink(hold)
         eventually(lambda: self.get("/health", quiet=True), "healthy in the end")
 
     def test_slots_serialise_in_order(self):
@@ -219,9 +226,9 @@ class FakeEngine(unittest.TestCase):
             second.wait()
 
     def test_big_body_and_tcp(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        keeper = reserve_port()
+        self.addCleanup(keeper.close)
+        port = keeper.getsockname()[1]
         self.process = subprocess.Popen(
             [binary("fake_llama"), "-m", "x.gguf", "--host", "127.0.0.1", "--port", str(port),
              "--api-key", "k"], stderr=subprocess.PIPE, env={})

@@ -27,6 +27,8 @@ FAULTS = {
 
 
 class EngineFaults(Scenario):
+    server = {"stall-timeout": "1s"}
+
     def stream_fails(self, path, fault):
         stream = self.open_stream(path=path, fake=fault, timeout=30)
         stream_error(self, path, stream, str(fault))
@@ -137,6 +139,7 @@ class StartFaults(Scenario):
 class OddButFine(Scenario):
     """What looks like a fault and is none."""
     autostart = False
+    server = {"stall-timeout": "2s"}  # what is slow here takes longer as a whole, and moves sooner
 
     def good(self, **knobs):
         self.world.fake("a", **knobs)
@@ -268,8 +271,6 @@ class OddButFine(Scenario):
 
 
 class Breaker(Scenario):
-    defaults = {"load-timeout": "2s"}
-
     def test_opens_and_says_so(self):
         """An engine that dies at each request is not restarted for ever, and status tells."""
         self.world.fake("b", exit_at_start=1, cause="load")

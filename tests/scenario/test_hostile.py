@@ -169,7 +169,7 @@ def provoke(world, data):
 
     The client stays a while before its FIN: a request that is cancelled at once would hide that it
     had been taken for good."""
-    raw = world.connect(5)
+    raw = world.connect(20)
     try:
         try:
             raw.send(data)

@@ -4,11 +4,10 @@ import os
 import signal
 import socket
 import threading
-import time
 import unittest
 
-from harness import (ANTHROPIC, OPENAI, Raw, Scenario, alive, ask, eventually, in_threads, parent_of,
-                     process_state, processes, read_proc, request_bytes, scaled, unix_connect)
+from harness import (ANTHROPIC, OPENAI, Raw, Scenario, alive, ask, eventually, fd_table, in_threads,
+                     parent_of, process_state, processes, read_proc, request_bytes, scaled, unix_connect)
 
 
 class Ends(Scenario):
@@ -18,7 +17,7 @@ class Ends(Scenario):
         self.wait_active(1)
         self.world.process.kill()
         self.world.process.wait()
-        eventually(lambda: not self.world.census(), "the engine dies with its server", 5)
+        eventually(lambda: not self.world.census(), "the engine dies with its server")
         # And the next start finds its way over what the dead one left.
         self.world.start()
         self.chat_ok()
@@ -43,7 +42,7 @@ class Ends(Scenario):
         self.wait_state("loading")
         self.world.process.kill()
         self.world.process.wait()
-        eventually(lambda: not self.world.census(), "the loading engine dies too", 5)
+        eventually(lambda: not self.world.census(), "the loading engine dies too")
         self.ended = True
 
     def test_sigterm_when_idle(self):
@@ -85,16 +84,24 @@ class Ends(Scenario):
         self.world.process.terminate()
         self.end()
 
+    def deaf(self):
+        """The server's end waits for an engine that does not go; returns what ends that."""
+        self.world.server_keys["stop-grace"] = "600s"
+        self.world.write_config()
+        self.assertEqual(self.world.control("POST", "/reload", {}).status, 200)
+        self.world.fake("a", ignore_sigterm=True)
+        return lambda: os.kill(self.world.engines()[-1]["pid"], signal.SIGKILL)
+
     def test_sigterm_and_a_client_that_goes_on(self):
         """Connections that are kept alive may not keep the server alive."""
-        self.world.fake("a", term_ms=800)
+        deaf = self.deaf()
         idle, busy, asking = (self.world.connect(20) for _ in range(3))
         for raw in (idle, busy, asking):
             raw.send(request_bytes(OPENAI, ask("a")))
             self.assertEqual(raw.read_reply().status, 200)
         head = request_bytes(OPENAI, ask("a"))
         busy.send(head[:20])  # a request under way when the end comes
-        time.sleep(0.1)
+        self.world.settle()
         engines = len(self.world.engine_logs())
         self.world.process.terminate()
         eventually(lambda: "server.stop" in self.world.server_log(), "it is stopping")
@@ -104,19 +111,22 @@ class Ends(Scenario):
         self.assertIn("shutting down", reply.json()["error"]["message"])
         self.assertEqual(reply.header("connection"), "close")
         self.assertEqual(idle.read_all(), b"", "an idle connection is closed at once")
+        deaf()
         self.end()
         self.assertEqual(len(self.world.engine_logs()), engines, "an engine was started in the end")
 
     def test_sigterm_and_a_switch_that_comes_late(self):
         control = Raw(unix_connect(self.world.control_path(), 10))
-        self.world.fake("a", term_ms=800)
+        deaf = self.deaf()
         self.chat_ok("a")
         head = request_bytes("/switch", {"preset": "b"})
         control.send(head[:10])
-        time.sleep(0.1)
+        self.world.settle()
         self.world.process.terminate()
         eventually(lambda: "server.stop" in self.world.server_log(), "it is stopping")
         control.send(head[10:])
+        eventually(lambda: "control.switch" in self.world.server_log(), "the switch is asked for")
+        deaf()
         self.assertEqual(control.read_reply().status, 503)
         self.end()
 
@@ -184,7 +194,7 @@ class Helpers(Scenario):
         self.world.process.kill()
         self.world.process.wait()
         self.ended = True
-        eventually(lambda: not self.world.census(), "nothing outlives the server", 5)
+        eventually(lambda: not self.world.census(), "nothing outlives the server")
 
     def test_sigterm_ends_them(self):
         self.begin()
@@ -378,6 +388,8 @@ class Idle(Scenario):
 
 
 class Watchdog(Scenario):
+    server = {"stall-timeout": "1s"}
+
     def test_frozen_from_outside(self):
         for path in (OPENAI, ANTHROPIC):
             with self.subTest(path=path):
@@ -412,7 +424,9 @@ class Watchdog(Scenario):
         pid = self.chat_ok()["fake"]["pid"]
         for path in glob.glob(self.world.path("run", "ancalagon", "*", "e*.sock")):
             os.unlink(path)
-        time.sleep(3)  # until the kept connections to it are closed
+        # Until the kept connections to it are closed: only its listener is left.
+        eventually(lambda: sum(name.startswith("socket:") for name in fd_table(pid).values()) == 1,
+                   "nothing is connected to it")
         self.chat()  # may be told, may be served
         self.assertNotEqual(self.chat_ok(timeout=30)["fake"]["pid"], pid)
         eventually(lambda: not alive(pid), "the unreachable one is gone")

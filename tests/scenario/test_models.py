@@ -129,6 +129,48 @@ class Listing(Scenario):
         self.assertIn("broken", table)
         self.assertNotIn("\x1b", table)
 
+    def test_shapes_that_cannot_be(self):
+        """Each is named with its key and value, and not planned."""
+        wrong = {
+            ("attention.head_count", 0): ".attention.head_count = 0, but blk.0.attn_q needs more",
+            ("attention.head_count", 6): ".embedding_length = 512 is no multiple of attention.head_count = 6",
+            ("attention.head_count", 2**32 - 1): ".attention.head_count = 4294967295 is beyond any real model",
+            ("attention.head_count", -8): ".attention.head_count is no whole number of 0 or more",
+            ("attention.head_count_kv", 0): ".attention.head_count_kv = 0, but blk.0.attn_q needs more",
+            ("attention.head_count_kv", 3): ".attention.head_count = 8 (layer 0) is no multiple of head_count_kv = 3",
+            ("attention.key_length", 0): ".attention.key_length = 0, but blk.0.attn_q needs more",
+            ("attention.key_length", 10**9): ".attention.key_length = 1000000000 is beyond",
+            ("embedding_length", 0): ".embedding_length = 0, which no model has",
+            ("embedding_length", 2**31): ".embedding_length = 2147483648 is beyond",
+            ("embedding_length", 1024): ".embedding_length = 1024, but token_embd is 512 wide",
+            ("block_count", 0): ".block_count = 0, which no model has",
+            ("block_count", 10**6): ".block_count = 1000000 is beyond",
+            ("context_length", 0): ".context_length = 0, which no model has",
+            ("feed_forward_length", 0): ".feed_forward_length = 0, but blk.0.ffn_down needs more",
+            ("feed_forward_length", 2**30): ".feed_forward_length = 1073741824 is beyond",
+            ("expert_used_count", 9): ".expert_used_count = 9 of expert_count = 0",
+            ("nextn_predict_layers", 4): ".nextn_predict_layers leaves no layer",
+        }
+        for number, (key, value) in enumerate(wrong):
+            model(self.file(f"{number}.gguf"), 4, 512, more={key: value})
+        model(self.file("good.gguf"), 4, 512, more={"attention.key_length": 64})
+        found = self.list()
+        self.assertEqual(found.pop("good.gguf")["kind"], "text")
+        for number, ((key, value), words) in enumerate(wrong.items()):
+            with self.subTest(key, value=value):
+                entry = found[f"{number}.gguf"]
+                self.assertEqual(entry["kind"], "broken")
+                self.assertIn(words, entry["error"])
+                result = self.world.cli("plan", self.file(f"{number}.gguf"), "--device", "cuda:16G")
+                self.assertEqual(result.returncode, 2, result.stdout)
+                self.assertIn(words, result.stderr)
+
+    def test_a_mixture_without_its_count(self):
+        moe = architectures.MODELS["tiny-moe"]()
+        moe.values = [v for v in moe.values if not v[0].endswith(".expert_used_count")]
+        moe.write(self.file("moe.gguf"), architectures.mix("q4_0", 4))
+        self.assertIn("no qwen3moe.expert_used_count in its metadata", self.list()["moe.gguf"]["error"])
+
     def test_hostile_names_do_not_steer_the_terminal(self):
         model(self.file("a\x1b[31m\x07b.gguf"), 2, 256)
         self.assertNotIn("\x1b", self.table())

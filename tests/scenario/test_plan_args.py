@@ -49,6 +49,24 @@ class Named(Scenario):
                 self.assertNotIn("draft", self.plan(name, "--draft", same, "--device", "cuda:16G").stdout)
         self.assertIn("may not go", self.plan(target, "--draft", unknown, "--device", "cuda:16G").stdout)
 
+    def test_sizes_that_nobody_means(self):
+        target = self.file("target")
+        for args, words in ((("--ram", "1K"), '--ram: "1K" would be 0.000976562 MiB; did you mean 1G?'),
+                            (("--ram", "32"), '--ram: "32" would be 32 MiB; did you mean 32G?'),
+                            (("--device", "cuda:16K"), '"16K" would be 0.015625 MiB; did you mean 16G?'),
+                            (("--device", "cuda:16"), '"16" would be 16 MiB; did you mean 16G?'),
+                            (("--device", "cpu:64"), '--device cpu: "64" would be 64 MiB; did you mean 64G?'),
+                            (("--ram", "much"), '--ram: "much" is no size; write 16G or 16376M')):
+            with self.subTest(args):
+                for command in ("plan", "models"):
+                    argv = (target,) if command == "plan" else (self.world.path("models"),)
+                    done = self.world.cli(command, *argv, *args, "--config", self.world.config)
+                    self.assertEqual((done.returncode, done.stdout), (2, ""), done)
+                    self.assertIn(words, done.stderr)
+        self.plan(target, "--device", "cuda:16376")
+        self.plan(target, "--device", "cuda:100M", status=1)  # small, but said in full
+        self.plan(target, "--device", "cuda:16G", "--ram", "1M", "--ctx", "256", status=1)
+
     def test_a_language_model_as_projector(self):
         target, other = self.file("target"), self.file("other")
         eyes = self.world.path("models", "eyes.gguf")

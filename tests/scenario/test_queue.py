@@ -1,4 +1,5 @@
 """Waiting: fairly, with a bound, with signs of life."""
+import os
 import socket
 import threading
 import unittest
@@ -57,7 +58,8 @@ class Queue(Scenario):
         self.pings(ANTHROPIC)
 
     def pings(self, path):
-        self.world.fake("b", load_ms=2000)
+        hold = self.world.hold()
+        self.world.fake("b", load_hold=hold)
         self.chat_ok("a")
         raw = self.world.connect().send(request_bytes(path, ask("b", stream=True)))
         status, _ = raw.read_head()
@@ -67,6 +69,7 @@ class Queue(Scenario):
         raw.read_until(b"\n\n")
         self.assertIn(self.world.status()["state"], ("loading", "stopping"),
                       "no ping before the engine was ready")
+        os.unlink(hold)
         rest = raw.read_until(b"[DONE]" if path == OPENAI else b"message_stop")
         self.assertIn("\U0001f999".encode(), rest)
 
@@ -92,8 +95,10 @@ class Status(Scenario):
         busy = self.raw_ask("a", fake={"first_ms": 30000})
         self.wait_active(1)
         waiting = self.raw_ask("b")
-        status = eventually(lambda: self.world.status() if self.world.status()["queued"] else None,
-                            "the waiting request is in status")
+        def queued():
+            status = self.world.status()
+            return status["queued"] and status
+        status = eventually(queued, "the waiting request is in status")
         self.assertEqual(status["queue"][0]["preset"], "b")
         self.assertEqual(status["queue"][0]["position"], 1)
         self.assertGreaterEqual(status["queue"][0]["waited_ms"], 0)
@@ -109,6 +114,9 @@ class Status(Scenario):
     def test_a_greedy_client_does_not_shut_out_another(self):
         """127.0.0.2 queues 30 requests, then 127.0.0.3 one: it must not have to wait for all."""
         self.chat_ok("a")
+        hold = self.world.hold()
+        self.raw_ask("a", fake={"hold": hold})
+        self.wait_active(1)
         order = []
 
         def client(address, tag):
@@ -123,11 +131,14 @@ class Status(Scenario):
         def run(i):
             if i < 30:
                 client("127.0.0.2", "greedy")
-            else:
-                eventually(lambda: self.world.status()["queued"] >= 20, "the greedy one queues")
+            elif i == 30:
+                self.wait_queued(30)
                 client("127.0.0.3", "modest")
+            else:
+                self.wait_queued(31)
+                os.unlink(hold)
 
-        in_threads(31, run)
+        in_threads(32, run)
         self.assertLess(order.index("modest"), 25, order)
 
 

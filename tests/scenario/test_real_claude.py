@@ -5,7 +5,7 @@ import subprocess
 import unittest
 import urllib.request
 
-from harness import binary, eventually, free_port, scaled
+from harness import binary, eventually, reserve_port, scaled
 from local_world import Local, LocalWorld
 from real import CACHE, Real, engine, model, need
 
@@ -142,6 +142,16 @@ class OverAncalagon(Real):
         self.assertGreater(result["usage"]["input_tokens"], 100)
         self.assertIn("context 8192 = ", run.stderr)
 
+    def test_the_window_is_the_engines_own(self):
+        """Two slots share the context: one conversation has half of it."""
+        self.world.presets["small"] |= {"parallel": "2", "ctx": "16384"}
+        self.world.write_config()
+        self.assertEqual(self.world.terminate(), 0)
+        self.world.start()
+        for _ in range(2):  # before it is loaded, and after
+            run = self.ask("--bare", "--tools", "")
+            self.assertIn("context 8192 = ", run.stderr)
+
     def test_bare_tools(self):
         run = self.ask("--no-session-persistence")
         self.assertIn("only Bash, Read and Edit (--bare)", run.stderr)
@@ -155,7 +165,9 @@ class OverLlamaServer(Local):
 
     def setUp(self):
         super().setUp()
-        self.port = free_port()
+        keeper = reserve_port()
+        self.addCleanup(keeper.close)
+        self.port = keeper.getsockname()[1]
         log = open(self.world.path("engine.log"), "wb")
         self.engine = subprocess.Popen(
             [engine(), "-m", model(), "-c", "8192", "--port", str(self.port), "--parallel", "1",

@@ -90,13 +90,6 @@ class Exact(Real):
         self.same("/v1/responses", body)
         self.same("/v1/responses", {**body, "stream": True}, words=b"response.completed")
 
-    def test_messages(self):
-        body = {"model": "a", "messages": HELLO[1:], "system": "You answer briefly.",
-                "max_tokens": 16, "temperature": 0}
-        self.chat_ok(path="/v1/messages", **{**body, "model": "a"})  # both then find it in the cache
-        self.same("/v1/messages", body)
-        self.same("/v1/messages", {**body, "stream": True}, words=b"event: message_stop")
-        self.same("/v1/messages/count_tokens", body, words=b"input_tokens")
 
     def test_small_paths(self):
         text = {"model": "a", "content": "The sea \u00e4 \U0001f30a"}

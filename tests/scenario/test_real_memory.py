@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 
-from harness import eventually, free_port, read_proc
+import oracle
+from harness import eventually, read_proc
 from real import CACHE, Real, engine, need
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models"))
@@ -75,12 +76,7 @@ class Device(Real):
         super().setUp()
         tool = need(os.path.join(CACHE, "engine", "bin", "ggml-rpc-server"), "ggml-rpc-server",
                     "tools/get-engine --tool ggml-rpc-server")
-        port = free_port()
-        worker = subprocess.Popen([tool, "-H", "127.0.0.1", "-p", str(port)],
-                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(worker.wait)
-        self.addCleanup(worker.kill)
-        self.rpc = f"127.0.0.1:{port}"
+        self.rpc = self.enterContext(oracle.Workers(tool, 1)).addresses[0]
         world = self.world
         world.presets["a"].update({"rpc": self.rpc, "ctx": "4096"})
         world.write_config()
@@ -99,9 +95,11 @@ class Device(Real):
         self.assertLess(abs(preset["memory"]["difference_percent"]), 2, preset)
         self.assertIn("RPC0", preset["holds"])
         world.control("POST", "/off", {})
-        done = world.cli("plan", "a", "--config", world.config)
-        self.assertRegex(done.stdout, r"RPC0 +\d+")
-        self.assertIn("last measured", done.stdout)
+
+        def planned():
+            return world.cli("plan", "a", "--config", world.config).stdout
+        self.assertRegex(planned(), r"RPC0 +\d+")
+        eventually(lambda: "last measured" in planned(), "the measure is written")
 
 
 class Fork(Real):

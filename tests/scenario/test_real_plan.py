@@ -18,6 +18,7 @@ from real import CACHE, engine, need
 
 import architectures
 import make_gguf
+import projectors
 
 # Every model once, as most people would run it; then what changes memory, by model.
 PLAIN = [{"model": m, "ctx": 8192, "parallel": 1} for m in architectures.MODELS]
@@ -44,6 +45,15 @@ TABLE += [{"model": "qwen3.6-27b-mtp", "ctx": 32768, "kv": "q8_0", "mtp": True, 
           for more in ({"parallel": 1}, {"parallel": 2, "draft_n": 1}, {"parallel": 1, "ngl": 20})]
 TABLE += [{"model": "qwen2.5-7b", "draft": "qwen2.5-0.5b", "ctx": 16384, "kv": kv, "parallel": n}
           for kv in ("f16", "q8_0") for n in (1, 2)]
+# Drafts of other shapes: their own cache types and layers on the card, each a row of changes.
+DRAFTS = [("qwen2.5-7b", "qwen2.5-0.5b"), ("gemma3-12b", "gemma3-4b"), ("qwen3-coder-30b", "qwen3-0.6b")]
+DRAFT_TABLE = [{"model": m, "draft": d, "ctx": 16384, "parallel": 1, **more} for m, d in DRAFTS
+               for more in ({"kv": "q8_0", "draft_kv": "q8_0"},
+                            {"kv": "q4_0", "draft_kv": "f16", "draft_n": 8},
+                            {"draft_ngl": 0}, {"draft_ngl": 9, "kv": "q8_0", "draft_kv": "q4_0"},
+                            {"ctx": 65536, "parallel": 4, "unified": True, "draft_kv": "q8_0"},
+                            {"parallel": 3, "draft_n": 16, "ubatch": 256},
+                            {"ngl": 12}, {"devices": 2, "split": "3,1"})]
 TABLE += [{"model": m, "ctx": 16384, "kv": "f16", "parallel": 2, "unified": True, **where}
           for m in ("gemma4-e4b", "gemma3n-e2b", "granite4-h-tiny", "lfm2-8b-a1b", "qwen3-next-80b")
           for where in ({"ngl": 10}, {"devices": 2, "split": "1,1"})]
@@ -152,6 +162,27 @@ class PlanOracle(unittest.TestCase):
         exact = self.run_all(TABLE)
         print(f"  {exact} of {len(TABLE)} to the hundredth of a MiB", flush=True)
         self.assertGreater(exact, 0.9 * len(TABLE))
+
+    test_the_table.seconds = 400  # an engine's start for each of them
+
+    def test_drafts(self):
+        self.run_all(DRAFT_TABLE)
+
+    def test_projectors(self):
+        case, ancalagon = {"ctx": 4096, "parallel": 1}, os.path.join(BUILD, "ancalagon")
+        with tempfile.TemporaryDirectory() as folder, oracle.Workers(self.rpc, 1) as workers:
+            path = Files(folder).path("tiny-llama")
+            without = oracle.planned_mib(oracle.planned(ancalagon, case, path, 1))
+            for name in projectors.SHAPES:
+                eyes = os.path.join(folder, name)
+                projectors.make(name, eyes)
+                workers.revive()
+                theirs = oracle.projector_mib(engine(), {**case, "mmproj": eyes}, path, workers.addresses)
+                ours = oracle.planned_mib(oracle.planned(ancalagon, {**case, "mmproj": eyes}, path, 1)) - without
+                print(f"  {name}: {ours:.1f} / {theirs:.1f} MiB", flush=True)
+                with self.subTest(name):
+                    self.assertGreater(ours, theirs - 8)
+                    self.assertLess(ours, theirs + 64)
 
     def test_drawn_at_random(self):
         count = int(os.environ.get("ANCALAGON_PLAN_CASES", "16"))

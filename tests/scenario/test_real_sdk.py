@@ -46,16 +46,25 @@ class Sdk(Real):
         """Aborts a stream that runs at the engine; the slot must be free, the engine the same."""
         self.chat_ok()
         pid = self.world.engine_pid()
+        limit, took = 0, 1000
+        for _ in range(6):  # a busy machine may spoil measurements, but not all of them
+            took, limit = min(took, self.seconds_after_abort()), max(limit, self.limit())
+            if took < limit:
+                break
+        self.assertLess(took, limit, "the slot was freed late")
+        self.chat_ok()
+        self.assertEqual(self.world.engine_pid(), pid, "the engine was restarted")
+
+    def seconds_after_abort(self):
         node = self.node("abort", body=self.body(max_tokens=1500))
         node.wait("first")
         self.assertEqual(self.world.busy(), 1, "the stream does not run at the engine")
         node.go_on()
         node.wait("aborted")
-        self.assertLess(self.seconds_until_idle(), self.limit(), "the slot was freed late")
+        took = self.seconds_until_idle()
         node.go_on()
         self.assertTrue(node.result())
-        self.chat_ok()
-        self.assertEqual(self.world.engine_pid(), pid, "the engine was restarted")
+        return took
 
     def limit(self):
         """What a direct client that leaves costs the engine, and a quarter of a second."""

@@ -336,8 +336,8 @@ class Systemd(Commands):
         self.world.start()
         hold = self.hold("alpha")
         self.hear("READY=1")
-        self.assertEqual((self.world.status()["preset"], self.world.status()["state"]),
-                         ("a", "ready"))
+        status = self.world.status()
+        self.assertEqual((status["preset"], status["state"]), ("a", "ready"))
         hold.terminate()
         self.hear("STOPPING=1")
         self.assertEqual(hold.wait(scaled(10)), 0)
@@ -445,13 +445,15 @@ class Daily(Commands):
 
     def test_interrupt_leaves_the_switch_to_the_server(self):
         self.world.start()
-        self.world.fake("b", load_ms=1500)
+        hold = self.world.hold()
+        self.world.fake("b", load_hold=hold)
         process = self.command("switch", "b")
         self.wait_state("loading", "b")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=scaled(10))
         self.assertEqual(process.returncode, 130)
         self.assertIn("goes on", err)
+        os.unlink(hold)
         self.wait_state("ready", "b")
 
     def test_logs_follow_until_the_reader_leaves(self):

@@ -70,8 +70,14 @@ class Switching(Scenario):
 
     def test_joiners_share_one_switch(self):
         self.chat_ok("a")
-        self.world.fake("b", load_ms=600)
-        bodies = in_threads(12, lambda i: self.chat_ok("b", fake={"tag": str(i)}))
+        hold = self.world.hold()
+        self.world.fake("b", load_hold=hold)
+
+        def let_go():
+            self.wait_queued(12)
+            os.unlink(hold)
+        bodies = in_threads(13, lambda i: self.chat_ok("b", fake={"tag": str(i)}) if i < 12
+                            else let_go())[:12]
         self.assertEqual([body["fake"]["tag"] for body in bodies], [str(i) for i in range(12)])
         self.assertEqual(len({body["fake"]["pid"] for body in bodies}), 1)
         starts = [log for log in self.world.engine_logs() if any("b.gguf" in arg
@@ -79,9 +85,12 @@ class Switching(Scenario):
         self.assertEqual(len(starts), 1)
 
     def test_drains_before_it_stops(self):
-        stream = self.open_stream("a", fake={"tokens": 10, "interval_ms": 100})
-        self.wait_active(1)
-        self.assertEqual(self.chat_ok("b")["fake"]["model"], "b.gguf")
+        hold = self.world.hold()
+        stream = self.open_stream("a", fake={"hold": hold})
+        waiting = self.raw_ask("b")
+        self.wait_queued(1)
+        os.unlink(hold)
+        self.assertEqual(waiting.read_reply().json()["fake"]["model"], "b.gguf")
         events = list(stream.events())
         self.assertEqual(events[-1].data, "[DONE]")
 
@@ -133,7 +142,8 @@ class Switching(Scenario):
         in_threads(4, lambda i: operator() if i == 3 else client(i))
 
     def test_off_overruled_in_the_drain(self):
-        stream = self.open_stream("a", fake={"tokens": 20, "interval_ms": 100})
+        hold = self.world.hold()
+        stream = self.open_stream("a", fake={"hold": hold})
         self.wait_active(1)
         answers = []
         off = threading.Thread(target=lambda: answers.append(self.world.control("POST", "/off", {})))
@@ -143,14 +153,19 @@ class Switching(Scenario):
         off.join()
         self.assertEqual(answers[0].status, 409)
         self.assertIn("in between", answers[0].json()["error"]["message"])
+        os.unlink(hold)
         self.assertEqual(list(stream.events())[-1].data, "[DONE]")
 
     def test_another_switch_while_loading(self):
-        self.world.fake("a", load_ms=3000)
+        hold = self.world.hold()
+        self.world.fake("a", load_hold=hold)
         threading.Thread(target=self.world.control, daemon=True,
                          args=("POST", "/switch", {"preset": "a"})).start()
         self.wait_state("loading", "a")
-        self.assertEqual(self.chat_ok("b", timeout=30)["fake"]["model"], "b.gguf")
+        waiting = self.raw_ask("b")
+        self.wait_queued(1)
+        os.unlink(hold)
+        self.assertEqual(waiting.read_reply().json()["fake"]["model"], "b.gguf")
 
 
 class Groups(Scenario):
@@ -177,14 +192,20 @@ class Groups(Scenario):
     def test_moved_into_another_group_while_busy(self):
         """Its engine counts as one of the new group until it has ended."""
         self.chat_ok("b")
-        stream = self.open_stream("a", fake={"tokens": 15, "interval_ms": 100})
+        hold = self.world.hold()
+        stream = self.open_stream("a", fake={"hold": hold})
         self.wait_active(1)
         old = {log["pid"] for log in self.world.engines()}
         self.world.presets["a"]["group"] = "two"
         self.world.write_config()
         self.assertEqual(self.world.control("POST", "/reload").status, 200)
+
+        def let_go():
+            self.wait_queued(1)
+            os.unlink(hold)
         with Sampler(self.world) as sampler:
-            replies = in_threads(2, lambda i: self.chat_ok("ab"[i], timeout=30))
+            replies = in_threads(3, lambda i: self.chat_ok("ab"[i], timeout=30) if i < 2
+                                 else let_go())[:2]
         self.assertEqual([r["fake"]["model"] for r in replies], ["a.gguf", "b.gguf"])
         self.assertLessEqual(sampler.most, 2, "a third engine beside the two that were there")
         self.assertEqual(list(stream.events())[-1].data, "[DONE]", "its stream was cut")

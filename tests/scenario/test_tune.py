@@ -9,9 +9,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
-from harness import Scenario, binary, eventually, scaled
+from harness import Trials, binary, eventually, scaled
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "models"))
 import make_gguf  # noqa: E402
@@ -23,19 +22,11 @@ SPEED = {"prompt_us": 2000, "predict_us": 10000, "with.ubatch-size.1024": "100,5
 FAST = ("--depth", "2048")
 
 
-class Tune(Scenario):
-    autostart = False
+class Tune(Trials):
+    command = "tune"
 
-    def tearDown(self):
-        if self.world.process:
-            super().tearDown()
-        self.world.assert_nothing_left()
-        self.assertEqual(glob.glob(self.world.path("run", "ancalagon", "trial-*")), [])
-
-    def tune(self, *args, status=0, timeout=90):
-        result = self.world.cli("tune", *args, "--config", self.world.config, timeout=timeout)
-        self.assertEqual(result.returncode, status, result)
-        return result
+    def tune(self, *args, **more):
+        return self.run_command(*args, **more)
 
     def text(self):
         with open(self.world.config, newline="") as file:
@@ -44,16 +35,6 @@ class Tune(Scenario):
     def write(self, text):
         with open(self.world.config, "w", newline="") as file:
             file.write(text)
-
-    def start_tune(self, *args):
-        process = subprocess.Popen(
-            [binary("ancalagon"), "tune", *args, "--config", self.world.config],
-            env=self.world.environment(), cwd=self.world.root, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.stderr.close)
-        self.addCleanup(process.kill)
-        return process
 
     def starts(self, flag):
         """The values that a flag had, of every engine start but probes."""
@@ -305,11 +286,13 @@ class Writing(Tune):
         self.assertEqual(self.text(), before)
 
     def test_a_file_that_changed_meanwhile_is_left_alone(self):
-        self.world.fake("a", **SPEED)
-        process = self.start_tune("a", *FAST)
-        eventually(lambda: len(self.starts("-m")) + len(self.starts("--model")) >= 2, "two trials")
+        hold = self.world.hold()
+        self.world.fake("a", hold=hold, **SPEED)
+        process = self.start_command("a", *FAST)
+        self.wait_active(1)
         changed = self.text() + "\n; someone was here\n"
         self.write(changed)
+        os.unlink(hold)
         out, err = process.communicate(timeout=scaled(60))
         self.assertEqual(process.returncode, 1, err)
         self.assertIn("changed meanwhile", err)
@@ -318,13 +301,18 @@ class Writing(Tune):
 
 
 class Ends(Tune):
+    def hold_on(self):
+        """From here on no run ends; returns inside one."""
+        self.world.hold()
+        self.wait_active(1)
+
     def test_ctrl_c_keeps_what_was_learned(self):
-        self.world.fake("a", **{**SPEED, "interval_ms": 5})
-        process = self.start_tune("a", *FAST)
+        self.world.fake("a", hold=self.world.path("hold"), **SPEED)
+        process = self.start_command("a", *FAST)
         for line in process.stdout:
             if re.search(r"\+\d+ %", line):
                 break
-        time.sleep(0.2)
+        self.hold_on()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=scaled(30))
         self.assertEqual(process.returncode, 130, err)
@@ -332,7 +320,7 @@ class Ends(Tune):
 
     def at_a_terminal(self, answer):
         """Ctrl-C after a row that was faster, then the answer to what it asks."""
-        self.world.fake("a", **{**SPEED, "interval_ms": 5})
+        self.world.fake("a", hold=self.world.path("hold"), **SPEED)
         leader, terminal = pty.openpty()
         self.addCleanup(os.close, leader)
         process = subprocess.Popen(
@@ -344,6 +332,7 @@ class Ends(Tune):
         seen = b""
         while not re.search(rb"\+\d+ %", seen):
             seen += os.read(leader, 4096)
+        self.hold_on()
         process.send_signal(signal.SIGINT)
         while b"[Y/n]" not in seen:
             seen += os.read(leader, 4096)
@@ -352,6 +341,7 @@ class Ends(Tune):
             while more := os.read(leader, 4096):
                 seen += more
         self.assertEqual(process.wait(timeout=scaled(30)), 130, seen)
+        os.unlink(self.world.path("hold"))
         return seen.decode()
 
     def test_ctrl_c_at_a_terminal_asks(self):
@@ -364,7 +354,7 @@ class Ends(Tune):
     def test_ctrl_c_before_anything(self):
         self.world.fake("a", load_ms=20000)
         before = self.text()
-        process = self.start_tune("a", *FAST)
+        process = self.start_command("a", *FAST)
         eventually(lambda: self.starts("--model") or self.starts("-m"), "an engine")
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=scaled(30))

@@ -201,5 +201,81 @@ class Counting(unittest.TestCase):
                 self.assertEqual((count.passed, count.failed, count.skipped), expected)
 
 
+SCENARIOS = '''
+import os, unittest
+class T(unittest.TestCase):
+    def test_good(self): pass
+    def test_bad(self): self.assertIn("bad", os.environ["GOOD"])
+    def test_luck(self):
+        if os.path.exists("was_here"):
+            return
+        open("was_here", "w").close()
+        self.fail("the first time")
+    def test_one(self): self.assertIn("many", os.environ["GOOD"])
+    def test_two(self): self.assertIn("many", os.environ["GOOD"])
+'''
+
+
+class RunAgain(unittest.TestCase):
+    """The runner of the scenarios, on scenarios that fail once, always, or by the dozen."""
+
+    def run_all(self, good, *args):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(ROOT / "tests" / "scenario" / "run.py", folder)
+            pathlib.Path(folder, "test_it.py").write_text(SCENARIOS)
+            done = subprocess.run([sys.executable, "run.py", *args], cwd=folder, text=True,
+                                  env={**os.environ, "GOOD": good}, capture_output=True)
+        return done.returncode, done.stdout
+
+    def test_one_that_fails_once(self):
+        status, out = self.run_all("bad many", "--retry", "1")
+        self.assertEqual(status, 0, out)
+        self.assertIn("AssertionError: the first time", out)
+        self.assertEqual(out.splitlines()[-2:], ["passed only when run again: test_it.T.test_luck",
+                                                 "5 passed, 0 failed, 0 skipped"])
+
+    def test_one_that_fails_twice(self):
+        status, out = self.run_all("many", "--retry", "1")
+        self.assertEqual(status, 1, out)
+        self.assertEqual(out.splitlines()[-3:], ["failed: test_it.T.test_bad",
+                                                 "passed only when run again: test_it.T.test_luck",
+                                                 "4 passed, 1 failed, 0 skipped"])
+        self.assertEqual(out.count("--- test_bad"), 2)
+
+    def test_many_are_no_flake(self):
+        status, out = self.run_all("none", "--retry", "1")
+        self.assertEqual(status, 1, out)
+        self.assertNotIn("again", out)
+        self.assertEqual(out.splitlines()[-1], "1 passed, 4 failed, 0 skipped")
+
+    def test_not_asked_for(self):
+        status, out = self.run_all("bad many")
+        self.assertEqual((status, out.splitlines()[-2:]), (1, ["failed: test_it.T.test_luck",
+                                                               "4 passed, 1 failed, 0 skipped"]))
+
+
+class UnitsAgain(unittest.TestCase):
+    """Programs of meson likewise."""
+
+    def count(self, *runs):
+        tool, names = load("test"), []
+
+        def meson_test(_folder, asked=()):
+            names.append(list(asked))
+            cases = {name: tool.Count(*counts) for name, counts in runs[len(names) - 1].items()}
+            return any(case.failed for case in cases.values()), cases
+        tool.meson_test, flaky = meson_test, []
+        return str(tool.unit("build", 1, flaky)), flaky, names
+
+    def test_again(self):
+        for runs, count, flaky, asked in (
+                (({"a": (2,), "b": (3,)},), "5 passed, 0 failed", [], [[]]),
+                (({"a": (2,), "b": (2, 1)}, {"b": (3,)}), "5 passed, 0 failed", ["b"], [[], ["b"]]),
+                (({"a": (2,), "b": (2, 1)}, {"b": (1, 2)}), "3 passed, 2 failed", [], [[], ["b"]]),
+                (({n: (0, 1) for n in "abcd"},), "0 passed, 4 failed", [], [[]])):
+            with self.subTest(runs=runs):
+                self.assertEqual(self.count(*runs), (count, flaky, asked))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -86,7 +86,7 @@ static void run_shell(const char *script, struct seen *seen) {
 
 static bool is_gone(pid_t pid) {
     // A killed process may need a moment; only its survival is a failure.
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 60000; i++) {
         if (kill(pid, 0) < 0)
             return true;
         char path[64];
@@ -225,7 +225,9 @@ static void test_stop(void **state) {
         {"echo up; exec sleep 60", 60000, -1, SIGTERM},
         {"trap '' TERM; echo up; while :; do sleep .01; done", 30, -1, SIGKILL},
         // A stopped process is woken to die.
-        {"trap 'exit 6' TERM; echo up; kill -STOP $$; sleep 60", 60000, 6, 0},
+        {"trap 'exit 6' TERM; (until grep -q 'State:.T' /proc/$$/status; do :; done; echo up) & "
+         "kill -STOP $$; sleep 60",
+         60000, 6, 0},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct seen seen = {.stop_on_line = true, .grace_ms = cases[i].grace_ms};

@@ -12,6 +12,17 @@
 
 #include <cmocka.h>
 
+static void test_lasting(void **state) {
+    assert_true(cause_is_lasting(CAUSE_UNKNOWN_FLAG));
+    assert_true(cause_is_lasting(CAUSE_BAD_FILE));
+    assert_true(cause_is_lasting(CAUSE_OUT_OF_MEMORY));
+    assert_true(cause_is_lasting(CAUSE_CANNOT_EXECUTE));
+    assert_false(cause_is_lasting(CAUSE_UNKNOWN));
+    assert_false(cause_is_lasting(CAUSE_CANNOT_BIND)); // the port may be free again
+    assert_false(cause_is_lasting(CAUSE_GPU));
+    assert_false(cause_is_lasting(CAUSE_CRASHED));
+}
+
 static void check(const char *name, const char *log, const struct child_exit *status,
                   enum cause cause, const char *text, const char *fix) {
     struct diagnosis found;
@@ -249,6 +260,7 @@ int main(void) {
         cmocka_unit_test(test_clock_is_left_out),
         cmocka_unit_test(test_long_and_odd_logs),
         cmocka_unit_test(test_start),
+        cmocka_unit_test(test_lasting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -350,16 +350,20 @@ static void test_the_recommended_proposal(void **state) {
     assert_int_equal(fit_propose(&fit, list), 0);
 }
 
-// Damaged files and slips of the pen: a plan comes out, which is too large or called an estimate.
+// Slips of the pen: a plan comes out, which is too large or called an estimate. What is wrong with
+// a file itself, model_check refuses.
 static void test_numbers_beyond_reason(void **state) {
     static const struct {
         uint32_t used, ctx, ubatch, parallel;
         bool flash_attention, fits, estimated;
     } cases[] = {
-        {2, 4096, 512, 1, true, true, false},     {0, 4096, 512, 1, true, true, true},
-        {1, 4096, 512, 1, true, true, false},     {1000, 4096, 512, 1, true, false, true},
-        {2, 1 << 30, 512, 4, true, false, false}, {2, 1 << 30, 1 << 30, 1024, false, false, true},
-        {2, 1, 1 << 30, 64, false, true, false},  {1 << 24, 1 << 30, 1 << 30, 1, true, false, true},
+        {2, 4096, 512, 1, true, true, false},
+        {1, 4096, 512, 1, true, true, false},
+        {16, 4096, 512, 1, true, true, false},
+        {2, 1 << 30, 512, 4, true, false, false},
+        {2, 1, 1 << 30, 64, false, true, false},
+        {2, 1 << 30, 1 << 30, 1024, false, false, true},
+        {16, 1 << 30, 1 << 30, 1, true, false, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tiny t;

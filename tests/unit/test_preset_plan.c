@@ -87,7 +87,8 @@ static void what_is_open_placed_and_understood(void **state) {
         {"lora=x.gguf", false, false, false, false, false},
         {"fit=on", false, false, false, false, false},
         {"fit=off", false, false, false, false, true},
-        {"spec-draft-ngl=0", false, false, false, false, false},
+        {"spec-draft-ngl=0", false, false, false, false, true},
+        {"spec-draft-device=none", false, false, false, false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct preset preset;

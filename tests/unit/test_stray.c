@@ -29,7 +29,7 @@ static pid_t start(const char *entry) {
 
 // Until exec its environment is a copy of ours.
 static bool wait_read(pid_t pid, const char *mark, unsigned *run) {
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < 60000; i++) {
         if (stray_read(pid, mark, run))
             return true;
         poll(NULL, 0, 1);

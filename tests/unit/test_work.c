@@ -69,7 +69,7 @@ static void the_loop_turns_meanwhile(void **state) {
 }
 
 static void wait_dropped(struct errand *errand) {
-    for (int i = 0; i < 5000 && !errand->dropped; i++)
+    for (int i = 0; i < 60000 && !errand->dropped; i++)
         usleep(1000);
     assert_int_equal(errand->dropped, 1);
     assert_int_equal(errand->done, 0);
