@@ -26,52 +26,13 @@ bool answer_break(struct answer *answer, enum err_code code, const char *format,
     return false;
 }
 
-// Mends what jansson refuses and models say all the same: bytes that are not UTF-8, halves of
-// surrogate pairs, NUL. Each becomes U+FFFD.
-
-static int hex4(const char *p, const char *end) {
-    int value = 0;
-    if (end - p < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-        const char *digit = p[i] ? strchr(digits, p[i]) : NULL;
-        if (!digit)
-            return -1;
-        value = value * 16 + (int)(digit - digits) % 16;
-    }
-    return value;
-}
-
-static bool is_high(int code) { return code >= 0xd800 && code < 0xdc00; }
-static bool is_low(int code) { return code >= 0xdc00 && code < 0xe000; }
-
-static void mend_escapes(struct buf *out, const char *p, const char *end) {
-    while (p < end) {
-        int code = end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? hex4(p + 2, end) : -1;
-        int next =
-            is_high(code) && end - p >= 12 && p[6] == '\\' && p[7] == 'u' ? hex4(p + 8, end) : -1;
-        size_t length = *p == '\\' && end - p >= 2 ? 2 : 1;
-        if (is_high(code) && is_low(next))
-            length = 12;
-        if (code == 0 || ((is_high(code) || is_low(code)) && length < 12)) {
-            buf_adds(out, "\\ufffd");
-            length = 6;
-        } else {
-            buf_add(out, p, length);
-        }
-        p += length;
-    }
-}
-
+// What jansson refuses and models say all the same: bytes that are not UTF-8, odd escapes.
 static json_t *parse_mended(const char *bytes, size_t length) {
     json_t *text = json_text_n(bytes, length);
-    struct buf mended;
-    buf_init(&mended, json_string_length(text));
-    const char *begin = json_string_value(text);
-    mend_escapes(&mended, begin, begin + json_string_length(text));
-    json_t *json = json_parse(buf_bytes(&mended), mended.length, MAX_DEPTH, 0, NULL);
-    buf_fini(&mended);
+    const char *utf8 = json_string_value(text);
+    char *mended = json_mend_escapes(utf8, json_string_length(text));
+    json_t *json = json_parse(mended ? mended : utf8, json_string_length(text), MAX_DEPTH, 0, NULL);
+    mem_free(mended);
     json_decref(text);
     return json;
 }
@@ -222,12 +183,14 @@ void answer_ping(struct answer *answer, struct buf *out) {
 
 void answer_fail(struct answer *answer, unsigned status, const char *text, struct buf *out) {
     bool told = answer->complete || answer->ended;
+    answer->out = out;
+    if (!told && !answer->failed && answer->opened && answer_is_garbled(text))
+        answer_end_garbled(answer, text);
+    told |= answer->complete;
     answer_break(answer, ERR_PEER, "%s", text);
     answer->ended = true;
-    if (told || !answer->options.stream)
-        return;
-    answer->out = out;
-    answer_out_error(answer, status, text);
+    if (!told && answer->options.stream)
+        answer_out_error(answer, status, text);
     answer->out = NULL;
 }
 

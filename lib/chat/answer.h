@@ -59,7 +59,8 @@ bool answer_feed(struct answer *answer, const char *bytes, size_t length, struct
 // answer) is in `out`. False: it ended too early.
 bool answer_end(struct answer *answer, struct buf *out, struct err *err);
 // An error as the last thing that the client reads: an `event: error` in a stream (blocks that are
-// open are closed before it), else nothing.
+// open are closed before it), else nothing. A stream whose backend could not read its own model's
+// words is ended as a message instead, so that the client goes on (answer_calls.c).
 void answer_fail(struct answer *answer, unsigned status, const char *text, struct buf *out);
 unsigned answer_status(const struct answer *answer); // that fits what feed or end told; 0 = nothing
 

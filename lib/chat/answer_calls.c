@@ -156,6 +156,9 @@ void answer_calls_advance(struct answer *answer, bool all) {
         buf_fini(&call->arguments);
         if (!all && !call->closed && !(waited_for && call->scan.complete))
             return;
+        if (!call->has_arguments) // some clients parse what they were told, even when that was
+                                  // nothing
+            answer_out_input(answer, "{}", 2);
         answer_out_close(answer);
         answer->calls_told++;
     }
@@ -166,9 +169,10 @@ static struct answer_call *add_call(struct answer *answer, int64_t key) {
         answer_break(answer, ERR_LIMIT, "more than %d tool calls in one answer", MAX_CALLS);
         return NULL;
     }
-    size_t count = answer->call_count + 1;
-    if ((count & answer->call_count) == 0) // at each power of two
-        answer->calls = mem_resize(answer->calls, 2 * count * sizeof *answer->calls);
+    if (!answer->calls || answer->call_count == answer->call_room) {
+        answer->call_room = answer->call_room ? 2 * answer->call_room : 4;
+        answer->calls = mem_resize(answer->calls, answer->call_room * sizeof *answer->calls);
+    }
     struct answer_call *call = &answer->calls[answer->call_count++];
     *call = (struct answer_call){.key = key};
     buf_init(&call->name, MAX_NAME);
@@ -217,6 +221,7 @@ void answer_call_arguments(struct answer *answer, struct answer_call *call, cons
     if (length == 0 || call < answer->calls + answer->calls_told)
         return; // at most white space comes behind the end of a call
     answer->deltas++;
+    call->has_arguments = true;
     scan(&call->scan, bytes, length);
     keep(answer, &call->arguments, bytes, length);
     answer_calls_advance(answer, false);
@@ -263,21 +268,26 @@ void answer_finish(struct answer *answer) {
 // llama-server reads its own model's answer and ends the stream when it cannot (llama.cpp #24807).
 // The client must not lose the turn, and must do what makes the model try again:
 //   a call was begun    -> tool_use: the client cannot parse the arguments and tells the model so
-//   else                -> max_tokens: the client asks the model to go on, a few times. The model
-//                          sees what it said, or, when that was nothing, what went wrong.
-static void end_garbled(struct answer *answer, const char *text) {
+//   else                -> max_tokens: the client asks the model to go on, a few times. Why is said
+//                          as its own words, the only ones that it will see of this.
+// Both were seen to end well with Claude Code 2.1.197.
+void answer_end_garbled(struct answer *answer, const char *text) {
     if (answer->call_count > 0) {
         answer->stop = STOP_TOOLS;
     } else {
+        char *said = mem_printf("%s(My last output could not be read by the server: %s)",
+                                answer->block == BLOCK_TEXT ? "\n\n" : "", text);
         answer->stop = STOP_LENGTH;
-        if (answer->visible == 0) {
-            static const char said[] = "(My last output could not be read by the server: ";
-            answer_text(answer, said, sizeof said - 1);
-            answer_text(answer, text, strlen(text));
-            answer_text(answer, ")", 1);
-        }
+        say_text(answer, said, strlen(said));
+        mem_free(said);
     }
     answer_finish(answer);
+}
+
+bool answer_is_garbled(const char *text) {
+    struct chat_error error;
+    chat_error_read(&error, 0, span_of(text), 0, 0);
+    return error.garbled;
 }
 
 void answer_backend_error(struct answer *answer, const json_t *json) {
@@ -289,7 +299,7 @@ void answer_backend_error(struct answer *answer, const json_t *json) {
                     answer->options.context_tokens);
     buf_fini(&text);
     if (error.garbled && (answer->heard || answer->opened)) {
-        end_garbled(answer, error.text);
+        answer_end_garbled(answer, error.text);
     } else if (error.overflow && answer->blocks > 0) {
         answer->stop = STOP_LENGTH; // the window filled while it spoke
         answer_finish(answer);

@@ -104,7 +104,6 @@ static bool open_block(struct answer *answer, enum answer_block kind) {
         return false;
     answer->block = kind;
     answer->blocks++;
-    answer->visible += kind != BLOCK_THINKING;
     if (!answer->options.stream && answer->blocks > 1)
         keep(answer, buf_adds(&answer->content, ","));
     return true;

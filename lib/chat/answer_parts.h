@@ -34,6 +34,7 @@ struct answer_call {
     struct answer_scan scan;
     bool begun;  // its block is open
     bool closed; // the backend said that nothing more comes
+    bool has_arguments;
 };
 
 struct answer {
@@ -55,7 +56,6 @@ struct answer {
     bool opened, complete;
     enum answer_block block;
     unsigned blocks;      // begun so far; the open one is blocks - 1
-    unsigned visible;     // blocks that are not thinking
     struct buf blank;     // white space that begins a text block if text follows
     struct buf scratch;   // for escaping
     struct buf piece;     // the text of an event, unescaped
@@ -65,7 +65,7 @@ struct answer {
     int64_t native_block; // the backend's index of the open text or thinking
 
     struct answer_call *calls;
-    size_t call_count;
+    size_t call_count, call_room;
     size_t calls_told;     // before it, all are closed
     struct buf later_text; // came amid a tool call
 
@@ -106,6 +106,9 @@ void answer_calls_advance(struct answer *answer, bool all); // tells what can be
 void answer_calls_fini(struct answer *answer);
 // Says what is left and ends the message with answer->stop.
 void answer_finish(struct answer *answer);
+// The backend says that it cannot read what its own model said.
+bool answer_is_garbled(const char *text);
+void answer_end_garbled(struct answer *answer, const char *text);
 // An error that the backend told amid its answer.
 void answer_backend_error(struct answer *answer, const json_t *json);
 bool answer_stop_is_asked(const struct answer *answer, const char *word);

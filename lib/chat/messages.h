@@ -2,11 +2,12 @@
 // cannot take is gone or said in words, and the same conversation always comes to the same bytes.
 //
 //   system      one string, without the billing line that Claude Code changes with every prompt
-//   messages    user and assistant by turns; each content an array of text, image, thinking,
-//               tool_use and tool_result blocks, without cache_control. role "system" messages are
-//               folded in front of the first user turn as <system-reminder>: behind it, they would
-//               keep two projects from sharing a prefix. Tool results stand in the order of their
-//               calls. Blocks of other kinds are text that says what was left out.
+//   messages    user and assistant by turns, a user first; each content an array of text, image,
+//               thinking, tool_use and tool_result blocks, without cache_control. A role "system"
+//               message is folded into the user turn it stands in, as <system-reminder> in front of
+//               the user's words: behind the first prompt it would keep two projects from sharing a
+//               prefix. Tool results come first in a turn, one for each call of the turn before and
+//               in the order of the calls. Blocks of other kinds are text that says what they were.
 //   tools       {name, description, input_schema} only; server tools are taken out
 //
 // Source: docs.anthropic.com "Messages"; what Claude Code sends is measured in tests/clients.
@@ -49,6 +50,17 @@ bool messages_parse_count(struct messages_request *request, const char *bytes, s
                           struct err *err);
 void messages_fini(struct messages_request *request);
 
+// How much of a conversation the template of a model takes. Most of those that llama.cpp build
+// 11434 ships take the usual form; the others refuse it with a 400 or 500 that says "Jinja
+// Exception", and would at every turn from then on. Whoever meets that asks again in the next form,
+// and keeps to it for this model: another form is another prefix.
+enum messages_form {
+    MESSAGES_FORM_USUAL,
+    MESSAGES_FORM_SERIAL, // one call a message with its result behind it, ids of nine characters,
+                          // no user right behind results, no effort (Llama 3, Mistral)
+    MESSAGES_FORM_PLAIN,  // no system role and no tools: all in words, user and assistant by turns
+};
+
 // How one backend wants to be asked.
 struct messages_target {
     const char *model;      // the name it knows; NULL = the client's
@@ -59,6 +71,7 @@ struct messages_target {
                                // reasoning budget, top_k), and past thinking is given back
     bool stream;               // ask for a stream, whatever the client wants
     bool blind;                // the model takes no images: they become words
+    enum messages_form form;
 };
 
 // The canonical form as a body of POST /v1/messages, or of POST /v1/chat/completions (and of

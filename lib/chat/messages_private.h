@@ -1,11 +1,14 @@
 // What the files of the Messages reader share. The way of a request:
 //
-//   messages_mend    escapes that a strict parser refuses      messages_mend.c
 //   messages_parse   options, limits, the canonical root       messages.c
 //   tools_read       tools                                     messages_tools.c
-//   turns_read       system text, turns, order of results      messages_turns.c
+//   system_read      system text                               messages_system.c
+//   turns_read       turns, reminders, order of results        messages_turns.c
 //   block_read       one content block                         messages_blocks.c
 //   words_of         a block of a kind that no model is given  messages_words.c
+//
+// and back out: messages_native.c (Messages), messages_completions.c and messages_chat.c
+// (OpenAI's).
 #pragma once
 
 #include "base/buf.h"
@@ -59,11 +62,9 @@ bool system_read(struct messages_request *request, const json_t *system, struct 
 bool turns_read(struct messages_request *request, const json_t *messages, struct err *err);
 bool tools_read(struct messages_request *request, const json_t *tools, struct err *err);
 
-// A copy of the body (mem_free) in which "\u0000" and halves of surrogate pairs are "\ufffd":
-// Claude Code sends both, from binary output and from text cut in the middle. NULL: nothing to
-// mend.
-char *messages_mend(const char *bytes, size_t length);
-
-// max_tokens and the thinking budget within the target's window.
+// "messages" of a chat completions body.
+json_t *completions_messages(const struct messages_request *request,
+                             const struct messages_target *target);
+// max_tokens within the target's window.
 int64_t messages_max_tokens(const struct messages_request *request,
                             const struct messages_target *target);

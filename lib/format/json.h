@@ -22,6 +22,11 @@ enum json_parse_flags {
 json_t *json_parse(const char *bytes, size_t length, unsigned max_depth, unsigned flags,
                    struct err *err);
 
+// A copy of a document (mem_free) in which "\u0000" and halves of surrogate pairs are "\ufffd".
+// Models and clients write both, of binary output and of text cut in the middle; jansson refuses
+// either. NULL: nothing to mend.
+char *json_mend_escapes(const char *bytes, size_t length);
+
 // Members of an object; the fallback when absent, null or of another type. Text is borrowed from
 // the tree and has no NUL inside.
 const char *json_get_text(const json_t *object, const char *key, const char *fallback);

@@ -134,6 +134,8 @@ def main():
         print("no test matches", file=sys.stderr)
         return 2
     signal.signal(signal.SIGALRM, on_alarm)
+    # A shell that runs us behind "&" has SIGINT ignored, and what we start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     result, flaky = run_all(tests, options.timeout), []
     few = len(result.bad) <= RETRIED_MOST
     for _ in range(options.retry):

@@ -72,7 +72,9 @@ ANSWERS = {
                    sse(delta(content="I try."), USAGE,
                        {"error": {"code": 500, "type": "server_error",
                                   "message": "Failed to parse input at pos 3: <tool_call>"}},
-                       done=False), [text("I try.")], "max_tokens"),
+                       done=False),
+                   [text("I try.\n\n(My last output could not be read by the server: Failed to "
+                         "parse input at pos 3: <tool_call>)")], "max_tokens"),
     "native": ("messages", native(
         {"type": "message_start", "message": {"id": "chatcmpl-1", "content": [], "usage": {
             "input_tokens": 40, "cache_read_input_tokens": 60, "output_tokens": 0}}},

@@ -143,7 +143,7 @@ static const struct row rows[] = {
     {"no arguments",
      CALL("{'index':0,'id':'call_abcdef','function':{'name':'f','arguments':''}}")
          FINISH("tool_calls") DONE,
-     "tool(f call_abcdef ) | tool_use | 50+0 0"},
+     "tool(f call_abcdef {}) | tool_use | 50+0 0"},
     {"arguments that are an object",
      CALL("{'index':0,'id':'call_abcdef','function':{'name':'f','arguments':{'a':[1,'\\'']}}}")
          FINISH("tool_calls") DONE,
@@ -270,7 +270,8 @@ static const struct row rows[] = {
     {"an answer that the engine cannot read, behind text",
      TEXT("a") D("{'error':{'code':500,'message':'Failed to parse input at pos 12: <tool_call>',"
                  "'type':'server_error'}}"),
-     "text(a) | max_tokens | 50+0 1"},
+     "text(a\n\n(My last output could not be read by the server: Failed to parse input at pos 12: "
+     "<tool_call>)) | max_tokens | 50+0 1"},
     {"an answer that the engine cannot read, amid a call",
      TEXT("a") CALL("{'index':0,'id':'call_abcdef','function':{'name':'f','arguments':'{\\'a'}}")
          D("{'error':{'code':500,'message':'The model produced output that does not match the "
@@ -279,14 +280,14 @@ static const struct row rows[] = {
     {"an answer that the engine cannot read, behind a role",
      DELTA("{'role':'assistant','content':null}")
          D("{'error':{'code':500,'message':'Invalid diff: x','type':'server_error'}}"),
-     "text((My last output could not be read by the server: Invalid diff: x)) | max_tokens | 50+0 3"},
+     "text((My last output could not be read by the server: Invalid diff: x)) | max_tokens | 50+0 0"},
     {"a whole answer",
      "{'choices':[{'index':0,'message':{'role':'assistant','reasoning_content':'t','content':'a',"
      "'tool_calls':[{'id':'call_abcdef','type':'function','function':{'name':'f','arguments':"
      "'{\\'a\\':1}'}},{'id':'call_ghijkl','type':'function','function':{'name':'g','arguments':''}}]},"
      "'finish_reason':'tool_calls'}],'usage':{'prompt_tokens':100,'completion_tokens':3,"
      "'prompt_tokens_details':{'cached_tokens':60}}}",
-     "think(t) text(a) tool(f call_abcdef {\"a\":1}) tool(g call_ghijkl ) | tool_use | 40+60 3"},
+     "think(t) text(a) tool(f call_abcdef {\"a\":1}) tool(g call_ghijkl {}) | tool_use | 40+60 3"},
     {"a whole answer without a finish", " {'choices':[{'message':{'content':'a'}}]}\n",
      "text(a) | end_turn | 50+0 1"},
     {"a whole answer of nothing",
@@ -360,7 +361,7 @@ static const struct row rows[] = {
      "'call_abcdef','name':'f','input':{'a':1}},{'type':'tool_use','id':'call_ghijkl','name':'g'}],"
      "'stop_reason':'tool_use','stop_sequence':null,'usage':{'cache_read_input_tokens':15,"
      "'input_tokens':5,'output_tokens':9}}",
-     "think(t sig) text(a) tool(f call_abcdef {\"a\":1}) tool(g call_ghijkl ) | tool_use | 5+15 9",
+     "think(t sig) text(a) tool(f call_abcdef {\"a\":1}) tool(g call_ghijkl {}) | tool_use | 5+15 9",
      ANSWER_MESSAGES},
     {"native whole error",
      "{'type':'error','error':{'type':'not_found_error','message':'no model'}}",
@@ -505,6 +506,33 @@ static void test_streams(void **state) {
     }
 }
 
+// A member that makes an event unusual: read as a tree, it says the same as in place.
+static void test_trees(void **state) {
+    static const char head[] = "{\"choices\":", more[] = "{\"x\":{},\"choices\":";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strstr(rows[i].expected, "not JSON"))
+            continue; // quotes the event
+        char *text = quoted(rows[i].input);
+        struct buf changed, first, out;
+        buf_init(&changed, 1u << 20);
+        for (const char *p = text; *p;)
+            if (str_starts(p, head)) {
+                buf_adds(&changed, more);
+                p += sizeof head - 1;
+            } else {
+                buf_add(&changed, p++, 1);
+            }
+        run_row(&rows[i], text, strlen(text) + 1, 0, false, &first);
+        run_row(&rows[i], buf_text(&changed), changed.length + 1, 0, false, &out);
+        assert_int_equal(out.length, first.length);
+        assert_memory_equal(buf_bytes(&out), buf_bytes(&first), first.length);
+        buf_fini(&changed);
+        buf_fini(&first);
+        buf_fini(&out);
+        mem_free(text);
+    }
+}
+
 // The same for a client that does not stream: the same message, or nothing where it fails.
 static void test_whole(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -520,16 +548,6 @@ static void test_whole(void **state) {
                 assert_false(answer_opened(answer));
             } else {
                 check_whole(&check, buf_bytes(&out), out.length);
-                // No arguments are {} here; a client that streams makes it of no delta.
-                size_t k;
-                json_t *block;
-                json_array_foreach(
-                    json_object_get(check.message, "content"), k,
-                    block) if (strcmp(json_get_text(block, "input", ""), "{}") == 0 &&
-                               strstr(rows[i].expected, json_get_text(block, "id", "")) &&
-                               strncmp(strstr(rows[i].expected, json_get_text(block, "id", "")) +
-                                           strlen(json_get_text(block, "id", "")),
-                                       " )", 2) == 0) json_set(block, "input", json_text(""));
                 assert_row(&rows[i], &check, "whole");
                 check_free(&check);
             }
@@ -616,6 +634,32 @@ static void test_fail(void **state) {
         assert_row(&cases[i], &check, "fail");
         check_free(&check);
         mem_free(text);
+        answer_destroy(answer);
+        buf_fini(&out);
+    }
+}
+
+// The engine's HTTP 500 for its model's odd call, behind an early message_start.
+static void test_fail_garbled(void **state) {
+    static const char text[] = "Failed to parse input at pos 3: <tool_call>";
+    static const struct row cases[] = {
+        {"not open", "", "! api_error: Failed to parse input at pos 3: <tool_call>"},
+        {"open", "",
+         "text((My last output could not be read by the server: Failed to parse input at pos 3: "
+         "<tool_call>)) | max_tokens | 50+0 0"},
+    };
+    struct answer_check check;
+    struct buf out;
+    for (int open = 0; open < 2; open++) {
+        struct answer *answer = create(&plain, true, 1u << 20);
+        buf_init(&out, 1u << 20);
+        if (open)
+            answer_open(answer, &out);
+        answer_fail(answer, 500, text, &out);
+        assert_int_equal(answer_complete(answer), open);
+        check_stream(&check, buf_bytes(&out), out.length);
+        assert_row(&cases[open], &check, "fail");
+        check_free(&check);
         answer_destroy(answer);
         buf_fini(&out);
     }
@@ -725,9 +769,10 @@ static void test_small_out(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_streams),   cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_early),     cmocka_unit_test(test_say),
-        cmocka_unit_test(test_fail),      cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_streams),      cmocka_unit_test(test_trees),
+        cmocka_unit_test(test_whole),        cmocka_unit_test(test_early),
+        cmocka_unit_test(test_say),          cmocka_unit_test(test_fail),
+        cmocka_unit_test(test_fail_garbled), cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_small_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

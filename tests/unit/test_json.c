@@ -82,6 +82,18 @@ static void test_write(void **state) {
     buf_fini(&out);
 }
 
+static void test_write_numbers(void **state) {
+    static const char text[] =
+        "[0.1,0.30000000000000004,1.0,-0.0,100.0,1e+300,1e-07,3.141592653589793,9007199254740993]";
+    struct buf out;
+    json_t *json = json_parse(text, strlen(text), 0, 0, NULL);
+    buf_init(&out, 256);
+    assert_true(json_write(&out, json));
+    assert_string_equal(buf_text(&out), text);
+    json_decref(json);
+    buf_fini(&out);
+}
+
 static void test_write_string(void **state) {
     static const struct {
         const char *bytes, *expected;
@@ -176,10 +188,10 @@ static void test_build(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),        cmocka_unit_test(test_depth_default),
-        cmocka_unit_test(test_members),      cmocka_unit_test(test_write),
-        cmocka_unit_test(test_write_string), cmocka_unit_test(test_text),
-        cmocka_unit_test(test_build),
+        cmocka_unit_test(test_parse),         cmocka_unit_test(test_depth_default),
+        cmocka_unit_test(test_members),       cmocka_unit_test(test_write),
+        cmocka_unit_test(test_write_numbers), cmocka_unit_test(test_write_string),
+        cmocka_unit_test(test_text),          cmocka_unit_test(test_build),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

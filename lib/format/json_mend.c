@@ -1,5 +1,5 @@
 #include "base/mem.h"
-#include "chat/messages_private.h"
+#include "format/json.h"
 
 #include <string.h>
 
@@ -27,7 +27,7 @@ static int unit_at(const char *p, const char *end) {
 static bool is_high(int unit) { return unit >= 0xd800 && unit <= 0xdbff; }
 static bool is_low(int unit) { return unit >= 0xdc00 && unit <= 0xdfff; }
 
-char *messages_mend(const char *bytes, size_t length) {
+char *json_mend_escapes(const char *bytes, size_t length) {
     char *mended = NULL;
     for (size_t i = 0; i + 1 < length;) {
         if (bytes[i] != '\\') {
