@@ -90,7 +90,6 @@ static void keep_only(struct config *config, const struct preset *preset) {
         preset_fini(&config->presets[i]);
     config->presets_count = 0;
     config_add_preset(config, preset);
-    preset = config->presets;
     config->presets[0].is_default = true;
     config->presets[0].idle_off_ms = 0;
     config->scan = false;

@@ -14,5 +14,5 @@ int menu_choose(int fd, const char *title, const struct model_files *files, int 
 // was used last among the files of the state folder.
 int menu_decide(const struct model_files *files, const char *wanted, const char *memory,
                 struct err *err);
-// Remembers it for the next time.
-void menu_remember(const char *memory, const char *path);
+// Remembers it, by its path, for the next time.
+void menu_remember(const char *memory, const char *model);

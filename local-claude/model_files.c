@@ -62,7 +62,8 @@ void model_files_read(struct model_files *files, const json_t *listing) {
 // "model-00002-of-00003.gguf": only the first part is a model to choose.
 static bool is_later_part(const char *name) {
     const char *of = strstr(name, "-of-");
-    return of && of - name >= 6 && strspn(of - 5, "0123456789") == 5 && strncmp(of - 5, "00001", 5);
+    return of && of - name >= 6 && strspn(of - 5, "0123456789") == 5 &&
+           strncmp(of - 5, "00001", 5) != 0;
 }
 
 void model_files_add(struct model_files *files, const char *path, int64_t bytes) {

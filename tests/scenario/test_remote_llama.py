@@ -289,6 +289,18 @@ class WithLlamaServer(Remote, EitherKind):
         backend.close()
         self.assert_nothing_left()
 
+    def test_kill_script_without_setpriv(self):
+        """As on a Mac: then the reader of the beats misses it, at the next beat."""
+        folder = self.world.path("few")
+        os.mkdir(folder)
+        for name in ("sh", "find", "sort", "wc", "sleep", "tail", "grep"):
+            os.symlink(shutil.which(name), os.path.join(folder, name))
+        self.world.start(far_path=folder)
+        backend = self.kill("script")
+        self.assert_engine_gone(3)
+        backend.close()
+        self.assert_nobody_left()
+
     def test_engine_ends(self):
         """Nobody starts it again here; the connection ends with it."""
         backend = self.kill("engine")
