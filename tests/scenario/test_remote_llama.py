@@ -6,8 +6,8 @@ import shutil
 import signal
 import subprocess
 
-from backends import BackendCase, BackendWorld, read_screen
-from harness import alive, eventually, free_port, read_proc
+from backends import BackendCase, BackendWorld, WholeProgram, read_screen
+from harness import alive, eventually, reserve_port, read_proc
 from real import need
 
 SILENCE = 15  # FAR_SILENCE_S of local-claude/far_script.h
@@ -23,7 +23,8 @@ class SshWorld(BackendWorld):
 
     def __init__(self):
         super().__init__()
-        self.port = free_port()
+        self.reserved = reserve_port()
+        self.port = self.reserved.getsockname()[1]
         for name in ("host", "user", "stranger"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path(name)],
                            check=True)
@@ -108,6 +109,7 @@ class SshWorld(BackendWorld):
 
     def destroy(self):
         self.stop()
+        self.reserved.close()
         super().destroy()
 
 
@@ -314,6 +316,16 @@ class WithLlamaServer(Remote, EitherKind):
         self.assert_nothing_left()
 
 
+class WithClaudeAndAncalagon(WholeProgram, Remote):
+    backend = "remote-llama"
+
+
+class WithClaudeAndLlamaServer(WithClaudeAndAncalagon):
+    def setUp(self):
+        super().setUp()
+        self.world.start(far_path="/usr/bin:/bin")
+
+
 class Errors(Remote):
     def test_unknown_host(self):
         text = self.open(REMOTE_SSH_HOST="nonesuch.invalid").failure()
@@ -332,8 +344,9 @@ class Errors(Remote):
         self.assertIn("its host key is not known", self.open().failure())
 
     def test_nobody_listens(self):
-        self.world.write_client(port=free_port())
-        self.assertIn("no ssh server listens there", self.open().failure())
+        with reserve_port() as silent:
+            self.world.write_client(port=silent.getsockname()[1])
+            self.assertIn("no ssh server listens there", self.open().failure())
 
     def test_no_folder(self):
         text = self.open(REMOTE_MODELS_DIR="/nonesuch/models").failure()
