@@ -1,12 +1,12 @@
 // tune: the fastest settings of a preset that fit, found by measuring.
 #include "base/mem.h"
+#include "base/progress.h"
 #include "base/str.h"
 #include "beside.h"
 #include "cli.h"
 #include "draft_store.h"
 #include "event/loop.h"
 #include "format/json.h"
-#include "progress.h"
 #include "trial.h"
 #include "tune_write.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 // In the order in which they are looked for.
-static const struct backend *const backends[] = {&backend_remote};
+static const struct backend *const backends[] = {&backend_remote, &backend_llama, &backend_remote_llama};
 
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
