@@ -32,6 +32,7 @@ Options:
   --bare                                Minimal mode
   --exclude-dynamic-system-prompt-sections
                                         Move them
+  --settings <file-or-json>             More settings
   --tools <tools...>                    Tools
 
 Commands:
@@ -220,6 +221,13 @@ class Backend:
         return self.stream(handler, [("", json.dumps(step)) for step in steps] + [("", "[DONE]")])
 
 
+def without_settings(argv):
+    if "--settings" not in argv:
+        return argv
+    at = argv.index("--settings")
+    return argv[:at] + argv[at + 2:]
+
+
 class Result:
     def __init__(self, code, out, err, record):
         self.code, self.out, self.err, self.record = code, out, err, record
@@ -230,7 +238,8 @@ class Result:
 
     @property
     def argv(self):
-        return self.record["argv"]
+        """Claude Code's arguments, but for our --settings."""
+        return without_settings(self.record["argv"])
 
     def __repr__(self):
         return f"<{self.code} out={self.out[-300:]!r} err={self.err[-600:]!r}>"
