@@ -269,6 +269,48 @@ class WithAncalagon(Remote, EitherKind):
         os.close(ours)
 
 
+    def test_passphrase(self):
+        """ssh asks on the terminal, and has it for as long as it asks."""
+        self.world.write_client(key="locked")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-f",
+                        self.world.path("locked")], check=True)
+        with open(self.world.path("locked.pub")) as key, \
+                open(self.world.path("authorized"), "a") as known:
+            known.write(key.read())
+        self.world.add_model("other.gguf")
+        ours, theirs = pty.openpty()
+        backend = self.open(terminal=theirs)
+        os.close(theirs)
+        read_screen(ours, b"Enter passphrase")
+        os.write(ours, b"open sesame\n")
+        read_screen(ours, b"Which model?")  # it is ours again
+        os.write(ours, b"1\r")
+        self.assertEqual(backend.ready()["model"], "other")
+        os.kill(backend.pid, signal.SIGKILL)
+        self.assert_engine_gone()
+        os.close(ours)
+
+    def test_interrupted_while_ssh_asks(self):
+        self.test_nobody_is_asked()
+        ours, theirs = pty.openpty()
+        backend = self.open(terminal=theirs)
+        os.close(theirs)
+        read_screen(ours, b"(yes/no")
+
+        def interrupted():  # ssh itself misses one that comes before it reads
+            os.write(ours, b"\x03")
+            return backend.process.poll() is not None
+        eventually(interrupted, "it ends", 10, every=0.3)
+        self.assertEqual(backend.process.returncode, 1)
+        os.close(ours)
+        self.assert_nothing_left()
+
+    def test_nobody_is_asked(self):
+        """Without a terminal an unknown host key is an error, not a question."""
+        os.unlink(self.world.path("known"))
+        self.assertIn("its host key is not known", self.open().failure())
+
+
 class WithLlamaServer(Remote, EitherKind):
     bare = True
 
@@ -338,10 +380,6 @@ class Errors(Remote):
         self.world.write_client(key="stranger")
         self.assertIn("it takes none of our keys", self.open().failure())
         self.assert_nothing_left()
-
-    def test_unknown_host_key(self):
-        os.unlink(self.world.path("known"))
-        self.assertIn("its host key is not known", self.open().failure())
 
     def test_nobody_listens(self):
         with reserve_port() as silent:
