@@ -1,8 +1,8 @@
 #include "act.h"
 
+#include "base/progress.h"
 #include "format/json.h"
 #include "format/sse.h"
-#include "progress.h"
 
 #include <signal.h>
 #include <string.h>

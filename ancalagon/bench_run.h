@@ -2,9 +2,9 @@
 // reads the command line and shows the end.
 #pragma once
 
+#include "base/progress.h"
 #include "bench.h"
 #include "config.h"
-#include "progress.h"
 
 enum { BENCH_DEPTHS_MAX = TRIAL_POINTS_MAX - 1 };
 

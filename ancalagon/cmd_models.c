@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -377,6 +378,20 @@ static void add_model(const struct view *v, const struct plan_machine *machine, 
     json_object_set_new(out, "fit", fit_json(e, machine));
 }
 
+// Of the user's presets, those that serve this file.
+static json_t *presets_json(const struct view *v) {
+    const char *path = entry_of(v)->path;
+    json_t *names = json_array();
+    struct stat file, other;
+    for (size_t i = 0; v->config && i < v->config->presets_count; i++) {
+        const struct preset *preset = &v->config->presets[i];
+        if (!preset->is_scanned && stat(path, &file) == 0 && stat(preset->model, &other) == 0 &&
+            file.st_dev == other.st_dev && file.st_ino == other.st_ino)
+            json_array_append_new(names, json_text(preset->name));
+    }
+    return names;
+}
+
 static json_t *entry_json(const struct view *v, const struct plan_machine *machine) {
     const struct model_entry *e = entry_of(v);
     size_t which[JSON_MAX];
@@ -391,6 +406,7 @@ static json_t *entry_json(const struct view *v, const struct plan_machine *machi
     json_object_set_new(out, "bytes", json_integer((json_int_t)e->bytes));
     json_object_set_new(out, "parts", json_integer(e->gguf ? gguf_splits(e->gguf) : 1));
     json_object_set_new(out, "architecture", json_text_n(arch.data, arch.length));
+    json_object_set_new(out, "presets", presets_json(v));
     json_object_set_new(
         out, e->kind == MODEL_KIND_PROJECTOR ? "serves" : "projectors",
         files_json(v, which, model_list_partners(v->list, v->index, which, JSON_MAX)));

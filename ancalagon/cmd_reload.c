@@ -1,10 +1,10 @@
 // reload and stop: the two commands that are about the server itself.
 #define _GNU_SOURCE
 #include "base/mem.h"
+#include "base/progress.h"
 #include "cli.h"
 #include "control_client.h"
 #include "format/json.h"
-#include "progress.h"
 #include "units.h"
 
 #include <errno.h>

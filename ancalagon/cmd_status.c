@@ -1,10 +1,10 @@
 // status and list: what the server says, as a table or as it is.
 #include "base/mem.h"
+#include "base/progress.h"
 #include "cli.h"
 #include "config.h"
 #include "control_client.h"
 #include "format/json.h"
-#include "progress.h"
 #include "ssh.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
 // switch, off, sleep, and lmswitch, which is them by their daily name.
 #include "act.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "cli.h"
 #include "format/json.h"
-#include "progress.h"
 #include "ssh.h"
 #include "systemctl.h"
 #include "units.h"

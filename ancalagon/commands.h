@@ -13,6 +13,7 @@ enum exit_status {
 };
 
 int cmd_serve(int argc, char **argv);
+int cmd_private(int argc, char **argv);  // one model for the program that started it
 int cmd_lmswitch(int argc, char **argv); // PRESET or one of the words below
 int cmd_switch(int argc, char **argv);
 int cmd_off(int argc, char **argv);

@@ -283,6 +283,9 @@ void config_destroy(struct config *config) {
     mem_free(config->path);
     mem_free(config->listen_host);
     mem_free(config->api_key_file);
+    if (config->own_key)
+        mem_wipe(config->own_key, strlen(config->own_key));
+    mem_free(config->own_key);
     ini_destroy(config->ini);
     mem_free(config);
 }

@@ -40,6 +40,7 @@ struct config {
     bool on_demand; // a request may start an engine
     bool scan;      // GGUFs in the models folders are presets too
     char *api_key_file;
+    char *own_key;        // asked for in place of the file's, also on loopback; NULL = none
     char **allow_hosts;   // NULL-terminated, never NULL: Host values beyond loopback and listen
     char **allow_origins; // the same for Origin
     // NULL-terminated, in the order they are searched, may not exist: [server] models,
@@ -71,6 +72,9 @@ struct config *config_parse(const char *bytes, size_t length, const char *path, 
 // top level and one below. Part of config_load and config_inspect unless `scan = off`. Returns how
 // many were added.
 size_t config_scan_models(struct config *config);
+
+// A preset for a GGUF that no preset names, as the scan makes it; NULL when [*] is wrong.
+const struct preset *config_add_model(struct config *config, const char *path);
 
 // Every GGUF in a folder and one below, sorted, each once: projectors and adapters too, of split
 // files the first part. NULL-terminated; config_free_files frees it.

@@ -237,6 +237,12 @@ static bool add_scanned(struct config *config, const char *path) {
     return true;
 }
 
+const struct preset *config_add_model(struct config *config, const char *path) {
+    return config->presets_count < CONFIG_PRESETS_MAX && add_scanned(config, path)
+               ? &config->presets[config->presets_count - 1]
+               : NULL;
+}
+
 size_t config_scan_models(struct config *config) {
     struct found found = {NULL, 0};
     size_t added = 0, last = 0;

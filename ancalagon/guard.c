@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_BYTES = 24, MAX_KEY_FILE = 64 * 1024, MAX_HOST = 255 };
+enum { KEY_BYTES = (GUARD_KEY_SIZE - 4) / 2, MAX_KEY_FILE = 64 * 1024, MAX_HOST = 255 };
 
 struct guard {
     const struct config *config;
@@ -21,16 +21,21 @@ struct guard {
     char host_name[MAX_HOST + 1];
 };
 
-static char *make_key_file(const char *path, struct err *err) {
+bool guard_make_key(char key[GUARD_KEY_SIZE], struct err *err) {
     unsigned char random[KEY_BYTES];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
-        err_errno(err, "cannot get random bytes for an API key");
-        return NULL;
-    }
-    char key[3 + 2 * KEY_BYTES + 2] = "sk-";
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return err_errno(err, "cannot get random bytes for an API key");
+    snprintf(key, GUARD_KEY_SIZE, "sk-");
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(key + 3 + 2 * i, 3, "%02x", random[i]);
-    snprintf(key + 3 + 2 * KEY_BYTES, 2, "\n");
+    return true;
+}
+
+static char *make_key_file(const char *path, struct err *err) {
+    char key[GUARD_KEY_SIZE + 1];
+    if (!guard_make_key(key, err))
+        return NULL;
+    strncat(key, "\n", sizeof key - strlen(key) - 1);
     char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
     bool ok = path_make_private(folder, err) && path_write_file(path, key, strlen(key), 0600, err);
     mem_free(folder);
@@ -78,7 +83,8 @@ struct guard *guard_create(const struct config *config, bool exposed, struct err
     struct guard *guard = mem_alloc(sizeof *guard);
     guard->config = config;
     gethostname(guard->host_name, MAX_HOST);
-    if (exposed && !(guard->keys = read_keys(config->api_key_file, err))) {
+    guard->keys = mem_strdup(config->own_key);
+    if (exposed && !guard->keys && !(guard->keys = read_keys(config->api_key_file, err))) {
         mem_free(guard);
         return NULL;
     }

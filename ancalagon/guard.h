@@ -13,7 +13,11 @@
 
 struct guard;
 
-// `exposed`: the port listens on more than loopback. Then the key file is read, or made (0600).
+enum { GUARD_KEY_SIZE = 52 };
+bool guard_make_key(char key[GUARD_KEY_SIZE], struct err *err); // a new one: "sk-..."
+
+// `exposed`: the port listens on more than loopback. Then the key file is read, or made (0600),
+// unless the config has a key of its own.
 struct guard *guard_create(const struct config *config, bool exposed, struct err *err);
 void guard_destroy(struct guard *guard);
 

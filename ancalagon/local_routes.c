@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "format/json.h"
+#include "preset_plan.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,9 +13,23 @@ static const char *title_of(const struct preset *preset) {
     return preset->description[0] ? preset->description : preset->name;
 }
 
+// Tokens that one conversation can hold: of a loaded engine what it told, else a slot's share of
+// the preset's context. 0: decided when it is loaded.
+static int64_t window_of(const struct service *service) {
+    struct plan_settings settings;
+    const char *draft, *mmproj;
+    int64_t tokens = service_window_tokens(service);
+    if (tokens > 0)
+        return tokens;
+    tokens = service->preset->ctx_tokens;
+    bool shared = !preset_plan_settings(service->preset, &settings, &draft, &mmproj, NULL) ||
+                  settings.unified || settings.parallel < 2;
+    return shared ? tokens : tokens / settings.parallel;
+}
+
 // OpenAI's shape, with members that Anthropic's clients read, too, where they do not say who they
 // are.
-static void write_model(struct buf *out, const struct service *service) {
+static void write_model(struct server *server, struct buf *out, const struct service *service) {
     const struct preset *preset = service->preset;
     const char *title = title_of(preset);
     buf_adds(out, "{\"id\":");
@@ -23,8 +38,9 @@ static void write_model(struct buf *out, const struct service *service) {
                   "\"created_at\":\"1970-01-01T00:00:00Z\",\"owned_by\":\"ancalagon\","
                   "\"display_name\":");
     json_write_string(out, title, strlen(title));
-    buf_printf(out, ",\"status\":\"%s\",\"context_window\":%lld,\"aliases\":[",
-               service_state(service), (long long)preset->ctx_tokens);
+    buf_printf(out, ",\"status\":\"%s\",\"context_window\":%lld,\"default\":%s,\"aliases\":[",
+               service_state(service), (long long)window_of(service),
+               service == server_default(server) ? "true" : "false");
     for (char **alias = preset->aliases; *alias; alias++) {
         buf_adds(out, alias == preset->aliases ? "" : ",");
         json_write_string(out, *alias, strlen(*alias));
@@ -47,7 +63,7 @@ static void write_models(struct server *server, struct buf *out) {
         if (service->leaving)
             continue;
         buf_adds(out, first ? "," : "");
-        write_model(out, service);
+        write_model(server, out, service);
         first = first ? first : service;
         last = service;
     }
@@ -112,8 +128,10 @@ static bool models_page(struct server *server, const struct http_head *head, str
     struct span part = {path.data + 11, path.length - 11};
     struct service *service =
         http_path_decode(part, name, sizeof name) ? server_find(server, name) : NULL;
-    if (service)
-        (anthropic ? write_anthropic_model : write_model)(out, service);
+    if (service && anthropic)
+        write_anthropic_model(out, service);
+    else if (service)
+        write_model(server, out, service);
     else
         protocol_error_body(out, route_protocol(head), 404, "there is no such preset",
                             "model_not_found");

@@ -27,6 +27,7 @@ static const struct {
     {"engines", cmd_engines, "what each llama-server build speaks"},
     {"aliases", cmd_aliases, "shell aliases, one a preset"},
     {"setup", cmd_setup, "run by itself: systemd user units"},
+    {"private", cmd_private, "one model for the program that starts it"},
     {"hold", cmd_hold, NULL},
 };
 

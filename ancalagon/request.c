@@ -98,7 +98,7 @@ void reply_error(struct server *server, struct http_exchange *exchange, enum pro
     if (retry_ms == RETRY_NEVER)
         snprintf(retry, sizeof retry, RETRY_NEVER_FIELD);
     if (status == 401)
-        snprintf(retry, sizeof retry, "WWW-Authenticate: Bearer\r\n");
+        snprintf(retry, sizeof retry, "WWW-Authenticate: Bearer realm=\"ancalagon\"\r\n");
     fields_with_cors(server, exchange, retry, &fields);
     protocol_error_body(&body, protocol, status, message, code);
     http_reply(exchange, status, "application/json", buf_text(&fields), buf_bytes(&body),

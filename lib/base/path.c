@@ -93,17 +93,19 @@ char *path_config(const char *name) { return xdg("XDG_CONFIG_HOME", ".config", n
 char *path_state(const char *name) { return xdg("XDG_STATE_HOME", ".local/state", name); }
 char *path_cache(const char *name) { return xdg("XDG_CACHE_HOME", ".cache", name); }
 
-char *path_runtime(void) {
+char *path_runtime_of(const char *program) {
     const char *base = getenv("XDG_RUNTIME_DIR");
     if (base && base[0] == '/')
-        return mem_printf("%s/ancalagon", base);
+        return mem_printf("%s/%s", base, program);
     char run[64];
     struct stat st;
     snprintf(run, sizeof run, "/run/user/%u", (unsigned)getuid());
     if (stat(run, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == getuid())
-        return mem_printf("%s/ancalagon", run);
-    return mem_printf("/tmp/ancalagon-%u", (unsigned)getuid());
+        return mem_printf("%s/%s", run, program);
+    return mem_printf("/tmp/%s-%u", program, (unsigned)getuid());
 }
+
+char *path_runtime(void) { return path_runtime_of("ancalagon"); }
 
 bool path_make_private(const char *dir, struct err *err) {
     char *copy = mem_strdup(dir);

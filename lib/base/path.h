@@ -17,6 +17,7 @@ char *path_cache(const char *name);                     // $XDG_CACHE_HOME/ancal
 
 // $XDG_RUNTIME_DIR/ancalagon, else /run/user/UID/ancalagon, else /tmp/ancalagon-UID.
 char *path_runtime(void);
+char *path_runtime_of(const char *program); // the same for another program
 
 // mkdir -p with 0700; the last folder must be ours and closed to others, or it is an error.
 bool path_make_private(const char *dir, struct err *err);

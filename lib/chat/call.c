@@ -312,3 +312,9 @@ bool chat_call_complete(const struct chat_call *call) {
     return call->answer && answer_complete(call->answer);
 }
 int64_t chat_call_retry_after(const struct chat_call *call) { return call->retry_after_s; }
+int64_t chat_call_prompt_tokens(const struct chat_call *call) {
+    struct answer_usage usage =
+        call->answer ? answer_usage(call->answer) : (struct answer_usage){0};
+    int64_t told = usage.input_tokens + usage.cached_tokens;
+    return told > 0 ? told : call->prompt_tokens;
+}

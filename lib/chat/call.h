@@ -89,3 +89,6 @@ bool chat_call_complete(const struct chat_call *call);
 // Seconds after which to ask again, when the backend refused with such advice; 0 = none. Good from
 // on_head on.
 int64_t chat_call_retry_after(const struct chat_call *call);
+// Tokens of the prompt, cached ones included: as the backend told with its answer, else as counted;
+// 0 = unknown. Good until on_end has returned.
+int64_t chat_call_prompt_tokens(const struct chat_call *call);

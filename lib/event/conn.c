@@ -308,7 +308,10 @@ static bool finish_connect(struct conn *conn, struct err *why) {
     getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &length);
     if (error) {
         errno = error;
-        return err_errno(why, "cannot connect");
+        err_errno(why, "cannot connect");
+        if (error == ECONNREFUSED)
+            why->code = ERR_NOTFOUND;
+        return false;
     }
     conn->connecting = false;
     if (!conn->paused)

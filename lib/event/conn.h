@@ -30,8 +30,8 @@ struct conn_ops {
 // Takes the (non-blocking) fd over. `max_queue` bounds unsent bytes.
 struct conn *conn_open(struct loop *loop, int fd, size_t max_queue, const struct conn_ops *ops,
                        void *arg);
-// Starts connecting; NULL when that fails at once (then nothing else will be called), with
-// ERR_NOTFOUND when nobody listens there.
+// Starts connecting; NULL when that fails at once (then nothing else will be called). Then or in
+// on_close: ERR_NOTFOUND when nobody listens there.
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t length,
                           size_t max_queue, const struct conn_ops *ops, void *arg, struct err *err);
 void conn_destroy(struct conn *conn); // NULL is fine

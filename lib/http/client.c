@@ -3,11 +3,10 @@
 
 #include "base/mem.h"
 #include "event/conn.h"
+#include "http/address.h"
 #include "http/parser.h"
 #include "http/unix.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -41,7 +40,8 @@ TAILQ_HEAD(call_list, http_call);
 struct http_peer {
     struct loop *loop;
     char *unix_path, *host;
-    struct sockaddr_in address;
+    struct sockaddr_storage address;
+    socklen_t address_length;
     struct call_list idle;
     unsigned idle_count;
 };
@@ -54,11 +54,12 @@ struct http_peer *http_peer_create(struct loop *loop, const char *unix_path, con
     struct http_peer *peer = mem_alloc(sizeof *peer);
     peer->loop = loop;
     peer->unix_path = mem_strdup(unix_path);
-    peer->host = unix_path ? mem_strdup("localhost") : mem_printf("%s:%u", address, port);
-    peer->address.sin_family = AF_INET;
-    peer->address.sin_port = htons((uint16_t)port);
-    if (!unix_path)
-        inet_pton(AF_INET, address, &peer->address.sin_addr);
+    if (unix_path) {
+        peer->host = mem_strdup("localhost");
+    } else {
+        peer->host = mem_printf(strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
+        peer->address_length = address_parse(address, port, &peer->address);
+    }
     TAILQ_INIT(&peer->idle);
     return peer;
 }
@@ -110,7 +111,7 @@ static void on_idle_timer(void *arg) { close_call(arg); }
 static struct conn *dial(struct http_call *call, struct err *err) {
     struct http_peer *peer = call->peer;
     if (!peer->unix_path)
-        return conn_connect(peer->loop, (struct sockaddr *)&peer->address, sizeof peer->address,
+        return conn_connect(peer->loop, (struct sockaddr *)&peer->address, peer->address_length,
                             MAX_HEAD_OUT, &conn_ops, call, err);
     struct unix_address where;
     if (!unix_address_open(&where, peer->unix_path, err))

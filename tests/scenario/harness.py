@@ -32,6 +32,7 @@ def scaled(seconds):
 
 def binary(name):
     places = {"fake_llama": ("tests/fakes/fake_llama", "fake_llama"),
+              "hold_backend": ("tests/fakes/hold_backend",),
               "answer_pipe": ("tests/unit/answer_pipe",),
               "slow_disk.so": ("tests/fakes/slow_disk.so",)}.get(name, (name,))
     for place in places:

@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/progress.h"
 #include "notify.h"
-#include "progress.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "progress.h"
+#include "base/progress.h"
 
 #include <stdlib.h>
 #include <string.h>

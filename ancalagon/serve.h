@@ -1,0 +1,15 @@
+// The server in the foreground, from its config to its end: what `serve` and `private` share.
+#pragma once
+
+#include <stdint.h>
+
+struct private_wish;
+
+struct serve_options {
+    const char *config_path;         // presets; NULL: the default file
+    const char *listen;              // over [server] listen; NULL
+    const struct private_wish *wish; // one model for the program that started us; NULL: serve all
+    int64_t beat_ms; // private: ends when standard input is silent this long; 0 = never
+};
+
+int serve_run(const struct serve_options *options); // the exit status

@@ -1,0 +1,137 @@
+#include "ask.h"
+
+#include "event/loop.h"
+#include "format/json.h"
+#include "http/client.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_FIELDS = 4096 };
+
+// One round of questions.
+struct round {
+    struct loop *loop;
+    struct timer deadline;
+    size_t open;
+};
+
+struct question {
+    struct round *round;
+    struct ask *ask;
+    struct http_peer *peer;
+    struct http_call *call;
+    struct buf fields;
+};
+
+static void end(struct question *question) {
+    question->call = NULL;
+    if (--question->round->open == 0)
+        loop_stop(question->round->loop);
+}
+
+static void on_head(struct http_call *call, const struct http_head *head, void *arg) {
+    struct ask *ask = ((struct question *)arg)->ask;
+    struct span challenge = http_head_value(head, "www-authenticate");
+    ask->status = head->status;
+    snprintf(ask->challenge, sizeof ask->challenge, "%.*s", (int)challenge.length, challenge.data);
+}
+
+static void on_fail(struct http_call *call, const struct err *why, void *arg) {
+    struct question *question = arg;
+    question->ask->status = 0;
+    question->ask->err = *why;
+    end(question);
+}
+
+static void on_body(struct http_call *call, const char *bytes, size_t length, void *arg) {
+    struct question *question = arg;
+    if (buf_add(&question->ask->bytes, bytes, length))
+        return;
+    struct err err;
+    err_set(&err, ERR_LIMIT, "its answer is longer than %d bytes", ASK_BODY_MAX);
+    http_call_cancel(call);
+    on_fail(call, &err, question);
+}
+
+static void on_end(struct http_call *call, void *arg) {
+    struct question *question = arg;
+    struct ask *ask = question->ask;
+    ask->json =
+        json_parse(buf_bytes(&ask->bytes), ask->bytes.length, 0, JSON_PARSE_ANY, &ask->err);
+    end(question);
+}
+
+static const struct http_call_ops ops = {on_head, on_body, on_end, on_fail};
+
+static void start(struct question *question) {
+    struct ask *ask = question->ask;
+    buf_init(&ask->bytes, ASK_BODY_MAX);
+    buf_init(&question->fields, MAX_FIELDS);
+    if (ask->key)
+        buf_printf(&question->fields, "Authorization: Bearer %s\r\n", ask->key);
+    if (ask->body)
+        buf_adds(&question->fields, "Content-Type: application/json\r\n");
+    question->peer =
+        http_peer_create(question->round->loop, ask->unix_path, ask->address, ask->port);
+    struct span fields = {buf_bytes(&question->fields), question->fields.length};
+    question->call =
+        http_call_start(question->peer, ask->method ? ask->method : "GET", span_of(ask->path),
+                        fields, span_of(ask->body), &ops, question, &ask->err);
+    question->round->open += question->call != NULL;
+}
+
+static void on_deadline(void *arg) { loop_stop(((struct round *)arg)->loop); }
+
+static void finish(struct question *question, int64_t timeout_ms) {
+    struct ask *ask = question->ask;
+    if (question->call) {
+        http_call_cancel(question->call);
+        ask->status = 0;
+        err_set(&ask->err, ERR_TIMEOUT, "no answer within %lld ms", (long long)timeout_ms);
+    }
+    http_peer_destroy(question->peer);
+    buf_fini(&question->fields);
+}
+
+void ask_all(struct ask *asks, size_t count, int64_t timeout_ms) {
+    enum { MOST = 8 };
+    struct question questions[MOST] = {0};
+    struct round round = {0};
+    count = count < MOST ? count : MOST;
+    for (size_t i = 0; i < count; i++)
+        asks[i].status = 0;
+    if (!(round.loop = loop_create(&asks[0].err)))
+        return;
+    timer_init(&round.deadline, round.loop, on_deadline, &round);
+    for (size_t i = 0; i < count; i++) {
+        questions[i] = (struct question){.round = &round, .ask = &asks[i]};
+        start(&questions[i]);
+    }
+    if (round.open > 0) {
+        timer_start(&round.deadline, timeout_ms);
+        loop_run(round.loop);
+        timer_stop(&round.deadline);
+    }
+    for (size_t i = 0; i < count; i++)
+        finish(&questions[i], timeout_ms);
+    loop_destroy(round.loop);
+}
+
+void ask_fini(struct ask *ask) {
+    json_decref(ask->json);
+    ask->json = NULL;
+    buf_fini(&ask->bytes);
+}
+
+bool ask_good(const struct ask *ask, struct err *err) {
+    if (ask->status == 0)
+        return err_set(err, ask->err.code, "%s", ask->err.text);
+    if (ask->status == 401 || ask->status == 403)
+        return err_set(err, ERR_DENIED, "it wants an API key (status %u)", ask->status);
+    if (ask->status >= 400)
+        return err_set(err, ERR_PEER, "%s is answered with status %u", ask->path, ask->status);
+    if (!json_is_object(ask->json))
+        return err_set(err, ERR_PEER, "%s is not answered with JSON", ask->path);
+    return true;
+}

@@ -1,0 +1,55 @@
+// The window of a local model, shared out: what Claude Code's prompt and tools take of it, what one
+// answer may, and what is left to work with. Decides which tools can be had.
+//
+// Source of the arithmetic: Claude Code 2.1.197, measured. It compacts a conversation by itself when
+// it passes  window - min(answer, 20000) - 13000,  where window = min(context, max(100000, what
+// CLAUDE_CODE_AUTO_COMPACT_WINDOW says)), and only when that variable is set. Below about 24K that
+// would be at once; then it is left unset, and the conversation is compacted when it overflows.
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum tool_set {
+    TOOLS_FULL,
+    TOOLS_LEAN, // the six core tools
+    TOOLS_BARE, // Bash, Read, Edit; no project memory, no hooks (--bare)
+    TOOLS_CHAT, // none
+    TOOLS_OWN,  // as the user's own arguments say
+};
+
+struct budget_ask {
+    int64_t context_tokens;    // 0 = unknown: BUDGET_ASSUMED_TOKENS is taken, and said
+    int64_t max_output_tokens; // the place's own limit; 0 = none
+    const char *version;       // of Claude Code; NULL = unknown
+    bool interactive;          // not -p
+    bool lean;                 // the user wants no more than the core tools
+    bool chat_only;            // the place can do no more
+    bool own_tools;            // the user's arguments choose
+    int64_t known_tokens[TOOLS_OWN + 1]; // measured in earlier runs; 0 = not
+};
+
+struct budget {
+    enum tool_set tools;
+    int64_t context_tokens, prompt_tokens, output_tokens; // prompt 0 = unknown (TOOLS_OWN)
+    int64_t compact_at;                                   // 0 = when it overflows
+    bool assumed;   // the context is an assumption
+    bool estimated; // the prompt was measured with another version of Claude Code
+    bool reduced;   // fewer tools than the user might expect, for want of room
+};
+
+enum { BUDGET_ASSUMED_TOKENS = 32768 };
+
+// False: nothing useful fits; err says what would.
+bool budget_make(struct budget *budget, const struct budget_ask *ask, struct err *err);
+// "context 65536 = 18877 prompt + 8192 answer + 38467 left; compacts at 44344", and a second line
+// when tools were left out. No newline at the end.
+void budget_tell(const struct budget *budget, struct buf *out);
+// Arguments for Claude Code that bring this set of tools about, NULL-terminated. Constants.
+const char *const *budget_arguments(enum tool_set tools);
+const char *budget_tools_name(enum tool_set tools); // "full", "lean", ...
+// True when the table has this version of Claude Code.
+bool budget_knows(const char *version);

@@ -1,0 +1,21 @@
+// Our own server between Claude Code and a backend that is no ancalagon: on 127.0.0.1, a port that
+// the system chooses, for one run. It answers HEAD /, GET /v1/models, POST /v1/messages and
+// /v1/messages/count_tokens to whoever shows this run's token, and leads to one place only.
+#pragma once
+
+#include "backend.h"
+#include "base/err.h"
+#include "event/loop.h"
+
+#include <stdint.h>
+
+struct relay;
+
+// `place` is borrowed and must outlive the relay. `model` is the name that Claude Code uses.
+struct relay *relay_create(struct loop *loop, const struct place *place, const char *model,
+                           struct err *err);
+void relay_destroy(struct relay *relay); // NULL is fine
+const char *relay_url(const struct relay *relay);
+const char *relay_token(const struct relay *relay);
+// What the first request of a conversation took, prompt and tools; 0 = there was none yet.
+int64_t relay_prompt_tokens(const struct relay *relay);

@@ -1,0 +1,200 @@
+"""The real Claude Code (npm's, pinned in tests/claude) on local models, through local-claude."""
+import json
+import os
+import subprocess
+import unittest
+import urllib.request
+
+from harness import binary, eventually, reserve_port, scaled
+from local_world import Local, LocalWorld
+from real import CACHE, Real, engine, model, need
+
+
+def claude_code():
+    """The program of this platform's package; npm's own link needs its install script."""
+    folder = os.path.join(CACHE, "claude-code", "node_modules", "@anthropic-ai")
+    need(folder, "Claude Code", "tools/get-npm claude")
+    for name in sorted(os.listdir(folder)):
+        path = os.path.join(folder, name, "claude")
+        if os.access(path, os.X_OK):
+            return path
+    return need(None, "Claude Code for this platform", "tools/get-npm claude")
+
+
+def result_of(run):
+    """Claude Code's own word on a run with --output-format json."""
+    try:
+        return json.loads(run.out)
+    except ValueError:
+        raise AssertionError(f"no result: {run!r}") from None
+
+
+class RealLocalWorld(LocalWorld):
+    def __init__(self):
+        super().__init__()
+        self.claude = claude_code()
+
+    def environment(self, **more):
+        return super().environment(**{"LOCAL_CLAUDE_BIN": self.claude, **more})
+
+
+class OverServers(Local):
+    """Servers that answer from a script: what Claude Code makes of them."""
+
+    world_type = RealLocalWorld
+
+    def ask(self, backend, *words, **more):
+        return self.world.remote(backend, "-p", "say hi", "--output-format", "json", *words,
+                                 timeout=60, **more)
+
+    def test_success_over_each_kind(self):
+        for kind in ("ancalagon", "llama", "vllm", "plain"):
+            with self.subTest(kind=kind):
+                backend = self.world.backend(kind)
+                run = self.ask(backend)
+                result = result_of(run)
+                self.assertEqual((run.code, result["subtype"], result["is_error"]),
+                                 (0, "success", False), run)
+                self.assertEqual(result["result"], backend.answer)
+                self.assertEqual(list(result["modelUsage"]), ["qwen3-coder"])
+
+    def test_what_is_sent(self):
+        backend = self.world.backend(context=65536)
+        self.ask(backend, "--no-session-persistence")
+        bodies = [json.loads(body) for method, path, _, body in backend.seen
+                  if path.startswith("/v1/messages") and json.loads(body).get("tools")]
+        self.assertEqual(len(bodies), 1)
+        self.assertEqual(bodies[0]["max_tokens"], 8192)
+        self.assertEqual(bodies[0]["model"], "qwen3-coder")
+        self.assertNotIn("x-anthropic-billing-header", json.dumps(bodies[0]["system"]))
+        self.assertNotIn(self.world.path("project"), json.dumps(bodies[0]["system"]),
+                         "what changes between projects is not in the prefix")
+
+    def test_tool_sets(self):
+        for context, names in ((32768, {"Bash", "Edit", "Read", "Write", "Glob", "Grep"}),
+                               (8192, {"Bash", "Edit", "Read"}), (4096, set())):
+            with self.subTest(context=context):
+                backend = self.world.backend(context=context)
+                run = self.ask(backend)
+                self.assertEqual(result_of(run)["result"], backend.answer)
+                bodies = [json.loads(body) for method, path, _, body in backend.seen
+                          if path.startswith("/v1/messages")]
+                offered = {tool["name"] for body in bodies for tool in body.get("tools", [])}
+                self.assertEqual(offered, names)
+
+    def test_a_failure_is_claude_codes_own(self):
+        backend = self.world.backend(key="sk", context=65536)
+        direct = self.world.run("--backend", "remote", "--port", str(backend.port), "-p", "hi",
+                                "--output-format", "json", "--no-such-flag",
+                                env={"LCC_API_KEY": "sk"}, timeout=60)
+        self.assertEqual(direct.code, 1)
+        self.assertIn("unknown option '--no-such-flag'", direct.err)
+
+    def test_the_users_folder_stays_as_it_was(self):
+        home = self.world.path("home")
+        os.mkdir(os.path.join(home, ".claude"))
+        self.ask(self.world.backend())
+        self.assertEqual(sorted(os.listdir(home)), [".claude", ".claude-local"])
+        self.assertEqual(os.listdir(os.path.join(home, ".claude")), [])
+
+    def test_killed_it_takes_claude_code_with_it(self):
+        backend = self.world.backend("plain")
+        process = self.world.start(
+            "--backend", "remote", "--port", str(backend.port), "-p", "--verbose", "--input-format",
+            "stream-json", "--output-format", "stream-json", stdin=subprocess.PIPE)
+
+        def running():
+            return [pid for pid in self.world.processes()
+                    if os.readlink(f"/proc/{pid}/exe") == os.path.realpath(self.world.claude)]
+        eventually(running, "Claude Code runs", 20)
+        process.kill()
+        process.wait(scaled(10))
+        eventually(lambda: not self.world.processes(), "Claude Code has ended too", 2)
+        process.stdin.close()
+
+
+class OverAncalagon(Real):
+    """A real engine with a real (small) model: with 8K, Claude Code gets its three barest tools."""
+
+    # Greedy, so that what it says is short in every run: Claude Code asks for up to 1024 tokens.
+    presets = {"small": {"ctx": "8192", "parallel": "1", "ignore-eos": "off", "threads": "2",
+                         "aliases": "tiny", "temp": "0"}}
+
+    def setUp(self):
+        self.claude = claude_code()
+        super().setUp()
+        os.mkdir(self.world.path("project"))
+
+    def ask(self, *words, home="home"):
+        env = self.world.environment(LOCAL_CLAUDE_BIN=self.claude, HOME=self.world.path(home))
+        return subprocess.run(
+            [binary("local-claude"), "--backend", "remote", "--port", str(self.world.port),
+             "-p", "Say hi.", "--output-format", "json", *words], cwd=self.world.path("project"),
+            env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=scaled(100))
+
+    def test_success(self):
+        run = self.ask("--bare", "--tools", "", "--model", "tiny")
+        self.assertEqual(run.returncode, 0, run)
+        result = json.loads(run.stdout)
+        self.assertEqual((result["subtype"], result["is_error"]), ("success", False))
+        self.assertTrue(result["result"].strip())
+        self.assertEqual(list(result["modelUsage"]), ["small"])
+        self.assertGreater(result["usage"]["input_tokens"], 100)
+        self.assertIn("context 8192 = ", run.stderr)
+
+    def test_the_window_is_the_engines_own(self):
+        """Two slots share the context: one conversation has half of it."""
+        self.world.presets["small"] |= {"parallel": "2", "ctx": "16384"}
+        self.world.write_config()
+        self.assertEqual(self.world.terminate(), 0)
+        self.world.start()
+        for _ in range(2):  # before it is loaded, and after
+            run = self.ask("--bare", "--tools", "")
+            self.assertIn("context 8192 = ", run.stderr)
+
+    def test_bare_tools(self):
+        run = self.ask("--no-session-persistence")
+        self.assertIn("only Bash, Read and Edit (--bare)", run.stderr)
+        self.assertEqual(json.loads(run.stdout)["subtype"], "success", run)
+
+
+class OverLlamaServer(Local):
+    """A bare llama-server, as its users have it; our relay stands before it."""
+
+    world_type = RealLocalWorld
+
+    def setUp(self):
+        super().setUp()
+        keeper = reserve_port()
+        self.addCleanup(keeper.close)
+        self.port = keeper.getsockname()[1]
+        log = open(self.world.path("engine.log"), "wb")
+        self.engine = subprocess.Popen(
+            [engine(), "-m", model(), "-c", "8192", "--port", str(self.port), "--parallel", "1",
+             "--temp", "0", "--threads", "2", "--no-webui"], stdin=subprocess.DEVNULL, stdout=log,
+            stderr=log)
+        log.close()
+        self.addCleanup(self.engine.wait)
+        self.addCleanup(self.engine.kill)
+        eventually(self.is_ready, "the engine is ready", 60)
+
+    def is_ready(self):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health") as reply:
+                return reply.status == 200
+        except OSError:
+            return False
+
+    def test_success(self):
+        run = self.world.run("--backend", "remote", "--port", str(self.port), "-p", "Say hi.",
+                             "--bare", "--tools", "", "--output-format", "json", timeout=100)
+        result = result_of(run)
+        self.assertEqual((run.code, result["subtype"], result["is_error"]), (0, "success", False))
+        self.assertTrue(result["result"].strip())
+        self.assertGreater(result["usage"]["input_tokens"], 100)
+        self.assertIn(f"llama-server at 127.0.0.1:{self.port}, SmolLM2", run.err)
+        self.assertIn("context 8192 = ", run.err)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,167 @@
+// What of a window is left for work, and with which tools.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "budget.h"
+
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_choice(void **state) {
+    static const struct {
+        struct budget_ask ask;
+        enum tool_set tools;
+        int64_t prompt, output, compact_at;
+        bool reduced;
+    } cases[] = {
+        {{.context_tokens = 65536, .version = "2.1.197"}, TOOLS_FULL, 18877, 8192, 44344, false},
+        {{.context_tokens = 65536, .version = "2.1.197", .interactive = true},
+         TOOLS_FULL,
+         21816,
+         8192,
+         44344,
+         false},
+        {{.context_tokens = 49152, .version = "2.1.197", .interactive = true},
+         TOOLS_FULL,
+         21816,
+         6144,
+         30008,
+         false},
+        {{.context_tokens = 262144, .version = "2.1.197"}, TOOLS_FULL, 18877, 8192, 240952, false},
+        {{.context_tokens = 32768, .version = "2.1.197"}, TOOLS_LEAN, 4243, 4096, 15672, true},
+        {{.context_tokens = 65536, .version = "2.1.197", .lean = true},
+         TOOLS_LEAN,
+         4243,
+         8192,
+         44344,
+         false},
+        {{.context_tokens = 16384, .version = "2.1.197"}, TOOLS_LEAN, 4243, 2048, 0, true},
+        {{.context_tokens = 8192, .version = "2.1.197"}, TOOLS_BARE, 1157, 1024, 0, true},
+        {{.context_tokens = 4096, .version = "2.1.197"}, TOOLS_CHAT, 233, 512, 0, true},
+        {{.context_tokens = 4096, .version = "2.1.197", .chat_only = true},
+         TOOLS_CHAT,
+         233,
+         512,
+         0,
+         false},
+        {{.context_tokens = 65536,
+          .version = "2.1.197",
+          .chat_only = true,
+          .max_output_tokens = 1000},
+         TOOLS_CHAT,
+         233,
+         1000,
+         51536,
+         false},
+        {{.context_tokens = 8192, .version = "2.1.197", .own_tools = true},
+         TOOLS_OWN,
+         0,
+         1024,
+         0,
+         false},
+        {{.context_tokens = 0, .version = "2.1.197"}, TOOLS_LEAN, 4243, 4096, 15672, true},
+        // Another version: what was measured with it before, else the newest one's figures.
+        {{.context_tokens = 65536, .version = "9.9.9"}, TOOLS_FULL, 18877, 8192, 44344, false},
+        {{.context_tokens = 65536, .version = "9.9.9", .known_tokens = {30000}},
+         TOOLS_FULL,
+         30000,
+         8192,
+         44344,
+         false},
+        {{.context_tokens = 65536, .version = "9.9.9", .known_tokens = {40000, 9000}},
+         TOOLS_LEAN,
+         9000,
+         8192,
+         44344,
+         true},
+        {{.context_tokens = 65536, .version = "2.1.197", .known_tokens = {30000}},
+         TOOLS_FULL,
+         18877,
+         8192,
+         44344,
+         false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct budget budget;
+        struct err err;
+        assert_true(budget_make(&budget, &cases[i].ask, &err));
+        assert_int_equal(budget.tools, cases[i].tools);
+        assert_int_equal(budget.prompt_tokens, cases[i].prompt);
+        assert_int_equal(budget.output_tokens, cases[i].output);
+        assert_int_equal(budget.compact_at, cases[i].compact_at);
+        assert_int_equal(budget.reduced, cases[i].reduced);
+        bool unknown = strcmp(cases[i].ask.version, "9.9.9") == 0 && !cases[i].ask.known_tokens[0];
+        assert_int_equal(budget.estimated, unknown);
+    }
+}
+
+// Whatever the window: what is chosen leaves its room, and a larger window never gets fewer tools.
+static void test_every_window(void **state) {
+    enum tool_set last = TOOLS_OWN;
+    for (int64_t context = 1024; context <= 262144; context += 256) {
+        struct budget_ask ask = {.context_tokens = context, .version = "2.1.197"};
+        struct budget budget;
+        if (!budget_make(&budget, &ask, NULL)) {
+            assert_true(last == TOOLS_OWN);
+            continue;
+        }
+        assert_true(budget.tools <= last);
+        assert_true(budget.prompt_tokens + budget.output_tokens + 1024 <= context);
+        assert_true(budget.compact_at == 0 || budget.compact_at >= budget.prompt_tokens + 1024);
+        assert_true(budget.tools != TOOLS_FULL || budget.compact_at > 0);
+        last = budget.tools;
+    }
+    assert_int_equal(last, TOOLS_FULL);
+}
+
+static void test_refusal(void **state) {
+    struct budget_ask ask = {.context_tokens = 1024, .version = "2.1.197"};
+    struct budget budget;
+    struct err err = {0};
+    assert_false(budget_make(&budget, &ask, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_non_null(
+        strstr(err.text, "chat without tools needs 2K, the core tools 12K, all of them"));
+}
+
+static void test_telling(void **state) {
+    static const struct {
+        struct budget_ask ask;
+        const char *text;
+    } cases[] = {
+        {{.context_tokens = 65536, .version = "2.1.197"},
+         "context 65536 = 18877 prompt + 8192 answer + 38467 left; compacts at 44344"},
+        {{.context_tokens = 65536, .version = "9.9.9"},
+         "context 65536 = about 18877 prompt + 8192 answer + 38467 left; compacts at 44344"},
+        {{.context_tokens = 4096, .version = "2.1.197"},
+         "context 4096 = 233 prompt + 512 answer + 3351 left; compacts when it is full\n"
+         "chat only, without tools: they would leave no room to talk"},
+        {{.context_tokens = 4096, .own_tools = true},
+         "context 4096 = 512 answer + 3584 for prompt and work; compacts when it is full"},
+        {{.context_tokens = 0, .version = "2.1.197", .lean = true},
+         "context 32768 (assumed, the server does not tell; --ctx says it) = 4243 prompt + 4096 "
+         "answer + 24429 left; compacts at 15672"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct budget budget;
+        struct buf out;
+        buf_init(&out, 1024);
+        assert_true(budget_make(&budget, &cases[i].ask, NULL));
+        budget_tell(&budget, &out);
+        assert_string_equal(buf_text(&out), cases[i].text);
+        buf_fini(&out);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_every_window),
+        cmocka_unit_test(test_refusal),
+        cmocka_unit_test(test_telling),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
