@@ -24,6 +24,12 @@ char **environment_make(const struct environment_facts *facts, char *const *inhe
 char **environment_make_offline(const char *config_dir, char *const *inherited);
 void environment_free(char **environment);
 
+// The same once more as JSON for Claude Code's --settings, without the address and the token: the
+// "env" of a project's .claude/settings.json counts more than the environment, and would turn
+// telemetry on or move the folder; that of --settings counts more than a project's. Where the model
+// is, CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST keeps from it. The caller's (mem_free).
+char *environment_settings(char *const *environment);
+
 // What a shell must be told (export and unset) to get from `inherited` to `environment`; for eval.
 bool environment_print(char *const *environment, char *const *inherited, struct buf *out);
 

@@ -6,7 +6,6 @@
 #include "budget.h"
 #include "claude.h"
 #include "environment.h"
-#include "event/guardian.h"
 #include "learned.h"
 #include "options.h"
 #include "relay.h"
@@ -60,7 +59,7 @@ struct session {
     struct budget budget;
     struct loop *loop;
     struct relay *relay;
-    char *config_dir;
+    char *config_dir, *settings;
     char **argv, **envp;
     bool opened, interactive;
     int signal; // that ended Claude Code; 0 = none
@@ -97,10 +96,14 @@ static void add_all(char **argv, size_t *count, const char *const *words) {
 // Ours come first: --tools takes all words up to the next option, and would take the prompt too.
 static char **make_argv(const struct session *session) {
     const struct options *options = &session->options;
-    char **argv = mem_alloc((size_t)(options->claude_arg_count + 10) * sizeof *argv);
+    char **argv = mem_alloc((size_t)(options->claude_arg_count + 12) * sizeof *argv);
     size_t count = 0;
     argv[count++] = session->claude.path;
     add_all(argv, &count, budget_arguments(session->budget.tools));
+    if (session->settings) {
+        argv[count++] = "--settings";
+        argv[count++] = session->settings;
+    }
     if (session->claude.excludes_dynamic_prompt && !options_passes(options, "--system-prompt") &&
         !options_passes(options, EXCLUDE))
         argv[count++] = (char *)EXCLUDE;
@@ -185,6 +188,8 @@ static void make_environment(struct session *session) {
         .trims = place->trims,
     };
     session->envp = environment_make(&facts, environ);
+    if (session->claude.takes_settings && !options_passes(&session->options, "--settings"))
+        session->settings = environment_settings(session->envp);
     mem_free(url);
 }
 
@@ -280,6 +285,7 @@ static void end(struct session *session) {
     place_fini(&session->place);
     claude_fini(&session->claude);
     mem_free(session->config_dir);
+    mem_free(session->settings);
     options_fini(&session->options);
 }
 
@@ -339,9 +345,6 @@ static int run_session(struct session *session, struct err *err) {
 }
 
 int main(int argc, char **argv) {
-    const char *slash = strrchr(argv[0], '/');
-    if (strcmp(slash ? slash + 1 : argv[0], "ancalagon-guard") == 0) // started by a backend
-        return guardian_run(argc > 1 ? argv[1] : NULL);
     struct session session = {0};
     struct err err = {0};
     int status;

@@ -293,6 +293,7 @@ struct relay *relay_create(struct loop *loop, const struct place *place, const c
         .context_tokens = place->context_tokens,
         .llama = place->llama,
         .max_output_tokens = place->max_output_tokens,
+        .blind = place->blind,
         .learned = &relay->learned,
     };
     relay->server = http_server_create(loop, &limits, &handler, relay);
