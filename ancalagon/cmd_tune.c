@@ -45,6 +45,9 @@ enum {
     WORTH_WRITING = 101,    // per cent of the speed before
 };
 
+// Of the present settings being as fast as what was found.
+static const double DOUBT_WORTH_TELLING = 0.05, DOUBT_TOO_MUCH = 0.5;
+
 struct options {
     const char *config, *preset;
     struct tune_options search;
@@ -331,7 +334,11 @@ static void keep_drafts(const struct run *run) {
 }
 
 static void tell_best(const struct tune_best *best) {
-    if (best->present_failed)
+    bool alone = best->compared == 0; // what is chosen is what was measured first
+    if (alone)
+        printf("\nwriting %.1f tok/s, reading %.0f tok/s, and nothing measured to compare it with",
+               best->decode, best->prefill);
+    else if (best->present_failed)
         printf("\nthe preset as it is does not run; writing %.1f tok/s, reading %.0f tok/s",
                best->decode, best->prefill);
     else
@@ -343,6 +350,11 @@ static void tell_best(const struct tune_best *best) {
     if (best->drift > 0.05)
         printf("beware: the same settings differed by %.0f %%; something else may be running\n",
                100 * best->drift);
+    if (best->doubt >= DOUBT_WORTH_TELLING)
+        printf(
+            "not certain: from %u trial%s, the chance is %.0f %% that the preset as it is is as fast;"
+            " more\ntrials or a quiet machine would tell\n",
+            best->trials, best->trials == 1 ? "" : "s", 100 * best->doubt);
 }
 
 static bool confirmed(const struct run *run) {
@@ -361,12 +373,12 @@ static json_t *result_json(const struct run *run, const struct tune_best *best, 
     for (size_t i = 0; i < count; i++)
         json_set(settings, changes[i].key, json_text(changes[i].value));
     mem_free(changes);
-    return json_build("{s:s, s:O, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:b}", "preset",
+    return json_build("{s:s, s:O, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:b, s:b}", "preset",
                       run->subject.preset->name, "trials", run->rows, "settings", settings, "gain",
                       best->gain, "decode_tok_s", best->decode, "prefill_tok_s", best->prefill,
                       "decode_before_tok_s", best->anchor_decode, "prefill_before_tok_s",
-                      best->anchor_prefill, "drift", best->drift, "interrupted", run->interrupted,
-                      "written", written);
+                      best->anchor_prefill, "drift", best->drift, "doubt", best->doubt, "compared",
+                      (int)best->compared, "interrupted", run->interrupted, "written", written);
 }
 
 static void print_json(const struct run *run, const struct tune_best *best, bool written) {
@@ -390,13 +402,25 @@ static void print_section(const struct run *run, const struct tune_best *best,
 
 // Is there something to write: faster settings, or earlier ones of ours that no longer are?
 static bool worth_writing(const struct run *run, struct tune_best *best) {
-    bool faster = best->present_failed || best->gain * 100 >= WORTH_WRITING;
+    bool faster =
+        best->present_failed || (best->gain * 100 >= WORTH_WRITING && best->doubt < DOUBT_TOO_MUCH);
     if (!faster) // small change: the preset as it is serves as well
         for (int axis = 0; axis < TUNE_AXES; axis++)
             best->choice.value[axis] = run->subject.space.axis[axis].values[0];
     if (run->interrupted && run->subject.tuned_before)
         return false; // what an earlier, complete tune found is worth more than half a new one
     return faster || run->subject.tuned_before;
+}
+
+static void tell_nothing_written(const struct run *run, const struct tune_best *best) {
+    if (run->subject.tuned_before)
+        puts("what was tuned before stays");
+    else if (best->compared == 0)
+        puts("the preset stays as it is");
+    else if (best->doubt >= DOUBT_TOO_MUCH)
+        puts("not certain enough: the preset stays as it is");
+    else
+        puts("the preset is as fast as anything tried; it stays as it is");
 }
 
 static int conclude(struct run *run, const struct tune_evidence *evidence, struct tune_best *best) {
@@ -418,9 +442,7 @@ static int conclude(struct run *run, const struct tune_evidence *evidence, struc
     }
     tell_best(best);
     if (!write)
-        puts(run->subject.tuned_before
-                 ? "what was tuned before stays"
-                 : "the preset is as fast as anything tried; it stays as it is");
+        tell_nothing_written(run, best);
     else if (!written)
         print_section(run, best, evidence);
     else

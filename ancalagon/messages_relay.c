@@ -18,7 +18,7 @@ static void on_body(struct chat_call *call, const char *bytes, size_t length, vo
     if (request->committed)
         relay_send(request, bytes, length);
     else
-        buf_add(&request->partial, bytes, length); // the call keeps to its maximum
+        buf_add(&request->partial, bytes, length); // the call keeps to that maximum
 }
 
 static void reply_whole(struct request *request) {
@@ -27,6 +27,8 @@ static void reply_whole(struct request *request) {
     buf_init(&fields, REQUEST_MAX_FIELDS);
     if (request->reply_status >= 400 && retry_after_s > 0)
         buf_printf(&fields, "Retry-After: %lld\r\n", (long long)retry_after_s);
+    if (request->reply_status == 501)
+        buf_adds(&fields, RETRY_NEVER_FIELD);
     fields_with_cors(request->service->server, request->exchange, NULL, &fields);
     http_reply(request->exchange, request->reply_status, "application/json", buf_text(&fields),
                buf_bytes(&request->partial), request->partial.length);
@@ -85,7 +87,7 @@ static struct chat_backend backend_of(struct service *service) {
 void messages_open(struct request *request, struct messages_request *parsed) {
     struct chat_backend nobody = backend_of(request->service);
     request->stream = parsed->stream;
-    request->partial.max = SIZE_MAX / 2;
+    request->partial.max = CHAT_REPLY_MAX;
     request->chat = (request->route->kind == ROUTE_LIGHT ? chat_call_count : chat_call_start)(
         request->service->server->loop, &nobody, parsed, &ops, request, NULL);
 }
@@ -97,7 +99,7 @@ bool messages_proceed(struct request *request, struct err *err) {
     backend.fields = service_auth(service);
     backend.context_tokens = service_window_tokens(service);
     backend.blind = !service_sees(service);
-    backend.cannot_count = &service->cannot_count;
+    backend.learned = &service->learned_chat;
     return chat_call_proceed(request->chat, &backend, err);
 }
 

@@ -6,6 +6,7 @@
 //   request  one proxied call (request.h), from its body's last byte to its reply's
 #pragma once
 
+#include "chat/call.h"
 #include "config.h"
 #include "decision.h"
 #include "event/loop.h"
@@ -46,15 +47,15 @@ struct service {
     struct log_ring *log;
     struct metrics metrics;
     struct watchdog watchdog;
-    struct timer watch;           // runs while requests are at the engine
-    struct request_list requests; // waiting and running
-    int64_t expected_load_ms;     // learned; 0 = never loaded yet
-    int64_t average_ms;           // of a whole request, for estimates; 0 = none yet
-    unsigned watched;             // control clients that follow its log
-    uint64_t run;                 // number of its last start, among all starts of the server
-    bool cannot_count;            // its engine has no path to count a prompt
-    bool leaving;                 // gone from the config: destroyed once off
-    struct scheduler *moves_to;   // its preset's new group, held until this engine is gone; or NULL
+    struct timer watch;               // runs while requests are at the engine
+    struct request_list requests;     // waiting and running
+    int64_t expected_load_ms;         // learned; 0 = never loaded yet
+    int64_t average_ms;               // of a whole request, for estimates; 0 = none yet
+    unsigned watched;                 // control clients that follow its log
+    uint64_t run;                     // number of its last start, among all starts of the server
+    struct chat_learned learned_chat; // what its engine takes; of this run
+    bool leaving;                     // gone from the config: destroyed once off
+    struct scheduler *moves_to; // its preset's new group, held until this engine is gone; or NULL
 };
 
 TAILQ_HEAD(service_list, service);

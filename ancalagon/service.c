@@ -193,7 +193,7 @@ void service_begin(struct service *service, const struct decision *decision,
         service->engine = engine_start(server->launch, service->preset, &service->decision,
                                        server->config->stop_grace_ms, &engine_ops, service, &err);
     }
-    service->cannot_count = false;
+    service->learned_chat = (struct chat_learned){0};
     if (service->engine) {
         log_info("engine.start preset=%s pid=%d", service->preset->name, service_pid(service));
         server_changed(server);

@@ -21,6 +21,10 @@ void tune_evidence(struct tune_evidence *out, const struct tune_subject *subject
     out->count = 0;
     snprintf(out->lines[out->count++], sizeof *out->lines, "%s, llama-server %.60s, %u trials", day,
              subject->decision.dialect->version, best->trials);
+    if (best->doubt >= 0.05)
+        snprintf(out->lines[out->count++], sizeof *out->lines,
+                 "not certain: the chance is %.0f %% that the preset without these is as fast",
+                 100 * best->doubt);
     char *line = out->lines[out->count++];
     if (best->present_failed)
         snprintf(line, sizeof *out->lines,

@@ -41,7 +41,7 @@ struct relay {
     struct relayed_list open;
     char *fields;
     const char *model;
-    bool cannot_count;
+    struct chat_learned learned;
     int64_t prompt_tokens;
     unsigned port;
     char url[64];
@@ -293,7 +293,7 @@ struct relay *relay_create(struct loop *loop, const struct place *place, const c
         .context_tokens = place->context_tokens,
         .llama = place->llama,
         .max_output_tokens = place->max_output_tokens,
-        .cannot_count = &relay->cannot_count,
+        .learned = &relay->learned,
     };
     relay->server = http_server_create(loop, &limits, &handler, relay);
     if (make_token(relay, err) && listen_here(relay, err))

@@ -8,10 +8,10 @@
 enum {
     EARLY_MS = 1000,
     PING_MS = 10000,
-    GRACE_MS = 1000,  // a backend refuses a bad request within this time, by a status
-    COUNT_MS = 10000, // of a count; 22,000 tokens take 0.13 s
-    MAX_ANSWER_BYTES = 32 << 20,
-    MAX_OUT_BYTES = 6 * MAX_ANSWER_BYTES + (64 << 10),
+    GRACE_MS = 1000,             // a backend refuses a bad request within this time, by a status
+    COUNT_MS = 10000,            // of a count; 22,000 tokens take 0.13 s
+    MAX_ANSWER_BYTES = 32 << 20, // escaped, six times that
+    MAX_BODY_BYTES = 512 << 20,  // twice what the reader takes: escapes may become longer
     MAX_HEARD_BYTES = 64 << 10,
 };
 
@@ -49,7 +49,7 @@ static void cut(struct chat_call *call, const struct err *why) {
 
 static void tell_client(struct chat_call *call, unsigned status, const char *type) {
     struct buf out = call->out; // the owner may end or fail the call from within
-    buf_init(&call->out, MAX_OUT_BYTES);
+    buf_init(&call->out, CHAT_REPLY_MAX);
     if (!call->told) {
         call->told = true;
         call->ops->on_head(call, status, type, call->arg);
@@ -211,14 +211,15 @@ static struct chat_call *create(struct loop *loop, const struct chat_backend *ba
     call->arg = arg;
     call->request = *request;
     call->stream = request->stream;
+    call->form = backend->learned ? backend->learned->form : MESSAGES_FORM_USUAL;
     call->started_ms = call->sent_ms = loop_now_ms();
     if (call->backend.early_ms <= 0)
         call->backend.early_ms = EARLY_MS;
     if (call->backend.ping_ms <= 0)
         call->backend.ping_ms = PING_MS;
-    buf_init(&call->body, SIZE_MAX / 2); // what was read once; its size was bounded then
+    buf_init(&call->body, MAX_BODY_BYTES);
     buf_init(&call->heard, MAX_HEARD_BYTES);
-    buf_init(&call->out, MAX_OUT_BYTES);
+    buf_init(&call->out, CHAT_REPLY_MAX);
     timer_init(&call->timer, loop, on_timer, call);
     return call;
 }
@@ -260,6 +261,8 @@ bool chat_call_proceed(struct chat_call *call, const struct chat_backend *backen
     call->backend = *backend;
     call->backend.early_ms = early_ms;
     call->backend.ping_ms = ping_ms;
+    if (backend->learned)
+        call->form = backend->learned->form;
     bool begun = call_begin(call, err);
     call_arm(call);
     return begun;

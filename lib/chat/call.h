@@ -5,7 +5,8 @@
 //   wait until there is a backend (ancalagon loads one; else it is there at once)
 //   -> count, where the backend can and the prompt is not surely small
 //   -> too long: 400, nothing was opened
-//   -> ask -> after `early_ms` without a word: 200, message_start, and a ping each `ping_ms`
+//   -> ask, in the form that the model's template takes -> after `early_ms` without a word: 200,
+//   message_start, and a ping each `ping_ms`
 //   -> events, translated (lib/chat/answer.h) -> end
 //
 // Ends with exactly one of on_end and, when the client cannot be told any more, on_cut; after that,
@@ -20,25 +21,32 @@
 
 struct chat_call;
 
+enum { CHAT_REPLY_MAX = 193 << 20 }; // bytes of a reply that is told whole, and of one on_body
+
 enum chat_api {
     CHAT_API_COMPLETIONS, // POST /v1/chat/completions
     CHAT_API_MESSAGES,    // POST /v1/messages; for backends that speak only this
+};
+
+// What calls found out about a backend, kept from one to the next by its owner.
+struct chat_learned {
+    bool cannot_count;       // it has no path for it
+    enum messages_form form; // that the template of its model takes
 };
 
 // What a backend can do. Texts are the caller's and must outlive the calls.
 struct chat_backend {
     struct http_peer *peer; // NULL: not there yet; chat_call_proceed brings it
     enum chat_api api;
-    const char *prefix;        // of its paths: "" or "/api/v1"...; before "/v1/chat/completions"
-    const char *fields;        // complete header lines (Authorization), or NULL
-    const char *model;         // the name that it knows; NULL = the client's
-    int64_t context_tokens;    // 0 = unknown
-    bool llama;                // a llama-server: counts exactly, takes its own members
-    bool blind;                // the model takes no images: they become words
-    bool *cannot_count;        // set once it has turned out to have no such path, and then not
-                               // asked again; NULL = found out anew by every call
-    int64_t max_output_tokens; // clamp; 0 = by the window only
-    int64_t early_ms, ping_ms; // 0 = the defaults (1 s, 10 s)
+    const char *prefix;           // of its paths: "" or "/api/v1"...; before "/v1/chat/completions"
+    const char *fields;           // complete header lines (Authorization), or NULL
+    const char *model;            // the name that it knows; NULL = the client's
+    int64_t context_tokens;       // 0 = unknown
+    bool llama;                   // a llama-server: counts exactly, takes its own members
+    bool blind;                   // the model takes no images: they become words
+    struct chat_learned *learned; // NULL = found out anew by every call
+    int64_t max_output_tokens;    // clamp; 0 = by the window only
+    int64_t early_ms, ping_ms;    // 0 = the defaults (1 s, 10 s)
 };
 
 struct chat_call_ops {

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     // A prompt whose estimate, which is rather too high, is below this part of the window is not
@@ -31,6 +32,7 @@ static bool write_body(struct chat_call *call, bool native, int64_t prompt_token
         .llama = backend->llama,
         .stream = call->stream,
         .blind = backend->blind,
+        .form = call->form,
     };
     buf_clear(&call->body);
     return (native ? messages_write : messages_write_completions)(&call->request, &target,
@@ -97,9 +99,13 @@ static void on_answer_head(struct http_call *http, const struct http_head *head,
     call->status = head->status;
     call->phase = head->status >= 200 && head->status < 300 ? CALL_ANSWERS : CALL_REFUSES;
     call_answer(call);
-    messages_fini(&call->request);
     buf_fini(&call->body);
     buf_clear(&call->heard);
+    if (call->phase == CALL_REFUSES)
+        return; // perhaps it is asked again
+    messages_fini(&call->request);
+    if (call->backend.learned)
+        call->backend.learned->form = call->form;
     if (call->ops->on_backend)
         call->ops->on_backend(call, "", 0, call->arg);
 }
@@ -113,18 +119,47 @@ static void fail_by(struct chat_call *call, const struct err *why) {
 static void on_answer_body(struct http_call *http, const char *bytes, size_t length, void *arg) {
     struct chat_call *call = arg;
     struct err why;
-    if (call->ops->on_backend)
-        call->ops->on_backend(call, bytes, length, call->arg);
-    if (call->dead)
-        return;
     if (call->phase == CALL_REFUSES) {
         if (!buf_add(&call->heard, bytes, length)) // what does not fit is not needed
             buf_add(&call->heard, bytes, call->heard.max - call->heard.length);
         return;
     }
+    if (call->ops->on_backend)
+        call->ops->on_backend(call, bytes, length, call->arg);
+    if (call->dead)
+        return;
     bool good = answer_feed(call->answer, bytes, length, &call->out, &why);
     if (call_tell(call) && !good)
         fail_by(call, &why);
+}
+
+// A template that refuses this form of the conversation may take the next one. Which one it took is
+// kept only when it led to an answer: the request itself may be what no template takes.
+static bool tries_next_form(struct chat_call *call) {
+    struct err why;
+    bool refused = strstr(buf_text(&call->heard), "Jinja Exception") != NULL;
+    if (!refused || call->form == MESSAGES_FORM_PLAIN || call->backend.api == CHAT_API_MESSAGES)
+        return false;
+    call->form++;
+    if (!call_begin(call, &why))
+        call_lost(call, &why);
+    else
+        call_arm(call);
+    return true;
+}
+
+static void refused(struct chat_call *call) {
+    struct chat_error error;
+    if (tries_next_form(call))
+        return;
+    if (call->ops->on_backend)
+        call->ops->on_backend(call, "", 0, call->arg);
+    if (call->dead)
+        return;
+    chat_error_read(&error, call->status,
+                    (struct span){buf_bytes(&call->heard), call->heard.length}, call->prompt_tokens,
+                    call->backend.context_tokens);
+    call_refuse(call, &error);
 }
 
 static void on_answer_end(struct http_call *http, void *arg) {
@@ -132,11 +167,7 @@ static void on_answer_end(struct http_call *http, void *arg) {
     struct err why;
     call->http = NULL;
     if (call->phase == CALL_REFUSES) {
-        struct chat_error error;
-        chat_error_read(&error, call->status,
-                        (struct span){buf_bytes(&call->heard), call->heard.length},
-                        call->prompt_tokens, call->backend.context_tokens);
-        call_refuse(call, &error);
+        refused(call);
         return;
     }
     bool good = answer_end(call->answer, &call->out, &why);
@@ -167,7 +198,7 @@ static const struct http_call_ops ask_ops = {on_answer_head, on_answer_body, on_
 
 static const char *count_path(const struct chat_call *call) {
     const struct chat_backend *backend = &call->backend;
-    if (backend->cannot_count && *backend->cannot_count)
+    if (backend->learned && backend->learned->cannot_count)
         return NULL;
     if (backend->api == CHAT_API_MESSAGES)
         return "/v1/messages/count_tokens";
@@ -238,8 +269,8 @@ static void on_count_head(struct http_call *http, const struct http_head *head, 
     struct chat_call *call = arg;
     call->retry_after_s = 0;
     if ((head->status == 404 || head->status == 405 || head->status == 501) &&
-        call->backend.cannot_count)
-        *call->backend.cannot_count = true;
+        call->backend.learned)
+        call->backend.learned->cannot_count = true;
     buf_clear(&call->heard);
 }
 
@@ -258,7 +289,7 @@ static void on_count_end(struct http_call *http, void *arg) {
     json_decref(json);
     if (tokens >= 0)
         counted(call, tokens);
-    else
+    else if (!tries_next_form(call))
         call_uncounted(call);
 }
 

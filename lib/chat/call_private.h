@@ -20,6 +20,7 @@ struct chat_call {
     struct loop *loop;
     struct chat_backend backend;
     struct messages_request request; // gone once the backend answers
+    enum messages_form form;         // in which it is asked
     const struct chat_call_ops *ops;
     void *arg;
     enum call_phase phase;

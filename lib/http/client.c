@@ -3,11 +3,10 @@
 
 #include "base/mem.h"
 #include "event/conn.h"
+#include "http/address.h"
 #include "http/parser.h"
 #include "http/unix.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -50,32 +49,17 @@ struct http_peer {
 static const struct conn_ops conn_ops;
 static const struct http_parser_ops parser_ops;
 
-static void set_address(struct http_peer *peer, const char *address, unsigned port) {
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&peer->address;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&peer->address;
-    bool is_v6 = inet_pton(AF_INET6, address, &v6->sin6_addr) == 1;
-    peer->host = mem_printf(is_v6 ? "[%s]:%u" : "%s:%u", address, port);
-    if (is_v6) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        peer->address_length = sizeof *v6;
-        return;
-    }
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons((uint16_t)port);
-    inet_pton(AF_INET, address, &v4->sin_addr);
-    peer->address_length = sizeof *v4;
-}
-
 struct http_peer *http_peer_create(struct loop *loop, const char *unix_path, const char *address,
                                    unsigned port) {
     struct http_peer *peer = mem_alloc(sizeof *peer);
     peer->loop = loop;
     peer->unix_path = mem_strdup(unix_path);
-    if (unix_path)
+    if (unix_path) {
         peer->host = mem_strdup("localhost");
-    else
-        set_address(peer, address, port);
+    } else {
+        peer->host = mem_printf(strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
+        peer->address_length = address_parse(address, port, &peer->address);
+    }
     TAILQ_INIT(&peer->idle);
     return peer;
 }

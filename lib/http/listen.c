@@ -1,9 +1,9 @@
 #define _GNU_SOURCE
 #include "base/mem.h"
+#include "http/address.h"
 #include "http/server.h"
 #include "http/unix.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -12,27 +12,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-// "127.0.0.1" or "::1"; names are refused so that what is opened is what is written.
-static socklen_t parse_address(const char *text, unsigned port, struct sockaddr_storage *out) {
-    memset(out, 0, sizeof *out);
-    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)port);
-        return sizeof *v4;
-    }
-    if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        return sizeof *v6;
-    }
-    return 0;
-}
-
 int http_listen_tcp(const char *address, unsigned port, struct err *err) {
     struct sockaddr_storage where;
-    socklen_t length = parse_address(address, port, &where);
+    socklen_t length = address_parse(address, port, &where);
     if (length == 0) {
         err_set(err, ERR_INVALID, "%s is not an IPv4 or IPv6 address", address);
         return -1;

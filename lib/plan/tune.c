@@ -32,12 +32,12 @@ struct tune {
 
 // Not worth a trial: this much of the objective. Moves on several axes at once are harder to learn
 // from, so each further axis must promise more.
-static const double STOP_WORTH = 0.0001, PER_AXIS = 0.9, ANCHOR_WORTH = 0.004;
+static const double STOP_WORTH = 0.0001, PER_AXIS = 0.9, ANCHOR_WORTH = 0.05;
 // How much of the first choices is for what a trial teaches of all others; the last looks only for
 // the best.
 static const double FOR_LATER = 0.97;
 static const double BETWEEN_RUNS = 0.015; // relative
-static const double FAR_BEHIND = 0.25, DRIFTED = 0.05, PER_CHANGE = 0.002, CACHE_CHANGE = 0.004;
+static const double FAR_BEHIND = 0.5, DRIFTED = 0.05, PER_CHANGE = 0.002, CACHE_CHANGE = 0.004;
 
 double tune_objective(const struct tune_options *options, double decode, double prefill) {
     double d = options ? options->decode_weight : 0, p = options ? options->prefill_weight : 0;
@@ -278,6 +278,13 @@ static void say_move(const struct tune *tune, size_t from, size_t to, char *text
             add_word(text, size, WORDS[axis]);
 }
 
+static void predict(const struct tune *tune, size_t cell, double *decode, double *prefill) {
+    double mean[TUNE_OUTPUTS];
+    tune_model_mean(tune->model, cell, mean);
+    *decode = exp(mean[TUNE_DECODE]);
+    *prefill = exp(mean[TUNE_PREFILL]);
+}
+
 static void propose(struct tune *tune, size_t cell, size_t best) {
     struct tune_trial *trial = &tune->trial;
     *trial = (struct tune_trial){.number = tune->runs + 1,
@@ -299,16 +306,15 @@ static void propose(struct tune *tune, size_t cell, size_t best) {
         say_move(tune, best, cell, trial->reason, sizeof trial->reason);
     if (best == tune->count)
         return;
-    trial->predicted_decode = exp(tune_model_mean(tune->model, cell, TUNE_DECODE));
-    trial->predicted_prefill = exp(tune_model_mean(tune->model, cell, TUNE_PREFILL));
+    predict(tune, cell, &trial->predicted_decode, &trial->predicted_prefill);
 }
 
-// Everything is compared with the first trial. Once some are made it is worth a second look, unless
-// it is so far behind that no disturbance explains it.
+// Everything is compared with the first trial. When that one looks disturbed, it is worth a second
+// look, unless it is so far behind that no disturbance explains it.
 static double look_again(const struct tune *tune, size_t cell, size_t best) {
-    bool may = cell == tune->anchor && tune->runs >= 4 &&
+    bool may = cell == tune->anchor && tune->runs >= 2 && times_seen(tune, cell) == 1 &&
                standing(tune, best) - standing(tune, cell) < FAR_BEHIND;
-    return may ? ANCHOR_WORTH : 0;
+    return may ? ANCHOR_WORTH * tune_model_disturbed(tune->model, 0) : 0;
 }
 
 static double worth(const struct tune *tune, size_t cell, size_t best, bool glance) {
@@ -316,8 +322,7 @@ static double worth(const struct tune *tune, size_t cell, size_t best, bool glan
     if (seen > 1 && drift(tune) <= DRIFTED)
         return 0;
     if (seen > 0)
-        return tune_model_worth(tune->model, cell, true, glance) +
-               (seen == 1 ? look_again(tune, cell, best) : 0);
+        return tune_model_worth(tune->model, cell, true, glance);
     if (axes > 2)
         return 0;
     return tune_model_worth(tune->model, cell, false, glance) * pow(PER_AXIS, (double)axes - 1);
@@ -361,7 +366,7 @@ static size_t most_worth(const struct tune *tune, size_t best, double *top) {
     *top = 0;
     for (size_t i = 0; i < count; i++) {
         double own = worth(tune, cells[i], best, false);
-        double here = (1 - later) * own + later * ahead[i];
+        double here = (1 - later) * own + later * ahead[i] + look_again(tune, cells[i], best);
         *top = fmax(*top, fmax(own, ahead[i]));
         if (here > most) {
             most = here;
@@ -469,10 +474,13 @@ bool tune_best(const struct tune *tune, struct tune_best *best) {
                                .trials = tune->runs};
     add_mean(tune, cell, &best->decode, &best->prefill);
     add_mean(tune, tune->anchor, &best->anchor_decode, &best->anchor_prefill);
-    best->predicted_decode = exp(tune_model_mean(tune->model, cell, TUNE_DECODE));
-    best->predicted_prefill = exp(tune_model_mean(tune->model, cell, TUNE_PREFILL));
+    predict(tune, cell, &best->predicted_decode, &best->predicted_prefill);
     best->gain = exp(tune_objective(&tune->options, best->decode, best->prefill) -
                      tune_objective(&tune->options, best->anchor_decode, best->anchor_prefill));
+    best->doubt = cell == tune->anchor ? 0 : tune_model_doubt(tune->model, cell, tune->anchor);
+    for (unsigned i = 0; i < tune->runs; i++)
+        best->compared +=
+            tune->run[i].measured.outcome == TUNE_MEASURED && tune->run[i].cell != tune->anchor;
     for (unsigned i = 0; i < tune->runs; i++)
         best->failed += tune->run[i].measured.outcome != TUNE_MEASURED;
     best->present_failed = tune->run[0].measured.outcome != TUNE_MEASURED;

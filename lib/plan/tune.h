@@ -97,10 +97,11 @@ struct tune_best {
     double predicted_decode, predicted_prefill; // what the model makes of all trials
     double anchor_decode, anchor_prefill;       // of the first settings that ran
     double gain;                                // of the objective over those: 1.25 is 25 % better
+    double doubt;        // how likely it is that those are as fast after all, 0 to 1
     double drift;        // largest change between two trials of the same settings
     double spare_mib;    // NAN: unknown
     bool present_failed; // the present settings did not run; the anchor is what came after them
-    unsigned trials, failed;
+    unsigned trials, failed, compared; // compared: measured, of other settings than the first
 };
 
 struct tune;

@@ -15,15 +15,7 @@
 // correlated beliefs, after Frazier, Powell and Dayanik (2009).
 #pragma once
 
-#include "plan/tune.h"
-
-enum { TUNE_DECODE, TUNE_PREFILL, TUNE_OUTPUTS };
-
-struct tune_cell {
-    unsigned char at[TUNE_AXES]; // which value of each axis
-    bool open;                   // may be tried
-    double spare_mib;            // NAN: unknown
-};
+#include "plan/tune_prior.h"
 
 struct tune_seen {
     size_t cell;
@@ -41,10 +33,17 @@ void tune_model_destroy(struct tune_model *model);
 // Learns from all trials anew; at most TUNE_TRIALS_MAX.
 void tune_model_learn(struct tune_model *model, const struct tune_seen *seen, size_t count);
 
-double tune_model_mean(const struct tune_model *model, size_t cell, int output); // ln tok/s
+void tune_model_mean(const struct tune_model *model, size_t cell,
+                     double mean[TUNE_OUTPUTS]); // ln tok/s
 double tune_model_objective(const struct tune_model *model, size_t cell);
 // What a draft must earn before it counts, in ln; 0 without one.
 double tune_model_bar(const struct tune_model *model, size_t cell);
+
+// How likely it is that the trial was disturbed, 0 to 1.
+double tune_model_disturbed(const struct tune_model *model, size_t trial);
+
+// How likely it is that `other` is as fast as `cell` or faster, 0 to 1.
+double tune_model_doubt(const struct tune_model *model, size_t cell, size_t other);
 
 // Before a comparison: the present choice.
 void tune_model_hold(struct tune_model *model, size_t best);

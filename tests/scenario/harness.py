@@ -629,6 +629,16 @@ def heard_in_words(body):
     return body
 
 
+def witness_of(events):
+    """The same out of a stream."""
+    for event in events:
+        if '"fake"' in event.data:
+            return event.json()["fake"]
+        if "[fake {" in event.data:
+            return json.loads(event.json()["delta"]["text"].removeprefix("[fake ").partition("]")[0])
+    raise AssertionError(f"nobody said who answered: {events}")
+
+
 def request_bytes(path, body, headers="", method="POST", host="127.0.0.1"):
     body = told_in_words(path, body)
     if isinstance(body, (dict, list)):

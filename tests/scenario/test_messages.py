@@ -1,7 +1,9 @@
 """The Messages API in front of the fake engine: what it is asked, what the client hears."""
 import json
+import unittest
 
-from harness import (ANTHROPIC, OPENAI, Scenario, ask, assert_error_body, eventually, stream_error)
+from harness import (ANTHROPIC, Scenario, ask, assert_error_body, eventually, stream_error)
+from real import Node
 
 COUNT, CHAT = "/v1/chat/completions/input_tokens", "/v1/chat/completions"
 SEARCH = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
@@ -203,3 +205,41 @@ class Window(Scenario):
         reply = self.chat(path=ANTHROPIC, text=PROMPT, fake={"status": 500})
         self.assertEqual(reply.status, 500)
         self.assertEqual(self.world.stats()["requests"], 2)
+
+
+class Sdk(Scenario):
+    """What @anthropic-ai/sdk makes of it."""
+
+    def node(self, case, **more):
+        body = ask(**more)
+        words = f"hi [fake {json.dumps(body.pop('fake', {}))}]"
+        body["messages"] = [{"role": "user", "content": words}]
+        return Node(self.world, "anthropic.mjs", case, body=body)
+
+    def test_tools(self):
+        for case, paths in (("stream", ["f0", "f1"]), ("create", ["f", "f"])):
+            with self.subTest(case=case), self.node(case, tools=[READ], fake={"calls": 2}) as node:
+                result = node.result()
+                message = result["message"] if case == "stream" else result
+                calls = [block for block in message["content"] if block["type"] == "tool_use"]
+                self.assertEqual([call["input"]["path"] for call in calls], paths)
+                self.assertEqual(len({call["id"] for call in calls}), 2)
+                self.assertEqual(message["stop_reason"], "tool_use")
+
+    def test_opened_while_it_loads(self):
+        """Its message is whole, with the usage that was known only at the end."""
+        self.world.fake("b", load_ms=2500)
+        with self.node("stream", model="b", fake={"prompt": 50, "cached": 40, "tokens": 3}) as node:
+            message = node.result()["message"]
+        usage = message["usage"]
+        self.assertEqual((usage["input_tokens"], usage["cache_read_input_tokens"],
+                          usage["output_tokens"]), (10, 40, 3))
+
+    def test_error_in_an_open_stream(self):
+        self.world.fake("b", load_ms=2500)
+        with self.node("stream", model="b", fake={"status": 400}) as node:
+            self.assertIn("told to fail", node.error()["message"])
+
+
+if __name__ == "__main__":
+    unittest.main()

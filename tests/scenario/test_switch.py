@@ -5,7 +5,7 @@ import threading
 import unittest
 
 from harness import (ANTHROPIC, OPENAI, Sampler, Scenario, assert_error_body, eventually,
-                     in_threads)
+                     in_threads, witness_of)
 
 
 class Switching(Scenario):
@@ -26,11 +26,12 @@ class Switching(Scenario):
                     body = self.chat_ok(preset, path, fake={"tag": tag}, timeout=60)
                     got = body["fake"]
                 else:
-                    stream = self.open_stream(preset, path, fake={"tag": tag}, timeout=60)
+                    fake = {"tag": tag, "witness": path == ANTHROPIC}
+                    stream = self.open_stream(preset, path, fake=fake, timeout=60)
                     self.assertEqual(stream.status, 200)
                     events = list(stream.events())
                     stream.close()
-                    got = next(e.json()["fake"] for e in events if '"fake"' in e.data)
+                    got = witness_of(events)
                     self.assertTrue(stream.complete)
                 answers.append((preset, got["model"], tag, got["tag"]))
                 count += 1

@@ -318,6 +318,30 @@ class Ends(Tune):
         self.assertEqual(process.returncode, 130, err)
         self.assertIn("; tune", self.text())
 
+    def test_ctrl_c_after_one_trial_compares_nothing(self):
+        self.world.fake("a", **{**SPEED, "interval_ms": 5})
+        before = self.text()
+        process = self.start_tune("a", *FAST)
+        for line in process.stdout:
+            if re.match(r" *1 .* first ", line):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=scaled(30))
+        self.assertEqual(process.returncode, 130, err)
+        self.assertIn("nothing measured to compare it with", out)
+        self.assertIn("the preset stays as it is", out)
+        self.assertNotIn("->", out)
+        self.assertNotIn("as fast as anything", out)
+        self.assertEqual(self.text(), before)
+
+    def test_two_trials_say_what_is_not_certain(self):
+        self.world.fake("a", **{**SPEED, "with.no-repack": "100,100"})
+        out = self.tune("a", *FAST, "--trials", "2", "--dry-run").stdout
+        self.assertRegex(out, r"not certain: from 2 trials, the chance is \d+ %")
+        found = json.loads(self.tune("a", *FAST, "--trials", "2", "--dry-run", "--json").stdout)
+        self.assertEqual(found["compared"], 1)
+        self.assertGreaterEqual(found["doubt"], 0.05)
+
     def at_a_terminal(self, answer):
         """Ctrl-C after a row that was faster, then the answer to what it asks."""
         self.world.fake("a", hold=self.world.path("hold"), **SPEED)

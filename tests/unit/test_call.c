@@ -34,7 +34,8 @@ struct fixture {
     unsigned status, ended, cut, lost;
     size_t backend_bytes;
     int64_t retry_after_s;
-    bool owns_losses, cannot_count;
+    bool owns_losses;
+    struct chat_learned learned;
     enum act act;
 };
 
@@ -332,18 +333,60 @@ static void test_cannot_count(void **state) {
     struct fixture f;
     fixture_init(&f);
     struct chat_backend backend = llama(&f);
-    backend.cannot_count = &f.cannot_count;
+    backend.learned = &f.learned;
     start(&f, &backend, request_of(1500, true, ""));
     wait_asked(&f, COUNT);
     reply(&f, 404, NULL, "{\"error\":{\"code\":404,\"message\":\"File Not Found\"}}");
     wait_asked(&f, CHAT);
     reply(&f, 200, NULL, WHOLE_ANSWER);
     PUMP_UNTIL(f.loop, f.ended);
-    assert_true(f.cannot_count);
+    assert_true(f.learned.cannot_count);
     f.status = f.ended = 0;
     start(&f, &backend, request_of(1500, true, ""));
     wait_asked(&f, CHAT); // at once
     chat_call_cancel(f.call);
+    fixture_fini(&f);
+}
+
+#define JINJA "{\"error\":{\"code\":500,\"message\":\"Jinja Exception: no such role\"}}"
+
+static void test_forms(void **state) {
+    struct fixture f;
+    fixture_init(&f);
+    struct chat_backend backend = llama(&f);
+    backend.learned = &f.learned;
+    static const char system[] = ",\"system\":\"Be brief.\"";
+    start(&f, &backend, request_of(10, true, system));
+    for (int i = 0; i < 2; i++) {
+        wait_asked(&f, CHAT);
+        assert_non_null(strstr(buf_text(&f.body), "\"system\""));
+        reply(&f, 500, NULL, JINJA);
+    }
+    wait_asked(&f, CHAT);
+    assert_null(strstr(buf_text(&f.body), "\"system\""));
+    reply(&f, 200, NULL, WHOLE_ANSWER);
+    PUMP_UNTIL(f.loop, f.ended);
+    assert_int_equal(f.status, 200);
+    assert_int_equal(f.learned.form, MESSAGES_FORM_PLAIN);
+    f.status = f.ended = 0;
+    start(&f, &backend, request_of(1500, true, system)); // kept; also while it is counted
+    wait_asked(&f, COUNT);
+    assert_null(strstr(buf_text(&f.body), "\"system\""));
+    chat_call_cancel(f.call);
+    pump_some(f.loop);
+
+    f.learned.form = MESSAGES_FORM_USUAL; // what no form helps is no reason to keep to one
+    start(&f, &backend, request_of(1500, true, system));
+    for (int i = 0; i < 3; i++) {
+        wait_asked(&f, COUNT);
+        reply(&f, 500, NULL, JINJA);
+    }
+    wait_asked(&f, CHAT);
+    reply(&f, 500, NULL, JINJA);
+    PUMP_UNTIL(f.loop, f.ended);
+    assert_int_equal(f.status, 500);
+    assert_heard(&f, "Jinja Exception: no such role");
+    assert_int_equal(f.learned.form, MESSAGES_FORM_USUAL);
     fixture_fini(&f);
 }
 
@@ -650,6 +693,7 @@ int main(void) {
         cmocka_unit_test(test_native),
         cmocka_unit_test(test_counted),
         cmocka_unit_test(test_cannot_count),
+        cmocka_unit_test(test_forms),
         cmocka_unit_test(test_surely_too_long),
         cmocka_unit_test(test_count_tokens),
         cmocka_unit_test(test_early),

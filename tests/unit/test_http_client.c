@@ -511,6 +511,38 @@ static void talk_to_ourselves(struct fixture *f) {
     mem_free(body);
 }
 
+// An address with colons stands in brackets in Host.
+static void test_ipv6(void **state) {
+    struct fixture f;
+    struct err err;
+    struct sockaddr_in6 where = {0};
+    socklen_t length = sizeof where;
+    int listener = http_listen_tcp("::1", 0, &err);
+    if (listener < 0)
+        skip(); // no IPv6 on this machine
+    fixture_init(&f, false);
+    f.fds_before--;
+    close(f.listener);
+    f.listener = listener;
+    getsockname(listener, (struct sockaddr *)&where, &length);
+    http_peer_destroy(f.peer);
+    f.peer = http_peer_create(f.loop, NULL, "::1", ntohs(where.sin6_port));
+    assert_non_null(get(&f));
+    int fd = take(&f);
+    struct buf got;
+    char host[40];
+    buf_init(&got, 4096);
+    PUMP_UNTIL(f.loop, (raw_read(fd, &got), strstr(buf_text(&got), "\r\n\r\n")));
+    snprintf(host, sizeof host, "Host: [::1]:%u\r\n", ntohs(where.sin6_port));
+    assert_non_null(strstr(buf_text(&got), host));
+    buf_fini(&got);
+    raw_send(f.loop, fd, OK "Content-Length: 1\r\n\r\nx", 39);
+    PUMP_UNTIL(f.loop, f.ended);
+    assert_string_equal(buf_text(&f.log), "200 x. ");
+    close(fd);
+    fixture_fini(&f);
+}
+
 static void test_own_server(void **state) {
     for (int tcp = 0; tcp < 2; tcp++) {
         struct fixture f;
@@ -536,6 +568,7 @@ int main(void) {
         cmocka_unit_test(test_surplus_is_no_answer),
         cmocka_unit_test(test_destroy_inside),
         cmocka_unit_test(test_early_answer),
+        cmocka_unit_test(test_ipv6),
         cmocka_unit_test(test_own_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

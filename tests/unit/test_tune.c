@@ -267,7 +267,7 @@ static void drawn_disturbed(void **state) {
     (void)state;
     drawn(FAMILY_GPU, "first trial disturbed, all on the GPU", seeds(300), 1, 0.95);
     drawn(FAMILY_FIXED, "first trial disturbed, fixed layers", seeds(300), 1, 0.95);
-    drawn(FAMILY_CPU, "first trial disturbed, all on the CPU", seeds(300), 1, 0.85);
+    drawn(FAMILY_CPU, "first trial disturbed, all on the CPU", seeds(300), 1, 0.91);
 }
 
 // ---- shapes that lead astray, each on one machine ----
@@ -319,11 +319,11 @@ static void astray(void **state) {
         {"uneven threads", FAMILY_CPU, 6, uneven_threads, 0, 0.95},
         {"q8_0 slow", FAMILY_MIXTURE, 8, slow_cache, 0, 0.95},
         {"q4_0 slow", FAMILY_GPU, 9, slow_small_cache, 0, 0.95},
-        {"ubatch takes from decode", FAMILY_GPU, 10, greedy_ubatch, 0, 0.85},
+        {"ubatch takes from decode", FAMILY_GPU, 10, greedy_ubatch, 0, 0.95},
         {"ubatch best in the middle", FAMILY_GPU, 12, early_ubatch, 0, 0.95},
         {"all threads hurt", FAMILY_MIXTURE, 14, threads_hurt, 0, 0.95},
         {"nearly full spills", FAMILY_MIXTURE, 15, spills, 0, 0.95},
-        {"nearly full spills much", FAMILY_MIXTURE, 15, spills_much, 0, 0.75},
+        {"nearly full spills much", FAMILY_MIXTURE, 15, spills_much, 0, 0.80},
         {"nearly full spills much, deeper", FAMILY_MIXTURE, 40, spills_much, 0, 0.95},
         {"second trial disturbed", FAMILY_GPU, 17, plain, 2, 0.95},
         {"fourth trial disturbed", FAMILY_DENSE, 18, plain, 4, 0.95},
@@ -524,7 +524,7 @@ static void stopping_keeps_the_best_so_far(void **state) {
     assert_true(tune_best(tune, &best));
     assert_int_equal(best.trials, 2);
     assert_true(fabs(best.decode - 60) < 1e-9 && fabs(best.anchor_decode - 50) < 1e-9);
-    assert_true(best.gain > 1.1);
+    assert_true(best.gain > 1.1 && best.compared == 1);
     tune_destroy(tune);
 }
 
@@ -551,6 +551,64 @@ static void nothing_fits(void **state) {
     add_value(&space.axis[TUNE_OFFLOAD], 2, true);
     assert_null(tune_create(&space, NULL, &err));
     assert_int_equal(err.code, ERR_NOTFOUND);
+}
+
+// Of a machine on which every other ubatch is so much faster, after so many trials.
+static struct tune_best others_faster(double by, unsigned trials) {
+    struct tune_space space = {0};
+    for (int u = 256; u <= 2048; u *= 2)
+        add_value(&space.axis[TUNE_UBATCH], u, true);
+    struct tune_options options = {.trials = trials};
+    struct tune *tune = tune_create(&space, &options, NULL);
+    struct tune_trial trial;
+    struct tune_best best;
+    while (tune_next(tune, &trial)) {
+        double factor = trial.choice.value[TUNE_UBATCH] == 256 ? 1 : by;
+        struct tune_measured measured = {TUNE_MEASURED, 50 * factor, 400 * factor, 0};
+        tune_result(tune, &measured);
+    }
+    assert_true(tune_best(tune, &best));
+    tune_destroy(tune);
+    return best;
+}
+
+// One trial each of the present settings and of others: whether the first was disturbed nobody can
+// say, and so it is said.
+static void two_trials_leave_a_doubt(void **state) {
+    (void)state;
+    struct tune_best best = others_faster(1.2, 2);
+    assert_int_equal(best.compared, 1);
+    assert_true(best.doubt > 0.05 && best.doubt < 1);
+    assert_true(others_faster(1.2, 8).doubt < 0.05);
+    assert_true(others_faster(0.9, 2).doubt == 0); // the present ones are the best
+}
+
+// The first trial was disturbed: it is measured again, and what is slower is not preferred to it.
+static void a_disturbed_first_trial_is_found_out(void **state) {
+    (void)state;
+    struct tune_space space = {0};
+    static const int UBATCH[] = {512, 128, 256, 1024, 2048};
+    for (size_t i = 0; i < 5; i++)
+        add_value(&space.axis[TUNE_UBATCH], UBATCH[i], true);
+    for (int kv = 0; kv < 3; kv++)
+        add_value(&space.axis[TUNE_KV], kv, true);
+    struct tune *tune = tune_create(&space, NULL, NULL);
+    struct tune_trial trial;
+    struct tune_best best;
+    bool again = false;
+    while (tune_next(tune, &trial)) {
+        bool present = trial.choice.value[TUNE_UBATCH] == 512 && trial.choice.value[TUNE_KV] == 0;
+        double factor = trial.number == 1 ? 0.7 : present ? 1 : 0.9;
+        struct tune_measured measured = {TUNE_MEASURED, 50 * factor, 400 * factor, 0};
+        again = again || (present && trial.number > 1);
+        tune_result(tune, &measured);
+    }
+    assert_true(tune_best(tune, &best));
+    assert_true(again);
+    assert_int_equal(best.choice.value[TUNE_UBATCH], 512);
+    assert_int_equal(best.choice.value[TUNE_KV], 0);
+    assert_true(best.doubt == 0 && best.drift > 0.3);
+    tune_destroy(tune);
 }
 
 // A draft must pay for its memory: 1.05 x is not enough, 1.3 x is.
@@ -593,6 +651,8 @@ int main(void) {
         cmocka_unit_test(stopping_keeps_the_best_so_far),
         cmocka_unit_test(nothing_works),
         cmocka_unit_test(nothing_fits),
+        cmocka_unit_test(two_trials_leave_a_doubt),
+        cmocka_unit_test(a_disturbed_first_trial_is_found_out),
         cmocka_unit_test(a_draft_must_earn_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,195 @@
+"""The Messages API in front of the real engine: the same words, the same counts, and what its own
+/v1/messages does not honour."""
+import json
+import os
+import sys
+import unittest
+
+from harness import ANTHROPIC, OPENAI
+from real import HERE, LONG, Real, RealWorld, model
+
+sys.path.insert(0, os.path.join(HERE, "..", "models"))
+import tiny_draft  # noqa: E402
+
+HELLO = {"role": "user", "content": "Say hello to the sea."}
+SYSTEM = "You answer briefly."
+TITLE = {"type": "object", "properties": {"title": {"type": "string", "maxLength": 40}},
+         "required": ["title"], "additionalProperties": False}
+READ = {"name": "read_file", "description": "Reads a file.",
+        "input_schema": {"type": "object", "properties": {"path": {"enum": ["notes.txt"]}},
+                         "required": ["path"]}}
+# The small model's own knows no tools, and then llama-server takes no notice of them.
+TEMPLATE = """{%- if tools %}<|im_start|>system
+You may call a function. Functions:
+{%- for tool in tools %}
+{{ tool | tojson }}
+{%- endfor %}
+Answer with <tool_call>
+{"name": NAME, "arguments": ARGUMENTS}
+</tool_call><|im_end|>
+{% endif %}
+{%- for message in messages %}
+{{- '<|im_start|>' + message.role + '\\n' }}
+{%- if message.content %}{{ message.content }}{% endif %}
+{%- for call in message.tool_calls or [] %}
+<tool_call>
+{"name": {{ call.function.name | tojson }}, "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>
+{%- endfor %}<|im_end|>
+{% endfor %}
+{%- if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+
+def start_with_template(world):
+    path = world.path("models", "template.jinja")
+    with open(path, "w") as file:
+        file.write(TEMPLATE)
+    world.defaults["chat-template-file"] = path
+    world.write_config()
+    world.start()
+
+
+class Exact(Real):
+    def messages(self, path=ANTHROPIC, **more):
+        body = {"model": "a", "system": SYSTEM, "messages": [HELLO], **more}
+        reply = self.world.http("POST", path, body, timeout=60)
+        self.assertEqual(reply.status, 200, reply)
+        return reply.json()
+
+    def chat_body(self, content=HELLO["content"]):
+        return {"messages": [{"role": "system", "content": SYSTEM},
+                             {"role": "user", "content": content}]}
+
+    def test_the_engines_own_words(self):
+        ours = self.messages(max_tokens=24, temperature=0)
+        direct = self.world.direct("POST", OPENAI, {**self.chat_body(), "max_tokens": 24,
+                                                    "temperature": 0}).json()
+        self.assertEqual(ours["content"][0]["text"], direct["choices"][0]["message"]["content"])
+        usage, told = ours["usage"], direct["usage"]
+        self.assertEqual(usage["input_tokens"] + usage["cache_read_input_tokens"],
+                         told["prompt_tokens"])
+        self.assertEqual(usage["output_tokens"], told["completion_tokens"])
+
+    def test_a_stream_of_the_same_words(self):
+        body = {"model": "a", "messages": [HELLO], "max_tokens": 24, "temperature": 0}
+        whole = self.world.http("POST", ANTHROPIC, body, timeout=60).json()
+        events = [event.json() for event in
+                  self.world.stream(ANTHROPIC, {**body, "stream": True}, timeout=60).events()]
+        text = "".join(event["delta"]["text"] for event in events
+                       if event["type"] == "content_block_delta")
+        self.assertEqual(text, whole["content"][0]["text"])
+        self.assertEqual(events[-2]["usage"]["output_tokens"], 24)
+
+    def test_count_tokens(self):
+        """What it says is what the engine counts, and what an answer then costs."""
+        for text in (HELLO["content"], LONG):
+            message = {"role": "user", "content": text}
+            counted = self.messages(ANTHROPIC + "/count_tokens", messages=[message])
+            told = self.world.direct("POST", OPENAI + "/input_tokens", self.chat_body(text)).json()
+            usage = self.messages(messages=[message], max_tokens=1)["usage"]
+            self.assertEqual(counted, {"input_tokens": told["input_tokens"]})
+            self.assertEqual(counted["input_tokens"],
+                             usage["input_tokens"] + usage["cache_read_input_tokens"])
+
+    def test_cached_tokens(self):
+        message = {"role": "user", "content": LONG}
+        first = self.messages(messages=[message], max_tokens=1)["usage"]
+        again = self.messages(messages=[message], max_tokens=1)["usage"]
+        total = first["input_tokens"] + first["cache_read_input_tokens"]
+        self.assertGreater(total, 500)
+        self.assertGreaterEqual(again["cache_read_input_tokens"], total - 1)
+
+
+class Honoured(Real):
+    """With the model's own end of an answer."""
+    autostart = False
+    defaults = {"ignore-eos": "off"}
+
+    def setUp(self):
+        super().setUp()
+        start_with_template(self.world)
+
+    def ask(self, **more):
+        body = {"model": "a", "messages": [HELLO], "max_tokens": 200, "temperature": 0, **more}
+        reply = self.world.http("POST", ANTHROPIC, body, timeout=120)
+        self.assertEqual(reply.status, 200, reply)
+        return reply.json()
+
+    def test_a_schema(self):
+        message = self.ask(output_config={"format": {"type": "json_schema", "schema": TITLE}})
+        self.assertEqual(set(json.loads(message["content"][0]["text"])), {"title"})
+
+    def test_tool_choice(self):
+        """Where a call is demanded, the answer has no other end; where none may be, it ends."""
+        call = [{"role": "user", "content": "Say hello to the sea."}]
+        for choice, ends in (({"type": "none"}, True), ({"type": "any"}, False),
+                             ({"type": "tool", "name": "read_file"}, False)):
+            with self.subTest(choice=choice):
+                message = self.ask(tools=[READ], tool_choice=choice, messages=call, max_tokens=40)
+                self.assertEqual(message["stop_reason"] == "end_turn", ends, message)
+                if ends:
+                    self.assertEqual({block["type"] for block in message["content"]}, {"text"})
+
+
+class WideWorld(RealWorld):
+    """A model of next to no size, so that a long prompt is read in seconds."""
+
+    def model_file(self, name):
+        tiny_draft.write(self.path("models", f"{name}.gguf"), model(), ctx=65536)
+
+
+class Prefix(Real):
+    """What Claude Code changes from run to run must not cost the prefix at the engine."""
+    world_type = WideWorld
+    autostart = False
+    presets = {"a": {"default": "true", "ctx": "40960", "parallel": "2"}}
+
+    def setUp(self):
+        super().setUp()
+        start_with_template(self.world)
+
+    def body(self, run, project, prompt):
+        def prose(what, lines):
+            return "\n".join(f"- {what} {n}: {n * 7919 % 10007} has a reason" for n in range(lines))
+        return {
+            "model": "a", "max_tokens": 2, "stream": True,
+            "metadata": {"user_id": json.dumps({"session_id": run})},
+            "system": [{"type": "text", "text": f"x-anthropic-billing-header: cc_version=1.{run};"},
+                       {"type": "text", "text": prose("rule", 120),
+                        "cache_control": {"type": "ephemeral"}}],
+            "tools": [{**READ, "name": f"tool_{n}", "description": prose(f"tool {n}", 25)}
+                      for n in range(12)],
+            "messages": [{"role": "user", "content": [
+                {"type": "text", "text": f"<system-reminder>\nCLAUDE.md of {project}: be brief.\n"
+                                         f"Working directory: /home/me/{project}\n"
+                                         "</system-reminder>"},
+                {"type": "text", "text": prompt, "cache_control": {"type": "ephemeral"}}]},
+                {"role": "system", "content": prose("agent", 60)}]}
+
+    def share(self, *what):
+        events = list(self.world.stream(ANTHROPIC, self.body(*what), timeout=120).events())
+        usage = events[-2].json()["usage"]
+        total = usage["input_tokens"] + usage["cache_read_input_tokens"]
+        self.assertGreater(total, 8000)
+        return usage["cache_read_input_tokens"] / total
+
+    def test_shared(self):
+        first, other = "Look at the files here.", "Write a summary of the architecture."
+        self.assertLess(self.share("a1f", "sea", first), 0.01)
+        self.assertGreaterEqual(self.share("b2e", "sea", first), 0.99)
+        self.assertGreaterEqual(self.share("c3d", "sea", other), 0.99)
+        self.assertGreaterEqual(self.share("d4c", "moor", first), 0.95)
+
+    def test_a_title_does_not_push_it_out(self):
+        title = {"model": "a", "max_tokens": 8, "system": "Generate a title.",
+                 "messages": [{"role": "user", "content": "Look at the files here."}],
+                 "output_config": {"format": {"type": "json_schema", "schema": TITLE}}}
+        self.share("a1f", "sea", "Look at the files here.")
+        for _ in range(2):
+            self.assertEqual(self.world.http("POST", ANTHROPIC, title, timeout=60).status, 200)
+        self.assertGreaterEqual(self.share("a1f", "sea", "Look at the files here."), 0.99)
+
+
+if __name__ == "__main__":
+    unittest.main()
