@@ -28,6 +28,19 @@ static const struct preset *find_by_file(const struct config *config, const stru
     return found;
 }
 
+// Nobody asks for the models that were found besides: their names are free.
+static const struct preset *add_model(struct config *config, const char *path) {
+    size_t kept = 0;
+    for (size_t i = 0; i < config->presets_count; i++) {
+        if (config->presets[i].is_scanned)
+            preset_fini(&config->presets[i]);
+        else
+            config->presets[kept++] = config->presets[i];
+    }
+    config->presets_count = kept;
+    return config_add_model(config, path);
+}
+
 static const struct preset *find(struct config *config, const char *model, struct err *err) {
     const struct preset *preset = config_find(config, model);
     if (preset)
@@ -38,7 +51,7 @@ static const struct preset *find(struct config *config, const char *model, struc
                                     : config_resolve_model(config, model, &exists);
     if (!path || stat(path, &file) != 0 || !S_ISREG(file.st_mode))
         err_set(err, ERR_NOTFOUND, "there is neither a preset nor a model file %s", model);
-    else if (!(preset = find_by_file(config, &file)) && !(preset = config_add_model(config, path)))
+    else if (!(preset = find_by_file(config, &file)) && !(preset = add_model(config, path)))
         err_set(err, ERR_INVALID, "[*] in %s leaves no preset for %s", config->path, model);
     mem_free(path);
     return preset;

@@ -14,7 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { ESCAPE_MS = 50, MAX_SCREEN = 64 * 1024, MAX_MEMORY = 4096, DEFAULT_ROWS = 24, NAME = 44 };
+enum { ESCAPE_MS = 50, MAX_SCREEN = 64 * 1024, MAX_MEMORY = 4096, DEFAULT_ROWS = 24, ABOUT = 46 };
 
 enum key { KEY_NONE, KEY_UP, KEY_DOWN, KEY_TOP, KEY_END, KEY_ENTER, KEY_LEAVE, KEY_DIGIT, KEY_BACK };
 
@@ -80,7 +80,7 @@ static void draw(struct menu *menu) {
         char about[160];
         const struct model_file *file = &menu->files->items[i];
         model_files_describe(file, about, sizeof about);
-        size_t name = columns > NAME + 40 ? NAME : columns / 2;
+        size_t name = columns > 2 * ABOUT ? columns - ABOUT : columns / 2;
         buf_printf(&screen, "%s%3zu  ", i == menu->at ? "\033[7m" : file->fits ? "" : "\033[2m",
                    i + 1);
         add_text(&screen, file->file, name);

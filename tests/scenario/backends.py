@@ -73,6 +73,45 @@ class Backend:
         self.errors.close()
 
 
+class Session:
+    """The whole of local-claude, with a claude that says where it was sent, and stays."""
+
+    CLAUDE = """#!/bin/sh
+case $1 in --version) echo '2.1.197 (Claude Code)'; exit ;; --help) exit ;; esac
+printf '%s %s %s %s\\n' $$ "$ANTHROPIC_BASE_URL" "$ANTHROPIC_AUTH_TOKEN" "$ANTHROPIC_MODEL" >"$SAY.new"
+mv "$SAY.new" "$SAY"
+exec sleep 1000
+"""
+
+    def __init__(self, world, *args):
+        self.world, self.say = world, world.path("said")
+        claude = world.path("bin", "claude")
+        with open(claude, "w") as file:
+            file.write(self.CLAUDE)
+        os.chmod(claude, 0o755)
+        self.process = subprocess.Popen(
+            [binary("local-claude"), *args, "-p", "hi"], cwd=world.root,
+            env=world.environment(LOCAL_CLAUDE_BIN=claude, SAY=self.say), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        world.opened.append(self)
+
+    def claude(self):
+        """Its pid; from then on `place` is known."""
+        eventually(lambda: os.path.exists(self.say) or self.process.poll() is not None,
+                   "claude is started", 60)
+        with open(self.say) as said:
+            pid, url, token, name = said.read().split()
+        address, port = url.removeprefix("http://").split(":")
+        self.place = {"address": address, "port": int(port), "unix": None, "key": token,
+                      "model": name}
+        return int(pid)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
 def read_screen(fd, wanted, seconds=30):
     """What a terminal shows, until `wanted` is there."""
     screen, deadline = b"", time.monotonic() + scaled(seconds)
@@ -166,6 +205,39 @@ class BackendWorld:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
+class WholeProgram:
+    """Mixed into a case whose `backend` names one: local-claude itself, and kills of its parts."""
+
+    def session(self):
+        session = Session(self.world, "--backend", self.backend, "--model", "smol", "--lean")
+        return session, session.claude()
+
+    def test_claude_meets_the_messages_api(self):
+        session, claude = self.session()
+        reply = self.ask(session.place, "/v1/messages")
+        self.assertEqual((reply.status, reply.json()["type"]), (200, "message"), reply)
+        self.assertEqual(self.ask(session.place, "/v1/messages", key=False).status, 401)
+        os.kill(claude, signal.SIGTERM)
+        session.process.wait(scaled(10))
+        self.assertEqual(self.world.engines(), [], "it waits for the engine's end")
+        self.assert_nothing_left()
+
+    def test_kill_claude(self):
+        session, claude = self.session()
+        os.kill(claude, signal.SIGKILL)
+        self.assert_engine_gone()
+        self.assertEqual(session.process.wait(scaled(10)), -signal.SIGKILL)
+        self.assert_nothing_left()
+
+    def test_kill_the_program(self):
+        session, claude = self.session()
+        session.process.kill()
+        self.assert_engine_gone()
+        eventually(lambda: not alive(claude), "claude ends with it", 5)
+        session.process.wait()
+        self.assert_nothing_left()
+
+
 class BackendCase(unittest.TestCase):
     """Ends with nobody left, and no file but state."""
     world_type = BackendWorld
@@ -203,4 +275,5 @@ class BackendCase(unittest.TestCase):
         self.assertEqual(self.world.left(), [])
 
 
-__all__ = ["Backend", "BackendCase", "BackendWorld", "MODEL", "read_screen"]
+__all__ = ["Backend", "BackendCase", "BackendWorld", "MODEL", "Session", "WholeProgram",
+           "read_screen"]

@@ -4,7 +4,7 @@ import os
 import pty
 import signal
 
-from backends import BackendCase, read_screen
+from backends import BackendCase, WholeProgram, read_screen
 from harness import eventually, read_proc
 
 
@@ -194,3 +194,7 @@ class Llama(BackendCase):
         self.assertEqual(backend.process.wait(), 1)
         os.close(ours)
         self.assert_nothing_left()
+
+
+class WithClaude(WholeProgram, BackendCase):
+    backend = "llama"

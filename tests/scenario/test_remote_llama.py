@@ -6,8 +6,8 @@ import shutil
 import signal
 import subprocess
 
-from backends import BackendCase, BackendWorld, read_screen
-from harness import alive, eventually, free_port, read_proc
+from backends import BackendCase, BackendWorld, WholeProgram, read_screen
+from harness import alive, eventually, reserve_port, read_proc
 from real import need
 
 SILENCE = 15  # FAR_SILENCE_S of local-claude/far_script.h
@@ -23,7 +23,8 @@ class SshWorld(BackendWorld):
 
     def __init__(self):
         super().__init__()
-        self.port = free_port()
+        self.reserved = reserve_port()
+        self.port = self.reserved.getsockname()[1]
         for name in ("host", "user", "stranger"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path(name)],
                            check=True)
@@ -108,6 +109,7 @@ class SshWorld(BackendWorld):
 
     def destroy(self):
         self.stop()
+        self.reserved.close()
         super().destroy()
 
 
@@ -267,6 +269,48 @@ class WithAncalagon(Remote, EitherKind):
         os.close(ours)
 
 
+    def test_passphrase(self):
+        """ssh asks on the terminal, and has it for as long as it asks."""
+        self.world.write_client(key="locked")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "open sesame", "-f",
+                        self.world.path("locked")], check=True)
+        with open(self.world.path("locked.pub")) as key, \
+                open(self.world.path("authorized"), "a") as known:
+            known.write(key.read())
+        self.world.add_model("other.gguf")
+        ours, theirs = pty.openpty()
+        backend = self.open(terminal=theirs)
+        os.close(theirs)
+        read_screen(ours, b"Enter passphrase")
+        os.write(ours, b"open sesame\n")
+        read_screen(ours, b"Which model?")  # it is ours again
+        os.write(ours, b"1\r")
+        self.assertEqual(backend.ready()["model"], "other")
+        os.kill(backend.pid, signal.SIGKILL)
+        self.assert_engine_gone()
+        os.close(ours)
+
+    def test_interrupted_while_ssh_asks(self):
+        self.test_nobody_is_asked()
+        ours, theirs = pty.openpty()
+        backend = self.open(terminal=theirs)
+        os.close(theirs)
+        read_screen(ours, b"(yes/no")
+
+        def interrupted():  # ssh itself misses one that comes before it reads
+            os.write(ours, b"\x03")
+            return backend.process.poll() is not None
+        eventually(interrupted, "it ends", 10, every=0.3)
+        self.assertEqual(backend.process.returncode, 1)
+        os.close(ours)
+        self.assert_nothing_left()
+
+    def test_nobody_is_asked(self):
+        """Without a terminal an unknown host key is an error, not a question."""
+        os.unlink(self.world.path("known"))
+        self.assertIn("its host key is not known", self.open().failure())
+
+
 class WithLlamaServer(Remote, EitherKind):
     bare = True
 
@@ -314,6 +358,16 @@ class WithLlamaServer(Remote, EitherKind):
         self.assert_nothing_left()
 
 
+class WithClaudeAndAncalagon(WholeProgram, Remote):
+    backend = "remote-llama"
+
+
+class WithClaudeAndLlamaServer(WithClaudeAndAncalagon):
+    def setUp(self):
+        super().setUp()
+        self.world.start(far_path="/usr/bin:/bin")
+
+
 class Errors(Remote):
     def test_unknown_host(self):
         text = self.open(REMOTE_SSH_HOST="nonesuch.invalid").failure()
@@ -327,13 +381,10 @@ class Errors(Remote):
         self.assertIn("it takes none of our keys", self.open().failure())
         self.assert_nothing_left()
 
-    def test_unknown_host_key(self):
-        os.unlink(self.world.path("known"))
-        self.assertIn("its host key is not known", self.open().failure())
-
     def test_nobody_listens(self):
-        self.world.write_client(port=free_port())
-        self.assertIn("no ssh server listens there", self.open().failure())
+        with reserve_port() as silent:
+            self.world.write_client(port=silent.getsockname()[1])
+            self.assertIn("no ssh server listens there", self.open().failure())
 
     def test_no_folder(self):
         text = self.open(REMOTE_MODELS_DIR="/nonesuch/models").failure()
