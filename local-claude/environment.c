@@ -200,6 +200,8 @@ char **environment_make(const struct environment_facts *facts, char *const *inhe
     host_of(facts->base_url, host, sizeof host);
     put_common(&list, facts->config_dir, host);
     put(&list, mem_printf("ANTHROPIC_BASE_URL=%s", facts->base_url));
+    if (facts->socket)
+        put(&list, mem_printf("ANTHROPIC_UNIX_SOCKET=%s", facts->socket));
     put(&list, mem_printf("ANTHROPIC_AUTH_TOKEN=%s", facts->token));
     for (size_t i = 0; i < MODELS; i++)
         put(&list, mem_printf("%s=%s", model_variables[i], facts->model));

@@ -9,6 +9,7 @@
 
 struct environment_facts {
     const char *base_url;   // "http://127.0.0.1:1234"
+    const char *socket;     // unix socket on which base_url is met; NULL = TCP
     const char *token;      // for that server; never empty: Claude Code would ask for a login
     const char *model;      // environment_model_id of its name
     const char *config_dir; // absolute

@@ -1,5 +1,6 @@
 // local-claude [OPTIONS] [CLAUDE_ARGS...]: starts Claude Code against a local model.
 #define _GNU_SOURCE
+#include "airgap.h"
 #include "backends.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -34,6 +35,8 @@ static const char help_rest[] =
     "  --model NAME     which of its models\n"
     "  --ctx N          tokens of context, such as 64K, where the server does not tell\n"
     "  --lean           only the six core tools: 4K tokens of prompt in place of 20K\n"
+    "  --kv TYPE        of the KV cache, such as q8_0 (lmstudio)\n"
+    "  --airgap         the agent and its tools reach nothing but the model\n"
     "  --print-env      print the environment for a shell (eval) and run nothing\n"
     "  --dry-run        say what would be run\n"
     "  --version        of local-claude and of Claude Code\n\n"
@@ -58,6 +61,7 @@ struct session {
     struct claude claude;
     struct budget budget;
     struct loop *loop;
+    struct airgap *airgap;
     struct relay *relay;
     char *config_dir, *settings;
     char **argv, **envp;
@@ -179,6 +183,7 @@ static void make_environment(struct session *session) {
     char *url = session->relay ? mem_strdup(relay_url(session->relay)) : direct_url(place);
     struct environment_facts facts = {
         .base_url = url,
+        .socket = session->airgap ? airgap_socket(session->airgap) : NULL,
         .token = session->relay ? relay_token(session->relay) : place->key ? place->key : "local",
         .model = environment_model_id(place->model),
         .config_dir = session->config_dir,
@@ -195,7 +200,7 @@ static void make_environment(struct session *session) {
 
 // A version of Claude Code whose prompt nobody measured is measured once, by the relay.
 static bool is_direct(const struct session *session) {
-    return session->place.direct && !session->budget.estimated;
+    return session->place.direct && !session->budget.estimated && !session->airgap;
 }
 
 static bool start_relay(struct session *session, struct err *err) {
@@ -205,7 +210,8 @@ static bool start_relay(struct session *session, struct err *err) {
     if (!session->loop)
         return false;
     session->relay = relay_create(session->loop, &session->place,
-                                  environment_model_id(session->place.model), err);
+                                  environment_model_id(session->place.model), session->airgap,
+                                  err);
     return session->relay != NULL;
 }
 
@@ -245,7 +251,7 @@ static int print_plan(const struct session *session) {
 }
 
 static int run(struct session *session, struct err *err) {
-    struct run run = {session->claude.path, session->argv, session->envp};
+    struct run run = {session->claude.path, session->argv, session->envp, session->airgap};
     if (!session->relay && !session->backend->close) {
         run_become(&run, err);
         return -1;
@@ -256,6 +262,20 @@ static int run(struct session *session, struct err *err) {
         learned_keep(&session->claude, session->interactive, session->budget.tools,
                      relay_prompt_tokens(session->relay));
     return status;
+}
+
+// Before anything that the agent could be left without.
+static bool make_airgap(struct session *session, struct err *err) {
+    const struct options *options = &session->options;
+    if (!options->airgap)
+        return true;
+    if (options->print_env)
+        return err_set(err, ERR_INVALID,
+                       "--print-env cannot be had with --airgap, which holds for one run only");
+    session->airgap = airgap_create(err);
+    if (session->airgap)
+        say(0, "airgap: %s", airgap_means(session->airgap));
+    return session->airgap != NULL;
 }
 
 // The exit status, or -1 and err tells.
@@ -277,6 +297,7 @@ static int work(struct session *session, struct err *err) {
 
 static void end(struct session *session) {
     relay_destroy(session->relay);
+    airgap_destroy(session->airgap);
     loop_destroy(session->loop);
     if (session->opened && session->backend->close)
         session->backend->close();
@@ -299,7 +320,7 @@ static int run_command(struct session *session, struct err *err) {
         mem_alloc((size_t)(session->options.claude_arg_count + 2) * sizeof *session->argv);
     session->argv[count++] = session->claude.path;
     add_all(session->argv, &count, (const char *const *)session->options.claude_args);
-    struct run run = {session->claude.path, session->argv, session->envp};
+    struct run run = {session->claude.path, session->argv, session->envp, session->airgap};
     run_become(&run, err);
     return -1;
 }
@@ -336,6 +357,8 @@ static int run_session(struct session *session, struct err *err) {
                status || !session->claude.version ? "" : " (Claude Code)");
         return 0;
     }
+    if (status == 0 && !make_airgap(session, err))
+        status = err->code == ERR_INVALID ? STATUS_USAGE : STATUS_FAILED;
     if (status != 0)
         return say(status, "%s", err->text);
     status = needs_no_model(session) ? run_command(session, err) : work(session, err);

@@ -108,6 +108,8 @@ static void on_answer_head(struct http_call *http, const struct http_head *head,
     messages_fini(&call->request);
     if (call->backend.learned)
         call->backend.learned->form = call->form;
+    if (call->backend.preface)
+        answer_preface(call->answer, call->backend.preface, &call->out);
     if (call->ops->on_backend)
         call->ops->on_backend(call, "", 0, call->arg);
 }
