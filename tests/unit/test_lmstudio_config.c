@@ -28,8 +28,8 @@ static void test_edit(void **state) {
         {"{\"load\":{\"x\":1,\"fields\":[{\"key\":\"a\",\"value\":2},{\"key\":\"" V
          "\",\"value\":\"q4_0\"}]},\"y\":null}",
          "q4_0",
-         "{\"load\":{\"x\":1,\"fields\":[{\"key\":\"a\",\"value\":2}," FIELD(V, "true", "q4_0")
-         "," FLASH "," FIELD(K, "true", "q4_0") "]},\"y\":null}"},
+         "{\"load\":{\"x\":1,\"fields\":[{\"key\":\"a\",\"value\":2}," FIELD(
+             V, "true", "q4_0") "," FLASH "," FIELD(K, "true", "q4_0") "]},\"y\":null}"},
         {"{}", "f16",
          "{\"load\":{\"fields\":[" FIELD(K, "false", "f16") "," FIELD(V, "false", "f16") "]}}"},
         {"{\"load\":{}}", "f32",
@@ -43,8 +43,8 @@ static void test_edit(void **state) {
         struct err err = {0};
         size_t length = 0;
         const char *before = rows[i].before;
-        char *after = lmstudio_config_edit(before, before ? strlen(before) : 0, rows[i].type,
-                                           &length, &err);
+        char *after =
+            lmstudio_config_edit(before, before ? strlen(before) : 0, rows[i].type, &length, &err);
         if (rows[i].after) {
             assert_non_null(after);
             assert_string_equal(after, rows[i].after);
@@ -58,8 +58,8 @@ static void test_edit(void **state) {
 }
 
 static void test_types(void **state) {
-    static const char *const good[] = {"f32", "f16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0",
-                                       "iq4_nl"};
+    static const char *const good[] = {"f32",  "f16",  "q8_0", "q5_1",
+                                       "q5_0", "q4_1", "q4_0", "iq4_nl"};
     static const char *const bad[] = {"", "q8", "q8_0,", "q4_K", "f16, q8_0", "Q8_0"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(lmstudio_config_is_type(good[i]));

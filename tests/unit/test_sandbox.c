@@ -206,7 +206,6 @@ static void test_agent(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_engine),
-                                       cmocka_unit_test(test_agent)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_engine), cmocka_unit_test(test_agent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
