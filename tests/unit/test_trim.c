@@ -35,11 +35,10 @@ static void test_trim(void **state) {
         int64_t room;
         size_t gone, left; // pairs, messages
     } rows[] = {
-        {"u", 100, 1000, 0, 1},     // it fits
-        {"u", 1000, 100, 0, 1},     // nothing to leave out
-        {"uau", 1000, 100, 1, 1},   // the last question stays, however long
-        {"uauau", 100, 1500, 0, 5}, // it fits
-        {"uauau", 100, 800, 1, 3},    {"uauauauau", 100, 800, 3, 3},
+        {"u", 100, 1000, 0, 1},   // it fits
+        {"u", 1000, 100, 0, 1},   // nothing to leave out
+        {"uau", 1000, 100, 1, 1}, // the last question stays, however long
+        {"uauau", 100, 1500, 0, 5},   {"uauau", 100, 800, 1, 3}, {"uauauauau", 100, 800, 3, 3},
         {"uauauaua", 100, 100, 3, 2}, // the answer was begun by the client
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
