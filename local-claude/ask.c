@@ -1,5 +1,6 @@
 #include "ask.h"
 
+#include "base/progress.h"
 #include "event/loop.h"
 #include "format/json.h"
 #include "http/client.h"
@@ -7,13 +8,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_FIELDS = 4096 };
+enum { MAX_FIELDS = 4096, TICK_MS = 100 };
 
 // One round of questions.
 struct round {
     struct loop *loop;
     struct timer deadline;
     size_t open;
+    struct timer tick;
+    struct progress bar;
+    const char *label; // NULL = nothing is shown
+    int64_t began_ms;
 };
 
 struct question {
@@ -94,28 +99,56 @@ static void finish(struct question *question, int64_t timeout_ms) {
     buf_fini(&question->fields);
 }
 
-void ask_all(struct ask *asks, size_t count, int64_t timeout_ms) {
+static void on_tick(void *arg) {
+    struct round *round = arg;
+    int64_t elapsed = loop_now_ms() - round->began_ms;
+    if (elapsed > 5 * TICK_MS)
+        progress_draw(&round->bar, round->label, elapsed, 0);
+    timer_start(&round->tick, TICK_MS);
+}
+
+static void wait_for(struct round *round, int64_t timeout_ms) {
+    timer_start(&round->deadline, timeout_ms);
+    if (round->label) {
+        progress_init(&round->bar, stderr);
+        round->began_ms = loop_now_ms();
+        timer_start(&round->tick, TICK_MS);
+    }
+    loop_run(round->loop);
+    timer_stop(&round->deadline);
+    timer_stop(&round->tick);
+    if (round->label)
+        progress_clear(&round->bar);
+}
+
+static void ask_round(struct ask *asks, size_t count, const char *label, int64_t timeout_ms) {
     enum { MOST = 8 };
     struct question questions[MOST] = {0};
-    struct round round = {0};
+    struct round round = {.label = label};
     count = count < MOST ? count : MOST;
     for (size_t i = 0; i < count; i++)
         asks[i].status = 0;
     if (!(round.loop = loop_create(&asks[0].err)))
         return;
     timer_init(&round.deadline, round.loop, on_deadline, &round);
+    timer_init(&round.tick, round.loop, on_tick, &round);
     for (size_t i = 0; i < count; i++) {
         questions[i] = (struct question){.round = &round, .ask = &asks[i]};
         start(&questions[i]);
     }
-    if (round.open > 0) {
-        timer_start(&round.deadline, timeout_ms);
-        loop_run(round.loop);
-        timer_stop(&round.deadline);
-    }
+    if (round.open > 0)
+        wait_for(&round, timeout_ms);
     for (size_t i = 0; i < count; i++)
         finish(&questions[i], timeout_ms);
     loop_destroy(round.loop);
+}
+
+void ask_all(struct ask *asks, size_t count, int64_t timeout_ms) {
+    ask_round(asks, count, NULL, timeout_ms);
+}
+
+void ask_patiently(struct ask *ask, const char *label, int64_t timeout_ms) {
+    ask_round(ask, 1, label, timeout_ms);
 }
 
 void ask_fini(struct ask *ask) {

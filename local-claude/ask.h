@@ -30,6 +30,8 @@ struct ask {
 };
 
 void ask_all(struct ask *asks, size_t count, int64_t timeout_ms);
+// One question whose answer may take minutes; `label` says on a terminal what is waited for.
+void ask_patiently(struct ask *ask, const char *label, int64_t timeout_ms);
 void ask_fini(struct ask *ask);
 // The answer is JSON with a good status; otherwise false, and err tells what came instead.
 bool ask_good(const struct ask *ask, struct err *err);

@@ -32,7 +32,9 @@ struct place {
     enum chat_api api;
     bool direct;            // it is an ancalagon: no relay needed
     bool llama;             // a llama-server (or an ancalagon before one)
+    bool blind;             // its model takes no images
     bool chat_only;         // too small for tools: --bare --tools ""
+    bool plain;             // it refuses stop sequences: they are not sent
     bool trims;             // our relay drops the oldest turns, the window cannot be compacted
 };
 void place_fini(struct place *place);

@@ -55,6 +55,7 @@ static int64_t choose_context(const struct options *options, int64_t told) {
 static void describe(const struct options *options, const struct where *where,
                      const struct server_info *info, size_t index, struct place *place) {
     const char *name = server_info_name(info, index);
+    struct server_model model = server_info_model(info, where, index, ANSWER_MS);
     bool renamed = strcmp(environment_model_id(name), name) != 0;
     place->label = mem_printf("%s at %s:%u", kind_names[info->kind], where->host, where->port);
     place->address = mem_strdup(info->address);
@@ -62,8 +63,8 @@ static void describe(const struct options *options, const struct where *where,
     place->prefix = mem_strdup(where->prefix);
     place->key = mem_strdup(info->key);
     place->model = mem_strdup(name);
-    place->context_tokens =
-        choose_context(options, server_info_context(info, where, index, ANSWER_MS));
+    place->context_tokens = choose_context(options, model.context_tokens);
+    place->blind = model.blind;
     place->api = CHAT_API_COMPLETIONS;
     place->llama = info->kind != SERVER_OTHER;
     // Under a name that Claude Code would misread, the relay has to put the right one in.

@@ -7,7 +7,8 @@
 #include <string.h>
 
 // In the order in which they are looked for.
-static const struct backend *const backends[] = {&backend_remote, &backend_llama, &backend_remote_llama};
+static const struct backend *const backends[] = {&backend_remote, &backend_lmstudio, &backend_llama,
+                                               &backend_remote_llama, &backend_apfel};
 
 enum { BACKENDS = sizeof backends / sizeof *backends };
 

@@ -10,6 +10,7 @@ struct claude {
     char *path;
     char *version;                // "2.1.197"; NULL when it does not tell
     bool excludes_dynamic_prompt; // --exclude-dynamic-system-prompt-sections
+    bool takes_settings;          // --settings
     char *commands;               // " mcp plugin ... ": those that need no model
 };
 

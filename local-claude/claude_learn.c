@@ -65,6 +65,7 @@ static void ask_all_of_it(struct claude *claude, char *const *environment) {
     buf_clear(&out);
     ask(claude, "--help", environment, &out);
     claude->excludes_dynamic_prompt = strstr(buf_text(&out), EXCLUDE) != NULL;
+    claude->takes_settings = strstr(buf_text(&out), " --settings ") != NULL;
     claude->commands = read_commands(buf_text(&out));
     buf_fini(&out);
 }
@@ -95,6 +96,7 @@ static bool recall(struct claude *claude, const char *path, const json_t *file) 
     if (same) {
         claude->version = mem_strdup(json_get_text(json, "version", NULL));
         claude->excludes_dynamic_prompt = json_get_bool(json, "excludes_dynamic_prompt", false);
+        claude->takes_settings = json_get_bool(json, "takes_settings", false);
         claude->commands = mem_strdup(json_get_text(json, "commands", " "));
     }
     json_decref(json);
@@ -104,8 +106,9 @@ static bool recall(struct claude *claude, const char *path, const json_t *file) 
 
 // Not being able to remember costs a second at the next start, no more.
 static void remember(const struct claude *claude, const char *path, const json_t *file) {
-    json_t *json = json_build("{s:O, s:s, s:b, s:s}", "file", file, "version", claude->version,
+    json_t *json = json_build("{s:O, s:s, s:b, s:b, s:s}", "file", file, "version", claude->version,
                               "excludes_dynamic_prompt", (int)claude->excludes_dynamic_prompt,
+                              "takes_settings", (int)claude->takes_settings,
                               "commands", claude->commands);
     char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
     struct buf text;
@@ -160,7 +163,7 @@ static bool know(struct claude *claude) {
         return false;
     }
     claude->version = version;
-    claude->excludes_dynamic_prompt = true;
+    claude->excludes_dynamic_prompt = claude->takes_settings = true;
     claude->commands = mem_strdup(COMMANDS);
     return true;
 }

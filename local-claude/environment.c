@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "format/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,8 @@ static const char *const unwanted[] = {
 
 // What each run gets, whatever the backend.
 static const char *const quiet[] = {
+    "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST=1", // no settings file may say where the model is
+    "CLAUDE_CODE_ENABLE_TELEMETRY=0",
     "CLAUDE_CODE_ATTRIBUTION_HEADER=0", // changes with each first prompt, and with it the prefix
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
     "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL=1",
@@ -59,6 +62,17 @@ static const char *const quiet[] = {
     "API_TIMEOUT_MS=3600000",
     "API_FORCE_IDLE_TIMEOUT=0",
     "CLAUDE_STREAM_IDLE_TIMEOUT_MS=3600000",
+};
+
+// Besides `quiet`, what settings files shall not change; those that a run does not set are not told.
+static const char *const settled[] = {
+    "CLAUDE_CONFIG_DIR=",
+    "NO_PROXY=",
+    "no_proxy=",
+    "CLAUDE_CODE_MAX_CONTEXT_TOKENS=",
+    "CLAUDE_CODE_AUTO_COMPACT_WINDOW=",
+    "CLAUDE_CODE_MAX_OUTPUT_TOKENS=",
+    "DISABLE_AUTO_COMPACT=",
 };
 
 static const char *const model_variables[] = {
@@ -75,6 +89,7 @@ enum {
     QUIET = sizeof quiet / sizeof *quiet,
     MODELS = sizeof model_variables / sizeof *model_variables,
     OURS = QUIET + MODELS + 16, // and those that are set one by one
+    MAX_SETTINGS = 64 * 1024,
 };
 
 struct list {
@@ -185,6 +200,8 @@ char **environment_make(const struct environment_facts *facts, char *const *inhe
     host_of(facts->base_url, host, sizeof host);
     put_common(&list, facts->config_dir, host);
     put(&list, mem_printf("ANTHROPIC_BASE_URL=%s", facts->base_url));
+    if (facts->socket)
+        put(&list, mem_printf("ANTHROPIC_UNIX_SOCKET=%s", facts->socket));
     put(&list, mem_printf("ANTHROPIC_AUTH_TOKEN=%s", facts->token));
     for (size_t i = 0; i < MODELS; i++)
         put(&list, mem_printf("%s=%s", model_variables[i], facts->model));
@@ -196,6 +213,32 @@ char **environment_make_offline(const char *config_dir, char *const *inherited) 
     struct list list = inherit(inherited);
     put_common(&list, config_dir, "");
     return list.entries;
+}
+
+static void tell_all(json_t *env, char *const *environment, const char *const *names,
+                     size_t count) {
+    size_t entries = 0;
+    while (environment[entries])
+        entries++;
+    for (size_t i = 0; i < count; i++) {
+        char **entry = find(environment, entries, names[i]);
+        char *name = mem_strndup(names[i], strcspn(names[i], "="));
+        if (entry)
+            json_set(env, name, json_text(*entry + strlen(name) + 1));
+        mem_free(name);
+    }
+}
+
+char *environment_settings(char *const *environment) {
+    json_t *env = json_build("{}");
+    tell_all(env, environment, quiet, QUIET);
+    tell_all(env, environment, settled, sizeof settled / sizeof *settled);
+    json_t *settings = json_build("{s:o}", "env", env);
+    struct buf text;
+    buf_init(&text, MAX_SETTINGS);
+    json_write(&text, settings);
+    json_decref(settings);
+    return buf_take(&text, NULL);
 }
 
 void environment_free(char **environment) {

@@ -9,6 +9,7 @@
 
 struct environment_facts {
     const char *base_url;   // "http://127.0.0.1:1234"
+    const char *socket;     // unix socket on which base_url is met; NULL = TCP
     const char *token;      // for that server; never empty: Claude Code would ask for a login
     const char *model;      // environment_model_id of its name
     const char *config_dir; // absolute
@@ -23,6 +24,12 @@ char **environment_make(const struct environment_facts *facts, char *const *inhe
 // The same without a model or a server, for commands of Claude Code that need none.
 char **environment_make_offline(const char *config_dir, char *const *inherited);
 void environment_free(char **environment);
+
+// The same once more as JSON for Claude Code's --settings, without the address and the token: the
+// "env" of a project's .claude/settings.json counts more than the environment, and would turn
+// telemetry on or move the folder; that of --settings counts more than a project's. Where the model
+// is, CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST keeps from it. The caller's (mem_free).
+char *environment_settings(char *const *environment);
 
 // What a shell must be told (export and unset) to get from `inherited` to `environment`; for eval.
 bool environment_print(char *const *environment, char *const *inherited, struct buf *out);

@@ -1,12 +1,12 @@
 // local-claude [OPTIONS] [CLAUDE_ARGS...]: starts Claude Code against a local model.
 #define _GNU_SOURCE
+#include "airgap.h"
 #include "backends.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "budget.h"
 #include "claude.h"
 #include "environment.h"
-#include "event/guardian.h"
 #include "learned.h"
 #include "options.h"
 #include "relay.h"
@@ -35,6 +35,8 @@ static const char help_rest[] =
     "  --model NAME     which of its models\n"
     "  --ctx N          tokens of context, such as 64K, where the server does not tell\n"
     "  --lean           only the six core tools: 4K tokens of prompt in place of 20K\n"
+    "  --kv TYPE        of the KV cache, such as q8_0 (lmstudio)\n"
+    "  --airgap         the agent and its tools reach nothing but the model\n"
     "  --print-env      print the environment for a shell (eval) and run nothing\n"
     "  --dry-run        say what would be run\n"
     "  --version        of local-claude and of Claude Code\n\n"
@@ -59,8 +61,9 @@ struct session {
     struct claude claude;
     struct budget budget;
     struct loop *loop;
+    struct airgap *airgap;
     struct relay *relay;
-    char *config_dir;
+    char *config_dir, *settings;
     char **argv, **envp;
     bool opened, interactive;
     int signal; // that ended Claude Code; 0 = none
@@ -97,10 +100,14 @@ static void add_all(char **argv, size_t *count, const char *const *words) {
 // Ours come first: --tools takes all words up to the next option, and would take the prompt too.
 static char **make_argv(const struct session *session) {
     const struct options *options = &session->options;
-    char **argv = mem_alloc((size_t)(options->claude_arg_count + 10) * sizeof *argv);
+    char **argv = mem_alloc((size_t)(options->claude_arg_count + 12) * sizeof *argv);
     size_t count = 0;
     argv[count++] = session->claude.path;
     add_all(argv, &count, budget_arguments(session->budget.tools));
+    if (session->settings) {
+        argv[count++] = "--settings";
+        argv[count++] = session->settings;
+    }
     if (session->claude.excludes_dynamic_prompt && !options_passes(options, "--system-prompt") &&
         !options_passes(options, EXCLUDE))
         argv[count++] = (char *)EXCLUDE;
@@ -176,6 +183,7 @@ static void make_environment(struct session *session) {
     char *url = session->relay ? mem_strdup(relay_url(session->relay)) : direct_url(place);
     struct environment_facts facts = {
         .base_url = url,
+        .socket = session->airgap ? airgap_socket(session->airgap) : NULL,
         .token = session->relay ? relay_token(session->relay) : place->key ? place->key : "local",
         .model = environment_model_id(place->model),
         .config_dir = session->config_dir,
@@ -185,12 +193,14 @@ static void make_environment(struct session *session) {
         .trims = place->trims,
     };
     session->envp = environment_make(&facts, environ);
+    if (session->claude.takes_settings && !options_passes(&session->options, "--settings"))
+        session->settings = environment_settings(session->envp);
     mem_free(url);
 }
 
 // A version of Claude Code whose prompt nobody measured is measured once, by the relay.
 static bool is_direct(const struct session *session) {
-    return session->place.direct && !session->budget.estimated;
+    return session->place.direct && !session->budget.estimated && !session->airgap;
 }
 
 static bool start_relay(struct session *session, struct err *err) {
@@ -200,7 +210,8 @@ static bool start_relay(struct session *session, struct err *err) {
     if (!session->loop)
         return false;
     session->relay = relay_create(session->loop, &session->place,
-                                  environment_model_id(session->place.model), err);
+                                  environment_model_id(session->place.model), session->airgap,
+                                  err);
     return session->relay != NULL;
 }
 
@@ -240,7 +251,7 @@ static int print_plan(const struct session *session) {
 }
 
 static int run(struct session *session, struct err *err) {
-    struct run run = {session->claude.path, session->argv, session->envp};
+    struct run run = {session->claude.path, session->argv, session->envp, session->airgap};
     if (!session->relay && !session->backend->close) {
         run_become(&run, err);
         return -1;
@@ -251,6 +262,20 @@ static int run(struct session *session, struct err *err) {
         learned_keep(&session->claude, session->interactive, session->budget.tools,
                      relay_prompt_tokens(session->relay));
     return status;
+}
+
+// Before anything that the agent could be left without.
+static bool make_airgap(struct session *session, struct err *err) {
+    const struct options *options = &session->options;
+    if (!options->airgap)
+        return true;
+    if (options->print_env)
+        return err_set(err, ERR_INVALID,
+                       "--print-env cannot be had with --airgap, which holds for one run only");
+    session->airgap = airgap_create(err);
+    if (session->airgap)
+        say(0, "airgap: %s", airgap_means(session->airgap));
+    return session->airgap != NULL;
 }
 
 // The exit status, or -1 and err tells.
@@ -272,6 +297,7 @@ static int work(struct session *session, struct err *err) {
 
 static void end(struct session *session) {
     relay_destroy(session->relay);
+    airgap_destroy(session->airgap);
     loop_destroy(session->loop);
     if (session->opened && session->backend->close)
         session->backend->close();
@@ -280,6 +306,7 @@ static void end(struct session *session) {
     place_fini(&session->place);
     claude_fini(&session->claude);
     mem_free(session->config_dir);
+    mem_free(session->settings);
     options_fini(&session->options);
 }
 
@@ -293,7 +320,7 @@ static int run_command(struct session *session, struct err *err) {
         mem_alloc((size_t)(session->options.claude_arg_count + 2) * sizeof *session->argv);
     session->argv[count++] = session->claude.path;
     add_all(session->argv, &count, (const char *const *)session->options.claude_args);
-    struct run run = {session->claude.path, session->argv, session->envp};
+    struct run run = {session->claude.path, session->argv, session->envp, session->airgap};
     run_become(&run, err);
     return -1;
 }
@@ -330,6 +357,8 @@ static int run_session(struct session *session, struct err *err) {
                status || !session->claude.version ? "" : " (Claude Code)");
         return 0;
     }
+    if (status == 0 && !make_airgap(session, err))
+        status = err->code == ERR_INVALID ? STATUS_USAGE : STATUS_FAILED;
     if (status != 0)
         return say(status, "%s", err->text);
     status = needs_no_model(session) ? run_command(session, err) : work(session, err);
@@ -339,9 +368,6 @@ static int run_session(struct session *session, struct err *err) {
 }
 
 int main(int argc, char **argv) {
-    const char *slash = strrchr(argv[0], '/');
-    if (strcmp(slash ? slash + 1 : argv[0], "ancalagon-guard") == 0) // started by a backend
-        return guardian_run(argc > 1 ? argv[1] : NULL);
     struct session session = {0};
     struct err err = {0};
     int status;

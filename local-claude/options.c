@@ -26,6 +26,7 @@ static const struct setting {
     {"port", "LCC_PORT", PORT, BOTH, offsetof(struct options, port)},
     {"model", "LCC_MODEL", TEXT, BOTH, offsetof(struct options, model)},
     {"ctx", "LCC_CTX", TOKENS, BOTH, offsetof(struct options, context_tokens)},
+    {"kv", "LCC_KV", TEXT, BOTH, offsetof(struct options, kv)},
     {"draft", "LLAMA_DRAFT", TEXT, BOTH, offsetof(struct options, draft)},
     {"llama-server", "LLAMA_SERVER", PATH, IN_FILE, offsetof(struct options, llama_server)},
     {"models-dir", "MODELS_DIR", PATH, IN_FILE, offsetof(struct options, models_dir)},

@@ -14,6 +14,7 @@ struct options {
     unsigned port;                 // LCC_PORT, LLAMA_PORT (llama only); 0 = the backend's own
     const char *model;             // a name, a file, or NULL = the backend's default or a menu
     int64_t context_tokens;        // --ctx; 0 = what fits
+    const char *kv;                // --kv: type of the KV cache (lmstudio); NULL = as it is
     const char *draft;             // LLAMA_DRAFT: a file, "auto" or "none"
     const char *llama_server;      // LLAMA_SERVER; NULL = as ancalagon finds it
     const char *models_dir;        // MODELS_DIR

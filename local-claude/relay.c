@@ -1,12 +1,14 @@
 #define _GNU_SOURCE
 #include "relay.h"
 
+#include "airgap.h"
 #include "base/mem.h"
 #include "chat/chat_error.h"
 #include "chat/messages.h"
 #include "format/json.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "trim.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -20,6 +22,7 @@ enum {
     BACKLOG_HIGH = 1 << 20, // unsent bytes of an answer, above which the backend is not read
     MAX_CONNECTIONS = 64,
     MAX_PAGE = 64 * 1024,
+    BUSY_S = 2, // a backend that is busy and does not say for how long
 };
 
 // One request on its way.
@@ -41,6 +44,9 @@ struct relay {
     struct relayed_list open;
     char *fields;
     const char *model;
+    bool plain, trims;
+    bool trim_told; // the user knows
+    char notice[160];
     struct chat_learned learned;
     int64_t prompt_tokens;
     unsigned port;
@@ -146,9 +152,11 @@ static void forget(struct relayed *relayed) {
 static void on_answer_head(struct chat_call *call, unsigned status, const char *type, void *arg) {
     struct relayed *relayed = arg;
     char retry[48] = "";
-    if (chat_call_retry_after(call) > 0)
-        snprintf(retry, sizeof retry, "Retry-After: %lld\r\n",
-                 (long long)chat_call_retry_after(call));
+    int64_t after = chat_call_retry_after(call);
+    if (after == 0 && status == 429)
+        after = BUSY_S;
+    if (after > 0)
+        snprintf(retry, sizeof retry, "Retry-After: %lld\r\n", (long long)after);
     char *fields = mem_printf("Content-Type: %s\r\n%s", type, retry);
     http_reply_begin(relayed->exchange, status, fields, -1);
     mem_free(fields);
@@ -190,6 +198,24 @@ static const struct chat_call_ops call_ops = {
     .on_cut = on_answer_cut,
 };
 
+// What the backend cannot take goes, and once the user is told of it, in the answer: nothing else of
+// ours can be seen while Claude Code has the terminal. False: nothing to tell.
+static bool fit(struct relay *relay, struct messages_request *request) {
+    if (relay->plain)
+        json_object_del(request->root, "stop_sequences");
+    if (!relay->trims)
+        return false;
+    int64_t window = relay->backend.context_tokens;
+    size_t gone = trim_turns(request, window - relay->backend.max_output_tokens);
+    if (gone == 0 || relay->trim_told || request->output_schema)
+        return false;
+    snprintf(relay->notice, sizeof relay->notice,
+             "(The window of %lld tokens is full: from here on the oldest turns are left out; now "
+             "%zu.)\n\n",
+             (long long)window, gone);
+    return relay->trim_told = true;
+}
+
 static void start_call(struct relay *relay, struct http_exchange *exchange, bool count) {
     struct messages_request request;
     struct err err = {0};
@@ -206,9 +232,11 @@ static void start_call(struct relay *relay, struct http_exchange *exchange, bool
     relayed->exchange = exchange;
     relayed->measured = !count && !request.output_schema && !request.server_tool;
     TAILQ_INSERT_TAIL(&relay->open, relayed, link);
-    relayed->call =
-        (count ? chat_call_count : chat_call_start)(relay->loop, &relay->backend, &request,
-                                                    &call_ops, relayed, &err);
+    struct chat_backend backend = relay->backend;
+    if (!count && fit(relay, &request))
+        backend.preface = relay->notice;
+    relayed->call = (count ? chat_call_count : chat_call_start)(relay->loop, &backend, &request,
+                                                                &call_ops, relayed, &err);
     if (relayed->call) {
         http_exchange_set_data(exchange, relayed);
         return;
@@ -259,28 +287,39 @@ static bool make_token(struct relay *relay, struct err *err) {
     return true;
 }
 
-static bool listen_here(struct relay *relay, struct err *err) {
+static int listen_outside(unsigned *port, struct err *err) {
     struct sockaddr_in address = {0};
     socklen_t length = sizeof address;
     int fd = http_listen_tcp("127.0.0.1", 0, err);
+    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
+        err_errno(err, "cannot tell our own port");
+        close(fd);
+        return -1;
+    }
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+// On a unix socket there is no port, but the client's URL has one.
+static bool listen_here(struct relay *relay, struct airgap *airgap, struct err *err) {
+    int fd = airgap ? airgap_listen(airgap, &relay->port, err) : listen_outside(&relay->port, err);
     if (fd < 0)
         return false;
-    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0) {
-        close(fd);
-        return err_errno(err, "cannot tell our own port");
-    }
-    relay->port = ntohs(address.sin_port);
+    if (relay->port == 0)
+        relay->port = 1;
     snprintf(relay->url, sizeof relay->url, "http://127.0.0.1:%u", relay->port);
     return http_server_listen(relay->server, fd, err);
 }
 
 struct relay *relay_create(struct loop *loop, const struct place *place, const char *model,
-                           struct err *err) {
+                           struct airgap *airgap, struct err *err) {
     struct relay *relay = mem_alloc(sizeof *relay);
     struct http_server_limits limits = http_server_default_limits;
     limits.connections = MAX_CONNECTIONS;
     relay->loop = loop;
     relay->model = model;
+    relay->plain = place->plain;
+    relay->trims = place->trims;
     TAILQ_INIT(&relay->open);
     if (place->key)
         relay->fields = mem_printf("Authorization: Bearer %s\r\n", place->key);
@@ -293,10 +332,11 @@ struct relay *relay_create(struct loop *loop, const struct place *place, const c
         .context_tokens = place->context_tokens,
         .llama = place->llama,
         .max_output_tokens = place->max_output_tokens,
+        .blind = place->blind,
         .learned = &relay->learned,
     };
     relay->server = http_server_create(loop, &limits, &handler, relay);
-    if (make_token(relay, err) && listen_here(relay, err))
+    if (make_token(relay, err) && listen_here(relay, airgap, err))
         return relay;
     relay_destroy(relay);
     return NULL;

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "run.h"
 
+#include "airgap.h"
 #include "platform.h"
 
 #include <errno.h>
@@ -25,17 +26,25 @@ struct running {
 };
 
 void run_become(const struct run *run, struct err *err) {
+    if (run->airgap && !airgap_enter(run->airgap)) {
+        err_errno(err, "the airgap cannot be entered");
+        return;
+    }
     execve(run->path, run->argv, run->envp);
     err_errno(err, "cannot start %s", run->path);
 }
 
 static void become(const struct running *running, const struct run *run, pid_t parent, int report) {
-    platform_end_with(parent);
+    bool inside = !run->airgap || airgap_enter(run->airgap);
+    int error = errno;
+    platform_end_with(parent); // after it: who changes namespace may lose this
     for (size_t i = 0; i < OURS; i++)
         sigaction(ours[i], &running->before[i], NULL);
     sigprocmask(SIG_SETMASK, &running->mask, NULL);
-    execve(run->path, run->argv, run->envp);
-    int error = errno;
+    if (inside) {
+        execve(run->path, run->argv, run->envp);
+        error = errno;
+    }
     ssize_t ignored = write(report, &error, sizeof error);
     (void)ignored;
     _exit(127);
@@ -73,7 +82,7 @@ static bool start(struct running *running, const struct run *run, struct err *er
     if (running->pid > 0)
         waitpid(running->pid, NULL, 0);
     errno = error;
-    return err_errno(err, "cannot start %s", run->path);
+    return err_errno(err, "cannot start %s%s", run->path, run->airgap ? " in its airgap" : "");
 }
 
 // It is the last to hear of a stop, and the shell waits for all of its job.

@@ -4,10 +4,13 @@
 #include "base/err.h"
 #include "event/loop.h"
 
+struct airgap;
+
 struct run {
     const char *path;
     char *const *argv; // NULL-terminated
     char *const *envp;
+    const struct airgap *airgap; // that it lives in; NULL = none
 };
 
 // Becomes it; returns only on failure.

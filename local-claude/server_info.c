@@ -190,24 +190,32 @@ static int64_t stated_context(const json_t *model) {
     return 0;
 }
 
-// A slot's share of the context.
-static int64_t props_context(const struct server_info *info, const struct where *where,
-                             int64_t timeout_ms) {
+// A running llama-server knows a slot's share of its context, and what its model takes.
+static struct server_model ask_props(const struct server_info *info, const struct where *where,
+                                     int64_t timeout_ms) {
     char path[MAX_PATH_OUT];
     snprintf(path, sizeof path, "%s/props", where->prefix);
     struct ask ask = {
         .address = info->address, .port = where->port, .path = path, .key = info->key};
+    struct server_model model = {0};
     ask_all(&ask, 1, timeout_ms);
-    int64_t tokens = 0;
-    if (ask_good(&ask, NULL))
-        tokens = json_get_int(json_object_get(ask.json, "default_generation_settings"), "n_ctx", 0);
+    if (ask_good(&ask, NULL)) {
+        const json_t *settings = json_object_get(ask.json, "default_generation_settings");
+        const json_t *takes = json_object_get(ask.json, "modalities");
+        model.context_tokens = json_get_int(settings, "n_ctx", 0);
+        model.blind = takes && !json_get_bool(takes, "vision", false);
+    }
     ask_fini(&ask);
-    return tokens;
+    return model;
 }
 
 // An ancalagon's own word needs no second question.
-int64_t server_info_context(const struct server_info *info, const struct where *where, size_t index,
-                            int64_t timeout_ms) {
-    int64_t tokens = info->kind == SERVER_LLAMA ? props_context(info, where, timeout_ms) : 0;
-    return tokens > 0 ? tokens : stated_context(entry(info, index));
+struct server_model server_info_model(const struct server_info *info, const struct where *where,
+                                      size_t index, int64_t timeout_ms) {
+    struct server_model model = {0};
+    if (info->kind == SERVER_LLAMA)
+        model = ask_props(info, where, timeout_ms);
+    if (model.context_tokens == 0)
+        model.context_tokens = stated_context(entry(info, index));
+    return model;
 }

@@ -204,6 +204,14 @@ void answer_say(struct answer *answer, const char *text, struct buf *out) {
     answer->out = NULL;
 }
 
+void answer_preface(struct answer *answer, const char *text, struct buf *out) {
+    if (answer->failed || answer->complete)
+        return;
+    answer->out = out;
+    answer_text(answer, text, strlen(text));
+    answer->out = NULL;
+}
+
 unsigned answer_status(const struct answer *answer) { return answer->status; }
 bool answer_opened(const struct answer *answer) { return answer->opened; }
 bool answer_complete(const struct answer *answer) { return answer->complete; }

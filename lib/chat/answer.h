@@ -47,6 +47,8 @@ void answer_destroy(struct answer *answer);
 
 // message_start (and a ping) before the backend said a word; once. Not for a whole answer.
 void answer_open(struct answer *answer, struct buf *out);
+// Text of our own in front of what the backend says, once it has begun to answer.
+void answer_preface(struct answer *answer, const char *text, struct buf *out);
 // A ping between events; what it appends is always a legal place for one.
 void answer_ping(struct answer *answer, struct buf *out);
 // False: the backend's bytes are no answer (ERR_PEER), larger than max_bytes or than what `out`

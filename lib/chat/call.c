@@ -161,15 +161,21 @@ static int64_t due_open(const struct chat_call *call) {
     return grace > due ? grace : due;
 }
 
+// When the client is to hear something; 0 = never.
+static int64_t due_word(const struct chat_call *call) {
+    if (!call->stream || call->paused)
+        return 0;
+    return call->told ? call->sent_ms + call->backend.ping_ms : due_open(call);
+}
+
 // The next moment at which something is to be done; 0 = none.
 static int64_t due_next(const struct chat_call *call) {
+    int64_t word = due_word(call);
     if (call->phase == CALL_SAYS)
         return call->started_ms;
     if (call->phase == CALL_COUNTS)
         return call->asked_ms + COUNT_MS;
-    if (!call->stream || call->paused)
-        return 0;
-    return call->told ? call->sent_ms + call->backend.ping_ms : due_open(call);
+    return call->again_ms && (!word || call->again_ms < word) ? call->again_ms : word;
 }
 
 void call_arm(struct chat_call *call) {
@@ -189,6 +195,8 @@ static void on_timer(void *arg) {
         say(call);
     } else if (call->phase == CALL_COUNTS) {
         call_uncounted(call);
+    } else if (due == call->again_ms) {
+        call_again(call);
     } else {
         answer_open(call_answer(call), &call->out);
         if (call->told)
@@ -272,6 +280,7 @@ void chat_call_withdraw(struct chat_call *call) {
     if (call->http)
         http_call_cancel(call->http);
     call->http = NULL;
+    call->again_ms = 0;
     if (call->phase != CALL_SAYS)
         call->phase = CALL_WAITS;
     call->started_ms = loop_now_ms();

@@ -44,6 +44,7 @@ struct chat_backend {
     int64_t context_tokens;       // 0 = unknown
     bool llama;                   // a llama-server: counts exactly, takes its own members
     bool blind;                   // the model takes no images: they become words
+    const char *preface;          // said to the client in front of the answer; NULL = nothing
     struct chat_learned *learned; // NULL = found out anew by every call
     int64_t max_output_tokens;    // clamp; 0 = by the window only
     int64_t early_ms, ping_ms;    // 0 = the defaults (1 s, 10 s)

@@ -16,6 +16,8 @@ enum {
     MIN_ANSWER = 512,    // an answer with less room than this, or an eighth of the window, is none
     SURELY_TOO_LONG = 2, // an estimate of so many windows is, whatever it is worth
     MAX_PATH = 512,
+    LOADING_MS = 250, // between two looks at a backend that loads its model
+    MAX_LOADING_MS = 3600 * 1000,
 };
 
 static const struct http_call_ops count_ops, ask_ops;
@@ -106,6 +108,8 @@ static void on_answer_head(struct http_call *http, const struct http_head *head,
     messages_fini(&call->request);
     if (call->backend.learned)
         call->backend.learned->form = call->form;
+    if (call->backend.preface)
+        answer_preface(call->answer, call->backend.preface, &call->out);
     if (call->ops->on_backend)
         call->ops->on_backend(call, "", 0, call->arg);
 }
@@ -136,21 +140,30 @@ static void on_answer_body(struct http_call *http, const char *bytes, size_t len
 // A template that refuses this form of the conversation may take the next one. Which one it took is
 // kept only when it led to an answer: the request itself may be what no template takes.
 static bool tries_next_form(struct chat_call *call) {
-    struct err why;
     bool refused = strstr(buf_text(&call->heard), "Jinja Exception") != NULL;
     if (!refused || call->form == MESSAGES_FORM_PLAIN || call->backend.api == CHAT_API_MESSAGES)
         return false;
     call->form++;
-    if (!call_begin(call, &why))
-        call_lost(call, &why);
-    else
-        call_arm(call);
+    call_again(call);
+    return true;
+}
+
+// A bare llama-server that still loads its model says so; the client need not ask for it.
+static bool waits_for_model(struct chat_call *call) {
+    int64_t now = loop_now_ms();
+    if (!call->backend.llama || call->status != 503 ||
+        !strstr(buf_text(&call->heard), "Loading model") || now - call->started_ms > MAX_LOADING_MS)
+        return false;
+    call->phase = CALL_WAITS;
+    call->status = 0;
+    call->again_ms = now + LOADING_MS;
+    call_arm(call);
     return true;
 }
 
 static void refused(struct chat_call *call) {
     struct chat_error error;
-    if (tries_next_form(call))
+    if (waits_for_model(call) || tries_next_form(call))
         return;
     if (call->ops->on_backend)
         call->ops->on_backend(call, "", 0, call->arg);
@@ -319,6 +332,7 @@ bool call_begin(struct chat_call *call, struct err *err) {
     const char *path = is_worth_counting(call) ? count_path(call) : NULL;
     assert(call->request.root); // which a backend that answers has used up
     call->status = 0;
+    call->again_ms = 0;
     if (path)
         return count(call, path, err);
     int64_t estimate = messages_estimate_tokens(&call->request);
@@ -327,4 +341,12 @@ bool call_begin(struct chat_call *call, struct err *err) {
     call->phase = CALL_SAYS;
     call->started_ms = loop_now_ms();
     return true;
+}
+
+void call_again(struct chat_call *call) {
+    struct err why;
+    if (call_begin(call, &why))
+        call_arm(call);
+    else
+        call_lost(call, &why);
 }

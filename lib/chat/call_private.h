@@ -37,6 +37,7 @@ struct chat_call {
     int64_t retry_after_s;
     int64_t prompt_tokens; // counted; 0 = not
     int64_t started_ms, asked_ms, sent_ms;
+    int64_t again_ms; // when a backend that loads its model is asked again; 0 = not
     struct timer timer;
     struct deferred reclaim;
 };
@@ -53,4 +54,5 @@ void call_arm(struct chat_call *call); // the timer, after a change of phase; en
 
 // call_backend.c
 bool call_begin(struct chat_call *call, struct err *err); // counts, or asks
+void call_again(struct chat_call *call);                  // the same, for the loop
 void call_uncounted(struct chat_call *call);              // ends a count: the estimate must do

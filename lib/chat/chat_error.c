@@ -33,6 +33,7 @@ struct told {
     int64_t prompt, window, output, total, excess; // tokens; -1 = not told
     unsigned status;                               // 0 = not told
     bool overflow;
+    bool refused; // for what it is about
 };
 
 // Texts of an overflow, in lower case. llama-server; vLLM and OpenAI; SGLang; LM Studio; Ollama;
@@ -74,6 +75,15 @@ static const char *const garbled_texts[] = {
     "error parsing tool call",             // Ollama
     "output could not be decoded",         // apfel
 };
+
+// Apple's guardrails, by apfel; others. LM Studio has guardrails of memory.
+static const char *const refused_texts[] = {
+    "guardrail",
+    "content_policy",
+    "content policy",
+    "content_filter",
+};
+static const char *const memory_texts[] = {"loading guardrail", "system resources"};
 
 static bool has_any(const char *text, const char *const *phrases, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -198,6 +208,8 @@ static void read_members(struct told *told, const json_t *root) {
     told->overflow = strcmp(type, "exceed_context_size_error") == 0 || // llama-server
                      strcmp(type, "context_length_exceeded") == 0 ||   // apfel
                      strcmp(word, "context_length_exceeded") == 0;
+    size_t count = sizeof refused_texts / sizeof *refused_texts;
+    told->refused = has_any(type, refused_texts, count) || has_any(word, refused_texts, count);
 }
 
 static void read_body(struct chat_error *error, struct told *told, struct span body) {
@@ -261,6 +273,22 @@ static void say_overflow(struct chat_error *error, struct told *told, int64_t pr
         chat_error_overflow(error, told->prompt, told->window);
 }
 
+static bool is_refusal(const struct told *told, const char *text) {
+    return told->refused ||
+           (has_any(text, refused_texts, sizeof refused_texts / sizeof *refused_texts) &&
+            !has_any(text, memory_texts, sizeof memory_texts / sizeof *memory_texts));
+}
+
+// Anthropic's text; asking again gives no other answer, so the status must not invite to it.
+static void say_refusal(struct chat_error *error) {
+    char told[sizeof error->text];
+    memcpy(told, error->text, sizeof told);
+    set(error, 400);
+    snprintf(error->text, sizeof error->text,
+             "Output blocked by content filtering policy%s%.900s%s", *told ? " (" : "", told,
+             *told ? ")" : "");
+}
+
 static bool is_native_text(const char *text) {
     return strstr(text, "prompt is too long: ") ||
            strstr(text, "input length and `max_tokens` exceed context limit: ");
@@ -290,6 +318,8 @@ void chat_error_read(struct chat_error *error, unsigned status, struct span body
     } else if (told.overflow) {
         read_numbers(&told, text);
         say_overflow(error, &told, prompt_tokens, context_tokens);
+    } else if (is_refusal(&told, text)) {
+        say_refusal(error);
     } else {
         error->garbled = has_any(text, garbled_texts, sizeof garbled_texts / sizeof *garbled_texts);
         set(error, choose_status(status, told.status));

@@ -7,6 +7,8 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -22,44 +24,81 @@ struct sandbox {
     struct sock_fprog program;
 };
 
-// libseccomp takes one comparison per argument and rule, so "neither unix nor netlink" is spelt as
-// the list of families below the last allowed one, and everything above it. The comparison is on
-// 64 bits, of which the kernel uses 32: a family with high bits set falls in the last rule.
-static int refuse_families(scmp_filter_ctx filter, int call, unsigned last_allowed) {
+// What a sandbox leaves: families of socket() in ascending order, ended by 0, and the rest.
+struct allowed {
+    unsigned families[4];
+    bool tracing;  // of other processes
+    bool terminal; // writing into the input of a terminal
+};
+
+static const struct allowed engine = {{AF_UNIX, AF_NETLINK}, .terminal = true};
+static const struct allowed agent_shared = {{AF_UNIX, AF_NETLINK}};
+static const struct allowed agent_alone = {{AF_INET, AF_INET6, AF_NETLINK}, .tracing = true};
+static const unsigned pairs[] = {AF_UNIX, 0};
+
+// libseccomp takes one comparison per argument and rule, so "none of these" is spelt as the list of
+// families below the last allowed one, and everything above it. The comparison is on 64 bits, of
+// which the kernel uses 32: a family with high bits set falls in the last rule.
+static int refuse_families(scmp_filter_ctx filter, int call, const unsigned *allowed) {
     int rc = 0;
-    for (unsigned family = 0; family < last_allowed && rc == 0; family++) {
-        if (family != AF_UNIX)
+    unsigned family = 0;
+    for (; *allowed && rc == 0; allowed++, family++)
+        for (; family < *allowed && rc == 0; family++)
             rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 1,
                                   SCMP_A0(SCMP_CMP_EQ, family));
-    }
     if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 1,
-                              SCMP_A0(SCMP_CMP_GT, last_allowed));
+        rc =
+            seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), call, 1, SCMP_A0(SCMP_CMP_GE, family));
     return rc;
 }
 
-static int add_rules(scmp_filter_ctx filter) {
-    // Calls through another table: int $0x80, x32.
-    int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
-    if (rc == 0)
-        rc = refuse_families(filter, SCMP_SYS(socket), AF_NETLINK);
-    if (rc == 0)
-        rc = refuse_families(filter, SCMP_SYS(socketpair), AF_UNIX);
+struct refusal {
+    const char *name;
+    int error;
+};
 
-    static const struct {
-        const char *name;
-        int error;
-    } refused[] = {
-        {"io_uring_setup", ENOSYS},   {"io_uring_enter", ENOSYS}, {"io_uring_register", ENOSYS},
-        {"pidfd_getfd", EPERM},       {"ptrace", EPERM},          {"process_vm_readv", EPERM},
-        {"process_vm_writev", EPERM},
-    };
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]) && rc == 0; i++) {
+static int refuse_calls(scmp_filter_ctx filter, const struct refusal *refused, size_t count) {
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
         int call = seccomp_syscall_resolve_name(refused[i].name);
         if (call == __NR_SCMP_ERROR)
             return -ENOSYS; // a libseccomp too old to name it could not keep the promise
         rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint16_t)refused[i].error), call, 0);
     }
+    return rc;
+}
+
+// What is put into a terminal's input is read by the shell that the terminal returns to.
+static int refuse_terminal_input(scmp_filter_ctx filter) {
+    static const unsigned requests[] = {TIOCSTI, TIOCLINUX};
+    int rc = 0;
+    for (size_t i = 0; i < 2 && rc == 0; i++)
+        rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, requests[i]));
+    return rc;
+}
+
+static int add_rules(scmp_filter_ctx filter, const struct allowed *allowed) {
+    static const struct refusal rings[] = {
+        {"io_uring_setup", ENOSYS}, {"io_uring_enter", ENOSYS}, {"io_uring_register", ENOSYS}};
+    static const struct refusal tracing[] = {
+        {"pidfd_getfd", EPERM},
+        {"ptrace", EPERM},
+        {"process_vm_readv", EPERM},
+        {"process_vm_writev", EPERM},
+    };
+    // Calls through another table: int $0x80, x32.
+    int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
+    if (rc == 0)
+        rc = refuse_families(filter, SCMP_SYS(socket), allowed->families);
+    if (rc == 0)
+        rc = refuse_families(filter, SCMP_SYS(socketpair), pairs);
+    if (rc == 0)
+        rc = refuse_calls(filter, rings, sizeof rings / sizeof *rings);
+    if (rc == 0 && !allowed->tracing)
+        rc = refuse_calls(filter, tracing, sizeof tracing / sizeof *tracing);
+    if (rc == 0 && !allowed->terminal)
+        rc = refuse_terminal_input(filter);
     return rc;
 }
 
@@ -95,7 +134,7 @@ out:
     return ok;
 }
 
-struct sandbox *sandbox_no_network(struct err *err) {
+static struct sandbox *build(const struct allowed *allowed, struct err *err) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     if (!filter) {
         err_set(err, ERR_SYSTEM, "cannot start a sandbox filter (libseccomp)");
@@ -103,7 +142,7 @@ struct sandbox *sandbox_no_network(struct err *err) {
     }
     struct sandbox *sandbox = NULL;
     struct sock_fprog program = {0};
-    int rc = add_rules(filter);
+    int rc = add_rules(filter, allowed);
     if (rc < 0) {
         errno = -rc;
         err_errno(err, "cannot write the sandbox's rules");
@@ -113,6 +152,14 @@ struct sandbox *sandbox_no_network(struct err *err) {
     }
     seccomp_release(filter);
     return sandbox;
+}
+
+struct sandbox *sandbox_no_network(struct err *err) {
+    return build(&engine, err);
+}
+
+struct sandbox *sandbox_agent(bool own_network, struct err *err) {
+    return build(own_network ? &agent_alone : &agent_shared, err);
 }
 
 void sandbox_destroy(struct sandbox *sandbox) {

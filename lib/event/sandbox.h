@@ -15,6 +15,12 @@
 struct sandbox;
 
 struct sandbox *sandbox_no_network(struct err *err);
+// For an agent and the tools that it starts, who are to reach one server only. The same refusals,
+// and that of writing into the input of a terminal. With a network namespace of its own (and the
+// user namespace that owns it) it is the other way round: IP sockets pass, which lead nowhere but
+// to its own loopback, and unix ones do not, for their paths lead out; tracing passes, which a user
+// namespace confines.
+struct sandbox *sandbox_agent(bool own_network, struct err *err);
 void sandbox_destroy(struct sandbox *sandbox); // NULL is fine
 
 // In the child, for good. Async-signal-safe; false leaves the reason in errno.

@@ -635,7 +635,8 @@ def witness_of(events):
         if '"fake"' in event.data:
             return event.json()["fake"]
         if "[fake {" in event.data:
-            return json.loads(event.json()["delta"]["text"].removeprefix("[fake ").partition("]")[0])
+            text = event.json()["delta"]["text"]
+            return json.loads(text.removeprefix("[fake ").partition("]")[0])
     raise AssertionError(f"nobody said who answered: {events}")
 
 

@@ -5,15 +5,20 @@ keeps what it was asked. The claude is a script that writes down how it was star
 the test says; test_real_claude.py puts the real one in its place.
 """
 import contextlib
+import fcntl
 import http.server
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import unittest
 
@@ -27,6 +32,7 @@ Options:
   --bare                                Minimal mode
   --exclude-dynamic-system-prompt-sections
                                         Move them
+  --settings <file-or-json>             More settings
   --tools <tools...>                    Tools
 
 Commands:
@@ -215,6 +221,13 @@ class Backend:
         return self.stream(handler, [("", json.dumps(step)) for step in steps] + [("", "[DONE]")])
 
 
+def without_settings(argv):
+    if "--settings" not in argv:
+        return argv
+    at = argv.index("--settings")
+    return argv[:at] + argv[at + 2:]
+
+
 class Result:
     def __init__(self, code, out, err, record):
         self.code, self.out, self.err, self.record = code, out, err, record
@@ -225,7 +238,8 @@ class Result:
 
     @property
     def argv(self):
-        return self.record["argv"]
+        """Claude Code's arguments, but for our --settings."""
+        return without_settings(self.record["argv"])
 
     def __repr__(self):
         return f"<{self.code} out={self.out[-300:]!r} err={self.err[-600:]!r}>"
@@ -306,6 +320,53 @@ class LocalWorld:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.path(), ignore_errors=True)
+
+
+class Terminal:
+    """A program on a terminal of its own, and what stands on the screen, roughly."""
+
+    ESCAPES = re.compile(rb"\x1b\[[0-9;?<>=]*[a-zA-Z]|\x1b\][^\x07]*\x07|\x1b[()][A-Z0-9]")
+
+    def __init__(self, argv, cwd, env):
+        self.shown = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execve(argv[0], argv, {"TERM": "xterm-256color", **env})
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self.status = None
+
+    def read(self):
+        while select.select([self.fd], [], [], 0)[0]:
+            try:
+                piece = os.read(self.fd, 65536)
+            except OSError:  # its last writer has closed it
+                return
+            self.shown += piece
+
+    def text(self):
+        self.read()
+        return " ".join(self.ESCAPES.sub(b" ", self.shown).decode(errors="replace").split())
+
+    def see(self, text, seconds=30):
+        """Waits until the text has been shown."""
+        eventually(lambda: text in self.text(), f"{text!r} on the terminal", seconds)
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def ended(self):
+        self.read()
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = os.waitstatus_to_exitcode(status) if pid else None
+        return self.status is not None
+
+    def close(self):
+        if not self.ended():
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
 
 
 class Local(unittest.TestCase):

@@ -134,8 +134,10 @@ def main():
         print("no test matches", file=sys.stderr)
         return 2
     signal.signal(signal.SIGALRM, on_alarm)
-    # A shell that runs us behind "&" has SIGINT ignored, and what we start would inherit that.
+    # Behind "&" or nohup some are ignored, and what we start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     result, flaky = run_all(tests, options.timeout), []
     few = len(result.bad) <= RETRIED_MOST
     for _ in range(options.retry):

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 from harness import alive, eventually, process_state, read_proc, scaled
-from local_world import Local, mode_of
+from local_world import Local, mode_of, without_settings
 
 SECRETS = {"ANTHROPIC_API_KEY": "sk-ant-secret", "CLAUDE_CODE_OAUTH_TOKEN": "secret-oauth",
            "ANTHROPIC_CUSTOM_HEADERS": "X-Secret: secret", "CLAUDE_CODE_USE_BEDROCK": "1",
@@ -28,7 +28,7 @@ class Starting(Local):
         record = self.world.record()
         self.assertEqual(process.returncode, 0)
         self.assertEqual(record["pid"], process.pid, "it became claude: no process stays between")
-        self.assertEqual(record["argv"], ["--exclude-dynamic-system-prompt-sections", "-p", "hi"])
+        self.assertEqual(without_settings(record["argv"]), ["--exclude-dynamic-system-prompt-sections", "-p", "hi"])
         self.assertEqual(record["env"]["ANTHROPIC_BASE_URL"], f"http://127.0.0.1:{backend.port}")
         self.assertEqual(record["env"]["ANTHROPIC_MODEL"], "coder")
         self.assertEqual(record["fds"], [0, 1, 2])
@@ -45,6 +45,20 @@ class Starting(Local):
         self.assertEqual(result.env["HTTPS_PROXY"], "http://proxy.example:3128")
         self.assertEqual(result.env["NO_PROXY"], "127.0.0.1,localhost,::1,corp.example")
         self.assertNotIn("secret", json.dumps([str(seen) for seen in backend.seen]))
+
+    def test_settings_hold_against_a_projects(self):
+        backend = self.world.backend(context=65536)
+        result = self.good(self.world.remote(backend, env={"NO_PROXY": 'odd"\\'}))
+        given = result.record["argv"]
+        env = json.loads(given[given.index("--settings") + 1])["env"]
+        self.assertEqual(env["DISABLE_TELEMETRY"], "1")
+        self.assertEqual(env["CLAUDE_CODE_ENABLE_TELEMETRY"], "0")
+        self.assertEqual(env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"], "65536")
+        for name, value in env.items():
+            self.assertEqual(result.env[name], value)
+        self.assertEqual([name for name in env if name.startswith("ANTHROPIC")], [])
+        mine = self.good(self.world.remote(backend, "--settings", "mine.json"))
+        self.assertEqual(mine.record["argv"].count("--settings"), 1)
 
     def test_print_env_is_what_claude_gets(self):
         backend = self.world.backend()

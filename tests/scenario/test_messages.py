@@ -115,7 +115,7 @@ class Messages(Scenario):
         metrics = self.world.http("GET", "/metrics").body.decode()
         self.assertIn('ancalagon_generated_tokens_total{preset="a"} 12', metrics)
 
-    def test_retry_after_passes(self):
+    def test_a_busy_engine(self):
         reply = self.chat(path=ANTHROPIC, fake={"status": 503})
         self.assertEqual(reply.status, 503)
         self.assertEqual(reply.json()["error"]["type"], "overloaded_error")
@@ -176,7 +176,8 @@ class Messages(Scenario):
         first = page("?limit=2")
         self.assertEqual((first["has_more"], first["last_id"]), (True, "b"))
         rest = page("?limit=2&after_id=b")
-        self.assertEqual(([model["id"] for model in rest["data"]], rest["has_more"]), (["c"], False))
+        self.assertEqual([model["id"] for model in rest["data"]], ["c"])
+        self.assertFalse(rest["has_more"])
         self.assertEqual(page("?after_id=c")["first_id"], None)
         one = page("/b")
         self.assertEqual((one["type"], one["id"]), ("model", "b"))

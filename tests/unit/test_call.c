@@ -474,13 +474,35 @@ static void test_refused(void **state) {
         start(&f, &backend, request_of(10, stream, ""));
         wait_asked(&f, CHAT);
         reply(&f, 503, "Retry-After: 7\r\n",
-              "{\"error\":{\"code\":503,\"message\":\"Loading model\"}}");
+              "{\"error\":{\"code\":503,\"message\":\"All slots are busy\"}}");
         PUMP_UNTIL(f.loop, f.ended);
         assert_int_equal(f.status, 503);
         assert_int_equal(f.retry_after_s, 7);
         assert_string_equal(buf_text(&f.log),
                             "{\"type\":\"error\",\"error\":{\"type\":"
-                            "\"overloaded_error\",\"message\":\"Loading model\"}}");
+                            "\"overloaded_error\",\"message\":\"All slots are busy\"}}");
+        fixture_fini(&f);
+    }
+}
+
+static void test_model_is_loading(void **state) {
+    for (int stream = 0; stream < 2; stream++) {
+        struct fixture f;
+        fixture_init(&f);
+        struct chat_backend backend = llama(&f);
+        backend.early_ms = backend.ping_ms = 1;
+        start(&f, &backend, request_of(10, stream, ""));
+        for (int i = 0; i < 3; i++) {
+            wait_asked(&f, CHAT);
+            reply(&f, 503, NULL, "{\"error\":{\"code\":503,\"message\":\"Loading model\"}}");
+        }
+        if (stream)
+            PUMP_UNTIL(f.loop, times(&f, "event: ping"));
+        wait_asked(&f, CHAT);
+        reply(&f, 200, NULL, WHOLE_ANSWER);
+        PUMP_UNTIL(f.loop, f.ended);
+        assert_int_equal(f.status, 200);
+        assert_heard(&f, "hello");
         fixture_fini(&f);
     }
 }
@@ -699,6 +721,7 @@ int main(void) {
         cmocka_unit_test(test_early),
         cmocka_unit_test(test_early_then_error),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_model_is_loading),
         cmocka_unit_test(test_error_as_first_event),
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_cut_behind_the_end),

@@ -116,6 +116,21 @@ static const struct {
      OVERFLOW(9392, 8192), 0, 8192},
     {"Ollama's embeddings", 400, "{\"error\":\"the input length exceeds the context length\"}",
      OVERFLOW(8193, 8192), 0, 8192},
+    {"apfel's guardrails", 400,
+     "{\"error\":{\"message\":\"The request was blocked by Apple's safety guardrails\",\"type\":"
+     "\"content_policy_violation\"}}",
+     400, "invalid_request_error",
+     "Output blocked by content filtering policy (The request was blocked by Apple's safety "
+     "guardrails)"},
+    {"a content filter amid an answer", 0,
+     "{\"error\":{\"message\":\"\",\"code\":\"content_filter\"}}", 400, "invalid_request_error",
+     "Output blocked by content filtering policy"},
+    {"LM Studio's guardrails, which are about memory", 500,
+     "{\"error\":{\"message\":\"Model loading was stopped due to insufficient system resources. Adjust "
+     "the model loading guardrails in settings\"}}",
+     500, "api_error",
+     "Model loading was stopped due to insufficient system resources. Adjust the model loading "
+     "guardrails in settings"},
     {"apfel", 400,
      "{\"error\":{\"message\":\"Input exceeds the model's context window. Shorten the conversation "
      "history.\",\"type\":\"context_length_exceeded\"}}",

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mem.h"
 #include "environment.h"
 
 #include <stdlib.h>
@@ -65,6 +66,8 @@ static void test_what_is_set(void **state) {
         {"no_proxy", "127.0.0.1,localhost,::1,10.0.0.5"},
         {"HTTPS_PROXY", "http://proxy:3128"},
         {"PATH", "/bin"},
+        {"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST", "1"},
+        {"CLAUDE_CODE_ENABLE_TELEMETRY", "0"},
         {"DISABLE_AUTO_COMPACT", NULL},
     };
     static char *const inherited[] = {"PATH=/bin",
@@ -101,7 +104,7 @@ static void test_what_is_taken_out(void **state) {
         "CLAUDE_CODE_API_BASE_URL=http://x",
         "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR=3",
         "CLAUDE_CODE_EXTRA_BODY={}",
-        "CLAUDE_CODE_ENABLE_TELEMETRY=1",
+        "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY=1",
         "CLAUDE_CODE_PROXY_URL=http://x",
         "CLAUDE_CODE_HTTPS_PROXY=http://x",
         "CLAUDE_CODE_REMOTE=1",
@@ -122,7 +125,7 @@ static void test_what_is_taken_out(void **state) {
     for (char **entry = made; *entry; entry++)
         assert_null(strstr(*entry, "secret"));
     for (size_t i = 0; i < GONE; i++) {
-        char name[64] = "";
+        char name[80] = "";
         memcpy(name, gone[i], strcspn(gone[i], "="));
         assert_null(value_of(made, name));
         assert_null(value_of(offline, name));
@@ -191,6 +194,22 @@ static void test_model_ids(void **state) {
         assert_string_equal(environment_model_id(cases[i].name), cases[i].id);
 }
 
+static void test_settings(void **state) {
+    static char *const inherited[] = {"NO_PROXY=a\"b\\", "EDITOR=vi", NULL};
+    struct environment_facts lean = facts;
+    lean.compacts = false;
+    char **made = environment_make(&lean, inherited), *text = environment_settings(made);
+    assert_non_null(strstr(text, "{\"env\":{\"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST\":\"1\","));
+    assert_non_null(strstr(text, "\"CLAUDE_CONFIG_DIR\":\"/home/me/.claude-local\""));
+    assert_non_null(strstr(text, ",a\\\"b\\\\\""));
+    assert_null(strstr(text, "sk-x"));
+    assert_null(strstr(text, "ANTHROPIC"));
+    assert_null(strstr(text, "AUTO_COMPACT"));
+    assert_null(strstr(text, "EDITOR"));
+    mem_free(text);
+    environment_free(made);
+}
+
 static void test_print(void **state) {
     static char *const inherited[] = {"PATH=/bin", "ANTHROPIC_API_KEY=x", "ODD%%=1", NULL};
     static char *const made[] = {"PATH=/bin", "A=it's $(here)", NULL};
@@ -208,7 +227,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_set), cmocka_unit_test(test_what_is_taken_out),
         cmocka_unit_test(test_windows),     cmocka_unit_test(test_model_ids),
-        cmocka_unit_test(test_print),
+        cmocka_unit_test(test_settings),    cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include "event/sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/io_uring.h>
 #include <linux/netlink.h>
 #include <setjmp.h>
@@ -143,51 +144,68 @@ static int attempt_in_child(int (*attempt)(void), const struct sandbox *sandbox)
     return WEXITSTATUS(status);
 }
 
-static void test_rules(void **state) {
-    static const struct {
-        const char *name;
-        int (*attempt)(void);
-        int inside;          // error number in the sandbox
-        bool must_work_bare; // not so: depends on the kernel and on who we are
-    } cases[] = {
-        {"AF_INET", try_inet, EACCES, true},
-        {"AF_INET datagrams", try_inet_udp, EACCES, true},
-        {"AF_INET with high bits", try_inet_high_bits, EACCES, true},
-        {"AF_INET6", try_inet6, EACCES, false},
-        {"AF_PACKET", try_packet, EACCES, false},
-        {"AF_VSOCK", try_vsock, EACCES, false},
-        {"io_uring_setup", try_io_uring, ENOSYS, false},
-        {"process_vm_readv", try_process_vm, EPERM, true},
-        {"ptrace", try_ptrace, EPERM, true},
-        {"pidfd_getfd", try_pidfd_getfd, EPERM, true},
-        {"exec", try_exec_keeps_filter, ESRCH, true},
+// A terminal of our own: TIOCSTI is for the one that we are in.
+static int try_terminal_input(void) {
+    int terminal = posix_openpt(O_RDWR);
+    if (terminal < 0)
+        return 0;
+    return result(ioctl(terminal, TIOCSTI, "x")) == EPERM ? EPERM : 0;
+}
+
+static const struct attempt {
+    const char *name;
+    int (*attempt)(void);
+    int engine, shared, alone; // error number in each sandbox
+    bool must_work_bare;       // not so: depends on the kernel and on who we are
+} attempts[] = {
+    {"AF_INET", try_inet, EACCES, EACCES, 0, true},
+    {"AF_INET datagrams", try_inet_udp, EACCES, EACCES, 0, true},
+    {"AF_INET with high bits", try_inet_high_bits, EACCES, EACCES, EACCES, true},
+    {"AF_INET6", try_inet6, EACCES, EACCES, 0, true},
+    {"AF_PACKET", try_packet, EACCES, EACCES, EACCES, false},
+    {"AF_VSOCK", try_vsock, EACCES, EACCES, EACCES, false},
+    {"io_uring_setup", try_io_uring, ENOSYS, ENOSYS, ENOSYS, false},
+    {"process_vm_readv", try_process_vm, EPERM, EPERM, 0, true},
+    {"ptrace", try_ptrace, EPERM, EPERM, 0, true},
+    {"pidfd_getfd", try_pidfd_getfd, EPERM, EPERM, 0, true},
+    {"exec", try_exec_keeps_filter, ESRCH, ESRCH, ESRCH, true},
 #ifdef __x86_64__
-        {"socketcall by int 0x80", try_int80, EPERM, false},
-        {"socket by int 0x80", try_int80_direct, EPERM, false},
-        {"socket by x32", try_x32, EPERM, false},
+    {"socketcall by int 0x80", try_int80, EPERM, EPERM, EPERM, false},
+    {"socket by int 0x80", try_int80_direct, EPERM, EPERM, EPERM, false},
+    {"socket by x32", try_x32, EPERM, EPERM, EPERM, false},
 #endif
-        {"AF_UNIX", try_unix, 0, true},
-        {"socketpair", try_unix_pair, 0, true},
-        {"AF_NETLINK", try_netlink, 0, true},
-        {"mmap and ioctl", try_mmap_ioctl, 0, true},
-    };
-    struct err err = {0};
-    struct sandbox *sandbox = sandbox_no_network(&err);
-    if (!sandbox)
-        fail_msg("%s", err.text);
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int bare = attempt_in_child(cases[i].attempt, NULL);
-        int inside = attempt_in_child(cases[i].attempt, sandbox);
-        print_message("# %s: bare %s, inside %s\n", cases[i].name, bare ? strerror(bare) : "works",
+    {"AF_UNIX", try_unix, 0, 0, EACCES, true},
+    {"socketpair", try_unix_pair, 0, 0, 0, true},
+    {"AF_NETLINK", try_netlink, 0, 0, 0, true},
+    {"mmap and ioctl", try_mmap_ioctl, 0, 0, 0, true},
+    {"TIOCSTI", try_terminal_input, 0, EPERM, EPERM, false},
+};
+
+static void check(struct sandbox *sandbox, size_t expected) {
+    assert_non_null(sandbox);
+    for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
+        const struct attempt *one = &attempts[i];
+        int bare = attempt_in_child(one->attempt, NULL);
+        int inside = attempt_in_child(one->attempt, sandbox);
+        print_message("# %s: bare %s, inside %s\n", one->name, bare ? strerror(bare) : "works",
                       inside ? strerror(inside) : "works");
-        if (cases[i].must_work_bare)
+        if (one->must_work_bare)
             assert_int_equal(bare, 0);
-        assert_int_equal(inside, cases[i].inside);
+        assert_int_equal(inside, *(const int *)((const char *)one + expected));
     }
     sandbox_destroy(sandbox);
 }
 
+static void test_engine(void **state) {
+    check(sandbox_no_network(NULL), offsetof(struct attempt, engine));
+}
+
+static void test_agent(void **state) {
+    check(sandbox_agent(false, NULL), offsetof(struct attempt, shared));
+    check(sandbox_agent(true, NULL), offsetof(struct attempt, alone));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_engine), cmocka_unit_test(test_agent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
