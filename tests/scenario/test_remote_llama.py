@@ -263,7 +263,7 @@ class WithAncalagon(Remote, EitherKind):
         os.close(theirs)
         read_screen(ours, b"smol.gguf")
         os.write(ours, b"2\r")
-        self.assertEqual(backend.ready()["model"], "smol")
+        self.assertEqual(backend.ready(ours)["model"], "smol")
         os.kill(backend.pid, signal.SIGKILL)
         self.assert_engine_gone()
         os.close(ours)
@@ -285,7 +285,7 @@ class WithAncalagon(Remote, EitherKind):
         os.write(ours, b"open sesame\n")
         read_screen(ours, b"Which model?")  # it is ours again
         os.write(ours, b"1\r")
-        self.assertEqual(backend.ready()["model"], "other")
+        self.assertEqual(backend.ready(ours)["model"], "other")
         os.kill(backend.pid, signal.SIGKILL)
         self.assert_engine_gone()
         os.close(ours)
