@@ -1,0 +1,229 @@
+"""The real Claude Code under local-claude: what the network sees of it, a model that is silent for
+long, and the ways in which a run can end."""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import unittest
+
+from harness import eventually, scaled
+from local_world import Local
+from real import HERE, need
+from test_real_claude import RealLocalWorld, at_the_prompt, converse
+
+sys.path.insert(0, os.path.join(HERE, "..", "fakes"))
+from mock_model import MockModel, call, say  # noqa: E402
+
+ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]+)"')
+
+
+class Case(Local):
+    world_type = RealLocalWorld
+
+    def model(self, *script, **more):
+        model = MockModel(script, **more)
+        self.addCleanup(model.close)
+        return model
+
+    def start(self, model, *words, **more):
+        return self.world.start("--backend", "remote", "--port", str(model.port), "--ctx", "64K",
+                                "-p", *words, **more)
+
+    def claude_pids(self):
+        return [pid for pid in self.world.processes() if self.is_claude(pid)]
+
+    def is_claude(self, pid):
+        try:
+            return os.readlink(f"/proc/{pid}/exe") == os.path.realpath(self.world.claude)
+        except OSError:
+            return False
+
+
+class Network(Case):
+    def setUp(self):
+        super().setUp()
+        self.log = self.world.path("strace")
+        strace = need(shutil.which("strace"), "strace", "tools/install-deps test")
+        self.traced = [strace, "-f", "-qq", "-s", "256", "-o", self.log, "-e",
+                       "trace=connect,sendto,sendmsg,sendmmsg,io_uring_setup"]
+
+    def check(self, port):
+        """Only loopback and files; a name server on loopback counts as elsewhere."""
+        with open(self.log, errors="replace") as file:
+            lines = file.read().splitlines()
+        peers = set()
+        for line in lines:
+            self.assertNotIn("io_uring_setup", line, "calls that strace does not see")
+            if "AF_INET" in line:
+                found = ADDRESS.search(line)
+                self.assertIsNotNone(found, line)
+                peers.add((found[2], int(found[1])))
+            self.assertNotIn("/resolve/", line)
+            if "/nscd/" in line:  # asked for users too, and would hide which names it is asked for
+                self.assertIn("ENOENT", line)
+        self.assertIn(("127.0.0.1", port), peers, "the tracer sees what there is to see")
+        elsewhere = [(host, port) for host, port in peers
+                     if port == 53 or host not in ("127.0.0.1", "::1")]
+        self.assertEqual(elsewhere, [])
+
+    def test_a_run_that_prints(self):
+        model = self.model(call("Bash", command="echo here", description="x"), say("Done."))
+        program = [*self.traced, self.world.program, "--backend", "remote", "--port",
+                   str(model.port), "--ctx", "64K", "-p", "Say hi with a tool", "--output-format",
+                   "json", "--dangerously-skip-permissions"]
+        run = subprocess.run(program, cwd=self.world.path("project"), capture_output=True, text=True,
+                             env=self.world.environment(IS_SANDBOX="1"), stdin=subprocess.DEVNULL,
+                             timeout=scaled(60))
+        self.assertEqual(run.returncode, 0, run)
+        self.assertEqual(json.loads(run.stdout)["result"], "Done.")
+        self.check(model.port)
+
+    def test_a_run_on_a_terminal(self):
+        backend = self.world.backend("plain")
+        terminal = converse(self, backend, self.traced)
+        eventually(terminal.ended, "Claude Code is left", 30)
+        self.assertEqual(terminal.status, 0)
+        self.check(backend.port)
+
+
+class Silence(Case):
+    """Nothing is heard of the model until the client has heard of us; no clock decides."""
+
+    def setUp(self):
+        super().setUp()
+        self.speak = threading.Event()
+        self.addCleanup(self.speak.set)
+
+    def silent(self, _asked):
+        self.speak.wait(scaled(100))
+        return say("At last.")
+
+    def test_claude_code_hears_that_it_was_begun(self):
+        model = self.model(self.silent)
+        process = self.start(model, "say hi", "--verbose", "--output-format", "stream-json",
+                             "--include-partial-messages")
+        for line in process.stdout:
+            event = json.loads(line)
+            if event.get("event", {}).get("type") == "message_start":
+                break
+        else:
+            self.fail(process.stderr.read())
+        self.assertFalse(self.speak.is_set())
+        self.speak.set()
+        out, err = process.communicate(timeout=scaled(60))
+        self.assertEqual(json.loads(out.splitlines()[-1])["result"], "At last.", err)
+        self.assertEqual(len(model.chats()), 1, "it was asked once")
+
+
+class Ends(Case):
+    def waiting(self, *words):
+        """A run that waits for its next message, with Claude Code up and its relay listening."""
+        model = self.model(say("Never asked."))
+        process = self.start(model, "--verbose", "--input-format", "stream-json",
+                             "--output-format", "stream-json", *words, stdin=subprocess.PIPE)
+        self.addCleanup(process.stdin.close)
+        eventually(self.claude_pids, "Claude Code runs", 20)
+        return process
+
+    def answering(self):
+        """A run whose model is silent."""
+        speak = threading.Event()
+        self.addCleanup(speak.set)
+        model = self.model(lambda _: speak.wait(scaled(60)) and say("Too late."))
+        process = self.start(model, "say hi", "--output-format", "json")
+        eventually(model.asked, "the model is asked", 30)
+        return process
+
+    def all_gone(self, process):
+        port = self.relay_port
+        process.wait(scaled(20))
+        eventually(lambda: not self.world.processes(), "nothing of it runs", 2)
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=scaled(5)).close()
+
+    def note_port(self):
+        pid = eventually(self.claude_pids, "Claude Code runs", 20)[0]
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            url = re.search(rb"ANTHROPIC_BASE_URL=http://127\.0\.0\.1:(\d+)", file.read())
+        self.relay_port = int(url[1])
+        return pid
+
+    def test_kills(self):
+        """What was killed is told; what was not, ends too. In the middle of an answer."""
+        for whom, number in (("claude", signal.SIGKILL), ("local-claude", signal.SIGKILL),
+                             ("claude", signal.SIGTERM), ("local-claude", signal.SIGTERM)):
+            with self.subTest(whom=whom, signal=number):
+                process = self.answering()
+                claude = self.note_port()
+                os.kill(claude if whom == "claude" else process.pid, number)
+                self.all_gone(process)
+                expected = (-number, 128 + number) if number == signal.SIGTERM else (-number,)
+                self.assertIn(process.returncode, expected)
+
+    def test_waiting_for_words(self):
+        process = self.waiting()
+        self.note_port()
+        process.send_signal(signal.SIGTERM)
+        self.all_gone(process)
+
+    def test_the_end_of_its_input(self):
+        process = self.waiting()
+        self.note_port()
+        process.stdin.close()
+        self.all_gone(process)
+        self.assertEqual(process.returncode, 0)
+
+    def on_a_terminal(self):
+        terminal = at_the_prompt(self, self.world.backend("plain"))
+        return terminal, self.note_port()
+
+    def gone(self, terminal):
+        eventually(terminal.ended, "it has ended", 10)
+        eventually(lambda: not self.world.processes(), "nothing of it runs", 2)
+
+    def test_interrupted_on_a_terminal(self):
+        """Ctrl-C, which Claude Code reads as a key, and then wants twice."""
+        terminal, _ = self.on_a_terminal()
+        self.assertNotEqual(settings(terminal)[3] & termios.ICANON, termios.ICANON, "it is raw")
+        terminal.type("\x03")
+        terminal.see("Press Ctrl-C again to exit")
+        terminal.type("\x03")
+        self.gone(terminal)
+        self.assertEqual(terminal.status, 0)
+        self.assertTrue(is_usual(settings(terminal)))
+
+    def test_signalled_on_a_terminal(self):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with self.subTest(signal=number):
+                terminal, _ = self.on_a_terminal()
+                os.killpg(os.getpgid(terminal.pid), number)
+                self.gone(terminal)
+                self.assertTrue(is_usual(settings(terminal)))
+
+    def test_claude_killed_on_a_terminal(self):
+        """It could not put the terminal back; local-claude does, and says how it ended."""
+        terminal, claude = self.on_a_terminal()
+        os.kill(claude, signal.SIGKILL)
+        self.gone(terminal)
+        self.assertEqual(terminal.status, -signal.SIGKILL)
+        self.assertTrue(is_usual(settings(terminal)), "the next command can be read")
+
+
+def settings(terminal):
+    return termios.tcgetattr(terminal.fd)
+
+
+def is_usual(attributes):
+    """Lines, their echo, and keys that send signals."""
+    wanted = termios.ICANON | termios.ECHO | termios.ISIG
+    return attributes[3] & wanted == wanted
+
+
+if __name__ == "__main__":
+    unittest.main()
