@@ -3,11 +3,10 @@ import json
 import os
 import subprocess
 import unittest
-import urllib.request
 
-from harness import binary, eventually, reserve_port, scaled
+from harness import binary, eventually, scaled
 from local_world import Local, LocalWorld, Terminal
-from real import CACHE, Real, engine, model, need
+from real import CACHE, BareEngine, Real, need
 
 
 def claude_code():
@@ -231,34 +230,17 @@ class OverLlamaServer(Local):
 
     def setUp(self):
         super().setUp()
-        keeper = reserve_port()
-        self.addCleanup(keeper.close)
-        self.port = keeper.getsockname()[1]
-        log = open(self.world.path("engine.log"), "wb")
-        self.engine = subprocess.Popen(
-            [engine(), "-m", model(), "-c", "8192", "--port", str(self.port), "--parallel", "1",
-             "--temp", "0", "--threads", "2", "--no-webui"], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log)
-        log.close()
-        self.addCleanup(self.engine.wait)
-        self.addCleanup(self.engine.kill)
-        eventually(self.is_ready, "the engine is ready", 60)
-
-    def is_ready(self):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health") as reply:
-                return reply.status == 200
-        except OSError:
-            return False
+        self.engine = BareEngine(self.world.root)
+        self.addCleanup(self.engine.close)
 
     def test_success(self):
-        run = self.world.run("--backend", "remote", "--port", str(self.port), "-p", "Say hi.",
-                             "--bare", "--tools", "", "--output-format", "json", timeout=100)
+        run = self.world.run("--backend", "remote", "--port", str(self.engine.port), "-p",
+                             "Say hi.", "--bare", "--tools", "", "--output-format", "json", timeout=100)
         result = result_of(run)
         self.assertEqual((run.code, result["subtype"], result["is_error"]), (0, "success", False))
         self.assertTrue(result["result"].strip())
         self.assertGreater(result["usage"]["input_tokens"], 100)
-        self.assertIn(f"llama-server at 127.0.0.1:{self.port}, SmolLM2", run.err)
+        self.assertIn(f"llama-server at 127.0.0.1:{self.engine.port}, SmolLM2", run.err)
         self.assertIn("context 8192 = ", run.err)
 
 
