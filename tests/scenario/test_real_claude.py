@@ -212,6 +212,28 @@ class OverAncalagon(Real):
         self.assertEqual(json.loads(run.stdout)["subtype"], "success", run)
 
 
+def llama_server(case, weights, *flags):
+    """A bare llama-server for the time of the test; returns its port when it is ready."""
+    keeper = reserve_port()
+    case.addCleanup(keeper.close)
+    port = keeper.getsockname()[1]
+    with open(case.world.path("engine.log"), "wb") as log:
+        process = subprocess.Popen(
+            [engine(), "-m", weights, "--port", str(port), "--parallel", "1", "--threads", "2",
+             "--no-webui", *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    case.addCleanup(process.wait)
+    case.addCleanup(process.kill)
+
+    def is_ready():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as reply:
+                return reply.status == 200
+        except OSError:
+            return False
+    eventually(is_ready, "the engine is ready", 60)
+    return port
+
+
 class OverLlamaServer(Local):
     """A bare llama-server, as its users have it; our relay stands before it."""
 
@@ -219,25 +241,7 @@ class OverLlamaServer(Local):
 
     def setUp(self):
         super().setUp()
-        keeper = reserve_port()
-        self.addCleanup(keeper.close)
-        self.port = keeper.getsockname()[1]
-        log = open(self.world.path("engine.log"), "wb")
-        self.engine = subprocess.Popen(
-            [engine(), "-m", model(), "-c", "8192", "--port", str(self.port), "--parallel", "1",
-             "--temp", "0", "--threads", "2", "--no-webui"], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log)
-        log.close()
-        self.addCleanup(self.engine.wait)
-        self.addCleanup(self.engine.kill)
-        eventually(self.is_ready, "the engine is ready", 60)
-
-    def is_ready(self):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health") as reply:
-                return reply.status == 200
-        except OSError:
-            return False
+        self.port = llama_server(self, model(), "-c", "8192", "--temp", "0")
 
     def test_success(self):
         run = self.world.run("--backend", "remote", "--port", str(self.port), "-p", "Say hi.",
