@@ -12,7 +12,7 @@ import unittest
 from harness import binary, eventually, scaled
 from local_world import Local, Terminal
 from real import HERE, Real, model, need
-from test_real_claude import RealLocalWorld, claude_code, llama_server
+from test_real_claude import RealLocalWorld, claude_code, llama_server, result_of
 from test_real_messages import WideWorld, start_with_template, tiny_draft, write_template
 
 sys.path.insert(0, os.path.join(HERE, "..", "fakes"))
