@@ -11,10 +11,9 @@ import shutil
 import subprocess
 import time
 import unittest
-import urllib.request
 
 from harness import (Raw, Sampler, Scenario, UnixConnection, World, alive, eventually, exchange,
-                     fd_table, read_proc, reserve_port, scaled, unix_connect)
+                     fd_table, read_proc, scaled, unix_connect)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIENTS = os.path.join(HERE, "..", "clients")
@@ -176,33 +175,6 @@ class Sampled(Sampler):
             raise AssertionError(f"no switch to be seen: engines {self.seen}")
         if self.most > 1:
             raise AssertionError(f"{self.most} engines at once: {self.witness}")
-
-
-class BareEngine:
-    """A llama-server as its users start it, on a TCP port of loopback."""
-
-    def __init__(self, folder, *flags):
-        keeper = reserve_port()
-        self.port = keeper.getsockname()[1]
-        with open(os.path.join(folder, "engine.log"), "wb") as log:
-            self.process = subprocess.Popen(
-                [engine(), "-m", model(), "-c", "8192", "--port", str(self.port), "--parallel", "1",
-                 "--temp", "0", "--threads", "2", "--no-webui", *flags], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log)
-        self.keeper = keeper
-        eventually(self.is_ready, "the engine is ready", 60)
-
-    def is_ready(self):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health") as reply:
-                return reply.status == 200
-        except OSError:
-            return False
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self.keeper.close()
 
 
 def inet_sockets(pid):

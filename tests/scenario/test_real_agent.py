@@ -5,13 +5,15 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import unittest
 
-from harness import eventually
+from harness import binary, eventually, scaled
 from local_world import Local, Terminal
-from real import HERE, need
-from test_real_claude import RealLocalWorld, result_of
+from real import HERE, Real, model, need
+from test_real_claude import RealLocalWorld, claude_code, llama_server, result_of
+from test_real_messages import WideWorld, start_with_template, tiny_draft, write_template
 
 sys.path.insert(0, os.path.join(HERE, "..", "fakes"))
 from mock_model import (MockModel, all_text, call, calls, is_summary, is_title, overflow, say,  # noqa: E402
@@ -25,9 +27,9 @@ class Agent(Local):
     world_type = RealLocalWorld
 
     def model(self, *script, **more):
-        model = MockModel(script, **more)
-        self.addCleanup(model.close)
-        return model
+        mock = MockModel(script, **more)
+        self.addCleanup(mock.close)
+        return mock
 
     def run_on(self, model, prompt, *words, ctx="64K", **more):
         more["env"] = {"IS_SANDBOX": "1", **more.get("env", {})}  # else root may not skip permissions
@@ -212,6 +214,157 @@ def rendered(body):
     body = json.loads(body)
     return json.dumps(body["tools"]) + "".join(f"<{message['role']}>{text_of(message)}"
                                                for message in body["messages"])
+
+
+class Prefix:
+    """The share of a prompt of 20K tokens that the engine had already read, in Claude Code's words.
+
+    The model has no size to speak of, so that the prompt is read in seconds; it says one word over
+    and over, and stops where the second begins."""
+
+    def flags(self):
+        values = {key: payload for key, _, payload in tiny_draft.tokenizer_of(model())[0]}
+        yes = tiny_draft.texts(values["tokenizer.ggml.tokens"]).index(b"Yes")
+        return {"logit-bias": f"{yes}+20", "reverse-prompt": "sY", "temp": "0"}
+
+    def cached(self, project, prompt):
+        folder = self.world.path(project)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "CLAUDE.md"), "w") as file:
+            file.write(f"This is the project {project}.\n")
+        run = subprocess.run(
+            [binary("local-claude"), "--backend", "remote", "--port", str(self.port), "-p", prompt,
+             "--output-format", "json", "--no-session-persistence"], cwd=folder,
+            env=self.world.environment(LOCAL_CLAUDE_BIN=claude_code()), stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=scaled(100))
+        self.assertEqual(run.returncode, 0, run)
+        result = json.loads(run.stdout)
+        self.assertEqual((result["result"], result["num_turns"]), ("Ye", 1))
+        usage = result["usage"]
+        total = usage["input_tokens"] + usage["cache_read_input_tokens"]
+        self.assertGreater(total, 18000)
+        self.assertLess(total, 24000, "it was one request")
+        return usage["cache_read_input_tokens"] / total
+
+    def check(self, again, prompt, project):
+        self.assertLess(self.cached("sea", "What is here?"), 0.01)
+        self.assertGreaterEqual(self.cached("sea", "What is here?"), again)
+        self.assertGreaterEqual(self.cached("sea", "Sum up the architecture."), prompt)
+        self.assertGreaterEqual(self.cached("moor", "What is here?"), project)
+
+
+class HybridWorld(WideWorld):
+    def model_file(self, name):
+        tiny_draft.write_hybrid(self.path("models", f"{name}.gguf"), model(), ctx=65536)
+
+
+class PrefixAtAncalagon(Prefix, Real):
+    world_type = WideWorld
+    autostart = False
+    presets = {"a": {"default": "true", "ctx": "49152", "parallel": "1", "ignore-eos": "off",
+                     "threads": "2"}}
+
+    def setUp(self):
+        super().setUp()
+        self.world.presets["a"] = {**self.world.presets["a"], **self.flags()}
+        start_with_template(self.world)
+        self.port = self.world.port
+
+    def test_shared(self):
+        """Seen: 99.99, 99.9 and 96.5 %."""
+        self.check(0.99, 0.99, 0.95)
+
+
+class HybridPrefixAtAncalagon(PrefixAtAncalagon):
+    """Only where llama-server made a checkpoint can its state go on from."""
+    world_type = HybridWorld
+
+    def test_shared(self):
+        """Seen: 99.98, 97.5 and 88.8 %."""
+        self.check(0.99, 0.97, 0.88)
+
+
+class PrefixThroughTheRelay(Prefix, Local):
+    world_type = RealLocalWorld
+
+    def test_shared(self):
+        weights = self.world.path("tiny.gguf")
+        tiny_draft.write(weights, model(), ctx=65536)
+        flags = [word for name, value in self.flags().items() for word in (f"--{name}", value)]
+        self.port = llama_server(self, weights, "-c", "49152", "--jinja", "--chat-template-file",
+                                 write_template(self.world), *flags)
+        self.check(0.99, 0.99, 0.95)
+
+
+class Network(Agent):
+    """What strace sees of local-claude, Claude Code and all that they start."""
+
+    ADDRESS = re.compile(r"sa_family=(\w+)(?:, sin6?_port=htons\((\d+)\))?"
+                         r'(?:.*?(?:inet_addr\("|inet_pton\(AF_INET6, ")([^"]+))?')
+
+    def setUp(self):
+        super().setUp()
+        self.strace = need(shutil.which("strace"), "strace", "tools/install-deps test")
+        self.world.program = self.world.path("traced")
+        with open(self.world.program, "w") as file:
+            file.write(f"#!/bin/sh\nexec {self.strace} -f -qq -o {self.world.path('trace')} -e signal=none "
+                       "-e trace=connect,sendto,sendmsg,sendmmsg,io_uring_setup "
+                       f'"${{TRACED:-{binary("local-claude")}}}" "$@"\n')
+        os.chmod(self.world.program, 0o755)
+
+    def places(self):
+        """(family, address, port) of all that was connected or sent to, but for unix sockets."""
+        with open(self.world.path("trace")) as file:
+            found = {match.groups() for match in map(self.ADDRESS.search, file) if match}
+        return {(family, address, int(port or 0)) for family, port, address in found
+                if family not in ("AF_UNIX", "AF_NETLINK", "AF_UNSPEC")}
+
+    def assert_only_loopback(self, port):
+        places = self.places()
+        self.assertIn(("AF_INET", "127.0.0.1", port), places, "it is seen how the model is reached")
+        for place in places:
+            self.assertEqual(place[:2], ("AF_INET", "127.0.0.1"), places)
+            self.assertNotEqual(place[2], 53, places)
+        with open(self.world.path("trace")) as file:
+            trace = file.read()
+        self.assertNotIn("systemd.Resolve", trace, "no resolver is asked over a unix socket")
+        self.assertNotIn("io_uring_setup", trace, "nothing is sent in a way that is not seen here")
+
+    def test_what_leaves_is_seen(self):
+        script = ("import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+                  "s.connect(('192.0.2.1', 53)); s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM);"
+                  "s.connect_ex(('2001:db8::1', 443))")
+        self.world.run("-c", script, env={"TRACED": sys.executable})
+        self.assertEqual(self.places(), {("AF_INET", "192.0.2.1", 53),
+                                         ("AF_INET6", "2001:db8::1", 443)})
+
+    def test_asked_once(self):
+        model = self.model(call("Bash", command="echo hi", description="x"), say("Done."))
+        self.succeed(model, "Say hi with a tool, please, and then tell me what it said")
+        self.assert_only_loopback(model.port)
+
+    def test_on_a_terminal(self):
+        """A first start; the title request comes with its schema."""
+        model = self.model(say("A sentence of the sea."))
+        terminal = Terminal([self.world.program, "--backend", "remote", "--port", str(model.port),
+                             "--ctx", "64K"], self.world.path("project"), self.world.environment())
+        self.addCleanup(terminal.close)
+        terminal.see("Yes, I trust this folder", 60)
+        terminal.type("\r")
+        terminal.see("? for shortcuts", 60)
+        terminal.type("Tell me something long about the sea and the land behind it")
+        terminal.see("the land behind it")
+        terminal.type("\r")
+        terminal.see("A sentence of the sea.")
+        terminal.type("/exit")
+        terminal.see("/exit")
+        terminal.type("\r")
+        eventually(terminal.ended, "Claude Code is left", 30)
+        self.assertEqual(terminal.status, 0)
+        self.assert_only_loopback(model.port)
+        titles = [asked["response_format"] for asked in model.chats() if is_title(asked)]
+        self.assertEqual([title["type"] for title in titles], ["json_schema"])
+        self.assertEqual(titles[0]["json_schema"]["schema"]["required"], ["title"])
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@ import json
 import os
 import subprocess
 import unittest
+import urllib.request
 
-from harness import binary, eventually, scaled
+from harness import binary, eventually, reserve_port, scaled
 from local_world import Local, LocalWorld, Terminal
-from real import CACHE, BareEngine, Real, need
+from real import CACHE, Real, engine, model, need
 
 
 def claude_code():
@@ -223,6 +224,28 @@ class OverAncalagon(Real):
         self.assertEqual(json.loads(run.stdout)["subtype"], "success", run)
 
 
+def llama_server(case, weights, *flags):
+    """A bare llama-server for the time of the test; returns its port when it is ready."""
+    keeper = reserve_port()
+    case.addCleanup(keeper.close)
+    port = keeper.getsockname()[1]
+    with open(case.world.path("engine.log"), "wb") as log:
+        process = subprocess.Popen(
+            [engine(), "-m", weights, "--port", str(port), "--parallel", "1", "--threads", "2",
+             "--no-webui", *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    case.addCleanup(process.wait)
+    case.addCleanup(process.kill)
+
+    def is_ready():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as reply:
+                return reply.status == 200
+        except OSError:
+            return False
+    eventually(is_ready, "the engine is ready", 60)
+    return port
+
+
 class OverLlamaServer(Local):
     """A bare llama-server, as its users have it; our relay stands before it."""
 
@@ -230,17 +253,16 @@ class OverLlamaServer(Local):
 
     def setUp(self):
         super().setUp()
-        self.engine = BareEngine(self.world.root)
-        self.addCleanup(self.engine.close)
+        self.port = llama_server(self, model(), "-c", "8192", "--temp", "0")
 
     def test_success(self):
-        run = self.world.run("--backend", "remote", "--port", str(self.engine.port), "-p",
-                             "Say hi.", "--bare", "--tools", "", "--output-format", "json", timeout=100)
+        run = self.world.run("--backend", "remote", "--port", str(self.port), "-p", "Say hi.",
+                             "--bare", "--tools", "", "--output-format", "json", timeout=100)
         result = result_of(run)
         self.assertEqual((run.code, result["subtype"], result["is_error"]), (0, "success", False))
         self.assertTrue(result["result"].strip())
         self.assertGreater(result["usage"]["input_tokens"], 100)
-        self.assertIn(f"llama-server at 127.0.0.1:{self.engine.port}, SmolLM2", run.err)
+        self.assertIn(f"llama-server at 127.0.0.1:{self.port}, SmolLM2", run.err)
         self.assertIn("context 8192 = ", run.err)
 
 

@@ -7,7 +7,8 @@ import unittest
 
 from harness import eventually
 from local_world import Local
-from real import BareEngine, HERE, Node
+from real import HERE, Node, model
+from test_real_claude import llama_server
 
 sys.path.insert(0, os.path.join(HERE, "..", "fakes"))
 from mock_model import MockModel, Turn, calls, overflow, say  # noqa: E402
@@ -53,9 +54,7 @@ class Relay(Local):
 class OverLlamaServer(Relay):
     def setUp(self):
         super().setUp()
-        engine = BareEngine(self.world.root, "-c", "4096")
-        self.addCleanup(engine.close)
-        self.open(engine.port)
+        self.open(llama_server(self, model(), "-c", "4096", "--temp", "0"))
 
     def test_all(self):
         for _, message in self.both():
