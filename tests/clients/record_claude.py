@@ -20,11 +20,11 @@ from local_world import Backend  # noqa: E402
 # As an older version would, a model named as one of Anthropic's makes it send the long prompt.
 RUNS = {
     "plain": ["-p", "Tell me in one sentence what this folder is for, please"],
+    "continued": ["-p", "And now say it once more", "-c"],
     "known model": ["-p", "Say hi", "--model", "claude-sonnet-4-5"],
     "few tools": ["-p", "Say hi", "--tools", "Bash,Edit,Read,Write,Glob,Grep"],
     "bare": ["-p", "Say hi", "--bare"],
     "no tools": ["-p", "Say hi", "--bare", "--tools", ""],
-    "continued": ["-p", "And now say it once more", "-c"],
 }
 
 

@@ -10,6 +10,7 @@ import sys
 import termios
 import threading
 import unittest
+import urllib.request
 
 from harness import eventually, scaled
 from local_world import Local
@@ -69,6 +70,31 @@ class Silence(Case):
         out, err = process.communicate(timeout=scaled(60))
         self.assertEqual(json.loads(out.splitlines()[-1])["result"], "At last.", err)
         self.assertEqual(len(model.chats()), 1, "it was asked once")
+
+
+    def test_pings(self):
+        """What keeps the client patient comes again and again; at the relay itself."""
+        model = self.model(self.silent)
+        self.world.claude = self.world.path("bin", "claude")  # the fake, which only waits
+        process = self.start(model, env={"FAKE_CLAUDE": "sleep:100"})
+        self.addCleanup(process.kill)
+        env = eventually(self.world.record, "claude is started", 20)["env"]
+        request = urllib.request.Request(
+            env["ANTHROPIC_BASE_URL"] + "/v1/messages", json.dumps({
+                "model": "qwen3-coder", "max_tokens": 16, "stream": True,
+                "messages": [{"role": "user", "content": "hello"}]}).encode(),
+            {"Authorization": f"Bearer {env['ANTHROPIC_AUTH_TOKEN']}"})
+        names = []
+        with urllib.request.urlopen(request, timeout=scaled(60)) as reply:
+            for line in reply:
+                if line.startswith(b"event: "):
+                    names.append(line[7:].strip().decode())
+                if names.count("ping") == 2:
+                    self.speak.set()
+        self.assertEqual(names[0], "message_start")
+        self.assertEqual(names[-1], "message_stop")
+        self.assertLess(names.index("ping"), names.index("content_block_start"))
+        self.assertGreaterEqual(names.count("ping"), 2)
 
 
 class Ends(Case):
