@@ -55,6 +55,6 @@ clean:          ## removes the build folders; engine and models stay in the cach
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
 
 help:
-	@echo "make                build $(BUILD)/ancalagon and $(BUILD)/lmswitch"
+	@echo "make                build $(BUILD)/ancalagon, $(BUILD)/lmswitch and $(BUILD)/local-claude"
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
 	@echo; echo "JOBS=N uses N cores. make run ARGS='--listen 127.0.0.1:8080' passes arguments to the server."

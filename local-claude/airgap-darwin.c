@@ -33,7 +33,7 @@ struct airgap {
 };
 
 struct airgap *airgap_create(struct err *err) {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t length = sizeof address;
     struct airgap *airgap = mem_alloc(sizeof *airgap);
     airgap->listener = http_listen_tcp("127.0.0.1", 0, err);

@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -215,7 +216,7 @@ static bool make_namespaces(struct airgap *airgap, struct err *err) {
 }
 
 static bool read_port(struct airgap *airgap, struct err *err) {
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t length = sizeof address;
     if (getsockname(airgap->listener, (struct sockaddr *)&address, &length) != 0)
         return err_errno(err, "cannot tell the port inside");
@@ -245,6 +246,11 @@ static bool make_socket(struct airgap *airgap, struct err *err) {
     bool ok = path_make_private(folder, err);
     if (ok) {
         airgap->socket = mem_printf("%s/claude-%d.sock", folder, (int)getpid());
+        ok = strlen(airgap->socket) < sizeof ((struct sockaddr_un *)NULL)->sun_path ||
+             err_set(err, ERR_LIMIT, "--airgap: %s is too long for a socket; set XDG_RUNTIME_DIR",
+                     airgap->socket);
+    }
+    if (ok) {
         airgap->listener = http_listen_unix(airgap->socket, err);
         ok = airgap->listener >= 0;
     }
@@ -267,7 +273,7 @@ static bool make_filter(struct airgap *airgap, const struct err *why, struct err
 
 // Whoever gives us a connection as our terminal gives it to the agent.
 static bool is_network(int fd) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
     return getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
            address.ss_family != AF_UNIX;

@@ -85,6 +85,15 @@ static int choose_model(const struct options *options, const struct server_info 
     return index;
 }
 
+// A window that is decided when the model loads is worth the wait: the first prompt would wait too.
+static bool learn_window(const struct options *options, struct server_info *info,
+                         const struct where *where, size_t index, struct err *err) {
+    bool open = info->kind == SERVER_ANCALAGON && options->context_tokens == 0 &&
+                !options->dry_run && !options->print_env &&
+                server_info_model(info, where, index, ANSWER_MS).context_tokens == 0;
+    return !open || server_info_load(info, where, index, err);
+}
+
 static bool open_remote(const struct options *options, struct place *place, struct err *err) {
     struct where where;
     struct server_info info;
@@ -93,10 +102,11 @@ static bool open_remote(const struct options *options, struct place *place, stru
         !server_info_read(&info, &where, options->key, ANSWER_MS, err))
         return false;
     int index = choose_model(options, &info, err);
-    if (index >= 0)
+    bool ok = index >= 0 && learn_window(options, &info, &where, (size_t)index, err);
+    if (ok)
         describe(options, &where, &info, (size_t)index, place);
     server_info_fini(&info);
-    return index >= 0;
+    return ok;
 }
 
 const struct backend backend_remote = {

@@ -10,7 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_KEY_FILE = 64 * 1024, MAX_NAMES = 512, MAX_PATH_OUT = 1024 };
+enum {
+    MAX_KEY_FILE = 64 * 1024,
+    MAX_NAMES = 512,
+    MAX_PATH_OUT = 1024,
+    LOAD_MS = 30 * 60 * 1000, // the server's own load-timeout ends it earlier
+    AGAIN_MS = 5000,
+};
 
 // The first key of a local ancalagon's file; it takes any of them.
 static char *local_key(void) {
@@ -218,4 +224,45 @@ struct server_model server_info_model(const struct server_info *info, const stru
     if (model.context_tokens == 0)
         model.context_tokens = stated_context(entry(info, index));
     return model;
+}
+
+// A prompt of one word is counted: that takes the engine, and nothing of it.
+static bool load(const struct server_info *info, const struct where *where, const char *name,
+                 struct err *err) {
+    char path[MAX_PATH_OUT];
+    struct buf body, label;
+    buf_init(&body, MAX_PATH_OUT);
+    buf_init(&label, MAX_PATH_OUT);
+    snprintf(path, sizeof path, "%s/v1/messages/count_tokens", where->prefix);
+    buf_adds(&body, "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"model\":");
+    json_write_string(&body, name, strlen(name));
+    buf_adds(&body, "}");
+    buf_printf(&label, "%s is loading", name);
+    struct ask ask = {.address = info->address,
+                      .port = where->port,
+                      .method = "POST",
+                      .path = path,
+                      .key = info->key,
+                      .body = buf_text(&body)};
+    ask_patiently(&ask, buf_text(&label), LOAD_MS);
+    bool ok = ask.status == 404 || ask_good(&ask, err); // 404: an ancalagon that cannot count
+    const char *why = json_get_text(json_object_get(ask.json, "error"), "message", NULL);
+    if (!ok && why)
+        err_set(err, ERR_PEER, "%s", why);
+    ask_fini(&ask);
+    buf_fini(&body);
+    buf_fini(&label);
+    return ok;
+}
+
+bool server_info_load(struct server_info *info, const struct where *where, size_t index,
+                      struct err *err) {
+    struct server_info again;
+    if (!load(info, where, server_info_name(info, index), err) ||
+        !server_info_read(&again, where, info->key, AGAIN_MS, err))
+        return false;
+    json_decref(info->models);
+    info->models = json_incref(again.models);
+    server_info_fini(&again);
+    return true;
 }

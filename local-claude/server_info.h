@@ -37,3 +37,7 @@ struct server_model {
 };
 struct server_model server_info_model(const struct server_info *info, const struct where *where,
                                       size_t index, int64_t timeout_ms);
+// Has an ancalagon load the model, which decides a window that its preset leaves open, and asks
+// again what it tells. Shows progress. False: the model cannot be had, and err has the server's word.
+bool server_info_load(struct server_info *info, const struct where *where, size_t index,
+                      struct err *err);

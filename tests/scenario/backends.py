@@ -27,6 +27,7 @@ class Backend:
             stderr=terminal if terminal is not None else self.errors, text=True,
             start_new_session=True, preexec_fn=take_terminal if terminal is not None else None)
         self.pid = self.process.pid
+        self.shown = b""  # on its terminal
         world.opened.append(self)
 
     def said(self):
@@ -34,8 +35,12 @@ class Backend:
         with open(self.errors.name) as file:
             return file.read()
 
-    def ready(self):
-        """The place, once the model is loaded."""
+    def ready(self, screen=None):
+        """The place, once the model is loaded. Who has a terminal reads it meanwhile: its progress
+        bar would wait for that."""
+        while screen and not select.select([self.process.stdout], [], [], 0)[0]:
+            if select.select([screen, self.process.stdout], [], [])[0] == [screen]:
+                self.shown += os.read(screen, 4096)
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError(f"no place (exit {self.process.wait()}): {self.said()}")

@@ -96,12 +96,6 @@ class Starting(Local):
         self.assertEqual(run.returncode, 7)
         self.assertEqual(self.world.record()["argv"][-2:], ["--resume", "0123"])
 
-    def test_airgap_is_never_only_a_word(self):
-        result = self.world.remote(self.world.backend(), "--airgap", "-p", "hi")
-        self.assertEqual(result.code, 1)
-        self.assertIn("nothing was started", result.err)
-        self.assertIsNone(result.record)
-
     def test_settings_from_environment_and_file(self):
         backend = self.world.backend(models=("a", "b"))
         with open(self.world.path("config", "local-claude.ini"), "w") as file:

@@ -178,7 +178,7 @@ class Llama(BackendCase):
         screen = read_screen(ours, b"smol.gguf")
         self.assertIn(b"Which model?", screen)
         os.write(ours, b"\x1b[B\r")
-        self.assertEqual(backend.ready()["model"], "smol")
+        self.assertEqual(backend.ready(ours)["model"], "smol")
         os.kill(backend.pid, signal.SIGKILL)
         self.assert_engine_gone()
         os.close(ours)

@@ -206,6 +206,17 @@ class OverAncalagon(Real):
             run = self.ask("--bare", "--tools", "")
             self.assertIn("context 8192 = ", run.stderr)
 
+    def test_a_window_that_loading_decides(self):
+        self.world.presets["small"]["ctx"] = "max"
+        self.world.write_config()
+        self.assertEqual(self.world.terminate(), 0)
+        self.world.start()
+        run = self.ask("--bare", "--tools", "", "--dry-run")
+        self.assertIn("context 32768 (assumed", run.stderr)
+        self.assertEqual(self.world.engine_pids(), [], "a dry run loads nothing")
+        run = self.ask("--bare", "--tools", "")
+        self.assertIn("context 8192 = ", run.stderr)
+
     def test_bare_tools(self):
         run = self.ask("--no-session-persistence")
         self.assertIn("only Bash, Read and Edit (--bare)", run.stderr)

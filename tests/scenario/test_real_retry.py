@@ -6,7 +6,7 @@ import os
 import re
 import unittest
 
-from harness import ANTHROPIC, OPENAI, Scenario, ask
+from harness import ANTHROPIC, OPENAI, Scenario, ask, told_in_words
 from real import Node, npm
 from test_draft import GpuWorld
 
@@ -43,7 +43,8 @@ class Retry:
     def refused(self, preset, status=503, **more):
         """The error that the library threw, and how many requests that took."""
         before = self.requests(preset)
-        body = {"model": preset, "max_tokens": 4, "messages": ask()["messages"], **more}
+        body = told_in_words(self.path, {"model": preset, "max_tokens": 4,
+                                         "messages": ask()["messages"], **more})
         with Node(self.world, self.script, self.case, retries=RETRIES, body=body) as node:
             error = node.error()
         self.assertEqual(error["status"], status, error)

@@ -321,7 +321,7 @@ class Ends(Tune):
     def test_ctrl_c_after_one_trial_compares_nothing(self):
         self.world.fake("a", **{**SPEED, "interval_ms": 5})
         before = self.text()
-        process = self.start_tune("a", *FAST)
+        process = self.start_command("a", *FAST)
         for line in process.stdout:
             if re.match(r" *1 .* first ", line):
                 break
