@@ -57,13 +57,17 @@ class Agent(Local):
 class Tools(Agent):
     def test_bash_read_write(self):
         made = self.world.path("project", "made.txt")
-        model = self.model(call("Bash", command="echo from-$((40 + 2))", description="count"),
+        model = self.model(calls(("Bash", {"command": "echo from-$((40 + 2))", "description": "c"}),
+                                 text="Let me count.", thinking="What is it?"),
                            call("Write", file_path=made, content="a line\nof the model's\n"),
                            call("Read", file_path=made),
-                           say("All done.", thinking="Was it read?"))
+                           say("All done.", thinking="Was it read?", delay=1.5))
         result = self.succeed(model, "Make a file")
         self.assertEqual((result["result"], result["num_turns"]), ("All done.", 4))
         self.assertEqual(self.written("made.txt"), "a line\nof the model's\n")
+        said = [message["content"] for message in model.chats()[-1]["messages"]
+                if message["role"] == "assistant"]
+        self.assertEqual(said[0], "Let me count.")
         told = [text for _, text in self.results(model)]
         self.assertEqual(told[0], "from-42")
         self.assertIn("made.txt", told[1])
