@@ -39,8 +39,9 @@ layers:         ## includes follow the arrows
 fuzz:           ## every fuzz target for FUZZ_SECONDS
 	@fuzz/run $(FUZZ_SECONDS)
 
-bench: all      ## the gateway against its rivals: one table
+bench: all      ## the gateway against its rivals; what local-claude adds to a start
 	@bench/gateway
+	@bench/local-claude
 
 # PREFIX may hold blanks, on which make's own functions for paths would split it.
 install: all    ## PREFIX=/usr/local; then `ancalagon setup` writes the systemd user units

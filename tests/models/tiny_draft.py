@@ -6,6 +6,7 @@ Its weights are holes, so that it guesses one and the same token: as bad a draft
 import struct
 
 import gguf_writer
+import hybrids
 
 SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 
@@ -96,3 +97,11 @@ def write(path, like, embd=64, ctx=8192, words=None, **flags):
     for name in ("attn_norm", "ffn_norm"):
         g.tensor(f"blk.0.{name}", embd, role="norm")
     g.write(path, lambda name, ne, role: "f32" if role == "norm" else "f16")
+
+
+def write_hybrid(path, like, ctx=8192):
+    """The same with a recurrent layer, whose state cannot be taken back to where it was."""
+    values, tokens = tokenizer_of(like)
+    g = hybrids.lfm2("tiny hybrid", 2, 64, 2, 2, 64, tokens, ctx, {1})
+    g.values = [value for value in g.values if not value[0].startswith("tokenizer.")] + values
+    g.write(path, lambda name, ne, role: "f32" if role in ("norm", "small") else "f16")

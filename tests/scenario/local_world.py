@@ -283,13 +283,14 @@ class LocalWorld:
         except FileNotFoundError:
             return None
 
-    def start(self, *args, env=None, **more):
+    def start(self, *args, env=None, cwd=None, **more):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path("record.json"))
         more.setdefault("stdin", subprocess.DEVNULL)
         process = subprocess.Popen(
-            [self.program, *args], cwd=self.path("project"), env=self.environment(**(env or {})),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+            [self.program, *args], cwd=cwd or self.path("project"),
+            env=self.environment(**(env or {})), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, **more)
         self.started.append(process)
         return process
 

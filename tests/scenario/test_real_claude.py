@@ -38,6 +38,34 @@ class RealLocalWorld(LocalWorld):
         return super().environment(**{"LOCAL_CLAUDE_BIN": self.claude, **more})
 
 
+def at_the_prompt(case, backend, before=()):
+    """Claude Code on a terminal, ready for a question; the words of `before` start local-claude."""
+    world = case.world
+    terminal = Terminal([*before, world.program, "--backend", "remote", "--port", str(backend.port),
+                         "--ctx", "64K"], world.path("project"), world.environment())
+    case.addCleanup(terminal.close)
+    terminal.see("context 65536 = 21816 prompt")
+    if not os.path.exists(world.path("trusted")):
+        terminal.see("Yes, I trust this folder")
+        terminal.type("\r")
+        open(world.path("trusted"), "w").close()
+    terminal.see("? for shortcuts")
+    return terminal
+
+
+def converse(case, backend, before=()):
+    """A question, its answer, and out."""
+    terminal = at_the_prompt(case, backend, before)
+    terminal.type("Tell me something about the sea")
+    terminal.see("about the sea")
+    terminal.type("\r")
+    terminal.see(backend.answer)
+    terminal.type("/exit")
+    terminal.see("/exit")
+    terminal.type("\r")
+    return terminal
+
+
 class OverServers(Local):
     """Servers that answer from a script: what Claude Code makes of them."""
 
@@ -131,23 +159,7 @@ class OverServers(Local):
                 self.talk(self.world.backend(kind))
 
     def talk(self, backend):
-        terminal = Terminal(
-            [self.world.program, "--backend", "remote", "--port", str(backend.port), "--ctx", "64K"],
-            self.world.path("project"), self.world.environment())
-        self.addCleanup(terminal.close)
-        terminal.see("context 65536 = 21816 prompt")
-        if not os.path.exists(self.world.path("trusted")):
-            terminal.see("Yes, I trust this folder")
-            terminal.type("\r")
-            open(self.world.path("trusted"), "w").close()
-        terminal.see("? for shortcuts")
-        terminal.type("Tell me something about the sea")
-        terminal.see("about the sea")
-        terminal.type("\r")
-        terminal.see(backend.answer)
-        terminal.type("/exit")
-        terminal.see("/exit")
-        terminal.type("\r")
+        terminal = converse(self, backend)
         eventually(terminal.ended, "Claude Code is left", 20)
         self.assertEqual(terminal.status, 0)
 
@@ -223,6 +235,28 @@ class OverAncalagon(Real):
         self.assertEqual(json.loads(run.stdout)["subtype"], "success", run)
 
 
+def llama_server(case, weights, *flags):
+    """A bare llama-server for the time of the test; returns its port when it is ready."""
+    keeper = reserve_port()
+    case.addCleanup(keeper.close)
+    port = keeper.getsockname()[1]
+    with open(case.world.path("engine.log"), "wb") as log:
+        process = subprocess.Popen(
+            [engine(), "-m", weights, "--port", str(port), "--parallel", "1", "--threads", "2",
+             "--no-webui", *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    case.addCleanup(process.wait)
+    case.addCleanup(process.kill)
+
+    def is_ready():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as reply:
+                return reply.status == 200
+        except OSError:
+            return False
+    eventually(is_ready, "the engine is ready", 60)
+    return port
+
+
 class OverLlamaServer(Local):
     """A bare llama-server, as its users have it; our relay stands before it."""
 
@@ -230,25 +264,7 @@ class OverLlamaServer(Local):
 
     def setUp(self):
         super().setUp()
-        keeper = reserve_port()
-        self.addCleanup(keeper.close)
-        self.port = keeper.getsockname()[1]
-        log = open(self.world.path("engine.log"), "wb")
-        self.engine = subprocess.Popen(
-            [engine(), "-m", model(), "-c", "8192", "--port", str(self.port), "--parallel", "1",
-             "--temp", "0", "--threads", "2", "--no-webui"], stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log)
-        log.close()
-        self.addCleanup(self.engine.wait)
-        self.addCleanup(self.engine.kill)
-        eventually(self.is_ready, "the engine is ready", 60)
-
-    def is_ready(self):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health") as reply:
-                return reply.status == 200
-        except OSError:
-            return False
+        self.port = llama_server(self, model(), "-c", "8192", "--temp", "0")
 
     def test_success(self):
         run = self.world.run("--backend", "remote", "--port", str(self.port), "-p", "Say hi.",

@@ -41,11 +41,15 @@ Answer with <tool_call>
 {% endif %}"""
 
 
-def start_with_template(world):
-    path = world.path("models", "template.jinja")
+def write_template(world):
+    path = world.path("template.jinja")
     with open(path, "w") as file:
         file.write(TEMPLATE)
-    world.defaults["chat-template-file"] = path
+    return path
+
+
+def start_with_template(world):
+    world.defaults["chat-template-file"] = write_template(world)
     world.write_config()
     world.start()
 
