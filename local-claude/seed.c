@@ -37,7 +37,7 @@ char *seed_merge(const char *text, size_t length, size_t *out_length, struct err
         length = 3;
     }
     struct json_peek peek;
-    json_t *root = json_parse(text, length, MAX_DEPTH, 0, err);
+    json_t *root = json_parse_mended(text, length, MAX_DEPTH, 0, err);
     char *out = NULL;
     if (!root || !json_is_object(root) || !json_peek(text, length, MAX_DEPTH, &peek, err)) {
         if (root && !json_is_object(root))

@@ -26,22 +26,8 @@ bool answer_break(struct answer *answer, enum err_code code, const char *format,
     return false;
 }
 
-// What jansson refuses and models say all the same: bytes that are not UTF-8, odd escapes.
-static json_t *parse_mended(const char *bytes, size_t length) {
-    json_t *text = json_text_n(bytes, length);
-    const char *utf8 = json_string_value(text);
-    char *mended = json_mend_escapes(utf8, json_string_length(text));
-    json_t *json = json_parse(mended ? mended : utf8, json_string_length(text), MAX_DEPTH, 0, NULL);
-    mem_free(mended);
-    json_decref(text);
-    return json;
-}
-
 static json_t *parse(struct answer *answer, struct span data) {
-    struct err why;
-    json_t *json = json_parse(data.data, data.length, MAX_DEPTH, 0, &why);
-    if (!json && why.code != ERR_LIMIT)
-        json = parse_mended(data.data, data.length);
+    json_t *json = json_parse_mended(data.data, data.length, MAX_DEPTH, 0, NULL);
     if (!json_is_object(json)) {
         json_decref(json);
         answer_break(answer, ERR_PEER, "the backend's answer is not JSON: %.*s%s",

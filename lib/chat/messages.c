@@ -223,9 +223,7 @@ static bool parse(struct messages_request *request, const char *bytes, size_t le
     if (length > MESSAGES_BODY_MAX)
         return err_set(err, ERR_INVALID, "the request is larger than %d MiB",
                        MESSAGES_BODY_MAX >> 20);
-    char *mended = json_mend_escapes(bytes, length);
-    json_t *source = json_parse(mended ? mended : bytes, length, MESSAGES_DEPTH_MAX, 0, err);
-    mem_free(mended);
+    json_t *source = json_parse_mended(bytes, length, MESSAGES_DEPTH_MAX, 0, err);
     if (!source) {
         err_context(err, "The request body is not valid JSON");
         if (err)

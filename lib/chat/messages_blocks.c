@@ -90,6 +90,24 @@ static void read_image(struct reading *reading, const json_t *block, json_t *con
     json_array_append_new(content, image);
 }
 
+// What the model said in place of an object goes the way of what Claude Code could not parse: the
+// client hands it back as it got it, and a refusal would meet it again at every turn.
+static json_t *input_of(const json_t *input) {
+    if (!input || json_is_null(input))
+        return json_object();
+    if (json_is_object(input))
+        return json_incref((json_t *)input);
+    struct buf raw;
+    buf_init(&raw, MESSAGES_BODY_MAX);
+    if (json_is_string(input)) // an object in a string is what was meant
+        buf_adds(&raw, json_string_value(input));
+    else
+        json_write(&raw, input);
+    json_t *wrapped = json_build("{s:{s:s}}", "__unparsedToolInput", "raw", buf_text(&raw));
+    buf_fini(&raw);
+    return wrapped;
+}
+
 static bool read_call(struct reading *reading, const json_t *block, json_t *content) {
     if (!reading->assistant) {
         words_of(reading, block, content);
@@ -98,14 +116,10 @@ static bool read_call(struct reading *reading, const json_t *block, json_t *cont
     if (!need_text(reading, block, "id", ".tool_use.id") ||
         !need_text(reading, block, "name", ".tool_use.name"))
         return false;
-    json_t *input = json_object_get(block, "input");
-    if (input && !json_is_object(input) && !json_is_null(input))
-        return reading_fail(reading, ".tool_use.input", "Input should be a valid dictionary");
-    json_array_append_new(content,
-                          json_build("{s:s, s:s, s:s, s:o}", "type", "tool_use", "id",
-                                     json_get_text(block, "id", ""), "name",
-                                     json_get_text(block, "name", ""), "input",
-                                     json_is_object(input) ? json_incref(input) : json_object()));
+    json_array_append_new(content, json_build("{s:s, s:s, s:s, s:o}", "type", "tool_use", "id",
+                                              json_get_text(block, "id", ""), "name",
+                                              json_get_text(block, "name", ""), "input",
+                                              input_of(json_object_get(block, "input"))));
     return true;
 }
 

@@ -22,10 +22,11 @@ enum json_parse_flags {
 json_t *json_parse(const char *bytes, size_t length, unsigned max_depth, unsigned flags,
                    struct err *err);
 
-// A copy of a document (mem_free) in which "\u0000" and halves of surrogate pairs are "\ufffd".
-// Models and clients write both, of binary output and of text cut in the middle; jansson refuses
-// either. NULL: nothing to mend.
-char *json_mend_escapes(const char *bytes, size_t length);
+// The same for what models and clients write, and jansson refuses: bytes that are not UTF-8,
+// "\u0000" and halves of surrogate pairs become U+FFFD, an integer beyond 64 bits the nearest real,
+// a real beyond a double the largest one.
+json_t *json_parse_mended(const char *bytes, size_t length, unsigned max_depth, unsigned flags,
+                          struct err *err);
 
 // Members of an object; the fallback when absent, null or of another type. Text is borrowed from
 // the tree and has no NUL inside.

@@ -41,6 +41,46 @@ static void test_parse(void **state) {
     }
 }
 
+// What models and clients write all the same.
+static void test_parse_mended(void **state) {
+    static const struct {
+        const char *text, *seen; // NULL: refused still
+    } cases[] = {
+        {"[\"a\\u0000b\"]", "[\"a\xef\xbf\xbd"
+                            "b\"]"},
+        {"[\"\\ud83d\"]", "[\"\xef\xbf\xbd\"]"},
+        {"[\"\\ud83d\\ude00\\ude00\"]", "[\"\xf0\x9f\x98\x80\xef\xbf\xbd\"]"},
+        {"[\"\xff\"]", "[\"\xef\xbf\xbd\"]"},
+        {"[9223372036854775807]", "[9223372036854775807]"},
+        {"[18446744073709551615,-9223372036854775809,1]",
+         "[1.8446744073709552e19,-9.223372036854775e18,1]"},
+        {"[1e999,-1e999]", "[1.7976931348623157e308,-1.7976931348623157e308]"},
+        {"[\"18446744073709551615 \\\" 1e999\",1e999]",
+         "[\"18446744073709551615 \\\" 1e999\",1.7976931348623157e308]"},
+        {"[1e999", NULL},
+        {"[1-2]", NULL},
+        {"[\"\\u00\"]", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err = {0};
+        json_t *json = json_parse_mended(cases[i].text, strlen(cases[i].text), 0, 0, &err);
+        assert_int_equal(json != NULL, cases[i].seen != NULL);
+        assert_int_equal(err.code, cases[i].seen ? ERR_NONE : ERR_INVALID);
+        if (json) {
+            json_t *seen = json_parse(cases[i].seen, strlen(cases[i].seen), 0, 0, NULL);
+            assert_true(json_equal(json, seen));
+            json_decref(seen);
+        }
+        json_decref(json);
+    }
+    char digits[402] = "[";
+    memset(digits + 1, '9', 399);
+    digits[400] = ']';
+    json_t *json = json_parse_mended(digits, 401, 0, 0, NULL);
+    assert_true(json_real_value(json_array_get(json, 0)) > 1e308);
+    json_decref(json);
+}
+
 static void test_depth_default(void **state) {
     char text[2 * JSON_DEPTH_DEFAULT + 3];
     for (unsigned depth = JSON_DEPTH_DEFAULT; depth <= JSON_DEPTH_DEFAULT + 1; depth++) {
@@ -188,10 +228,11 @@ static void test_build(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),         cmocka_unit_test(test_depth_default),
-        cmocka_unit_test(test_members),       cmocka_unit_test(test_write),
-        cmocka_unit_test(test_write_numbers), cmocka_unit_test(test_write_string),
-        cmocka_unit_test(test_text),          cmocka_unit_test(test_build),
+        cmocka_unit_test(test_parse),         cmocka_unit_test(test_parse_mended),
+        cmocka_unit_test(test_depth_default), cmocka_unit_test(test_members),
+        cmocka_unit_test(test_write),         cmocka_unit_test(test_write_numbers),
+        cmocka_unit_test(test_write_string),  cmocka_unit_test(test_text),
+        cmocka_unit_test(test_build),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
