@@ -1,5 +1,6 @@
 // Stands for `claude` in bench/local-claude.
 //   claude_clock exec PROGRAM ARGS...   notes the time and becomes PROGRAM
+//   claude_clock only PROGRAM ARGS...   only becomes it: what no wrapper can be quicker than
 //   claude_clock ANYTHING               prints the nanoseconds since then: it was started
 //   claude_clock --version, --help      as Claude Code, for local-claude asks once
 #include <stdio.h>
@@ -30,6 +31,8 @@ int main(int argc, char **argv) {
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "exec") == 0 && argc > 2)
         return become(argv + 2);
+    if (strcmp(word, "only") == 0 && argc > 2)
+        return execv(argv[2], argv + 2);
     if (strcmp(word, "--version") == 0)
         return puts("2.1.197 (Claude Code)") < 0;
     if (strcmp(word, "--help") == 0)

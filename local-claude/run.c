@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 // Signals that we treat otherwise than the program that we start.
@@ -23,6 +24,8 @@ struct running {
     struct sigaction before[OURS];
     sigset_t mask;
     struct signal_watch child, term, hangup;
+    struct termios terminal; // as it was before
+    bool has_terminal;
 };
 
 void run_become(const struct run *run, struct err *err) {
@@ -121,8 +124,17 @@ static void unwatch(struct running *running, struct signal_watch *watch, size_t 
         signal_watch_stop(watch);
 }
 
+// Who is killed cannot put the terminal back, and the shell would read it raw. It is ours to set only
+// while our job stands in front.
+static void restore_terminal(const struct running *running) {
+    if (running->has_terminal && WIFSIGNALED(running->status) &&
+        tcgetpgrp(STDIN_FILENO) == getpgrp())
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &running->terminal);
+}
+
 int run_child(struct loop *loop, const struct run *run, int *signal, struct err *err) {
     struct running running = {.loop = loop};
+    running.has_terminal = tcgetattr(STDIN_FILENO, &running.terminal) == 0;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     for (size_t i = 0; i < OURS; i++)
         sigaction(ours[i], NULL, &running.before[i]);
@@ -145,6 +157,7 @@ int run_child(struct loop *loop, const struct run *run, int *signal, struct err 
         sigaction(ours[i], &running.before[i], NULL);
     if (!started)
         return -1;
+    restore_terminal(&running);
     *signal = WIFSIGNALED(running.status) ? WTERMSIG(running.status) : 0;
     return *signal ? 128 + *signal : WEXITSTATUS(running.status);
 }

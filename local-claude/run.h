@@ -19,7 +19,8 @@ void run_become(const struct run *run, struct err *err);
 // Runs it while the loop runs; returns when it has ended: its exit status, or 128 + the number of
 // the signal that ended it, with *signal set (else 0). It shares our process group and terminal, so
 // Ctrl-C and Ctrl-\ reach it without us, and are its business; SIGTERM and SIGHUP are handed on.
-// When it is stopped (Ctrl-Z) we stop too, so that the shell gets its terminal back. -1: it could
+// When it is stopped (Ctrl-Z) we stop too, so that the shell gets its terminal back; when a signal
+// ends it, the terminal is set as it was before. -1: it could
 // not be started.
 int run_child(struct loop *loop, const struct run *run, int *signal, struct err *err);
 

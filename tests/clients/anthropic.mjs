@@ -2,7 +2,9 @@
 import { load, pause, retries, run, say, url } from "./case.mjs";
 
 const Anthropic = load("@anthropic-ai/sdk").default;
-const client = new Anthropic({ baseURL: url, apiKey: "none", authToken: null, maxRetries: retries });
+const authToken = process.env.ANCALAGON_TOKEN || null;
+const client = new Anthropic({ baseURL: url, apiKey: authToken ? null : "none", authToken,
+                               maxRetries: retries });
 
 run({
     models: async () => (await client.models.list()).data,

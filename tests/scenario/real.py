@@ -192,7 +192,8 @@ class Node:
 
     def __init__(self, world, script, case, **arguments):
         env = {"PATH": os.environ["PATH"], "HOME": world.path("home"), "NODE_NO_WARNINGS": "1",
-               "ANCALAGON_NPM": npm(), "ANCALAGON_URL": f"http://{world.host}:{world.port}"}
+               "ANCALAGON_NPM": npm(), "ANCALAGON_URL": f"http://{world.host}:{world.port}",
+               "ANCALAGON_TOKEN": getattr(world, "token", "")}
         self.errors = open(world.path("node.log"), "w+")
         self.process = subprocess.Popen(
             [shutil.which("node"), os.path.join(CLIENTS, script), case, json.dumps(arguments)],

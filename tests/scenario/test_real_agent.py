@@ -324,7 +324,7 @@ class Network(Agent):
         self.world.program = self.world.path("traced")
         with open(self.world.program, "w") as file:
             file.write(f"#!/bin/sh\nexec {self.strace} -f -qq -o {self.world.path('trace')} -e signal=none "
-                       "-e trace=connect,sendto,sendmsg,sendmmsg "
+                       "-e trace=connect,sendto,sendmsg,sendmmsg,io_uring_setup "
                        f'"${{TRACED:-{binary("local-claude")}}}" "$@"\n')
         os.chmod(self.world.program, 0o755)
 
@@ -342,7 +342,9 @@ class Network(Agent):
             self.assertEqual(place[:2], ("AF_INET", "127.0.0.1"), places)
             self.assertNotEqual(place[2], 53, places)
         with open(self.world.path("trace")) as file:
-            self.assertNotIn("systemd.Resolve", file.read(), "no resolver is asked over a unix socket")
+            trace = file.read()
+        self.assertNotIn("systemd.Resolve", trace, "no resolver is asked over a unix socket")
+        self.assertNotIn("io_uring_setup", trace, "nothing is sent in a way that is not seen here")
 
     def test_what_leaves_is_seen(self):
         script = ("import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "

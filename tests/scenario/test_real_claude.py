@@ -38,6 +38,34 @@ class RealLocalWorld(LocalWorld):
         return super().environment(**{"LOCAL_CLAUDE_BIN": self.claude, **more})
 
 
+def at_the_prompt(case, backend, before=()):
+    """Claude Code on a terminal, ready for a question; the words of `before` start local-claude."""
+    world = case.world
+    terminal = Terminal([*before, world.program, "--backend", "remote", "--port", str(backend.port),
+                         "--ctx", "64K"], world.path("project"), world.environment())
+    case.addCleanup(terminal.close)
+    terminal.see("context 65536 = 21816 prompt")
+    if not os.path.exists(world.path("trusted")):
+        terminal.see("Yes, I trust this folder")
+        terminal.type("\r")
+        open(world.path("trusted"), "w").close()
+    terminal.see("? for shortcuts")
+    return terminal
+
+
+def converse(case, backend, before=()):
+    """A question, its answer, and out."""
+    terminal = at_the_prompt(case, backend, before)
+    terminal.type("Tell me something about the sea")
+    terminal.see("about the sea")
+    terminal.type("\r")
+    terminal.see(backend.answer)
+    terminal.type("/exit")
+    terminal.see("/exit")
+    terminal.type("\r")
+    return terminal
+
+
 class OverServers(Local):
     """Servers that answer from a script: what Claude Code makes of them."""
 
@@ -131,23 +159,7 @@ class OverServers(Local):
                 self.talk(self.world.backend(kind))
 
     def talk(self, backend):
-        terminal = Terminal(
-            [self.world.program, "--backend", "remote", "--port", str(backend.port), "--ctx", "64K"],
-            self.world.path("project"), self.world.environment())
-        self.addCleanup(terminal.close)
-        terminal.see("context 65536 = 21816 prompt")
-        if not os.path.exists(self.world.path("trusted")):
-            terminal.see("Yes, I trust this folder")
-            terminal.type("\r")
-            open(self.world.path("trusted"), "w").close()
-        terminal.see("? for shortcuts")
-        terminal.type("Tell me something about the sea")
-        terminal.see("about the sea")
-        terminal.type("\r")
-        terminal.see(backend.answer)
-        terminal.type("/exit")
-        terminal.see("/exit")
-        terminal.type("\r")
+        terminal = converse(self, backend)
         eventually(terminal.ended, "Claude Code is left", 20)
         self.assertEqual(terminal.status, 0)
 
