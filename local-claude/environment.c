@@ -194,6 +194,23 @@ static void put_window(struct list *list, const struct environment_facts *facts)
         put(list, mem_strdup("DISABLE_AUTO_COMPACT=1"));
 }
 
+static void put_limit(struct list *list, const char *name, int64_t value, int64_t usual) {
+    if (value < usual && !find(list->entries, list->count, name))
+        put(list, mem_printf("%s%lld", name, (long long)value));
+}
+
+// One result that fills what is left between compaction and the end of the window (13,000 tokens
+// and an answer) leaves no room for the request that would sum up, and the session ends with
+// "Prompt is too long". Claude Code's own limits are 25,000 tokens of a file and 30,000 characters.
+static void put_tool_limits(struct list *list, int64_t context_tokens) {
+    enum { FILE_TOKENS = 25000, SAFE_TOKENS = 10000, BASH_CHARACTERS = 30000 };
+    if (context_tokens <= 0)
+        return;
+    int64_t file_tokens = context_tokens / 6 < SAFE_TOKENS ? context_tokens / 6 : SAFE_TOKENS;
+    put_limit(list, "CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS=", file_tokens, FILE_TOKENS);
+    put_limit(list, "BASH_MAX_OUTPUT_LENGTH=", context_tokens / 2, BASH_CHARACTERS);
+}
+
 char **environment_make(const struct environment_facts *facts, char *const *inherited) {
     struct list list = inherit(inherited);
     char host[256];
@@ -206,6 +223,7 @@ char **environment_make(const struct environment_facts *facts, char *const *inhe
     for (size_t i = 0; i < MODELS; i++)
         put(&list, mem_printf("%s=%s", model_variables[i], facts->model));
     put_window(&list, facts);
+    put_tool_limits(&list, facts->context_tokens);
     return list.entries;
 }
 

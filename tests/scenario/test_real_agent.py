@@ -139,8 +139,8 @@ class Overflow(Agent):
 
     def test_a_conversation_that_outgrows_the_window_goes_on(self):
         """The model tells what it counts; Claude Code sums up before the window is full."""
-        long = call("Bash", command="seq 1 5000", description="long")
-        model = self.model(long, long, long, say("Still here."), kind="llama", context=32768,
+        long = [call("Bash", command="seq 1 2500", description="long") for _ in range(6)]
+        model = self.model(*long, say("Still here."), kind="llama", context=32768,
                            rules=[(is_summary, say("SUMMARY: numbers were counted."))])
         result = self.succeed(model, "Count often", ctx=None)
         self.assertEqual(result["result"], "Still here.")
@@ -149,6 +149,18 @@ class Overflow(Agent):
         self.assertIn("SUMMARY: numbers were counted.", all_text(asked[-1]))
         self.assertLess(at, len(asked) - 1)
         self.assertEqual(asked[-1]["tools"], asked[0]["tools"])
+
+    def test_a_long_file_leaves_room_to_sum_up(self):
+        """24K tokens of one file are what Claude Code would read, and could then not sum up."""
+        path = self.world.path("project", "long.txt")
+        with open(path, "w") as file:
+            file.write("A line of a file that is rather long.\n" * 2500)
+        model = self.model(call("Bash", command="echo a", description="a"),
+                           call("Read", file_path=path), call("Read", file_path=path),
+                           say("Still here."), kind="llama", context=32768,
+                           rules=[(is_summary, say("SUMMARY: a file."))])
+        self.assertEqual(self.succeed(model, "Read it", ctx=None)["result"], "Still here.")
+        self.assertTrue(any(map(is_summary, model.chats())))
 
     def test_a_refusal_makes_it_compact(self):
         """A server that tells no window refuses in the middle, in words of its own."""

@@ -59,6 +59,8 @@ static void test_what_is_set(void **state) {
         {"CLAUDE_CODE_MAX_CONTEXT_TOKENS", "65536"},
         {"CLAUDE_CODE_AUTO_COMPACT_WINDOW", "100000"},
         {"CLAUDE_CODE_MAX_OUTPUT_TOKENS", "8192"},
+        {"CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS", "10000"},
+        {"BASH_MAX_OUTPUT_LENGTH", NULL},
         {"API_TIMEOUT_MS", "3600000"},
         {"API_FORCE_IDLE_TIMEOUT", "0"},
         {"CLAUDE_STREAM_IDLE_TIMEOUT_MS", "3600000"},
@@ -85,6 +87,20 @@ static void test_what_is_set(void **state) {
         else
             assert_null(value);
     }
+    environment_free(made);
+}
+
+static void test_tool_limits(void **state) {
+    struct environment_facts small = facts;
+    small.context_tokens = 32768;
+    static char *const none[] = {NULL};
+    char **made = environment_make(&small, none);
+    assert_string_equal(value_of(made, "CLAUDE_CODE_FILE_READ_MAX_OUTPUT_TOKENS"), "5461");
+    assert_string_equal(value_of(made, "BASH_MAX_OUTPUT_LENGTH"), "16384");
+    environment_free(made);
+    static char *const own[] = {"BASH_MAX_OUTPUT_LENGTH=20000", NULL};
+    made = environment_make(&small, own);
+    assert_string_equal(value_of(made, "BASH_MAX_OUTPUT_LENGTH"), "20000");
     environment_free(made);
 }
 
@@ -225,9 +241,13 @@ static void test_print(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_set), cmocka_unit_test(test_what_is_taken_out),
-        cmocka_unit_test(test_windows),     cmocka_unit_test(test_model_ids),
-        cmocka_unit_test(test_settings),    cmocka_unit_test(test_print),
+        cmocka_unit_test(test_what_is_set),
+        cmocka_unit_test(test_tool_limits),
+        cmocka_unit_test(test_what_is_taken_out),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_model_ids),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
