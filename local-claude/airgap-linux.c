@@ -246,7 +246,7 @@ static bool make_socket(struct airgap *airgap, struct err *err) {
     bool ok = path_make_private(folder, err);
     if (ok) {
         airgap->socket = mem_printf("%s/claude-%d.sock", folder, (int)getpid());
-        ok = strlen(airgap->socket) < sizeof ((struct sockaddr_un *)NULL)->sun_path ||
+        ok = strlen(airgap->socket) < sizeof((struct sockaddr_un *)NULL)->sun_path ||
              err_set(err, ERR_LIMIT, "--airgap: %s is too long for a socket; set XDG_RUNTIME_DIR",
                      airgap->socket);
     }
@@ -262,11 +262,12 @@ static bool make_filter(struct airgap *airgap, const struct err *why, struct err
     struct err also = {0};
     if (make_landlock(airgap, &also))
         return make_socket(airgap, err);
-    return err_set(err, ERR_DENIED,
-                   "--airgap cannot be enforced here: %s, %s. An administrator can allow it: "
-                   "local-claude(1), AIRGAP, has the AppArmor profile for Ubuntu; elsewhere: sysctl "
-                   "user.max_user_namespaces=1000",
-                   why->text, also.text);
+    return err_set(
+        err, ERR_DENIED,
+        "--airgap cannot be enforced here: %s, %s. An administrator can allow it: "
+        "local-claude(1), AIRGAP, has the AppArmor profile for Ubuntu; elsewhere: sysctl "
+        "user.max_user_namespaces=1000",
+        why->text, also.text);
 }
 
 // --- Life
@@ -353,9 +354,9 @@ static void close_on_exec(void) {
 // What root keeps in its user namespace: what concerns files and its own processes. The rest would
 // be raw packets and the like, if only on its own loopback.
 static bool drop_capabilities(void) {
-    static const unsigned kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
-                                    CAP_FSETID, CAP_KILL,         CAP_SETGID,          CAP_SETUID,
-                                    CAP_SETPCAP, CAP_SETFCAP,     CAP_SYS_CHROOT};
+    static const unsigned kept[] = {CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER,
+                                    CAP_FSETID,  CAP_KILL,         CAP_SETGID,          CAP_SETUID,
+                                    CAP_SETPCAP, CAP_SETFCAP,      CAP_SYS_CHROOT};
     for (unsigned capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
         bool keep = false;
         for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)

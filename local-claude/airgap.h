@@ -1,13 +1,13 @@
-// A run whose agent, and everything that it starts, can reach nothing but our relay. The relay stays
-// outside and serves a socket that stands inside; the first of these that the system offers:
+// A run whose agent, and everything that it starts, can reach nothing but our relay. The relay
+// stays outside and serves a socket that stands inside; the first of these that the system offers:
 //
 //   network namespace   Linux, with a user namespace that owns it: its loopback holds the relay's
 //                       socket and nothing else. Unix sockets are refused, for their paths lead out
 //                       (docker, ssh-agent, D-Bus, tmux), and so is every other kind of socket.
 //   system call filter  Linux, where user namespaces are refused: no socket but unix ones, over
-//                       which Claude Code then meets the relay (ANTHROPIC_UNIX_SOCKET), and Landlock
-//                       (Linux 6.7) against borrowing another process. Unix sockets of others, by
-//                       their path, stay within reach: it is said.
+//                       which Claude Code then meets the relay (ANTHROPIC_UNIX_SOCKET), and
+//                       Landlock (Linux 6.7) against borrowing another process. Unix sockets of
+//                       others, by their path, stay within reach: it is said.
 //   sandbox profile     macOS: no network but the relay's port.
 //
 // Files are not the airgap's business: what may be written stays writable, also what somebody else

@@ -62,8 +62,7 @@ static void on_body(struct http_call *call, const char *bytes, size_t length, vo
 static void on_end(struct http_call *call, void *arg) {
     struct question *question = arg;
     struct ask *ask = question->ask;
-    ask->json =
-        json_parse(buf_bytes(&ask->bytes), ask->bytes.length, 0, JSON_PARSE_ANY, &ask->err);
+    ask->json = json_parse(buf_bytes(&ask->bytes), ask->bytes.length, 0, JSON_PARSE_ANY, &ask->err);
     end(question);
 }
 

@@ -19,8 +19,8 @@ struct options;
 
 // All owned by the place (place_fini).
 struct place {
-    char *label;            // for the person: "ancalagon at 127.0.0.1:1234"
-    char *address;          // numeric IPv4 or IPv6; NULL with a unix socket
+    char *label;   // for the person: "ancalagon at 127.0.0.1:1234"
+    char *address; // numeric IPv4 or IPv6; NULL with a unix socket
     unsigned port;
     char *unix_path;
     char *prefix;           // of its API's paths; "" as a rule
@@ -30,12 +30,12 @@ struct place {
     int64_t context_tokens; // 0 = unknown
     int64_t max_output_tokens; // 0 = by the window
     enum chat_api api;
-    bool direct;            // it is an ancalagon: no relay needed
-    bool llama;             // a llama-server (or an ancalagon before one)
-    bool blind;             // its model takes no images
-    bool chat_only;         // too small for tools: --bare --tools ""
-    bool plain;             // it refuses stop sequences: they are not sent
-    bool trims;             // our relay drops the oldest turns, the window cannot be compacted
+    bool direct;    // it is an ancalagon: no relay needed
+    bool llama;     // a llama-server (or an ancalagon before one)
+    bool blind;     // its model takes no images
+    bool chat_only; // too small for tools: --bare --tools ""
+    bool plain;     // it refuses stop sequences: they are not sent
+    bool trims;     // our relay drops the oldest turns, the window cannot be compacted
 };
 void place_fini(struct place *place);
 

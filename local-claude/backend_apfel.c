@@ -1,6 +1,6 @@
-// Apple Intelligence through apfel: a window of 4096 tokens (8192 from macOS 27 on), in which Claude
-// Code can talk but not work. Its chat completions refuse what they do not know.
-// Source: https://github.com/Arthur-Ficial/apfel
+// Apple Intelligence through apfel: a window of 4096 tokens (8192 from macOS 27 on), in which
+// Claude Code can talk but not work. Its chat completions refuse what they do not know. Source:
+// https://github.com/Arthur-Ficial/apfel
 #include "backend.h"
 
 #include "ask.h"
@@ -32,9 +32,8 @@ struct apfel {
 static bool is_apfel(const json_t *models) {
     size_t i;
     const json_t *model;
-    json_array_foreach (json_object_get(models, "data"), i, model)
-        if (strcmp(json_get_text(model, "id", ""), MODEL) == 0)
-            return true;
+    json_array_foreach(json_object_get(models, "data"), i,
+                       model) if (strcmp(json_get_text(model, "id", ""), MODEL) == 0) return true;
     return false;
 }
 

@@ -69,10 +69,9 @@ static bool has_models(const char *dir, bool deeper) {
 static bool find_models(const struct options *options) {
     const char *variable = getenv("ANCALAGON_MODELS");
     char *home = path_expand("~/models"), *cache = path_cache("models");
-    bool found = options->models_dir
-                     ? has_models(options->models_dir, true)
-                     : (variable && has_models(variable, true)) || has_models(home, true) ||
-                           has_models(cache, true);
+    bool found = options->models_dir ? has_models(options->models_dir, true)
+                                     : (variable && has_models(variable, true)) ||
+                                           has_models(home, true) || has_models(cache, true);
     mem_free(home);
     mem_free(cache);
     return found;
@@ -119,8 +118,7 @@ static bool read_listing(struct model_files *files, struct buf *said, int status
 static bool list_models(const char *ancalagon, const char *folder, struct model_files *files,
                         struct err *err) {
     const char *argv[] = {"ancalagon", "models", "--json", folder, NULL};
-    struct spawn_spec spec = {
-        .path = ancalagon, .argv = (char *const *)argv, .envp = environ};
+    struct spawn_spec spec = {.path = ancalagon, .argv = (char *const *)argv, .envp = environ};
     struct buf said;
     int status = 0;
     buf_init(&said, MAX_LIST);
@@ -187,9 +185,9 @@ static void make_command(struct command *command, const struct options *options,
 }
 
 static void describe(struct private_server *server, struct place *place) {
-    place->label = mem_printf("ancalagon on this machine, for this run%s%s",
-                              server->draft ? ", speculating with " : "",
-                              server->draft ? server->draft : "");
+    place->label =
+        mem_printf("ancalagon on this machine, for this run%s%s",
+                   server->draft ? ", speculating with " : "", server->draft ? server->draft : "");
     place->address = mem_strdup(server->address);
     place->port = server->port;
     place->prefix = mem_strdup("");
@@ -211,7 +209,7 @@ static bool start(const struct options *options, const char *ancalagon,
                                .envp = environ,
                                .grace_ms = GRACE_MS,
                                .terminal = -1,
- .folder_lock = -1};
+                               .folder_lock = -1};
     tether = tether_start(&spec, err);
     bool ok = tether && private_server_wait(tether, file->file, &server, err);
     if (ok) {

@@ -132,8 +132,8 @@ static bool have_loaded(struct lmstudio *lmstudio, const struct options *options
         return false;
     const struct lmstudio_model *model = lmstudio_find(lmstudio, key);
     if (options->kv) {
-        int64_t kept = model && model->instance && !options->context_tokens ? model->context_tokens
-                                                                             : context;
+        int64_t kept =
+            model && model->instance && !options->context_tokens ? model->context_tokens : context;
         return model && lmstudio_kv_set(lmstudio, key, options->kv, kept, err);
     }
     if (model && !model->instance)

@@ -93,10 +93,9 @@ static enum heard hear(struct far *far, const char *line, struct err *err) {
 static bool list_models(struct far *far, struct err *err) {
     char label[160];
     snprintf(label, sizeof label, "connecting to %.100s", far->host);
-    far->files.folder = mem_printf("%s of %s", far->options->remote_models_dir
-                                                   ? far->options->remote_models_dir
-                                                   : "~/models",
-                                   far->host);
+    far->files.folder = mem_printf(
+        "%s of %s", far->options->remote_models_dir ? far->options->remote_models_dir : "~/models",
+        far->host);
     enum heard heard = HEARD_MORE;
     const char *line;
     while (heard == HEARD_MORE) {
@@ -161,8 +160,8 @@ static bool answer(struct far *far, struct err *err) {
     buf_init(&lines, MAX_ANSWERS);
     const char *model = far->file->preset ? far->file->preset : far->file->path;
     bool ok = !strchr(model, '\n') && !strchr(draft_for(far), '\n') &&
-              buf_printf(&lines, "=%s\n=", model) && (!ctx || buf_printf(&lines, "%lld",
-                                                                         (long long)ctx)) &&
+              buf_printf(&lines, "=%s\n=", model) &&
+              (!ctx || buf_printf(&lines, "%lld", (long long)ctx)) &&
               buf_printf(&lines, "\n=%s\n=", draft_for(far)) &&
               (!options->port || buf_printf(&lines, "%u", options->port)) &&
               buf_printf(&lines, "\n=%s\n", far->key);
@@ -302,9 +301,9 @@ static bool open_ancalagon(struct far *far, struct place *place, struct err *err
         ok = await_health(far, socket, "connecting", err);
     }
     if (socket && ok) {
-        place->label = mem_printf("ancalagon on %s, for this run%s%s", far->host,
-                                  server.draft ? ", speculating with " : "",
-                                  server.draft ? server.draft : "");
+        place->label =
+            mem_printf("ancalagon on %s, for this run%s%s", far->host,
+                       server.draft ? ", speculating with " : "", server.draft ? server.draft : "");
         place->unix_path = mem_strdup(socket);
         place->key = mem_strdup(server.key);
         place->model = mem_strdup(server.preset);
@@ -324,8 +323,7 @@ static bool talk(struct far *far, struct place *place, struct err *err) {
     return far->ancalagon ? open_ancalagon(far, place, err) : open_bare(far, place, err);
 }
 
-static bool open_remote_llama(const struct options *options, struct place *place,
-                              struct err *err) {
+static bool open_remote_llama(const struct options *options, struct place *place, struct err *err) {
     struct far far = {.options = options,
                       .host = options->ssh_host ? options->ssh_host : options->host};
     struct far_asked asked = {options->remote_models_dir, options->llama_server};

@@ -8,7 +8,7 @@
 
 // In the order in which they are looked for.
 static const struct backend *const backends[] = {&backend_remote, &backend_lmstudio, &backend_llama,
-                                               &backend_remote_llama, &backend_apfel};
+                                                 &backend_remote_llama, &backend_apfel};
 
 enum { BACKENDS = sizeof backends / sizeof *backends };
 
@@ -19,9 +19,7 @@ const struct backend *backend_find(const char *name) {
     return NULL;
 }
 
-const struct backend *backend_at(size_t index) {
-    return index < BACKENDS ? backends[index] : NULL;
-}
+const struct backend *backend_at(size_t index) { return index < BACKENDS ? backends[index] : NULL; }
 
 const char *backend_names(void) {
     static char names[128];

@@ -132,8 +132,9 @@ bool budget_make(struct budget *budget, const struct budget_ask *ask, struct err
 static void tell_tools(const struct budget *budget, struct buf *out) {
     static const char *const what[] = {
         [TOOLS_LEAN] = "only the core tools (--lean): all of them would leave no room to work",
-        [TOOLS_BARE] = "only Bash, Read and Edit (--bare), without project memory: more would leave "
-                       "no room to work",
+        [TOOLS_BARE] =
+            "only Bash, Read and Edit (--bare), without project memory: more would leave "
+            "no room to work",
         [TOOLS_CHAT] = "chat only, without tools: they would leave no room to talk",
     };
     if (budget->reduced)

@@ -1,10 +1,11 @@
 // The window of a local model, shared out: what Claude Code's prompt and tools take of it, what one
 // answer may, and what is left to work with. Decides which tools can be had.
 //
-// Source of the arithmetic: Claude Code 2.1.197, measured. It compacts a conversation by itself when
-// it passes  window - min(answer, 20000) - 13000,  where window = min(context, max(100000, what
-// CLAUDE_CODE_AUTO_COMPACT_WINDOW says)), and only when that variable is set. Below about 24K that
-// would be at once; then it is left unset, and the conversation is compacted when it overflows.
+// Source of the arithmetic: Claude Code 2.1.197, measured. It compacts a conversation by itself
+// when it passes  window - min(answer, 20000) - 13000,  where window = min(context, max(100000,
+// what CLAUDE_CODE_AUTO_COMPACT_WINDOW says)), and only when that variable is set. Below about 24K
+// that would be at once; then it is left unset, and the conversation is compacted when it
+// overflows.
 #pragma once
 
 #include "base/buf.h"
@@ -22,13 +23,13 @@ enum tool_set {
 };
 
 struct budget_ask {
-    int64_t context_tokens;    // 0 = unknown: BUDGET_ASSUMED_TOKENS is taken, and said
-    int64_t max_output_tokens; // the place's own limit; 0 = none
-    const char *version;       // of Claude Code; NULL = unknown
-    bool interactive;          // not -p
-    bool lean;                 // the user wants no more than the core tools
-    bool chat_only;            // the place can do no more
-    bool own_tools;            // the user's arguments choose
+    int64_t context_tokens;              // 0 = unknown: BUDGET_ASSUMED_TOKENS is taken, and said
+    int64_t max_output_tokens;           // the place's own limit; 0 = none
+    const char *version;                 // of Claude Code; NULL = unknown
+    bool interactive;                    // not -p
+    bool lean;                           // the user wants no more than the core tools
+    bool chat_only;                      // the place can do no more
+    bool own_tools;                      // the user's arguments choose
     int64_t known_tokens[TOOLS_OWN + 1]; // measured in earlier runs; 0 = not
 };
 
@@ -36,7 +37,7 @@ struct budget {
     enum tool_set tools;
     int64_t context_tokens, prompt_tokens, output_tokens; // prompt 0 = unknown (TOOLS_OWN)
     int64_t compact_at;                                   // 0 = when it overflows
-    bool assumed;   // the context is an assumption
+    bool assumed;                                         // the context is an assumption
     bool estimated; // the prompt was measured with another version of Claude Code
     bool reduced;   // fewer tools than the user might expect, for want of room
 };

@@ -14,7 +14,8 @@ struct claude {
     char *commands;               // " mcp plugin ... ": those that need no model
 };
 
-// `wanted` or NULL: on PATH, then where its installers put it. ERR_NOTFOUND tells how to install it.
+// `wanted` or NULL: on PATH, then where its installers put it. ERR_NOTFOUND tells how to install
+// it.
 bool claude_find(struct claude *claude, const char *wanted, struct err *err);
 // Fills in what is not known; may run it (--version, --help: about a second) in `environment`.
 void claude_learn(struct claude *claude, char *const *environment);

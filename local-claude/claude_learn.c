@@ -106,10 +106,10 @@ static bool recall(struct claude *claude, const char *path, const json_t *file) 
 
 // Not being able to remember costs a second at the next start, no more.
 static void remember(const struct claude *claude, const char *path, const json_t *file) {
-    json_t *json = json_build("{s:O, s:s, s:b, s:b, s:s}", "file", file, "version", claude->version,
-                              "excludes_dynamic_prompt", (int)claude->excludes_dynamic_prompt,
-                              "takes_settings", (int)claude->takes_settings,
-                              "commands", claude->commands);
+    json_t *json =
+        json_build("{s:O, s:s, s:b, s:b, s:s}", "file", file, "version", claude->version,
+                   "excludes_dynamic_prompt", (int)claude->excludes_dynamic_prompt,
+                   "takes_settings", (int)claude->takes_settings, "commands", claude->commands);
     char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
     struct buf text;
     buf_init(&text, MAX_CACHE);

@@ -64,7 +64,8 @@ static const char *const quiet[] = {
     "CLAUDE_STREAM_IDLE_TIMEOUT_MS=3600000",
 };
 
-// Besides `quiet`, what settings files shall not change; those that a run does not set are not told.
+// Besides `quiet`, what settings files shall not change; those that a run does not set are not
+// told.
 static const char *const settled[] = {
     "CLAUDE_CONFIG_DIR=",
     "NO_PROXY=",
@@ -181,8 +182,8 @@ static void host_of(const char *url, char *out, size_t size) {
 // the context, and is never below 100,000 without that (facts: budget.h).
 static void put_window(struct list *list, const struct environment_facts *facts) {
     if (facts->context_tokens > 0)
-        put(list, mem_printf("CLAUDE_CODE_MAX_CONTEXT_TOKENS=%lld",
-                             (long long)facts->context_tokens));
+        put(list,
+            mem_printf("CLAUDE_CODE_MAX_CONTEXT_TOKENS=%lld", (long long)facts->context_tokens));
     if (facts->context_tokens > 0 && facts->compacts)
         put(list, mem_printf("CLAUDE_CODE_AUTO_COMPACT_WINDOW=%lld",
                              (long long)(facts->context_tokens > 100000 ? facts->context_tokens
@@ -303,7 +304,7 @@ bool environment_print(char *const *environment, char *const *inherited, struct 
 }
 
 const char *environment_model_id(const char *name) {
-    static const char *const aliases[] = {"sonnet", "opus",    "haiku", "fable",
+    static const char *const aliases[] = {"sonnet", "opus",    "haiku",  "fable",
                                           "best",   "default", "inherit"};
     if (name[0] == '/')
         name = strrchr(name, '/') + 1;

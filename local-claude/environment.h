@@ -1,5 +1,6 @@
-// The environment in which Claude Code meets a local model and nothing else: where the API is, which
-// model, how large its window; everything of the user's that would lead elsewhere is taken out.
+// The environment in which Claude Code meets a local model and nothing else: where the API is,
+// which model, how large its window; everything of the user's that would lead elsewhere is taken
+// out.
 #pragma once
 
 #include "base/buf.h"
@@ -15,8 +16,8 @@ struct environment_facts {
     const char *config_dir; // absolute
     int64_t context_tokens; // 0 = unknown: Claude Code's own idea stands
     int64_t output_tokens;  // of one answer at most; 0 = unset
-    bool compacts;          // compaction before the window is full; otherwise only when it overflows
-    bool trims;             // the window cannot be compacted at all: no attempt
+    bool compacts; // compaction before the window is full; otherwise only when it overflows
+    bool trims;    // the window cannot be compacted at all: no attempt
 };
 
 // A new environment, NULL-terminated, from an inherited one. Free with environment_free.
@@ -36,5 +37,6 @@ bool environment_print(char *const *environment, char *const *inherited, struct 
 
 // The name by which Claude Code may know a model. One that it could take for one of Anthropic's
 // (claude-..., sonnet) would get the long prompt, or be looked up: it becomes "local-model", and a
-// path its file's name; then the server must be asked under its own. A part of `name` or a constant.
+// path its file's name; then the server must be asked under its own. A part of `name` or a
+// constant.
 const char *environment_model_id(const char *name);

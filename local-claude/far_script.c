@@ -39,7 +39,10 @@ void far_command(struct buf *out, const struct far_asked *asked) {
     struct buf number;
     buf_init(&number, sizeof silence);
     buf_printf(&number, "%d", FAR_SILENCE_S);
-    const char *const words[] = {far_script_text, "local-claude", models, mapped ? mapped : "",
+    const char *const words[] = {far_script_text,
+                                 "local-claude",
+                                 models,
+                                 mapped ? mapped : "",
                                  asked->llama_server ? asked->llama_server : "",
                                  buf_text(&number)};
     buf_adds(out, "exec sh -c");

@@ -1,6 +1,6 @@
-// What runs on the other machine: a small sh script, given to ssh as its command. It finds ancalagon
-// there, else llama-server, lists the models, waits for our choice, runs it, and ends with the
-// connection. It writes no file. Its words, a line each, on standard output:
+// What runs on the other machine: a small sh script, given to ssh as its command. It finds
+// ancalagon there, else llama-server, lists the models, waits for our choice, runs it, and ends
+// with the connection. It writes no file. Its words, a line each, on standard output:
 //
 //   @lc hello ancalagon|llama-server PATH   what will run the model
 //   @lc models JSON                         what `ancalagon models --json` says there
@@ -17,8 +17,8 @@
 #include "base/buf.h"
 
 enum {
-    FAR_BEAT_MS = 1000,  // from us
-    FAR_SILENCE_S = 15,  // without one: it ends
+    FAR_BEAT_MS = 1000, // from us
+    FAR_SILENCE_S = 15, // without one: it ends
 };
 
 struct far_asked {

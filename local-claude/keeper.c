@@ -121,7 +121,7 @@ static void beat(struct keeper *keeper, int64_t now) {
 }
 
 static int timeout(const struct keeper *keeper, int64_t now) {
-    int64_t due = keeper->deadline_ms ? keeper->deadline_ms
+    int64_t due = keeper->deadline_ms                           ? keeper->deadline_ms
                   : keeper->spec->beat_ms && keeper->input >= 0 ? keeper->next_beat_ms
                                                                 : -1;
     return due < 0 ? -1 : due > now ? (int)(due - now) : 0;
@@ -162,9 +162,10 @@ static void set_up(struct keeper *keeper, const struct keeper_ends *ends) {
         dup2(null, fd);
     if (pipe(child_ended) != 0)
         _exit(NOT_STARTED);
-    int kept[] = {keeper->life,    child_ended[0], child_ended[1],       ends->input[0],
-                  ends->input[1],  ends->output[0], ends->output[1],     ends->errors[0],
-                  ends->errors[1], keeper->spec->terminal, keeper->spec->folder_lock};
+    int kept[] = {keeper->life,           child_ended[0],           child_ended[1],
+                  ends->input[0],         ends->input[1],           ends->output[0],
+                  ends->output[1],        ends->errors[0],          ends->errors[1],
+                  keeper->spec->terminal, keeper->spec->folder_lock};
     close_others(kept, sizeof kept / sizeof *kept);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (kept[i] >= 0)

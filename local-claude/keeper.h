@@ -4,7 +4,7 @@
 struct tether_spec;
 
 struct keeper_ends {
-    int life;              // read: "settled" as a byte, our end as its end
+    int life;                           // read: "settled" as a byte, our end as its end
     const int *input, *output, *errors; // pipes of the program: read end, write end
 };
 

@@ -126,8 +126,8 @@ static char *file_in(const char *folder, const json_t *index, const char *key, s
         return NULL;
     }
     if (!ends_in(file, ".gguf")) {
-        err_set(err, ERR_INVALID, "%s is no GGUF: LM Studio sets the KV cache's type for those only",
-                key);
+        err_set(err, ERR_INVALID,
+                "%s is no GGUF: LM Studio sets the KV cache's type for those only", key);
         return NULL;
     }
     return mem_printf("%s/.internal/user-concrete-model-default-config/%s.json", folder, file);
@@ -188,8 +188,8 @@ static bool make_folders(const char *path, struct err *err) {
 
 static bool back_up(const struct lmstudio_config *config, struct err *err) {
     char *copy = mem_printf("%s" BACKUP, config->path);
-    bool ok = !config->before ||
-              path_write_file(copy, config->before, config->before_length, 0644, err);
+    bool ok =
+        !config->before || path_write_file(copy, config->before, config->before_length, 0644, err);
     mem_free(copy);
     return ok;
 }

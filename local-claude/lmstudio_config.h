@@ -27,8 +27,7 @@ void lmstudio_config_close(struct lmstudio_config *config);
 // Writes both types, and flash attention, without which a quantised V cache makes the load fail;
 // all else in the file stays. What was there is kept beside it (.before-local-claude) until the
 // next change.
-bool lmstudio_config_write(const struct lmstudio_config *config, const char *type,
-                           struct err *err);
+bool lmstudio_config_write(const struct lmstudio_config *config, const char *type, struct err *err);
 // As it was found.
 bool lmstudio_config_restore(const struct lmstudio_config *config, struct err *err);
 

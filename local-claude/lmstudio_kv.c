@@ -38,8 +38,8 @@ static void take_earlier(struct earlier *earlier, const struct lmstudio_model *m
 }
 
 static bool has(const struct lmstudio_model *model, const char *type) {
-    return model->instance && model->k_type && model->v_type &&
-           strcmp(model->k_type, type) == 0 && strcmp(model->v_type, type) == 0;
+    return model->instance && model->k_type && model->v_type && strcmp(model->k_type, type) == 0 &&
+           strcmp(model->v_type, type) == 0;
 }
 
 static bool unload(struct lmstudio *lmstudio, const char *key, struct err *err) {
@@ -73,11 +73,13 @@ static bool verify(const struct lmstudio_model *model, const struct earlier *ear
         return err_set(err, ERR_PEER,
                        "its memory did not fall (%llu MiB before, %llu MiB now), so LM Studio has "
                        "ignored it",
-                       (unsigned long long)(earlier->memory / MIB), (unsigned long long)(now / MIB));
+                       (unsigned long long)(earlier->memory / MIB),
+                       (unsigned long long)(now / MIB));
     if (!told && !comparable)
-        fprintf(stderr, "local-claude: warning: LM Studio does not tell the type of its KV cache, "
-                        "and there is no earlier load to compare its memory with: %s is not "
-                        "verified\n",
+        fprintf(stderr,
+                "local-claude: warning: LM Studio does not tell the type of its KV cache, "
+                "and there is no earlier load to compare its memory with: %s is not "
+                "verified\n",
                 type);
     if (comparable)
         fprintf(stderr, "local-claude: KV cache %s: memory %llu MiB before, %llu MiB now%s\n", type,

@@ -1,5 +1,5 @@
-// The type of LM Studio's KV cache: set for one model, and verified, for LM Studio says nothing when
-// it ignores a setting.
+// The type of LM Studio's KV cache: set for one model, and verified, for LM Studio says nothing
+// when it ignores a setting.
 #pragma once
 
 #include "base/err.h"

@@ -184,7 +184,9 @@ static void make_environment(struct session *session) {
     struct environment_facts facts = {
         .base_url = url,
         .socket = session->airgap ? airgap_socket(session->airgap) : NULL,
-        .token = session->relay ? relay_token(session->relay) : place->key ? place->key : "local",
+        .token = session->relay ? relay_token(session->relay)
+                 : place->key   ? place->key
+                                : "local",
         .model = environment_model_id(place->model),
         .config_dir = session->config_dir,
         .context_tokens = session->budget.context_tokens,
@@ -210,8 +212,7 @@ static bool start_relay(struct session *session, struct err *err) {
     if (!session->loop)
         return false;
     session->relay = relay_create(session->loop, &session->place,
-                                  environment_model_id(session->place.model), session->airgap,
-                                  err);
+                                  environment_model_id(session->place.model), session->airgap, err);
     return session->relay != NULL;
 }
 

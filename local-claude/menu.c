@@ -16,13 +16,23 @@
 
 enum { ESCAPE_MS = 50, MAX_SCREEN = 64 * 1024, MAX_MEMORY = 4096, DEFAULT_ROWS = 24, ABOUT = 46 };
 
-enum key { KEY_NONE, KEY_UP, KEY_DOWN, KEY_TOP, KEY_END, KEY_ENTER, KEY_LEAVE, KEY_DIGIT, KEY_BACK };
+enum key {
+    KEY_NONE,
+    KEY_UP,
+    KEY_DOWN,
+    KEY_TOP,
+    KEY_END,
+    KEY_ENTER,
+    KEY_LEAVE,
+    KEY_DIGIT,
+    KEY_BACK
+};
 
 struct menu {
     int fd;
     const char *title;
     const struct model_files *files;
-    size_t at, top; // where the bar stands; first that is shown
+    size_t at, top;  // where the bar stands; first that is shown
     unsigned number; // being typed; 0 = none
     unsigned drawn;  // lines
 };
@@ -81,7 +91,10 @@ static void draw(struct menu *menu) {
         const struct model_file *file = &menu->files->items[i];
         model_files_describe(file, about, sizeof about);
         size_t name = columns > 2 * ABOUT ? columns - ABOUT : columns / 2;
-        buf_printf(&screen, "%s%3zu  ", i == menu->at ? "\033[7m" : file->fits ? "" : "\033[2m",
+        buf_printf(&screen, "%s%3zu  ",
+                   i == menu->at ? "\033[7m"
+                   : file->fits  ? ""
+                                 : "\033[2m",
                    i + 1);
         add_text(&screen, file->file, name);
         buf_adds(&screen, "  ");
@@ -231,7 +244,8 @@ void menu_remember(const char *memory, const char *model) {
 
 // A person is there: what we are given and what we say goes to a terminal.
 static int open_terminal(void) {
-    return isatty(STDIN_FILENO) && isatty(STDERR_FILENO) ? open("/dev/tty", O_RDWR | O_CLOEXEC) : -1;
+    return isatty(STDIN_FILENO) && isatty(STDERR_FILENO) ? open("/dev/tty", O_RDWR | O_CLOEXEC)
+                                                         : -1;
 }
 
 static int ask(const struct model_files *files, int last, int terminal, struct err *err) {

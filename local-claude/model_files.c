@@ -55,8 +55,7 @@ void model_files_read(struct model_files *files, const json_t *listing) {
     json_t *entry;
     mem_free(files->folder);
     files->folder = mem_strdup(json_get_text(listing, "folder", ""));
-    json_array_foreach (json_object_get(listing, "models"), index, entry)
-        read_one(files, entry);
+    json_array_foreach(json_object_get(listing, "models"), index, entry) read_one(files, entry);
 }
 
 // "model-00002-of-00003.gguf": only the first part is a model to choose.

@@ -47,8 +47,7 @@ static const struct setting {
 enum { SETTINGS = sizeof settings / sizeof *settings };
 
 static const char *keep(struct options *options, char *text) {
-    options->texts =
-        mem_resize(options->texts, (options->text_count + 1) * sizeof *options->texts);
+    options->texts = mem_resize(options->texts, (options->text_count + 1) * sizeof *options->texts);
     options->texts[options->text_count++] = text;
     return text;
 }

@@ -10,8 +10,8 @@
 #include <sys/event.h>
 #include <unistd.h>
 
-// A process between us and what we become would change who our parent is, so the watcher is a child:
-// it waits for either end, ours or the parent's.
+// A process between us and what we become would change who our parent is, so the watcher is a
+// child: it waits for either end, ours or the parent's.
 void platform_end_with(pid_t parent) {
     pid_t self = getpid();
     if (fork() != 0) {

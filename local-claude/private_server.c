@@ -65,7 +65,8 @@ static bool read_listen(struct private_server *server, const json_t *line, struc
     const char *listen = json_get_text(line, "listen", ""), *colon = strrchr(listen, ':');
     int64_t port;
     if (!colon || !str_to_int(colon + 1, 1, 65535, &port))
-        return err_set(err, ERR_PEER, "ancalagon listens on \"%.60s\", which is no address", listen);
+        return err_set(err, ERR_PEER, "ancalagon listens on \"%.60s\", which is no address",
+                       listen);
     server->address = mem_strndup(listen, (size_t)(colon - listen));
     server->port = (unsigned)port;
     server->key = mem_strdup(json_get_text(line, "key", NULL));

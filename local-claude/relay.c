@@ -78,8 +78,8 @@ static bool has_token(const struct relay *relay, const struct http_head *head) {
     struct span given = http_head_value(head, "authorization");
     if (given.length < 7 || strncasecmp(given.data, "bearer ", 7) != 0)
         return false;
-    return str_equal_secret(relay->token, span_trim((struct span){given.data + 7,
-                                                                  given.length - 7}));
+    return str_equal_secret(relay->token,
+                            span_trim((struct span){given.data + 7, given.length - 7}));
 }
 
 enum path { PATH_NONE, PATH_HOME, PATH_MODELS, PATH_MODEL, PATH_MESSAGES, PATH_COUNT };
@@ -87,7 +87,8 @@ enum path { PATH_NONE, PATH_HOME, PATH_MODELS, PATH_MODEL, PATH_MESSAGES, PATH_C
 static enum path path_of(const struct http_head *head) {
     struct span path = http_head_path(head);
     bool get = span_is(head->method, "GET") || span_is(head->method, "HEAD");
-    if (head->target.length == 0 || head->target.data[0] != '/') // CONNECT host:port, GET http://...
+    if (head->target.length == 0 ||
+        head->target.data[0] != '/') // CONNECT host:port, GET http://...
         return PATH_NONE;
     if (span_is(path, "/") && get)
         return PATH_HOME;
@@ -137,9 +138,9 @@ static void reply_json(struct http_exchange *exchange, json_t *json) {
 }
 
 static void reply_models(const struct relay *relay, struct http_exchange *exchange) {
-    reply_json(exchange, json_build("{s:[o], s:b, s:s, s:s}", "data", describe_model(relay),
-                                    "has_more", 0, "first_id", relay->model, "last_id",
-                                    relay->model));
+    reply_json(exchange,
+               json_build("{s:[o], s:b, s:s, s:s}", "data", describe_model(relay), "has_more", 0,
+                          "first_id", relay->model, "last_id", relay->model));
 }
 
 // --- What goes on
@@ -198,8 +199,8 @@ static const struct chat_call_ops call_ops = {
     .on_cut = on_answer_cut,
 };
 
-// What the backend cannot take goes, and once the user is told of it, in the answer: nothing else of
-// ours can be seen while Claude Code has the terminal. False: nothing to tell.
+// What the backend cannot take goes, and once the user is told of it, in the answer: nothing else
+// of ours can be seen while Claude Code has the terminal. False: nothing to tell.
 static bool fit(struct relay *relay, struct messages_request *request) {
     if (relay->plain)
         json_object_del(request->root, "stop_sequences");

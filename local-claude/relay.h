@@ -12,8 +12,8 @@
 struct relay;
 struct airgap;
 
-// `place` is borrowed and must outlive the relay. `model` is the name that Claude Code uses. With an
-// airgap it listens in there and nowhere else; NULL = none.
+// `place` is borrowed and must outlive the relay. `model` is the name that Claude Code uses. With
+// an airgap it listens in there and nowhere else; NULL = none.
 struct relay *relay_create(struct loop *loop, const struct place *place, const char *model,
                            struct airgap *airgap, struct err *err);
 void relay_destroy(struct relay *relay); // NULL is fine

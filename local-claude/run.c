@@ -124,8 +124,8 @@ static void unwatch(struct running *running, struct signal_watch *watch, size_t 
         signal_watch_stop(watch);
 }
 
-// Who is killed cannot put the terminal back, and the shell would read it raw. It is ours to set only
-// while our job stands in front.
+// Who is killed cannot put the terminal back, and the shell would read it raw. It is ours to set
+// only while our job stands in front.
 static void restore_terminal(const struct running *running) {
     if (running->has_terminal && WIFSIGNALED(running->status) &&
         tcgetpgrp(STDIN_FILENO) == getpgrp())

@@ -5,8 +5,8 @@
 
 #include "base/err.h"
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 // ~/.claude-local; the caller's.
 char *seed_folder(void);

@@ -167,9 +167,10 @@ static int find_alias(const struct server_info *info, const char *wanted) {
     size_t count = server_info_count(info), k;
     const json_t *alias;
     for (size_t i = 0; i < count; i++)
-        json_array_foreach (json_object_get(entry(info, i), "aliases"), k, alias)
-            if (json_is_string(alias) && strcasecmp(json_string_value(alias), wanted) == 0)
-                return (int)i;
+        json_array_foreach(json_object_get(entry(info, i), "aliases"), k,
+                           alias) if (json_is_string(alias) &&
+                                      strcasecmp(json_string_value(alias), wanted) ==
+                                          0) return (int)i;
     return -1;
 }
 
@@ -186,8 +187,9 @@ int server_info_choose(const struct server_info *info, const char *wanted, struc
 
 // Names that servers give it: ancalagon, vLLM, LM Studio and others, llama-server's /props.
 static int64_t stated_context(const json_t *model) {
-    static const char *const names[] = {"context_window",     "max_model_len", "context_length",
-                                        "max_context_length", "n_ctx",         "max_context_window"};
+    static const char *const names[] = {"context_window", "max_model_len",
+                                        "context_length", "max_context_length",
+                                        "n_ctx",          "max_context_window"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         int64_t tokens = json_get_int(model, names[i], 0);
         if (tokens > 0)

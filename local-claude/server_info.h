@@ -26,8 +26,8 @@ void server_info_fini(struct server_info *info);
 size_t server_info_count(const struct server_info *info);
 const char *server_info_name(const struct server_info *info, size_t index);
 // The index of the model that `wanted` means; of NULL: the one that the server marks as its default
-// (an ancalagon: the loaded one), else the first that does not look like an embedding model. -1: err
-// names what there is.
+// (an ancalagon: the loaded one), else the first that does not look like an embedding model. -1:
+// err names what there is.
 int server_info_choose(const struct server_info *info, const char *wanted, struct err *err);
 // What is known of a model: tokens of one conversation (0 = it does not tell), and that it takes no
 // images, where that is told. May ask the server once more.
@@ -38,6 +38,7 @@ struct server_model {
 struct server_model server_info_model(const struct server_info *info, const struct where *where,
                                       size_t index, int64_t timeout_ms);
 // Has an ancalagon load the model, which decides a window that its preset leaves open, and asks
-// again what it tells. Shows progress. False: the model cannot be had, and err has the server's word.
+// again what it tells. Shows progress. False: the model cannot be had, and err has the server's
+// word.
 bool server_info_load(struct server_info *info, const struct where *where, size_t index,
                       struct err *err);

@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-    // ssh binds a temporary name 17 characters longer, in the 103 that a socket address has (macOS).
+    // ssh binds a temporary name 17 characters longer, in the 103 that a socket address has
+    // (macOS).
     MAX_SOCKET = 86,
     GRACE_MS = 1500,
     FORWARD_MS = 10000,
@@ -69,13 +70,12 @@ static bool start(struct ssh *ssh, const char *command, struct err *err) {
         // A machine that is unreachable is noticed in the time in which it notices us.
         "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "-o", "ConnectTimeout=15",
         // Ours alone: a master that others share would outlive us, or not be ours to end.
-        "-o", "ControlMaster=yes", "-o", path, "-o", "ControlPersist=no",
-        "-o", ssh->terminal >= 0 ? "BatchMode=no" : "BatchMode=yes",
+        "-o", "ControlMaster=yes", "-o", path, "-o", "ControlPersist=no", "-o",
+        ssh->terminal >= 0 ? "BatchMode=no" : "BatchMode=yes",
         // What the user's config has for this machine besides.
-        "-o", "ClearAllForwardings=yes", "-o", "ForwardAgent=no", "-o", "ForwardX11=no",
-        "-o", "RemoteCommand=none", "-o", "RequestTTY=no", "-o", "PermitLocalCommand=no",
-        "-o", "StreamLocalBindUnlink=yes", "-o", "LogLevel=ERROR",
-        "--", ssh->host, command, NULL};
+        "-o", "ClearAllForwardings=yes", "-o", "ForwardAgent=no", "-o", "ForwardX11=no", "-o",
+        "RemoteCommand=none", "-o", "RequestTTY=no", "-o", "PermitLocalCommand=no", "-o",
+        "StreamLocalBindUnlink=yes", "-o", "LogLevel=ERROR", "--", ssh->host, command, NULL};
     struct tether_spec spec = {.path = ssh->program,
                                .argv = (char *const *)argv,
                                .envp = environ,
@@ -137,10 +137,21 @@ bool ssh_may_ask(const struct ssh *ssh) { return ssh->terminal >= 0; }
 // Asked of the connection that stands, by another ssh that only passes the request on.
 const char *ssh_forward(struct ssh *ssh, unsigned port, struct err *err) {
     char *forward = mem_printf("%s:127.0.0.1:%u", ssh->api, port);
-    const char *argv[] = {"ssh", "-F", "none",  "-S", ssh->control, "-O",     "forward",
-                          "-L",  forward, "-o", "StreamLocalBindUnlink=yes", "--", ssh->host, NULL};
-    struct spawn_spec spec = {
-        .path = ssh->program, .argv = (char *const *)argv, .envp = environ};
+    const char *argv[] = {"ssh",
+                          "-F",
+                          "none",
+                          "-S",
+                          ssh->control,
+                          "-O",
+                          "forward",
+                          "-L",
+                          forward,
+                          "-o",
+                          "StreamLocalBindUnlink=yes",
+                          "--",
+                          ssh->host,
+                          NULL};
+    struct spawn_spec spec = {.path = ssh->program, .argv = (char *const *)argv, .envp = environ};
     struct buf said;
     int status = 0;
     buf_init(&said, MAX_SAID);

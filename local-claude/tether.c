@@ -19,9 +19,9 @@ enum { ERRORS_KEPT = 8 * 1024 };
 
 struct tether {
     pid_t keeper;
-    int life;    // the keeper watches its other end
-    int input;   // of the program
-    int output;  // and what it prints
+    int life;   // the keeper watches its other end
+    int input;  // of the program
+    int output; // and what it prints
     int errors;
     int terminal;
     struct buf lines, said; // of output and errors
@@ -63,8 +63,8 @@ struct tether *tether_start(const struct tether_spec *spec, struct err *err) {
     struct tether *tether = NULL;
     if (keeper > 0) {
         tether = mem_alloc(sizeof *tether);
-        *tether = (struct tether){keeper,      pipes[0][1], pipes[1][1], pipes[2][0],
-                                  pipes[3][0], spec->terminal};
+        *tether = (struct tether){keeper,      pipes[0][1], pipes[1][1],
+                                  pipes[2][0], pipes[3][0], spec->terminal};
         buf_init(&tether->lines, TETHER_LINE_MAX);
         buf_init(&tether->said, 4 * (size_t)ERRORS_KEPT);
         fcntl(tether->output, F_SETFL, O_NONBLOCK);

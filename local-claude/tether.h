@@ -15,12 +15,12 @@
 struct tether;
 
 struct tether_spec {
-    const char *path;   // the program
-    char *const *argv;  // NULL-terminated
+    const char *path;  // the program
+    char *const *argv; // NULL-terminated
     char *const *envp;
-    int beat_ms;        // a newline to its input as often as this; 0 = never
+    int beat_ms; // a newline to its input as often as this; 0 = never
     int grace_ms;
-    int terminal;       // descriptor of a terminal that it may ask on, until tether_settle; -1 = none
+    int terminal; // descriptor of a terminal that it may ask on, until tether_settle; -1 = none
     const char *folder; // removed at the end with the files in it; NULL = none
     int folder_lock;    // held till then; -1 = none
 };

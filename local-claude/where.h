@@ -1,5 +1,5 @@
-// "gpu.box", "10.0.0.5:8080", "[fe80::1]:8080", "http://gpu.box:8080/llm" -> numeric addresses, port
-// and prefix. The name is resolved here, once; afterwards nobody asks DNS.
+// "gpu.box", "10.0.0.5:8080", "[fe80::1]:8080", "http://gpu.box:8080/llm" -> numeric addresses,
+// port and prefix. The name is resolved here, once; afterwards nobody asks DNS.
 #pragma once
 
 #include "base/err.h"
