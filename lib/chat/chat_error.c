@@ -37,7 +37,7 @@ struct told {
 };
 
 // Texts of an overflow, in lower case. llama-server; vLLM and OpenAI; SGLang; LM Studio; Ollama;
-// apfel; Anthropic.
+// apfel; TGI; TabbyAPI; lmdeploy; MLX; Anthropic.
 static const char *const overflow_texts[] = {
     "exceeds the available context size",
     "larger than the max context size",
@@ -62,6 +62,11 @@ static const char *const overflow_texts[] = {
     "context_length_exceeded",
     "context length exceeded",
     "exceed_context_size_error",
+    "`inputs` must have less than",
+    "`max_new_tokens` must be <=",
+    "greater than max_seq_len",
+    "exceeds session_len",
+    "exceeds maximum context",
     "prompt is too long",
     "exceed context limit",
 };
@@ -128,10 +133,18 @@ static void read_numbers(struct told *told, const char *text) {
         {"context length of only ", false, &told->window},
         {"reached context length of ", false, &told->window},
         {"n_ctx: ", false, &told->window},
+        {"must have less than ", false, &told->window},
+        {"must be <= ", false, &told->window},
+        {"max_seq_len ", false, &told->window},
+        {"session_len ", false, &told->window},
         {"request (", false, &told->prompt},
         {"the input (", false, &told->prompt},
         {"input length (", false, &told->prompt},
         {"(length ", false, &told->prompt},
+        {"input length ", false, &told->prompt},
+        {"prompt length ", false, &told->prompt},
+        {"your request has ", false, &told->prompt},
+        {"given: ", false, &told->prompt}, // "N", or "N `inputs` tokens and M `max_new_tokens`"
         {"n_keep: ", false, &told->prompt},
         {"keep the first ", false, &told->prompt},
         {"messages resulted in ", false, &told->prompt},
@@ -144,6 +157,7 @@ static void read_numbers(struct told *told, const char *text) {
         {" for the completion", true, &told->output},
         {" tokens for the completion", true, &told->output},
         {" output tokens", true, &told->output},
+        {"`inputs` tokens and ", false, &told->output},
         {"requested a total of ", false, &told->total},
         {"you requested ", false, &told->total},
         {"context length by ", false, &told->excess},
@@ -172,7 +186,8 @@ static void put_text(struct chat_error *error, const char *bytes, size_t length)
     error->text[length] = '\0';
 }
 
-// {"error": text}, {"error": {"message"}}, {"message"}, FastAPI's {"detail": text or [{"msg"}]}
+// {"error": text}, {"error": {"message"}}, {"message"}, FastAPI's {"detail": text, {"msg"} or
+// [{"msg"}]}
 static const char *find_message(const json_t *root) {
     const json_t *error = json_object_get(root, "error"), *detail = json_object_get(root, "detail");
     const char *found[] = {
@@ -180,6 +195,7 @@ static const char *find_message(const json_t *root) {
         json_get_text(error, "message", NULL),
         json_get_text(root, "message", NULL),
         json_string_value(detail),
+        json_get_text(detail, "msg", NULL),
         json_get_text(json_array_get(detail, 0), "msg", NULL),
     };
     for (size_t i = 0; i < sizeof found / sizeof *found; i++)

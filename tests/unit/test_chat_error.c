@@ -94,6 +94,18 @@ static const struct {
      "{\"message\":\"Input length (160062 tokens) exceeds the maximum allowed length (59862 tokens). Use "
      "a shorter input or enable --allow-auto-truncate.\"}",
      OVERFLOW(160062, 59862)},
+    {"TGI", 422,
+     "{\"error\":\"Input validation error: `inputs` must have less than 32767 tokens. Given: 40000\","
+     "\"error_type\":\"validation\"}",
+     OVERFLOW(40000, 32767)},
+    {"TGI, too many asked for", 422,
+     "{\"error\":\"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 32768. Given: "
+     "20000 `inputs` tokens and 32000 `max_new_tokens`\",\"error_type\":\"validation\"}",
+     400, "invalid_request_error",
+     "input length and `max_tokens` exceed context limit: 20000 + 32000 > 32768"},
+    {"TabbyAPI", 400,
+     "{\"detail\":{\"msg\":\"Prompt length 40000 is greater than max_seq_len 32768\"}}",
+     OVERFLOW(40000, 32768)},
     {"LM Studio until 2025", 400,
      "{\"error\":\"Trying to keep the first 15857 tokens when context the overflows. However, the model "
      "is loaded with context length of only 4096 tokens, which is not enough. Try to load the model with "
