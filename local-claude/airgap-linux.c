@@ -367,9 +367,10 @@ static bool drop_capabilities(void) {
     return true;
 }
 
+// Message queues and shared memory are this run's own, too.
 static bool enter_namespaces(const struct airgap *airgap) {
     return setns(airgap->user, CLONE_NEWUSER) == 0 && setns(airgap->network, CLONE_NEWNET) == 0 &&
-           drop_capabilities();
+           unshare(CLONE_NEWIPC) == 0 && drop_capabilities();
 }
 
 static bool enter_landlock(const struct airgap *airgap) {

@@ -87,6 +87,9 @@ static int add_rules(scmp_filter_ctx filter, const struct allowed *allowed) {
         {"process_vm_readv", EPERM},
         {"process_vm_writev", EPERM},
     };
+    // Keyrings are the user's, not the process's.
+    static const struct refusal keys[] = {
+        {"add_key", EPERM}, {"request_key", EPERM}, {"keyctl", EPERM}};
     // Calls through another table: int $0x80, x32.
     int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
     if (rc == 0)
@@ -95,6 +98,8 @@ static int add_rules(scmp_filter_ctx filter, const struct allowed *allowed) {
         rc = refuse_families(filter, SCMP_SYS(socketpair), pairs);
     if (rc == 0)
         rc = refuse_calls(filter, rings, sizeof rings / sizeof *rings);
+    if (rc == 0)
+        rc = refuse_calls(filter, keys, sizeof keys / sizeof *keys);
     if (rc == 0 && !allowed->tracing)
         rc = refuse_calls(filter, tracing, sizeof tracing / sizeof *tracing);
     if (rc == 0 && !allowed->terminal)

@@ -46,6 +46,10 @@ static int try_io_uring(void) {
     return result(syscall(SYS_io_uring_setup, 4, &params));
 }
 
+static int try_add_key(void) { // into the process's own keyring, which goes with it
+    return result(syscall(SYS_add_key, "user", "test", "x", 1, -2));
+}
+
 static int try_process_vm(void) {
     char from = 'x';
     char to = 0;
@@ -165,6 +169,7 @@ static const struct attempt {
     {"AF_PACKET", try_packet, EACCES, EACCES, EACCES, false},
     {"AF_VSOCK", try_vsock, EACCES, EACCES, EACCES, false},
     {"io_uring_setup", try_io_uring, ENOSYS, ENOSYS, ENOSYS, false},
+    {"add_key", try_add_key, EPERM, EPERM, EPERM, false},
     {"process_vm_readv", try_process_vm, EPERM, EPERM, 0, true},
     {"ptrace", try_ptrace, EPERM, EPERM, 0, true},
     {"pidfd_getfd", try_pidfd_getfd, EPERM, EPERM, 0, true},
