@@ -4,12 +4,20 @@
 #include "base/path.h"
 #include "vision/half.h"
 #include "vision/onnx_api.h"
+#include "vision/tensor_pool.h"
 
 #include <assert.h>
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+// The pool as the runtime sees it.
+struct pool_allocator {
+    struct ort_allocator face; // first: the runtime knows its address
+    struct tensor_pool *pool;
+    const struct ort_memory_info *memory;
+};
 
 struct onnx {
     void *library;
@@ -19,6 +27,7 @@ struct onnx {
     struct ort_env *env;
     struct ort_memory_info *memory;
     struct ort_allocator *allocator; // the library's
+    struct pool_allocator tensors;   // ours; without a pool when the system or the runtime wants none
 };
 
 struct network {
@@ -40,6 +49,10 @@ struct text {
     char *key, *value;
 };
 
+// The most that all networks together may use: far above what photos need, and an end to what a
+// hostile file can ask for.
+#define POOL_BYTES ((size_t)4 << 30)
+
 // Takes the status; true when there is none.
 static bool ok(const struct ort_api *api, struct ort_status *status, struct err *err,
                const char *what) {
@@ -47,12 +60,12 @@ static bool ok(const struct ort_api *api, struct ort_status *status, struct err 
         return true;
     enum err_code code = ERR_SYSTEM;
     switch (api->get_error_code(status)) {
-    case ORT_NO_SUCHFILE:
+    case ORT_CODE_NO_SUCHFILE:
         code = ERR_NOTFOUND;
         break;
-    case ORT_INVALID_ARGUMENT:
-    case ORT_INVALID_PROTOBUF:
-    case ORT_INVALID_GRAPH:
+    case ORT_CODE_INVALID_ARGUMENT:
+    case ORT_CODE_INVALID_PROTOBUF:
+    case ORT_CODE_INVALID_GRAPH:
         code = ERR_INVALID;
         break;
     }
@@ -105,6 +118,33 @@ static bool open_environment(struct onnx *onnx, struct err *err) {
            ok(api, api->default_allocator(&onnx->allocator), err, onnx->path);
 }
 
+static void *pool_alloc(struct ort_allocator *self, size_t bytes) {
+    return tensor_pool_get(((struct pool_allocator *)self)->pool, bytes);
+}
+
+static void pool_free(struct ort_allocator *self, void *block) {
+    tensor_pool_put(((struct pool_allocator *)self)->pool, block);
+}
+
+static const struct ort_memory_info *pool_info(const struct ort_allocator *self) {
+    return ((const struct pool_allocator *)self)->memory;
+}
+
+// Gives tensors a place of their own. There is one environment in a process: a second `struct onnx`
+// finds the first one's pool registered and does without.
+static void open_pool(struct onnx *onnx) {
+    const struct ort_api *api = onnx->api;
+    struct tensor_pool *pool = tensor_pool_create(POOL_BYTES);
+    if (!pool)
+        return;
+    onnx->tensors = (struct pool_allocator){
+        {ORT_API_ASKED, pool_alloc, pool_free, pool_info}, pool, onnx->memory};
+    if (!ok(api, api->register_allocator(onnx->env, &onnx->tensors.face), NULL, "")) {
+        tensor_pool_destroy(pool);
+        onnx->tensors.pool = NULL;
+    }
+}
+
 struct onnx *onnx_open(const char *path, struct err *err) {
     struct onnx *onnx = mem_alloc(sizeof *onnx);
     onnx->path = choose_library(path);
@@ -119,12 +159,16 @@ struct onnx *onnx_open(const char *path, struct err *err) {
         onnx_close(onnx);
         return NULL;
     }
+    open_pool(onnx);
     return onnx;
 }
 
 void onnx_close(struct onnx *onnx) {
     if (!onnx)
         return;
+    if (onnx->tensors.pool)
+        ok(onnx->api, onnx->api->unregister_allocator(onnx->env, onnx->memory), NULL, "");
+    tensor_pool_destroy(onnx->tensors.pool);
     if (onnx->memory)
         onnx->api->release_memory_info(onnx->memory);
     if (onnx->env)
@@ -238,6 +282,9 @@ static bool set_options(const struct network *network, struct ort_session_option
            // Pictures differ in size from run to run: an arena and its patterns would only grow.
            ok(api, api->disable_cpu_mem_arena(options), err, what) &&
            ok(api, api->disable_mem_pattern(options), err, what) &&
+           (!network->onnx->tensors.pool ||
+            ok(api, api->add_session_config(options, "session.use_env_allocators", "1"), err,
+               what)) &&
            // Its threads wait for work in a busy loop; between runs the cores are ours.
            ok(api, api->add_session_config(options, "session.force_spinning_stop", "1"), err, what);
 }
@@ -269,6 +316,7 @@ struct network *network_load(struct onnx *onnx, const char *path,
         network_destroy(network);
         return NULL;
     }
+    mem_trim(); // reading a file takes three times what is left of it
     return network;
 }
 
@@ -433,4 +481,11 @@ void tensors_fini(struct tensors *tensors) {
     if (tensors->owner)
         run_destroy(tensors->owner);
     *tensors = (struct tensors){0};
+}
+
+struct onnx_use onnx_use(const struct onnx *onnx) {
+    if (!onnx->tensors.pool)
+        return (struct onnx_use){0};
+    struct tensor_pool_use use = tensor_pool_use(onnx->tensors.pool);
+    return (struct onnx_use){use.now_bytes, use.most_bytes, use.warm_bytes};
 }

@@ -61,3 +61,10 @@ struct tensors {
 bool network_run(struct network *network, const float *input, const int64_t *dims, size_t rank,
                  struct tensors *out, struct err *err);
 void tensors_fini(struct tensors *tensors);
+
+// What the networks' tensors (weights included) use: now, at most so far, and how much memory
+// that took at most. Zeros when the runtime allocates by itself.
+struct onnx_use {
+    size_t now_bytes, most_bytes, warm_bytes;
+};
+struct onnx_use onnx_use(const struct onnx *onnx);

@@ -14,10 +14,10 @@
 enum { ORT_API_ASKED = 17 }; // a table of 2024; every later library still hands it out
 
 enum ort_code { // those that we tell apart
-    ORT_INVALID_ARGUMENT = 2,
-    ORT_NO_SUCHFILE = 3,
-    ORT_INVALID_PROTOBUF = 7,
-    ORT_INVALID_GRAPH = 10,
+    ORT_CODE_INVALID_ARGUMENT = 2,
+    ORT_CODE_NO_SUCHFILE = 3,
+    ORT_CODE_INVALID_PROTOBUF = 7,
+    ORT_CODE_INVALID_GRAPH = 10,
 };
 enum { ORT_LOG_FATAL = 4, ORT_OPTIMIZE_ALL = 99, ORT_DEVICE_ALLOCATOR = 0, ORT_MEMORY_DEFAULT = 0 };
 enum { ORT_KIND_TENSOR = 1 };
@@ -33,7 +33,14 @@ struct ort_type_info;
 struct ort_tensor_info;
 struct ort_memory_info;
 struct ort_metadata;
-struct ort_allocator;
+
+// Ours or the runtime's: the first members of OrtAllocator; `version` says how many there are.
+struct ort_allocator {
+    uint32_t version;
+    void *(*alloc)(struct ort_allocator *self, size_t bytes); // NULL: no memory
+    void (*free)(struct ort_allocator *self, void *block);
+    const struct ort_memory_info *(*info)(const struct ort_allocator *self);
+};
 
 // Each gap is named after its first position.
 struct ort_api {
@@ -123,6 +130,11 @@ struct ort_api {
     void *gap_119[11];
     struct ort_status *(*add_session_config)(struct ort_session_options *options, const char *key,
                                              const char *value);
+    void *gap_131[45];
+    // For all sessions of the environment that ask for it ("session.use_env_allocators").
+    struct ort_status *(*register_allocator)(struct ort_env *env, struct ort_allocator *allocator);
+    struct ort_status *(*unregister_allocator)(struct ort_env *env,
+                                               const struct ort_memory_info *info);
 };
 
 struct ort_api_base {
@@ -173,7 +185,9 @@ struct ort_api_base {
     X(session_metadata, SessionGetModelMetadata, 111)                                              \
     X(metadata_lookup, ModelMetadataLookupCustomMetadataMap, 116)                                  \
     X(release_metadata, ReleaseModelMetadata, 118)                                                 \
-    X(add_session_config, AddSessionConfigEntry, 130)
+    X(add_session_config, AddSessionConfigEntry, 130)                                              \
+    X(register_allocator, RegisterAllocator, 176)                                                  \
+    X(unregister_allocator, UnregisterAllocator, 177)
 
 #define ORT_CHECK_POSITION(ours, theirs, position)                                                 \
     _Static_assert(offsetof(struct ort_api, ours) == (position) * sizeof(void *),                  \

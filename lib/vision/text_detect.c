@@ -31,7 +31,7 @@ static float *detect_input(const struct text_reader *reader, const struct image 
     struct image scaled;
     warp_resize(&scaled, picture, width, height);
     float *planes = mem_alloc((size_t)width * (size_t)height * 3 * sizeof *planes);
-    warp_planes(planes, (size_t)width, &scaled, &detect_norm);
+    warp_planes(planes, (size_t)width, (size_t)width * (size_t)height, &scaled, &detect_norm);
     image_fini(&scaled);
     return planes;
 }

@@ -1,4 +1,4 @@
-// read_text [--threads N] [--side N] [--repeat N] PHOTO... : what the text reader reads, a line of
+// read_text [--threads N] [--side N] [--repeat N] [--memory 1] PHOTO... : what the text reader reads, a line of
 // JSON a photo, for comparisons with the reference (tests/clients/rapidocr_compare.py). Models and
 // library as tools/get-ocr lays them down.
 #include "base/buf.h"
@@ -14,7 +14,7 @@
 struct job {
     unsigned threads;
     int side, repeat;
-    bool silent;
+    bool memory;
 };
 
 static json_t *line_json(const struct text_line *line) {
@@ -94,6 +94,8 @@ int main(int argc, char **argv) {
             job.side = value;
         else if (!strcmp(argv[first], "--repeat"))
             job.repeat = value;
+        else if (!strcmp(argv[first], "--memory"))
+            job.memory = value;
     }
     struct onnx *onnx = NULL;
     struct text_reader *reader = NULL;
@@ -108,6 +110,11 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "read_text: %s\n", err.text);
                 status = 1;
             }
+    }
+    if (onnx && job.memory) {
+        struct onnx_use use = onnx_use(onnx);
+        fprintf(stderr, "tensors: %zu MiB at most, %zu MiB resident, %zu MiB now\n",
+                use.most_bytes >> 20, use.warm_bytes >> 20, use.now_bytes >> 20);
     }
     text_reader_destroy(reader);
     onnx_close(onnx);
