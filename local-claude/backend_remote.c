@@ -32,12 +32,12 @@ static bool probe(const struct options *options, char *why, size_t size) {
         if (err.code == ERR_DENIED)
             snprintf(why, size, "%s", err.text);
         else
-            snprintf(why, size, "no ancalagon on %s:%u", where.host, where.port);
+            snprintf(why, size, "no ancalagon on %s", where.name);
         return false;
     }
     bool known = info.kind != SERVER_OTHER;
-    snprintf(why, size, known ? "%s answers on %s:%u" : "the %s on %s:%u is of an unknown kind",
-             kind_names[info.kind], where.host, where.port);
+    snprintf(why, size, known ? "%s answers on %s" : "the %s on %s is of an unknown kind",
+             kind_names[info.kind], where.name);
     server_info_fini(&info);
     return known;
 }
@@ -57,7 +57,7 @@ static void describe(const struct options *options, const struct where *where,
     const char *name = server_info_name(info, index);
     struct server_model model = server_info_model(info, where, index, ANSWER_MS);
     bool renamed = strcmp(environment_model_id(name), name) != 0;
-    place->label = mem_printf("%s at %s:%u", kind_names[info->kind], where->host, where->port);
+    place->label = mem_printf("%s at %s", kind_names[info->kind], where->name);
     place->address = mem_strdup(info->address);
     place->port = where->port;
     place->prefix = mem_strdup(where->prefix);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "airgap.h"
 #include "backends.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "budget.h"
@@ -201,8 +202,11 @@ static void make_environment(struct session *session) {
 }
 
 // A version of Claude Code whose prompt nobody measured is measured once, by the relay.
+// No URL names an interface, as an address of one link must.
 static bool is_direct(const struct session *session) {
-    return session->place.direct && !session->budget.estimated && !session->airgap;
+    const struct place *place = &session->place;
+    return place->direct && !session->budget.estimated && !session->airgap &&
+           !(place->address && strchr(place->address, '%'));
 }
 
 static bool start_relay(struct session *session, struct err *err) {
@@ -342,6 +346,8 @@ static int prepare(struct session *session, struct err *err) {
     claude_learn(&session->claude, quiet);
     environment_free(quiet);
     session->interactive = is_interactive(&session->options);
+    if (session->interactive)
+        log_set_level(LOG_LEVEL_ERROR); // Claude Code has the terminal
     return 0;
 }
 

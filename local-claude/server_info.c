@@ -77,7 +77,7 @@ static size_t ask_models(struct ask *asks, const struct where *where, const char
     for (size_t i = 0; i < where->count; i++)
         asks[i] = (struct ask){
             .address = where->addresses[i], .port = where->port, .path = path, .key = key};
-    ask_all(asks, where->count, timeout_ms);
+    ask_first(asks, where->count, timeout_ms);
     return best_of(asks, where->count);
 }
 
@@ -95,20 +95,19 @@ static bool explain(const struct where *where, const struct ask *ask, const char
                     struct err *err) {
     if (ask->status == 401 || ask->status == 403)
         return err_set(err, ERR_DENIED,
-                       key ? "%s:%u refuses the API key; set LCC_API_KEY to one of its own"
-                           : "%s:%u wants an API key; set LCC_API_KEY",
-                       where->host, where->port);
+                       key ? "%s refuses the API key; set LCC_API_KEY to one of its own"
+                           : "%s wants an API key; set LCC_API_KEY",
+                       where->name);
     if (ask->status == 0 && ask->err.code == ERR_NOTFOUND)
         return err_set(err, ERR_NOTFOUND,
-                       "nothing listens on %s:%u; start a server there (ancalagon serve), or name "
+                       "nothing listens on %s; start a server there (ancalagon serve), or name "
                        "another one with --host and --port",
-                       where->host, where->port);
+                       where->name);
     if (ask->status == 0)
-        return err_set(err, ask->err.code, "%s:%u cannot be reached: %s", where->host, where->port,
-                       ask->err.text);
+        return err_set(err, ask->err.code, "%s cannot be reached: %s", where->name, ask->err.text);
     return err_set(err, ERR_PEER,
-                   "%s:%u answers, but not as an OpenAI-compatible server: GET %s gives status %u",
-                   where->host, where->port, ask->path, ask->status);
+                   "%s answers, but not as an OpenAI-compatible server: GET %s gives status %u",
+                   where->name, ask->path, ask->status);
 }
 
 bool server_info_read(struct server_info *info, const struct where *where, const char *key,
@@ -132,8 +131,8 @@ bool server_info_read(struct server_info *info, const struct where *where, const
     }
     end_asks(asks, where->count);
     if (ok && server_info_count(info) == 0)
-        ok = err_set(err, ERR_NOTFOUND, "%s:%u lists no model; load or configure one there",
-                     where->host, where->port);
+        ok = err_set(err, ERR_NOTFOUND, "%s lists no model; load or configure one there",
+                     where->name);
     if (!ok)
         server_info_fini(info);
     return ok;

@@ -16,7 +16,8 @@ struct server_info {
     json_t *models;      // its /v1/models; owned
 };
 
-// Asks /v1/models at each address of `where` at once; the first in order that answers well counts.
+// Asks /v1/models at each address of `where` at once; the first in order that answers well, and not
+// much later than another, counts.
 // `key` or NULL is what the user gave; an ancalagon of this machine that wants a key gets the one
 // from its own key file. err says what is wrong and what to do.
 bool server_info_read(struct server_info *info, const struct where *where, const char *key,

@@ -4,10 +4,11 @@
 //   system      one string, without the billing line that Claude Code changes with every prompt
 //   messages    user and assistant by turns, a user first; each content an array of text, image,
 //               thinking, tool_use and tool_result blocks, without cache_control. A role "system"
-//               message is folded into the user turn it stands in, as <system-reminder> in front of
-//               the user's words: behind the first prompt it would keep two projects from sharing a
-//               prefix. Tool results come first in a turn, one for each call of the turn before and
-//               in the order of the calls. Blocks of other kinds are text that says what they were.
+//               message is folded into the user turn it stands in, as <system-reminder>: where it
+//               stands, but the first ones of the first turn in front of the user's words, since
+//               behind the prompt they would keep two projects from sharing a prefix. Tool results
+//               come first in a turn, one for each call of the turn before and in the order of the
+//               calls. Blocks of other kinds are text that says what they were.
 //   tools       {name, description, input_schema} only; server tools are taken out
 //
 // Source: docs.anthropic.com "Messages"; what Claude Code sends is measured in tests/clients.
@@ -41,8 +42,14 @@ struct messages_request {
     unsigned folded, dropped; // system messages moved; blocks that became words
 };
 
-// Reads and canonicalises. False: ERR_INVALID with the text of a 400, naming the place
-// ("messages.3.content.0: ..."). Depth, counts and sizes are bounded. On false nothing is owned.
+// Reads and canonicalises. False: ERR_INVALID with the text of a 400, in the API's own words where
+// it has some ("messages.3.content.0.text: Field required"). Depth, counts and sizes are bounded.
+// On false nothing is owned.
+//
+// What the API refuses and is taken all the same, since a conversation must not end on it: unknown
+// members, an absent model (the server's default answers), empty turns beside others, results
+// without calls and calls without results, names and ids that a model made up, a thinking budget
+// below 1024 or, with tools, beyond max_tokens.
 bool messages_parse(struct messages_request *request, const char *bytes, size_t length,
                     struct err *err);
 // For count_tokens, which has no max_tokens and never streams.

@@ -349,6 +349,44 @@ class Servers(Local):
         self.assertEqual(result.env["CLAUDE_CODE_MAX_CONTEXT_TOKENS"], "65536")
 
 
+class Addresses(Local):
+    """As people write them, to a server that is met there and nowhere else."""
+
+    def test_each(self):
+        for kind in ("ancalagon", "vllm"):
+            for host, prefix, forms in (
+                    ("::1", "", ("::1", "[::1]", "[::1]:{port}", "http://[::1]:{port}/v1/")),
+                    ("127.0.0.1", "/llm", ("127.0.0.1:{port}/llm", "http://127.0.0.1:{port}/llm/v1",
+                                           "http://127.0.0.1:{port}/llm/v1/chat/completions",
+                                           "http://localhost:{port}/llm/"))):
+                backend = self.world.backend(kind, host=host, prefix=prefix)
+                for form in forms:
+                    with self.subTest(kind=kind, form=form):
+                        backend.seen.clear()
+                        port = () if "{port}" in form else ("--port", str(backend.port))
+                        result = self.good(self.world.run(
+                            "--backend", "remote", "--host", form.format(port=backend.port), *port,
+                            env={"FAKE_CLAUDE": "ask:whole"}))
+                        self.assertIn(backend.answer, result.out)
+                        self.assertTrue(all(path.startswith(prefix + "/v1/")
+                                            for path in backend.paths()), backend.paths())
+
+    def test_a_name_whose_first_address_is_not_served(self):
+        """localhost is both; only the second one is listened on."""
+        backend = self.world.backend("vllm", host="::1")
+        result = self.good(self.world.run("--backend", "remote", "--host", "localhost", "--port",
+                                          str(backend.port), env={"FAKE_CLAUDE": "ask:whole"}))
+        self.assertIn(backend.answer, result.out)
+
+    def test_nobody_there(self):
+        with socket.socket(socket.AF_INET6) as taken:
+            taken.bind(("::1", 0))  # and does not listen
+            port = taken.getsockname()[1]
+            result = self.world.run("--backend", "remote", "--host", "::1", "--port", str(port))
+        self.assertEqual(result.code, 1, result)
+        self.assertIn(f"nothing listens on [::1]:{port}", result.err)
+
+
 class Relayed(Local):
     """Servers that speak only OpenAI's API: the relay of the run stands between."""
 
@@ -368,6 +406,15 @@ class Relayed(Local):
                     self.assertEqual(said, backend.answer, result)
                     self.assertIn("/v1/chat/completions", backend.paths())
                     self.assertNotIn(f":{backend.port}", result.env["ANTHROPIC_BASE_URL"])
+
+    def test_what_is_no_chunk_is_passed_over(self):
+        backend = self.world.backend("plain", models=("local/qwen3",))
+        backend.noise = ["5", "keep-alive", '{"choices":', "[]"]
+        result = self.good(self.world.remote(backend, env={"FAKE_CLAUDE": "ask:stream"}))
+        said = re.sub(r'"text_delta","text":"([^"]*)"|.', r"\1", result.out, flags=re.S)
+        self.assertEqual(said, backend.answer, result)
+        self.assertEqual(result.err.count("chat.event.skipped"), 1, "one line an answer")
+        self.assertNotIn("keep-alive", result.err, "a log has no words of a model")
 
     def test_the_window_of_each_kind(self):
         for kind, context in (("llama", 49152), ("vllm", 40960)):
