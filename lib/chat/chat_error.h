@@ -25,6 +25,8 @@ struct chat_error {
 void chat_error_read(struct chat_error *error, unsigned status, struct span body,
                      int64_t prompt_tokens, int64_t context_tokens);
 void chat_error_overflow(struct chat_error *error, int64_t prompt_tokens, int64_t context_tokens);
+// It is about the prompt, not about the room for an answer.
+bool chat_error_is_too_long(const struct chat_error *error);
 const char *chat_error_type(unsigned status); // Anthropic's word for an HTTP status
 
 // {"type":"error","error":{"type","message"}}
