@@ -204,6 +204,7 @@ static void make_environment(struct session *session) {
         .output_tokens = session->budget.output_tokens,
         .compacts = session->budget.compact_at > 0,
         .trims = place->trims,
+        .counted = place->llama,
     };
     session->envp = environment_make(&facts, environ);
     if (session->claude.takes_settings && !options_passes(&session->options, "--settings"))
