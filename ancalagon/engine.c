@@ -8,6 +8,7 @@
 #include "engine/diagnose.h"
 #include "engine/dialect.h"
 #include "engine/hush.h"
+#include "engine/props.h"
 #include "event/child.h"
 #include "event/guardian.h"
 #include "event/sandbox.h"
@@ -69,9 +70,8 @@ struct engine {
     char auth[96];
     int64_t started_ms, load_timeout_ms, stop_grace_ms;
     bool ready, stopping;
-    int64_t window_tokens; // of a slot
-    bool blind;            // takes no images
-    struct err reason;     // why we killed it; code ERR_NONE otherwise
+    struct props props;
+    struct err reason; // why we killed it; code ERR_NONE otherwise
     struct hush hush;
     struct buf tail; // its last lines
     struct timer poll, deadline;
@@ -266,13 +266,9 @@ static unsigned read_props(struct engine *engine) {
     json_t *props = engine->status == 200
                         ? json_parse(buf_bytes(&engine->answer), engine->answer.length, 0, 0, NULL)
                         : NULL;
-    int64_t slots = json_get_int(props, "total_slots", 0);
-    int64_t window =
-        json_get_int(json_object_get(props, "default_generation_settings"), "n_ctx", 0);
-    engine->window_tokens = window > 0 && window < INT32_MAX ? window : 0;
-    engine->blind = !json_get_bool(json_object_get(props, "modalities"), "vision", true);
+    engine->props = props_read(props);
     json_decref(props);
-    return slots > 0 && slots < 100000 ? (unsigned)slots : 0;
+    return (unsigned)engine->props.slots;
 }
 
 static void answered(struct engine *engine) {
@@ -505,5 +501,4 @@ uint64_t engine_anonymous_bytes(const struct engine *engine) {
     mem_free(text);
     return (uint64_t)kib << 10;
 }
-int64_t engine_window_tokens(const struct engine *engine) { return engine->window_tokens; }
-bool engine_sees(const struct engine *engine) { return !engine->blind; }
+const struct props *engine_props(const struct engine *engine) { return &engine->props; }

@@ -33,6 +33,7 @@ struct place {
     bool direct;    // it is an ancalagon: no relay needed
     bool llama;     // a llama-server (or an ancalagon before one)
     bool blind;     // its model takes no images
+    bool toolless;  // its model's chat template knows no tools
     bool chat_only; // too small for tools: --bare --tools ""
     bool plain;     // it refuses stop sequences: they are not sent
     bool trims;     // our relay drops the oldest turns, the window cannot be compacted

@@ -195,6 +195,7 @@ static void describe(struct private_server *server, struct place *place) {
     place->model = mem_strdup(server->preset);
     place->context_tokens = server->ctx_tokens;
     place->api = CHAT_API_MESSAGES;
+    place->toolless = server->toolless;
     place->llama = true;
     place->direct = !str_starts(server->preset, "claude-");
 }

@@ -107,10 +107,12 @@ bool budget_make(struct budget *budget, const struct budget_ask *ask, struct err
     *budget =
         (struct budget){.context_tokens = known ? ask->context_tokens : BUDGET_ASSUMED_TOKENS};
     budget->assumed = !known;
+    budget->toolless = ask->toolless && !ask->chat_only;
     budget->output_tokens = output_for(budget->context_tokens, ask->max_output_tokens);
     enum tool_set wanted = ask->chat_only   ? TOOLS_CHAT
                            : ask->own_tools ? TOOLS_OWN
                            : ask->lean      ? TOOLS_LEAN
+                           : ask->toolless  ? TOOLS_CHAT
                                             : TOOLS_FULL;
     enum tool_set last = ask->own_tools && !ask->chat_only ? TOOLS_OWN : TOOLS_CHAT;
     for (enum tool_set tools = wanted; tools <= last; tools++) {
@@ -137,8 +139,14 @@ static void tell_tools(const struct budget *budget, struct buf *out) {
             "no room to work",
         [TOOLS_CHAT] = "chat only, without tools: they would leave no room to talk",
     };
-    if (budget->reduced)
+    bool only_talks = budget->toolless && budget->tools == TOOLS_CHAT;
+    if (budget->reduced && !only_talks)
         buf_printf(out, "\n%s", what[budget->tools]);
+    if (budget->toolless)
+        buf_printf(out,
+                   "\n%sthis model's chat template knows no tools: it can talk, but neither read "
+                   "nor change a file; one that is made for tool calls can (Qwen3, gpt-oss)",
+                   only_talks ? "chat only: " : "");
 }
 
 void budget_tell(const struct budget *budget, struct buf *out) {

@@ -74,6 +74,7 @@ static const char *const settled[] = {
     "CLAUDE_CODE_AUTO_COMPACT_WINDOW=",
     "CLAUDE_CODE_MAX_OUTPUT_TOKENS=",
     "DISABLE_AUTO_COMPACT=",
+    "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE=",
 };
 
 static const char *const model_variables[] = {
@@ -193,6 +194,10 @@ static void put_window(struct list *list, const struct environment_facts *facts)
             mem_printf("CLAUDE_CODE_MAX_OUTPUT_TOKENS=%lld", (long long)facts->output_tokens));
     if (facts->trims)
         put(list, mem_strdup("DISABLE_AUTO_COMPACT=1"));
+    // By its own estimate it would end a session before the window is full, and without asking:
+    // what is counted exactly may be sent, and is refused, or shortened, where it does not fit.
+    if (facts->counted)
+        put(list, mem_strdup("CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE=100000000"));
 }
 
 static void put_limit(struct list *list, const char *name, int64_t value, int64_t usual) {

@@ -18,6 +18,7 @@ struct environment_facts {
     int64_t output_tokens;  // of one answer at most; 0 = unset
     bool compacts; // compaction before the window is full; otherwise only when it overflows
     bool trims;    // the window cannot be compacted at all: no attempt
+    bool counted;  // the server counts each prompt before it is begun, and refuses what is too long
 };
 
 // A new environment, NULL-terminated, from an inherited one. Free with environment_free.

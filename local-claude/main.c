@@ -129,6 +129,16 @@ static bool chooses_tools(const struct options *options) {
     return false;
 }
 
+// --tools "": nobody need be told that there are none.
+static bool wants_no_tools(const struct options *options) {
+    for (int i = 0; i < options->claude_arg_count; i++)
+        if (strcmp(options->claude_args[i], "--tools=") == 0 ||
+            (strcmp(options->claude_args[i], "--tools") == 0 && options->claude_args[i + 1] &&
+             !options->claude_args[i + 1][0]))
+            return true;
+    return false;
+}
+
 // --- Steps of a run
 
 static bool open_place(struct session *session, struct err *err) {
@@ -160,6 +170,7 @@ static bool make_budget(struct session *session, struct err *err) {
         .interactive = session->interactive,
         .lean = options->lean,
         .chat_only = session->place.chat_only,
+        .toolless = session->place.toolless && !wants_no_tools(options),
         .own_tools = chooses_tools(options),
     };
     learned_recall(&session->claude, session->interactive, ask.known_tokens);
@@ -194,6 +205,7 @@ static void make_environment(struct session *session) {
         .output_tokens = session->budget.output_tokens,
         .compacts = session->budget.compact_at > 0,
         .trims = place->trims,
+        .counted = place->llama,
     };
     session->envp = environment_make(&facts, environ);
     if (session->claude.takes_settings && !options_passes(&session->options, "--settings"))

@@ -228,6 +228,7 @@ static void start_call(struct relay *relay, struct http_exchange *exchange, bool
         return;
     }
     http_exchange_drop_body(exchange);
+    request.may_shorten = true;
     struct relayed *relayed = mem_alloc(sizeof *relayed);
     relayed->relay = relay;
     relayed->exchange = exchange;

@@ -137,6 +137,15 @@ static void on_answer_body(struct http_call *http, const char *bytes, size_t len
         fail_by(call, &why);
 }
 
+// Told that it is too long, Claude Code sums the conversation up; where that would not help,
+// results of tools become shorter, and it is asked once more.
+static bool shortens(struct chat_call *call, int64_t tokens, int64_t window) {
+    if (call->only_count || !messages_shorten(&call->request, tokens, window))
+        return false;
+    call_again(call);
+    return true;
+}
+
 // A template that refuses this form of the conversation may take the next one. Which one it took is
 // kept only when it led to an answer: the request itself may be what no template takes.
 static bool tries_next_form(struct chat_call *call) {
@@ -161,18 +170,26 @@ static bool waits_for_model(struct chat_call *call) {
     return true;
 }
 
+// A window that only the refusal tells is as good.
+static int64_t window_of(const struct chat_call *call, const struct chat_error *error) {
+    int64_t window = call->backend.context_tokens;
+    return window > 0 ? window : error->context_tokens;
+}
+
 static void refused(struct chat_call *call) {
     struct chat_error error;
     if (waits_for_model(call) || tries_next_form(call))
         return;
-    if (call->ops->on_backend)
-        call->ops->on_backend(call, "", 0, call->arg);
-    if (call->dead)
-        return;
     chat_error_read(&error, call->status,
                     (struct span){buf_bytes(&call->heard), call->heard.length}, call->prompt_tokens,
                     call->backend.context_tokens);
-    call_refuse(call, &error);
+    if (chat_error_is_too_long(&error) &&
+        shortens(call, error.prompt_tokens, window_of(call, &error)))
+        return;
+    if (call->ops->on_backend)
+        call->ops->on_backend(call, "", 0, call->arg);
+    if (!call->dead)
+        call_refuse(call, &error);
 }
 
 static void on_answer_end(struct http_call *http, void *arg) {
@@ -260,6 +277,8 @@ void call_uncounted(struct chat_call *call) {
     if (call->only_count) {
         reply_count(call, estimate, true);
     } else if (is_surely_too_long(call, estimate)) {
+        if (shortens(call, 0, call->backend.context_tokens))
+            return;
         chat_error_overflow(&error, estimate, call->backend.context_tokens);
         call_refuse(call, &error);
     } else {
@@ -272,10 +291,10 @@ static void counted(struct chat_call *call, int64_t tokens) {
     call->prompt_tokens = tokens;
     if (call->only_count)
         reply_count(call, tokens, false);
-    else if (is_too_long(call, tokens, &error))
-        call_refuse(call, &error);
-    else
+    else if (!is_too_long(call, tokens, &error))
         ask_or_fail(call, tokens);
+    else if (!shortens(call, tokens, call->backend.context_tokens))
+        call_refuse(call, &error);
 }
 
 static void on_count_head(struct http_call *http, const struct http_head *head, void *arg) {

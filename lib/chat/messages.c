@@ -301,6 +301,7 @@ bool messages_parse_count(struct messages_request *request, const char *bytes, s
 void messages_fini(struct messages_request *request) {
     json_decref(request->root);
     json_decref(request->kept);
+    json_decref(request->whole);
     *request = (struct messages_request){0};
 }
 

@@ -40,6 +40,9 @@ struct messages_request {
     bool only_server_tools;   // and nothing else was offered: nobody here can answer this
     bool images;              // some block is an image
     unsigned folded, dropped; // system messages moved; blocks that became words
+    bool may_shorten;         // the caller's word, false as read: messages_shorten may be used
+    json_t *whole;            // owned; the canonical form before results were shortened, or NULL
+    unsigned shortened;       // how far messages_shorten has gone
 };
 
 // Reads and canonicalises. False: ERR_INVALID with the text of a 400, in the API's own words where
@@ -88,6 +91,14 @@ bool messages_write(const struct messages_request *request, const struct message
                     struct buf *out);
 bool messages_write_completions(const struct messages_request *request,
                                 const struct messages_target *target, struct buf *out);
+
+// For a conversation of Claude Code that is too long, and that it could not make fit by summing up:
+// cuts the middle out of long results of tools, and says so in its place; of results before the
+// last turn more. The same conversation is always cut in the same way. `prompt_tokens`: what it was
+// counted to, 0 = unknown. True: it is shorter now, perhaps by enough; when not, once more. False,
+// and nothing has changed: it may not be shortened, cannot be by enough, or is better summed up.
+bool messages_shorten(struct messages_request *request, int64_t prompt_tokens,
+                      int64_t window_tokens);
 
 // Tokens of the prompt where no tokenizer can be asked: an estimate from its bytes that is rather
 // too high, by kind of text. Images count as one flat number each.

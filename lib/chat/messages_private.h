@@ -7,6 +7,8 @@
 //   block_read       one content block                         messages_blocks.c
 //   words_of         a block of a kind that no model is given  messages_words.c
 //
+//   messages_shorten results, older words, where all is too long  messages_shorten.c
+//
 // and back out: messages_native.c (Messages), messages_completions.c and messages_chat.c
 // (OpenAI's).
 #pragma once
@@ -65,6 +67,9 @@ bool tools_read(struct messages_request *request, const json_t *tools, struct er
 // "messages" of a chat completions body.
 json_t *completions_messages(const struct messages_request *request,
                              const struct messages_target *target);
+// Parts of messages_estimate_tokens: a JSON value in tokens, a byte in hundredths of one.
+int64_t messages_estimate_json(const json_t *json);
+int64_t messages_estimate_byte(unsigned char byte);
 // max_tokens within the target's window.
 int64_t messages_max_tokens(const struct messages_request *request,
                             const struct messages_target *target);

@@ -10,6 +10,9 @@ from local_world import Local, LocalWorld, Terminal
 from real import CACHE, Real, engine, model, need
 
 
+KNOWS_NO_TOOLS = "chat only: this model's chat template knows no tools"
+
+
 def claude_code():
     """The program of this platform's package; npm's own link needs its install script."""
     folder = os.path.join(CACHE, "claude-code", "node_modules", "@anthropic-ai")
@@ -233,6 +236,9 @@ class OverAncalagon(Real):
         run = self.ask("--no-session-persistence")
         self.assertIn("only Bash, Read and Edit (--bare)", run.stderr)
         self.assertEqual(json.loads(run.stdout)["subtype"], "success", run)
+        run = self.ask("--no-session-persistence")  # now it is loaded, and has told of its template
+        self.assertIn(KNOWS_NO_TOOLS, run.stderr)
+        self.assertEqual(json.loads(run.stdout)["subtype"], "success", run)
 
 
 def llama_server(case, weights, *flags):
@@ -275,6 +281,13 @@ class OverLlamaServer(Local):
         self.assertGreater(result["usage"]["input_tokens"], 100)
         self.assertIn(f"llama-server at 127.0.0.1:{self.port}, SmolLM2", run.err)
         self.assertIn("context 8192 = ", run.err)
+
+    def test_a_template_without_tools(self):
+        """llama-server would leave them out without a word; the model would then only pretend."""
+        run = self.world.run("--backend", "remote", "--port", str(self.port), "-p", "Say hi.",
+                             "--output-format", "json", timeout=100)
+        self.assertIn(KNOWS_NO_TOOLS, run.err)
+        self.assertEqual((run.code, result_of(run)["subtype"]), (0, "success"), run)
 
 
 if __name__ == "__main__":

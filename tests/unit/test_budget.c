@@ -56,6 +56,18 @@ static void test_choice(void **state) {
          1000,
          51536,
          false},
+        {{.context_tokens = 65536, .version = "2.1.197", .toolless = true},
+         TOOLS_CHAT,
+         233,
+         8192,
+         44344,
+         false},
+        {{.context_tokens = 65536, .version = "2.1.197", .toolless = true, .lean = true},
+         TOOLS_LEAN,
+         4243,
+         8192,
+         44344,
+         false},
         {{.context_tokens = 8192, .version = "2.1.197", .own_tools = true},
          TOOLS_OWN,
          0,
@@ -127,6 +139,10 @@ static void test_refusal(void **state) {
         strstr(err.text, "chat without tools needs 2K, the core tools 12K, all of them"));
 }
 
+#define TOOLLESS                                                                                   \
+    "this model's chat template knows no tools: it can talk, but neither read nor change a file; " \
+    "one that is made for tool calls can (Qwen3, gpt-oss)"
+
 static void test_telling(void **state) {
     static const struct {
         struct budget_ask ask;
@@ -144,6 +160,19 @@ static void test_telling(void **state) {
         {{.context_tokens = 0, .version = "2.1.197", .lean = true},
          "context 32768 (assumed, the server does not tell; --ctx says it) = 4243 prompt + 4096 "
          "answer + 24429 left; compacts at 15672"},
+        {{.context_tokens = 65536, .version = "2.1.197", .toolless = true},
+         "context 65536 = 233 prompt + 8192 answer + 57111 left; compacts at 44344\n"
+         "chat only: " TOOLLESS},
+        {{.context_tokens = 65536, .version = "2.1.197", .toolless = true, .lean = true},
+         "context 65536 = 4243 prompt + 8192 answer + 53101 left; compacts at 44344\n" TOOLLESS},
+        {{.context_tokens = 8192, .version = "2.1.197", .toolless = true, .lean = true},
+         "context 8192 = 1157 prompt + 1024 answer + 6011 left; compacts when it is full\n"
+         "only Bash, Read and Edit (--bare), without project memory: more would leave no room to "
+         "work\n" TOOLLESS},
+        {{.context_tokens = 8192, .own_tools = true, .toolless = true},
+         "context 8192 = 1024 answer + 7168 for prompt and work; compacts when it is full\n" TOOLLESS},
+        {{.context_tokens = 4096, .version = "2.1.197", .chat_only = true, .toolless = true},
+         "context 4096 = 233 prompt + 512 answer + 3351 left; compacts when it is full"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct budget budget;

@@ -104,6 +104,22 @@ static void test_tool_limits(void **state) {
     environment_free(made);
 }
 
+// Where the server counts, it decides what fits.
+static void test_blocking_limit(void **state) {
+    static char *const none[] = {NULL};
+    struct environment_facts counted = facts;
+    counted.counted = true;
+    char **made = environment_make(&counted, none);
+    assert_string_equal(value_of(made, "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"), "100000000");
+    char *settings = environment_settings(made);
+    assert_non_null(strstr(settings, "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"));
+    mem_free(settings);
+    environment_free(made);
+    made = environment_make(&facts, none);
+    assert_null(value_of(made, "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"));
+    environment_free(made);
+}
+
 static void test_what_is_taken_out(void **state) {
     static const char *const gone[] = {
         "ANTHROPIC_API_KEY=secret",
@@ -241,13 +257,10 @@ static void test_print(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_set),
-        cmocka_unit_test(test_tool_limits),
-        cmocka_unit_test(test_what_is_taken_out),
-        cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_model_ids),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_print),
+        cmocka_unit_test(test_what_is_set),    cmocka_unit_test(test_tool_limits),
+        cmocka_unit_test(test_blocking_limit), cmocka_unit_test(test_what_is_taken_out),
+        cmocka_unit_test(test_windows),        cmocka_unit_test(test_model_ids),
+        cmocka_unit_test(test_settings),       cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
