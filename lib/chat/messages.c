@@ -263,6 +263,7 @@ static bool read_root(struct messages_request *request, const json_t *source, bo
         !read_tool_choice(request, source, err) || !read_thinking(request, source, count, err) ||
         !read_output(request, source, err))
         return false;
+    project_place(request);
     copy_plain(request, source);
     return true;
 }

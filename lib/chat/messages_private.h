@@ -6,6 +6,7 @@
 //   turns_read       turns, reminders, order of results        messages_turns.c
 //   block_read       one content block                         messages_blocks.c
 //   words_of         a block of a kind that no model is given  messages_words.c
+//   project_place    what differs between projects goes last   messages_project.c
 //
 //   messages_shorten results, older words, where all is too long  messages_shorten.c
 //
@@ -63,6 +64,8 @@ const char *messages_keep(struct messages_request *request, const char *text);
 bool system_read(struct messages_request *request, const json_t *system, struct err *err);
 bool turns_read(struct messages_request *request, const json_t *messages, struct err *err);
 bool tools_read(struct messages_request *request, const json_t *tools, struct err *err);
+// Once all is read: in the system text and the first message.
+void project_place(struct messages_request *request);
 
 // "messages" of a chat completions body.
 json_t *completions_messages(const struct messages_request *request,
