@@ -4,6 +4,7 @@
 #include "backends.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 #include "budget.h"
 #include "claude.h"
 #include "environment.h"
