@@ -5,11 +5,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 #include "engine/diagnose.h"
 #include "engine/dialect.h"
 #include "engine/hush.h"
 #include "engine/props.h"
 #include "event/child.h"
+#include "event/fd.h"
 #include "event/guardian.h"
 #include "event/sandbox.h"
 #include "event/stray.h"
@@ -125,7 +127,9 @@ struct launch_context *launch_context_create(struct loop *loop, const char *runt
     context->runtime_dir = mem_strdup(runtime_dir);
     LIST_INIT(&context->engines);
     clean_folder(runtime_dir);
-    context->guardian = guardian_create("/proc/self/exe", err);
+    char *program = system_program();
+    context->guardian = guardian_create(program, err);
+    mem_free(program);
     context->sandbox = context->guardian ? sandbox_no_network(err) : NULL;
     if (!context->sandbox) {
         guardian_destroy(context->guardian);
@@ -353,7 +357,7 @@ static unsigned free_port(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     unsigned port = 0;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = fd_socket(AF_INET, SOCK_STREAM);
     if (fd < 0)
         return 0;
     if (bind(fd, (struct sockaddr *)&address, length) == 0 &&
@@ -365,7 +369,7 @@ static unsigned free_port(void) {
 
 static bool make_key(struct engine *engine, struct err *err) {
     unsigned char random[20];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+    if (getentropy(random, sizeof random) != 0)
         return err_errno(err, "cannot get random bytes for the engine's key");
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(engine->key + 2 * i, 3, "%02x", random[i]);
@@ -493,12 +497,6 @@ int64_t engine_cpu_ms(const struct engine *engine) {
 }
 
 uint64_t engine_anonymous_bytes(const struct engine *engine) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/status", (int)engine_pid(engine));
-    char *text = path_read_file(path, 64 * 1024, NULL, NULL);
-    const char *line = text ? strstr(text, "\nRssAnon:") : NULL;
-    unsigned long long kib = line ? strtoull(line + strlen("\nRssAnon:"), NULL, 10) : 0;
-    mem_free(text);
-    return (uint64_t)kib << 10;
+    return process_anonymous_bytes(engine_pid(engine));
 }
 const struct props *engine_props(const struct engine *engine) { return &engine->props; }

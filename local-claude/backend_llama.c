@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "base/system.h"
 #include "event/child.h"
 #include "format/json.h"
 #include "menu.h"

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 #include "budget.h"
 #include "claude.h"
 #include "environment.h"
