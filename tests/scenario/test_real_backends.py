@@ -17,7 +17,9 @@ from test_remote_llama import SshWorld, sshd
 
 LONG_MODEL = os.path.join(CACHE, "models", "gemma-3-270m-q4_k_m.gguf")
 LINE = "A line of a file that is rather long.\n"
-CHAT = ("--bare", "--tools", "")  # the small model's window is 8K, and it knows no tools
+# The small model's window is 8K, and it knows no tools. Claude Code's own words for it have the path
+# of the folder in them; with some the model repeats itself until the window is full.
+CHAT = ("--bare", "--tools", "", "--system-prompt", "You are a helpful assistant. Answer briefly.")
 JSON = ("--output-format", "json")
 
 
