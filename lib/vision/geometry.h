@@ -20,7 +20,7 @@ float box_height(struct box box);
 float box_area(struct box box);
 float box_overlap(struct box a, struct box b); // intersection over union, 0..1
 struct box box_pad(struct box box, float share, int width, int height); // of its sides; clipped
-struct box quad_box(const struct quad *quad); // upright box around it
+struct box quad_box(const struct quad *quad);                           // upright box around it
 
 // The smallest rectangle around points (convex hull, rotating calipers), in reading order of
 // corners; points are reordered in place. `count` >= 1.

@@ -15,13 +15,14 @@ struct image {
 };
 
 struct image_limits {
-    size_t file_bytes;   // of the encoded file
-    uint64_t pixels;     // width x height as the header says it; checked before anything is decoded
-    int side;            // the longer side
+    size_t file_bytes; // of the encoded file
+    uint64_t pixels;   // width x height as the header says it; checked before anything is decoded
+    int side;          // the longer side
 };
 extern const struct image_limits image_default_limits; // 64 MB, 120 Mpixel, 30,000
 
-// Call once per process before the others; threads of one decode. False only when libvips is broken.
+// Call once per process before the others; threads of one decode. False only when libvips is
+// broken.
 bool image_system_init(unsigned threads, struct err *err);
 void image_system_fini(void);
 

@@ -12,13 +12,13 @@ struct object_finder;
 
 struct object_finder_options {
     const char *path;
-    const char *names;  // comma-separated, in the file's order; NULL: the file's metadata
-    unsigned threads;   // 0: 2
-    float confidence;   // 0.25
-    float overlap;      // boxes of one class that overlap more are one; 0.45
+    const char *names; // comma-separated, in the file's order; NULL: the file's metadata
+    unsigned threads;  // 0: 2
+    float confidence;  // 0.25
+    float overlap;     // boxes of one class that overlap more are one; 0.45
 };
 struct found_object {
-    struct box box; // pixels of the picture
+    struct box box;   // pixels of the picture
     const char *name; // belongs to the finder
     float confidence;
 };

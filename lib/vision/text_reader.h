@@ -17,12 +17,12 @@ struct text_reader_options {
     const char *dictionary;                  // NULL: the recogniser's own metadata
     unsigned threads;                        // for one picture; 0: 2
     // Where is text.
-    int side_min, side_max;  // the shorter side is scaled up to, the longer down to; 736, 2000
-    float pixel_threshold;   // a pixel is text above; 0.3
-    float box_threshold;     // a region is text from; 0.5
-    float unclip;            // how far a region grows; 1.6
+    int side_min, side_max; // the shorter side is scaled up to, the longer down to; 736, 2000
+    float pixel_threshold;  // a pixel is text above; 0.3
+    float box_threshold;    // a region is text from; 0.5
+    float unclip;           // how far a region grows; 1.6
     // What does it say.
-    float line_confidence;   // a line below is dropped; 0.5
+    float line_confidence; // a line below is dropped; 0.5
 };
 extern const struct text_reader_options text_reader_defaults; // no files
 
@@ -43,7 +43,7 @@ struct text_line {
 struct text_page {
     struct text_line *lines; // in reading order: rows from the top, in a row from the left
     size_t count;
-    unsigned turned;         // quarter turns counter-clockwise that made the page upright, 0..3
+    unsigned turned; // quarter turns counter-clockwise that made the page upright, 0..3
     // Where the time went, milliseconds.
     double detect_ms, orient_ms, recognize_ms, network_ms;
 };
