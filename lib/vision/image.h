@@ -1,0 +1,45 @@
+// Pictures in memory: height x width x 3, RGB, 8 bits, rows without padding, upright (EXIF applied
+// once), sRGB, no alpha (laid on white). Decoding is libvips' work; what the networks need of a
+// picture is ours (warp.h). No function here touches a loop; any thread may call them.
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct image {
+    int width, height; // pixels; 0 when empty
+    uint8_t *pixels;   // height x width x 3
+};
+
+struct image_limits {
+    size_t file_bytes; // of the encoded file
+    uint64_t pixels;   // width x height as the header says it; checked before anything is decoded
+    int side;          // the longer side
+};
+extern const struct image_limits image_default_limits; // 64 MB, 120 Mpixel, 30,000
+
+// Call once per process before the others; threads of one decode. False only when libvips is
+// broken.
+bool image_system_init(unsigned threads, struct err *err);
+void image_system_fini(void);
+
+// JPEG, PNG, WebP, HEIC, TIFF, BMP, GIF (first frame). `name` is for errors. longest_side 0: as it
+// is; else never decoded much larger than that (shrink on load), then scaled to it exactly when the
+// picture is larger. ERR_INVALID: not a picture, cut, of a kind not read (text says which);
+// ERR_LIMIT: larger than the limits.
+bool image_decode(struct image *out, const void *bytes, size_t length, const char *name,
+                  int longest_side, const struct image_limits *limits, struct err *err);
+bool image_load(struct image *out, const char *path, int longest_side,
+                const struct image_limits *limits, struct err *err);
+// The size as it will be upright, from the header alone.
+bool image_measure(const void *bytes, size_t length, const char *name, int *width, int *height,
+                   struct err *err);
+
+void image_init(struct image *image, int width, int height); // black
+void image_fini(struct image *image);                        // empty is fine
+
+// JPEG of this quality (1..100), appended.
+bool image_encode_jpeg(const struct image *image, int quality, struct buf *out, struct err *err);
