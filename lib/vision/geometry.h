@@ -20,8 +20,17 @@ float box_height(struct box box);
 float box_area(struct box box);
 float box_overlap(struct box a, struct box b); // intersection over union, 0..1
 struct box box_pad(struct box box, float share, int width, int height); // of its sides; clipped
-struct box quad_box(const struct quad *quad);                           // upright box around it
 
-// The smallest rectangle around points (convex hull, rotating calipers), in reading order of
-// corners; points are reordered in place. `count` >= 1.
-struct quad points_min_rect(struct point *points, size_t count, float *width, float *height);
+struct box quad_box(const struct quad *quad); // upright box around it
+// Where a region of a width x height picture is after quarter turns counter-clockwise; the corners
+// stay those of the text.
+struct quad quad_turn(const struct quad *quad, unsigned quarters, int width, int height);
+// The corners sorted as for text that runs to the right: of the two leftmost the upper one first.
+struct quad quad_in_order(const struct quad *quad);
+
+// The smallest rectangle around points, corners in order; points are reordered in place. `count`
+// >= 1; `room` has room for count + 1.
+struct quad points_min_rect(struct point *points, size_t count, struct point *room, float *width,
+                            float *height);
+// The same for the corners of a convex polygon, one after the other.
+struct quad hull_min_rect(const struct point *hull, size_t count, float *width, float *height);

@@ -44,8 +44,9 @@ size_t network_outputs(const struct network *network);
 const char *network_output_name(const struct network *network, size_t index);
 struct tensor_shape network_input_shape(const struct network *network); // of the only image input
 struct tensor_shape network_output_shape(const struct network *network, size_t index);
-// A text of the file's metadata, NULL when it has none of this name. Belongs to the network.
-const char *network_metadata(const struct network *network, const char *key);
+// A text of the file's metadata, NULL when it has none of this name. Belongs to the network; on the
+// thread that created it.
+const char *network_metadata(struct network *network, const char *key);
 const char *network_path(const struct network *network);
 
 // What a run gave; the values belong to it until tensors_fini.

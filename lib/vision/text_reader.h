@@ -16,7 +16,7 @@ struct text_reader_options {
     const char *detect, *orient, *recognize; // ONNX files; orient NULL: lines are taken as upright
     const char *dictionary;                  // NULL: the recogniser's own metadata
     unsigned threads;                        // for one picture; 0: 2
-    // Where is text.
+    // Where is text. 0: the default.
     int side_min, side_max; // the shorter side is scaled up to, the longer down to; 736, 2000
     float pixel_threshold;  // a pixel is text above; 0.3
     float box_threshold;    // a region is text from; 0.5
@@ -33,18 +33,19 @@ struct text_char {
     float x0, x1; // share of the line's width, 0..1
 };
 struct text_line {
-    struct quad quad; // in pixels of the picture
-    char *text;       // UTF-8
-    float confidence; // mean of its characters
+    struct quad quad;    // in pixels of the picture; top left and so on as the text reads
+    struct quad upright; // the same in the page turned upright (text_page.turned): for geometry
+    char *text;          // UTF-8
+    float confidence;    // mean of its characters
     struct text_char *chars;
     size_t char_count;
-    bool turned; // was read upside down
+    bool turned; // other than the page: was read upside down or sideways
 };
 struct text_page {
     struct text_line *lines; // in reading order: rows from the top, in a row from the left
     size_t count;
-    unsigned turned; // quarter turns counter-clockwise that made the page upright, 0..3
-    // Where the time went, milliseconds.
+    unsigned turned; // quarter turns counter-clockwise that make the picture upright, 0..3
+    // Where the time went, milliseconds; network_ms: of it, inside the networks.
     double detect_ms, orient_ms, recognize_ms, network_ms;
 };
 
