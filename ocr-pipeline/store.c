@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 struct store {
@@ -114,8 +113,7 @@ void store_close(struct store *store) {
 bool store_job_create(struct store *store, const char *kind, const char *options, char id[33],
                       struct err *err) {
     unsigned char random[16];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return err_errno(err, "no random number for a job's name");
+    sqlite3_randomness(sizeof random, random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(id + 2 * i, 3, "%02x", random[i]);
     return finish(store,

@@ -213,7 +213,8 @@ static const struct {
     // Bodies that are not kept
     {"POST /stream HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n" H "\r\n",
      OK("5") "\r\nhello" OK("0") TEXT "\r\n", false},
-    {"POST /stream HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n1\r\ny\r\n0\r\n\r\n",
+    {"POST /stream HTTP/1.1\r\n" H
+     "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n1\r\ny\r\n0\r\n\r\n",
      OK("3") "\r\nhey", false},
     {"POST /stream HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n", OK("0") "\r\n", false},
     {"POST /stream HTTP/1.1\r\n" H "Content-Length: 900\r\n\r\nhey!",
@@ -560,7 +561,8 @@ static void stream_to(struct fixture *f, const char *head, size_t bytes, bool le
 // Whoever saw a part of a body hears that the rest never comes; once.
 static void test_streams_that_never_end(void **state) {
     static const char LENGTH[] = "POST /stream HTTP/1.1\r\n" H "Content-Length: 2560\r\n\r\n";
-    static const char CHUNK[] = "POST /stream HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nf00\r\n";
+    static const char CHUNK[] =
+        "POST /stream HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nf00\r\n";
     static const char LARGE[] = "POST /stream HTTP/1.1\r\n" H "Content-Length: 3001\r\n\r\n";
     struct fixture f;
     fixture_init(&f);
