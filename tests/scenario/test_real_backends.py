@@ -8,8 +8,8 @@ import tempfile
 import unittest
 
 from backends import BackendCase
-from harness import binary, scaled
-from local_world import Result
+from harness import binary, eventually, scaled
+from local_world import Result, Terminal
 from real import CACHE, model
 from test_real_claude import KNOWS_NO_TOOLS, claude_code, result_of
 from test_real_messages import tiny_draft, write_template
@@ -42,11 +42,13 @@ class Ends:
         for folder in ("project", "tmp"):
             os.mkdir(self.world.path(folder))
 
+    def environment(self):
+        return self.world.environment(LOCAL_CLAUDE_BIN=self.claude, TMPDIR=self.world.path("tmp"))
+
     def start(self, *words, **more):
         process = subprocess.Popen(
-            [binary("local-claude"), "--backend", self.backend, *words],
+            [binary("local-claude"), "--backend", self.backend, *words], env=self.environment(),
             cwd=self.world.path("project"), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=self.world.environment(LOCAL_CLAUDE_BIN=self.claude, TMPDIR=self.world.path("tmp")),
             **{"stdin": subprocess.DEVNULL, **more})
         self.addCleanup(self.end, process)
         return process
@@ -187,6 +189,28 @@ class OverLlama(Ends, BackendCase):
         self.assertNotIn("tools", run.err)
         self.assertEqual(result["result"], "Ye")
         self.assertGreater(result["usage"]["input_tokens"], 18000)
+
+    def test_on_a_terminal(self):
+        """A first start; a question, its answer, and out."""
+        self.tiny_preset(ctx="8192")
+        terminal = Terminal([binary("local-claude"), "--backend", "llama", "--model", "mine"],
+                            self.world.path("project"), self.environment())
+        self.addCleanup(terminal.close)
+        terminal.see(KNOWS_NO_TOOLS, 60)
+        terminal.see("Yes, I trust this folder", 60)
+        terminal.type("\r")
+        terminal.see("? for shortcuts", 60)
+        terminal.type("Tell me something about the sea")
+        terminal.see("about the sea")
+        terminal.type("\r")
+        terminal.see("\u25cf Ye", 60)
+        terminal.type("/exit")
+        terminal.see("/exit")
+        terminal.type("\r")
+        eventually(terminal.ended, "Claude Code is left", 30)
+        self.assertEqual(terminal.status, 0)
+        self.assertEqual(self.world.engines(), [])
+        self.assert_clean()
 
     def test_a_conversation_that_outgrows_its_window(self):
         """The last question does not fit behind the others: Claude Code sums up, and asks again."""
