@@ -31,6 +31,7 @@
 #define GIT_SYSTEM "\n\ngitStatus: "
 #define GIT_EARLY "\n# gitStatus (at the end of this context)\n"
 #define CLAUDE_MD "\n# claudeMd\n"
+#define CLAUDE_MD_FILE "\n\nContents of "
 #define DATE "\n# currentDate\n"
 #define ENVIRONMENT "\n# Environment\nYou have been invoked in the following environment:"
 #define ENV_TAG "\n<env>\n"
@@ -197,9 +198,21 @@ static void sort_context(struct words *words, struct span body, const char *date
         sort_git(words, git);
 }
 
+// Where in the reminder the words begin that another project would not find there, and those that
+// this project would not find the next time. `begin`: of words->date.
+static void find_openings(struct buf *out, const struct words *words, size_t begin,
+                          struct messages_opening *opening) {
+    const char *text = buf_text(out) + begin + words->date.length;
+    const char *first = str_starts(text, CLAUDE_MD) ? strstr(text, CLAUDE_MD_FILE) : NULL;
+    opening[MESSAGES_OPENING_ANY].bytes = (size_t)((first ? first : text) - buf_text(out));
+    opening[MESSAGES_OPENING_PROJECT].bytes =
+        begin + words->date.length + words->other.length + words->folders.length;
+}
+
 // The reminder anew, NULL when `text` is none; mem_free. What all projects share is left in
 // words->common.
-static char *place_context(const char *text, struct words *words) {
+static char *place_context(const char *text, struct words *words,
+                           struct messages_opening *opening) {
     if (!str_starts(text, INTRO "\n"))
         return NULL;
     struct span body = span_of(text);
@@ -215,10 +228,12 @@ static char *place_context(const char *text, struct words *words) {
     buf_adds(&out, INTRO "\n");
     note += strspn(note, " \n");
     buf_add(&out, note, (size_t)(end - note));
+    size_t begin = out.length;
     struct buf *parts[] = {&words->date, &words->other, &words->folders, &words->git};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         buf_add(&out, buf_bytes(parts[i]), parts[i]->length);
     buf_adds(&out, end);
+    find_openings(&out, words, begin, opening);
     return buf_take(&out, NULL);
 }
 
@@ -315,9 +330,13 @@ static void place_in_first(struct messages_request *request, json_t *content) {
     struct words words;
     words_init(&words);
     json_array_foreach(content, i, block) {
-        char *text = place_context(json_get_text(block, "text", ""), &words);
-        if (!text)
+        char *text = place_context(json_get_text(block, "text", ""), &words, request->opening);
+        if (!text && is_reminder(block))
             continue;
+        if (!text)
+            break;
+        for (size_t k = 0; k < MESSAGES_OPENINGS; k++)
+            request->opening[k].blocks = i;
         json_set(block, "text", json_text(text));
         mem_free(text);
         if (words.common.length > 0)

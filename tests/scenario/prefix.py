@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "models"))
 import tiny_draft  # noqa: E402
 
 WRITERS = {"dense": tiny_draft.write, "hybrid": tiny_draft.write_hybrid, "sliding": tiny_draft.write_sliding}
-ROOM = {"full": (18000, 24000), "lean": (3500, 7000)}  # tokens of one request
+ROOM = {"full": (18000, 26000), "lean": (3500, 8000)}  # tokens of one request
 
 
 def write_model(path, kind):
@@ -35,8 +35,9 @@ def flags():
 class Shares:
     """Runs Claude Code in projects of `world`, at whatever serves on `port`."""
 
-    def __init__(self, world, port, key=None):
-        self.world, self.port, self.key = world, port, key
+    def __init__(self, world, port, key=None, rules=0):
+        """`rules`: lines of CLAUDE.md, 17 tokens each, besides the project's name."""
+        self.world, self.port, self.key, self.rules = world, port, key, rules
 
     def project(self, name):
         folder = self.world.path(name)
@@ -44,6 +45,8 @@ class Shares:
             os.makedirs(folder)
             with open(os.path.join(folder, "CLAUDE.md"), "w") as file:
                 file.write(f"This is the project {name}.\n")
+                for n in range(self.rules):
+                    file.write(f"- rule {n} of {name}: {n * 7919 % 10007} has a reason\n")
             with open(os.path.join(folder, f"{name}.py"), "w") as file:
                 file.write("print(1)\n")
             self.git(folder, "init", "-q")
