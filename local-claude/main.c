@@ -13,6 +13,7 @@
 #include "relay.h"
 #include "run.h"
 #include "seed.h"
+#include "user_settings.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -179,7 +180,7 @@ static char *direct_url(const struct place *place) {
                       place->prefix ? place->prefix : "");
 }
 
-static void make_environment(struct session *session) {
+static bool make_environment(struct session *session, struct err *err) {
     const struct place *place = &session->place;
     char *url = session->relay ? mem_strdup(relay_url(session->relay)) : direct_url(place);
     struct environment_facts facts = {
@@ -196,9 +197,11 @@ static void make_environment(struct session *session) {
         .trims = place->trims,
     };
     session->envp = environment_make(&facts, environ);
-    if (session->claude.takes_settings && !options_passes(&session->options, "--settings"))
-        session->settings = environment_settings(session->envp);
     mem_free(url);
+    if (!session->claude.takes_settings)
+        return true;
+    session->settings = user_settings_merge(&session->options, session->envp, err);
+    return session->settings != NULL;
 }
 
 // A version of Claude Code whose prompt nobody measured is measured once, by the relay.
@@ -284,7 +287,8 @@ static bool make_airgap(struct session *session, struct err *err) {
 static int work(struct session *session, struct err *err) {
     if (!open_place(session, err) || !make_budget(session, err) || !start_relay(session, err))
         return -1;
-    make_environment(session);
+    if (!make_environment(session, err))
+        return -1;
     session->argv = make_argv(session);
     if (session->options.print_env)
         return print_environment(session);

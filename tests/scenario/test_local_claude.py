@@ -57,8 +57,54 @@ class Starting(Local):
         for name, value in env.items():
             self.assertEqual(result.env[name], value)
         self.assertEqual([name for name in env if name.startswith("ANTHROPIC")], [])
-        mine = self.good(self.world.remote(backend, "--settings", "mine.json"))
-        self.assertEqual(mine.record["argv"].count("--settings"), 1)
+
+    def settings_of(self, result):
+        """Those that Claude Code was given, and whether as a file."""
+        given = result.record["argv"]
+        self.assertEqual(sum(word.startswith("--settings") for word in given), 1, given)
+        value = given[given.index("--settings") + 1]
+        if value.startswith("{"):
+            return json.loads(value), None
+        with open(value) as file:
+            return json.load(file), value
+
+    def test_settings_of_the_users_are_joined_by_ours(self):
+        backend = self.world.backend(context=65536)
+        theirs = {"model": "opus", "permissions": {"deny": ["WebFetch"]},
+                  "env": {"MINE": "1", "DISABLE_TELEMETRY": "0", "ANTHROPIC_BASE_URL": "http://else.where",
+                          "KEY": "planted-secret"}}
+        with open(self.world.path("project", "mine.json"), "w") as file:
+            json.dump(theirs, file)
+        for words in (["--settings", "mine.json"], ["--settings=mine.json"], ["-p", "hi", "--settings", "mine.json"],
+                      ["--settings", "no.json", "--settings", "mine.json"], ["--settings", json.dumps(theirs)]):
+            with self.subTest(words=words):
+                result = self.good(self.world.remote(backend, *words))
+                settings, path = self.settings_of(result)
+                self.assertEqual((settings["model"], settings["permissions"]), ("opus", theirs["permissions"]))
+                self.assertEqual((settings["env"]["MINE"], settings["env"]["DISABLE_TELEMETRY"]), ("1", "1"))
+                self.assertNotIn("ANTHROPIC_BASE_URL", settings["env"])
+                self.assertIn("ANTHROPIC_BASE_URL is left out", result.err)
+                self.assertEqual(result.argv[-2:] == ["-p", "hi"], "-p" in words)
+                if not words[-1].startswith("{"):
+                    self.assertEqual(mode_of(path), 0o600)
+                    self.assertNotIn("planted-secret", str(result.record["argv"]))
+        self.assertEqual(len([name for name in os.listdir(self.world.path("cache", "ancalagon", "local-claude"))
+                              if name.startswith("settings-")]), 1)
+
+    def test_settings_that_cannot_be_read(self):
+        backend = self.world.backend(context=65536)
+        with open(self.world.path("project", "odd.json"), "w") as file:
+            file.write("{ // a comment\n}")
+        for value, code, words in (("no.json", 1, "--settings: cannot open no.json"),
+                                   ("odd.json", 2, "--settings odd.json: "), ('{"a":}', 2, "--settings"),
+                                   ("/dev/null", 2, "--settings /dev/null")):
+            with self.subTest(value=value):
+                result = self.world.remote(backend, "--settings", value)
+                self.assertEqual((result.code, result.record), (code, None), result)
+                self.assertIn(words, result.err)
+        self.assertEqual(self.settings_of(self.good(self.world.remote(backend, "--settings", "")))[1], None)
+        self.assertEqual(self.good(self.world.remote(backend, "-p", "--", "--", "--settings")).argv[-2:],
+                         ["--", "--settings"])
 
     def test_print_env_is_what_claude_gets(self):
         backend = self.world.backend()

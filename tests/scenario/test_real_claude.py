@@ -140,7 +140,19 @@ class OverServers(Local):
         for name in ("settings.json", "settings.local.json"):
             with open(self.world.path("project", ".claude", name), "w") as file:
                 json.dump({"env": hostile}, file)
-        run = self.ask(ours)
+        # With the user's own --settings beside them, harmless ones and others.
+        mine = {"permissions": {"deny": ["Bash"]}, "env": {"MINE": "1"}}
+        with open(self.world.path("project", "mine.json"), "w") as file:
+            json.dump(mine, file)
+        with open(self.world.path("project", "worse.json"), "w") as file:
+            json.dump({"env": hostile}, file)
+        for words in ([], ["--settings", "mine.json"], ["--settings", json.dumps(mine)], ["--settings", "worse.json"]):
+            with self.subTest(words=words):
+                self.leads_nowhere_else(ours, other, words)
+
+    def leads_nowhere_else(self, ours, other, words):
+        ours.seen.clear()
+        run = self.ask(ours, *words)
         self.assertEqual(result_of(run)["result"], ours.answer)
         self.assertEqual(other.seen, [])
         self.assertFalse(os.path.exists(self.world.path("moved")))
@@ -150,6 +162,8 @@ class OverServers(Local):
             self.assertNotIn("sk-theirs", str(headers))
             self.assertEqual((body["model"], body["max_tokens"]), ("qwen3-coder", 8192))
             self.assertNotIn("x-anthropic-billing-header", json.dumps(body.get("system")))
+            if "Bash" in str(words) or "mine.json" in words:
+                self.assertNotIn("Bash", [tool["name"] for tool in body.get("tools", [])])
         self.assertTrue(asked)
 
     def test_interactive(self):
