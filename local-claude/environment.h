@@ -32,7 +32,8 @@ void environment_free(char **environment);
 // telemetry on or move the folder; that of --settings counts more than a project's. Where the model
 // is, CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST keeps from it. `theirs` (taken over; NULL = none) are
 // settings of the user's to put it into; what their "env" has of the names that are not inherited
-// either is taken out, and named in `dropped`. The caller's (mem_free); NULL when they are too large.
+// either is taken out, and named in `dropped`. The caller's (mem_free); NULL when they are too
+// large.
 char *environment_settings(char *const *environment, json_t *theirs, struct buf *dropped);
 
 // What a shell must be told (export and unset) to get from `inherited` to `environment`; for eval.

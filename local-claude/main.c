@@ -132,6 +132,16 @@ static bool chooses_tools(const struct options *options) {
 
 // --- Steps of a run
 
+// An address that is dead when this command ends would be worse than none.
+static bool refuse_print_env(const char *whose, struct err *err) {
+    return err_set(
+        err, ERR_INVALID,
+        "--print-env is for an ancalagon that runs: over %s Claude Code needs a relay or a "
+        "model of ours, which end with this command. Use local-claude in place of claude "
+        "(alias claude=local-claude)",
+        whose);
+}
+
 static bool open_place(struct session *session, struct err *err) {
     const struct options *options = &session->options;
     char why[256] = "";
@@ -143,9 +153,13 @@ static bool open_place(struct session *session, struct err *err) {
     } else if (!(session->backend = backend_discover(options, why, sizeof why, err))) {
         return false;
     }
+    if (options->print_env && !session->backend->lasting)
+        return refuse_print_env(session->backend->name, err);
     if (!session->backend->open(options, &session->place, err))
         return false;
     session->opened = true;
+    if (options->print_env && !session->place.direct)
+        return refuse_print_env(session->place.label, err);
     const char *model = session->place.model;
     say(0, "%s, %s%s%s", session->place.label, model[0] == '/' ? strrchr(model, '/') + 1 : model,
         why[0] ? "; chosen because " : "", why);
@@ -206,7 +220,8 @@ static bool make_environment(struct session *session, struct err *err) {
 
 // A version of Claude Code whose prompt nobody measured is measured once, by the relay.
 static bool is_direct(const struct session *session) {
-    return session->place.direct && !session->budget.estimated && !session->airgap;
+    bool measures = session->budget.estimated && !session->options.print_env;
+    return session->place.direct && !measures && !session->airgap;
 }
 
 static bool start_relay(struct session *session, struct err *err) {
@@ -220,28 +235,33 @@ static bool start_relay(struct session *session, struct err *err) {
     return session->relay != NULL;
 }
 
+static void print_word(FILE *out, const char *word) {
+    bool plain = word[0] && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                              "0123456789-_=./,:@%+")] == '\0';
+    if (plain) {
+        fprintf(out, " %s", word);
+        return;
+    }
+    fputs(" '", out);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, out);
+    fputc('\'', out);
+}
+
 static int print_environment(const struct session *session) {
     struct buf text;
     buf_init(&text, 1 << 20);
     bool ok = environment_print(session->envp, environ, &text);
     fputs(buf_text(&text), stdout);
     buf_fini(&text);
-    if (session->relay || session->backend->close)
-        say(0, "note: what ANTHROPIC_BASE_URL leads to ends with this command");
+    fputs("local-claude: pass these to claude too:", stderr);
+    for (char **word = session->argv + 1; *word; word++)
+        if (strcmp(*word, "--settings") == 0)
+            word++; // it repeats the environment, for projects that have settings of their own
+        else
+            print_word(stderr, *word);
+    fputc('\n', stderr);
     return ok && fflush(stdout) == 0 ? 0 : STATUS_FAILED;
-}
-
-static void print_word(const char *word) {
-    bool plain = word[0] && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                              "0123456789-_=./,:@%+")] == '\0';
-    if (plain) {
-        printf(" %s", word);
-        return;
-    }
-    fputs(" '", stdout);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stdout);
-    putchar('\'');
 }
 
 static int print_plan(const struct session *session) {
@@ -250,7 +270,7 @@ static int print_plan(const struct session *session) {
     printf("settings %s\n", session->config_dir);
     fputs("run     ", stdout);
     for (char **word = session->argv; *word; word++)
-        print_word(*word);
+        print_word(stdout, *word);
     putchar('\n');
     return fflush(stdout) == 0 ? 0 : STATUS_FAILED;
 }

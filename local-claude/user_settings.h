@@ -6,8 +6,8 @@
 #include "base/err.h"
 #include "options.h"
 
-// What to pass as --settings: JSON, or, when theirs are a file, a file in the cache (others may read
-// a command line, and such a file may hold a key). Theirs are taken out of options->claude_args.
-// What of their "env" is left out is said on stderr. The caller's; NULL and err when theirs cannot
-// be read.
+// What to pass as --settings: JSON, or, when theirs are a file, a file in the cache (others may
+// read a command line, and such a file may hold a key). Theirs are taken out of
+// options->claude_args. What of their "env" is left out is said on stderr. The caller's; NULL and
+// err when theirs cannot be read.
 char *user_settings_merge(struct options *options, char *const *environment, struct err *err);

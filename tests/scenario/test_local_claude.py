@@ -121,6 +121,36 @@ class Starting(Local):
             started.pop(volatile, None)
         self.assertEqual(evaluated, started)
 
+    def test_print_env_tells_the_arguments(self):
+        for context, words in ((65536, "--exclude-dynamic-system-prompt-sections"),
+                               (32768, "--tools Bash,Edit,Read,Write,Glob,Grep --exclude"),
+                               (4096, "--bare --tools '' --exclude")):
+            printed = self.world.remote(self.world.backend(context=context), "--print-env", "-p", "a b")
+            self.assertIn("pass these to claude too: " + words, printed.err)
+            self.assertIn("-p 'a b'\n", printed.err)
+            self.assertNotIn("--settings", printed.err)
+
+    def test_print_env_gives_no_address_that_ends_with_it(self):
+        for kind in ("llama", "vllm", "plain"):
+            backend = self.world.backend(kind)
+            printed = self.world.remote(backend, "--print-env")
+            self.assertEqual((printed.code, printed.out), (2, ""), printed)
+            self.assertRegex(printed.err, rf"over .*:{backend.port} Claude Code needs a relay")
+        for name in ("llama", "remote-llama", "lmstudio", "apfel"):
+            printed = self.world.run("--backend", name, "--print-env")
+            self.assertEqual((printed.code, printed.out), (2, ""), printed)
+            self.assertIn(f"over {name} Claude Code needs", printed.err)
+        # One whose name would mislead Claude Code needs the relay, too.
+        printed = self.world.remote(self.world.backend(models=("claude-like",)), "--print-env")
+        self.assertEqual((printed.code, printed.out), (2, ""), printed)
+        # A version of Claude Code that is to be measured is not measured now.
+        backend = self.world.backend()
+        with open(self.world.claude, "a") as file:
+            file.write("# another one\n")
+        printed = self.world.remote(backend, "--print-env", env={"FAKE_CLAUDE_VERSION": "9.9.9"})
+        self.assertIn("= about 21816 prompt", printed.err)
+        self.assertIn(f"export ANTHROPIC_BASE_URL='http://127.0.0.1:{backend.port}'\n", printed.out, printed)
+
     def test_dry_run_runs_nothing(self):
         backend = self.world.backend()
         result = self.world.remote(backend, "--dry-run", "-p", "two words")

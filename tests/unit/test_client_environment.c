@@ -214,7 +214,8 @@ static void test_settings(void **state) {
     static char *const inherited[] = {"NO_PROXY=a\"b\\", "EDITOR=vi", NULL};
     struct environment_facts lean = facts;
     lean.compacts = false;
-    char **made = environment_make(&lean, inherited), *text = environment_settings(made, NULL, NULL);
+    char **made = environment_make(&lean, inherited),
+         *text = environment_settings(made, NULL, NULL);
     assert_non_null(strstr(text, "{\"env\":{\"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST\":\"1\","));
     assert_non_null(strstr(text, "\"CLAUDE_CONFIG_DIR\":\"/home/me/.claude-local\""));
     assert_non_null(strstr(text, ",a\\\"b\\\\\""));
@@ -228,11 +229,14 @@ static void test_settings(void **state) {
 
 static void test_settings_over_the_users(void **state) {
     static char *const inherited[] = {"EDITOR=vi", NULL};
-    static const char *const cases[][3] = {// theirs; what is in the outcome; what was left out
+    static const char *const cases[][3] = {
+        // theirs; what is in the outcome; what was left out
         {"{}", "{\"env\":{\"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST\":\"1\"", ""},
-        {"{\"model\":\"x\",\"env\":{\"MINE\":\"1\"}}", "{\"model\":\"x\",\"env\":{\"MINE\":\"1\",", ""},
+        {"{\"model\":\"x\",\"env\":{\"MINE\":\"1\"}}", "{\"model\":\"x\",\"env\":{\"MINE\":\"1\",",
+         ""},
         {"{\"env\":{\"DISABLE_TELEMETRY\":\"0\"}}", "\"DISABLE_TELEMETRY\":\"1\"", ""},
-        {"{\"env\":{\"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST\":\"\"}}", "MANAGED_BY_HOST\":\"1\"", ""},
+        {"{\"env\":{\"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST\":\"\"}}", "MANAGED_BY_HOST\":\"1\"",
+         ""},
         {"{\"env\":{\"ANTHROPIC_BASE_URL\":\"x\",\"A\":\"2\",\"CLAUDE_CODE_USE_VERTEX\":\"1\"}}",
          "{\"env\":{\"A\":\"2\",", "ANTHROPIC_BASE_URL, CLAUDE_CODE_USE_VERTEX"},
         {"{\"env\":\"odd\"}", "{\"env\":{\"CLAUDE_CODE_PROVIDER", ""},
