@@ -9,6 +9,7 @@
 #include "claude.h"
 #include "environment.h"
 #include "learned.h"
+#include "mcp.h"
 #include "options.h"
 #include "relay.h"
 #include "run.h"
@@ -61,6 +62,7 @@ struct session {
     const struct backend *backend;
     struct place place;
     struct claude claude;
+    struct mcp mcp;
     struct budget budget;
     struct loop *loop;
     struct airgap *airgap;
@@ -178,6 +180,10 @@ static bool make_budget(struct session *session, struct err *err) {
         .own_tools = chooses_tools(options),
     };
     learned_recall(&session->claude, session->interactive, ask.known_tokens);
+    mcp_look(&session->mcp, options, session->config_dir);
+    ask.mcp_servers = session->mcp.servers;
+    ask.mcp_always = session->mcp.given;
+    ask.mcp_tokens = session->mcp.servers > 0 ? learned_mcp(session->mcp.key) : 0;
     if (!budget_make(&session->budget, &ask, err))
         return false;
     struct buf text;
@@ -218,9 +224,11 @@ static bool make_environment(struct session *session, struct err *err) {
     return session->settings != NULL;
 }
 
-// A version of Claude Code whose prompt nobody measured is measured once, by the relay.
+// A version of Claude Code whose prompt nobody measured is measured once, by the relay; so are MCP
+// servers.
 static bool is_direct(const struct session *session) {
-    bool measures = session->budget.estimated && !session->options.print_env;
+    bool measures = (session->budget.estimated || session->budget.mcp_unseen > 0) &&
+                    !session->options.print_env;
     return session->place.direct && !measures && !session->airgap;
 }
 
@@ -283,9 +291,12 @@ static int run(struct session *session, struct err *err) {
     }
     session->loop = session->loop ? session->loop : loop_create(err);
     int status = session->loop ? run_child(session->loop, &run, &session->signal, err) : -1;
-    if (session->relay)
+    if (session->relay) {
         learned_keep(&session->claude, session->interactive, session->budget.tools,
                      relay_prompt_tokens(session->relay));
+        if (session->mcp.servers > 0)
+            learned_keep_mcp(session->mcp.key, relay_mcp_tokens(session->relay));
+    }
     return status;
 }
 
