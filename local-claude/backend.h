@@ -42,6 +42,7 @@ void place_fini(struct place *place);
 
 struct backend {
     const char *name, *summary;
+    bool lasting; // its places may be used without us: they end later, and need no relay
     // True when it seems to be there, within a few milliseconds, without starting anything; *why is
     // a few words either way ("ancalagon answers on 127.0.0.1:1234").
     bool (*probe)(const struct options *options, char *why, size_t size);

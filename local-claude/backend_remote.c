@@ -113,6 +113,7 @@ static bool open_remote(const struct options *options, struct place *place, stru
 const struct backend backend_remote = {
     .name = "remote",
     .summary = "a server that runs already: ancalagon, or anything OpenAI-compatible",
+    .lasting = true,
     .probe = probe,
     .open = open_remote,
 };

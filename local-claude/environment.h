@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "format/json.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,8 +31,11 @@ void environment_free(char **environment);
 // The same once more as JSON for Claude Code's --settings, without the address and the token: the
 // "env" of a project's .claude/settings.json counts more than the environment, and would turn
 // telemetry on or move the folder; that of --settings counts more than a project's. Where the model
-// is, CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST keeps from it. The caller's (mem_free).
-char *environment_settings(char *const *environment);
+// is, CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST keeps from it. `theirs` (taken over; NULL = none) are
+// settings of the user's to put it into; what their "env" has of the names that are not inherited
+// either is taken out, and named in `dropped`. The caller's (mem_free); NULL when they are too
+// large.
+char *environment_settings(char *const *environment, json_t *theirs, struct buf *dropped);
 
 // What a shell must be told (export and unset) to get from `inherited` to `environment`; for eval.
 bool environment_print(char *const *environment, char *const *inherited, struct buf *out);
