@@ -111,7 +111,7 @@ static void test_blocking_limit(void **state) {
     counted.counted = true;
     char **made = environment_make(&counted, none);
     assert_string_equal(value_of(made, "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"), "100000000");
-    char *settings = environment_settings(made);
+    char *settings = environment_settings(made, NULL, NULL);
     assert_non_null(strstr(settings, "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"));
     mem_free(settings);
     environment_free(made);
@@ -287,14 +287,10 @@ static void test_print(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_set),
-        cmocka_unit_test(test_tool_limits),
-        cmocka_unit_test(test_blocking_limit),
-        cmocka_unit_test(test_what_is_taken_out),
-        cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_model_ids),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_settings_over_the_users),
+        cmocka_unit_test(test_what_is_set),    cmocka_unit_test(test_tool_limits),
+        cmocka_unit_test(test_blocking_limit), cmocka_unit_test(test_what_is_taken_out),
+        cmocka_unit_test(test_windows),        cmocka_unit_test(test_model_ids),
+        cmocka_unit_test(test_settings),       cmocka_unit_test(test_settings_over_the_users),
         cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
