@@ -33,7 +33,11 @@ void mem_trim(void) {
 #endif
 }
 
-void mem_wipe(void *ptr, size_t size) { explicit_bzero(ptr, size); }
+// A function that could be any other by the time it is called cannot be left out.
+void mem_wipe(void *ptr, size_t size) {
+    static void *(*const volatile set)(void *, int, size_t) = memset;
+    set(ptr, 0, size);
+}
 
 char *mem_printf(const char *format, ...) {
     va_list args;

@@ -93,8 +93,8 @@ static VipsImage *open_kind(enum kind kind, const void *bytes, size_t length, in
                                    "fail_on", VIPS_FAIL_ON_TRUNCATED, "shrink", shrink, NULL);
         break;
     case KIND_PNG:
-        bad = vips_pngload_buffer(data, length, &image, "access", VIPS_ACCESS_SEQUENTIAL,
-                                  "fail_on", VIPS_FAIL_ON_TRUNCATED, NULL);
+        bad = vips_pngload_buffer(data, length, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                  VIPS_FAIL_ON_TRUNCATED, NULL);
         break;
     case KIND_WEBP:
         bad = vips_webpload_buffer(data, length, &image, "access", VIPS_ACCESS_SEQUENTIAL,
@@ -109,12 +109,11 @@ static VipsImage *open_kind(enum kind kind, const void *bytes, size_t length, in
                                    "fail_on", VIPS_FAIL_ON_TRUNCATED, NULL);
         break;
     case KIND_GIF:
-        bad = vips_gifload_buffer(data, length, &image, "access", VIPS_ACCESS_SEQUENTIAL,
-                                  "fail_on", VIPS_FAIL_ON_TRUNCATED, NULL);
+        bad = vips_gifload_buffer(data, length, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                  VIPS_FAIL_ON_TRUNCATED, NULL);
         break;
     case KIND_BMP:
-    case KIND_NONE:
-        break;
+    case KIND_NONE: break;
     }
     return bad ? NULL : image;
 }
@@ -148,8 +147,8 @@ static VipsImage *to_rgb(VipsImage *image) {
     VipsImage *out = NULL;
     VipsInterpretation space = vips_image_guess_interpretation(image);
     if (space != VIPS_INTERPRETATION_sRGB || image->BandFmt != VIPS_FORMAT_UCHAR) {
-        int bad = vips_colourspace(image, &out, VIPS_INTERPRETATION_sRGB, "source_space", space,
-                                   NULL);
+        int bad =
+            vips_colourspace(image, &out, VIPS_INTERPRETATION_sRGB, "source_space", space, NULL);
         image = next_step(image, out, bad);
     }
     if (image && vips_image_hasalpha(image)) {

@@ -29,11 +29,11 @@ extern const struct image_limits image_default_limits; // 64 MiB, 120 Mpixel, 30
 bool image_system_init(unsigned threads, struct err *err);
 void image_system_fini(void);
 
-// JPEG, PNG, WebP, HEIC/AVIF, TIFF, GIF (first frame of each), BMP; told by their first bytes, never
-// by name. `name` is for errors. longest_side 0: as it is; else never decoded much larger than that
-// (shrink on load), then scaled to it exactly when the picture is larger; never enlarged.
-// ERR_INVALID: not a picture, cut short, of a kind not read (the text says which); ERR_LIMIT: larger
-// than the limits, which NULL leaves at their defaults.
+// JPEG, PNG, WebP, HEIC/AVIF, TIFF, GIF (first frame of each), BMP; told by their first bytes,
+// never by name. `name` is for errors. longest_side 0: as it is; else never decoded much larger
+// than that (shrink on load), then scaled to it exactly when the picture is larger; never enlarged.
+// ERR_INVALID: not a picture, cut short, of a kind not read (the text says which); ERR_LIMIT:
+// larger than the limits, which NULL leaves at their defaults.
 bool image_decode(struct image *out, const void *bytes, size_t length, const char *name,
                   int longest_side, const struct image_limits *limits, struct err *err);
 bool image_load(struct image *out, const char *path, int longest_side,

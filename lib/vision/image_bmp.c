@@ -1,4 +1,5 @@
-// Layout: BITMAPFILEHEADER (14 bytes) and BITMAPINFOHEADER (40 or more), Microsoft, "Bitmap Storage".
+// Layout: BITMAPFILEHEADER (14 bytes) and BITMAPINFOHEADER (40 or more), Microsoft, "Bitmap
+// Storage".
 #include "vision/image_bmp.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-// Windows bitmaps, which libvips leaves to ImageMagick; that is more code than we trust a stranger's
-// file with. Read: 8 (palette), 24 and 32 bits, uncompressed, top-down and bottom-up.
+// Windows bitmaps, which libvips leaves to ImageMagick; that is more code than we trust a
+// stranger's file with. Read: 8 (palette), 24 and 32 bits, uncompressed, top-down and bottom-up.
 #pragma once
 
 #include "vision/image.h"

@@ -60,14 +60,10 @@ static bool ok(const struct ort_api *api, struct ort_status *status, struct err 
         return true;
     enum err_code code = ERR_SYSTEM;
     switch (api->get_error_code(status)) {
-    case ORT_CODE_NO_SUCHFILE:
-        code = ERR_NOTFOUND;
-        break;
+    case ORT_CODE_NO_SUCHFILE: code = ERR_NOTFOUND; break;
     case ORT_CODE_INVALID_ARGUMENT:
     case ORT_CODE_INVALID_PROTOBUF:
-    case ORT_CODE_INVALID_GRAPH:
-        code = ERR_INVALID;
-        break;
+    case ORT_CODE_INVALID_GRAPH: code = ERR_INVALID; break;
     }
     err_set(err, code, "%s: %s", what, api->get_error_message(status));
     api->release_status(status);
@@ -296,9 +292,8 @@ static bool open_session(struct network *network, const struct network_options *
     bool good =
         ok(api, api->create_session_options(&options), err, network->path) &&
         set_options(network, options, wanted, err) &&
-        ok(api,
-           api->create_session(network->onnx->env, network->path, options, &network->session), err,
-           network->path);
+        ok(api, api->create_session(network->onnx->env, network->path, options, &network->session),
+           err, network->path);
     if (options)
         api->release_session_options(options);
     return good;
@@ -348,7 +343,9 @@ const char *network_output_name(const struct network *network, size_t index) {
     return network->output_names[index];
 }
 
-struct tensor_shape network_input_shape(const struct network *network) { return network->input; }
+struct tensor_shape network_input_shape(const struct network *network) {
+    return network->input;
+}
 
 struct tensor_shape network_output_shape(const struct network *network, size_t index) {
     assert(index < network->outputs);
@@ -363,8 +360,8 @@ const char *network_metadata(struct network *network, const char *key) {
             return text->value;
     struct onnx *onnx = network->onnx;
     char *value = NULL;
-    if (!ok(onnx->api,
-            onnx->api->metadata_lookup(network->metadata, onnx->allocator, key, &value), NULL, ""))
+    if (!ok(onnx->api, onnx->api->metadata_lookup(network->metadata, onnx->allocator, key, &value),
+            NULL, ""))
         return NULL;
     struct text *text = mem_alloc(sizeof *text);
     *text = (struct text){network->texts, mem_strdup(key), take_string(onnx, value)};
@@ -417,10 +414,10 @@ static bool make_input(const struct network *network, struct run *run, const flo
         data = run->halves = mem_alloc(bytes);
         half_from_floats(run->halves, input, count);
     }
-    return ok(api,
-              api->create_tensor(network->onnx->memory, data, bytes, dims, rank, element,
-                                 &run->input),
-              err, network->path);
+    return ok(
+        api,
+        api->create_tensor(network->onnx->memory, data, bytes, dims, rank, element, &run->input),
+        err, network->path);
 }
 
 static bool read_output(const struct network *network, struct run *run, size_t index,
@@ -464,11 +461,11 @@ bool network_run(struct network *network, const float *input, const int64_t *dim
     bool good = make_input(network, run, input, dims, rank, err);
     if (good) {
         const struct ort_value *inputs[] = {run->input};
-        good = ok(api,
-                  api->run(network->session, NULL, names, inputs, 1,
-                           (const char *const *)network->output_names, network->outputs,
-                           run->values),
-                  err, network->path);
+        good =
+            ok(api,
+               api->run(network->session, NULL, names, inputs, 1,
+                        (const char *const *)network->output_names, network->outputs, run->values),
+               err, network->path);
     }
     for (size_t i = 0; good && i < network->outputs; i++)
         good = read_output(network, run, i, out, err);

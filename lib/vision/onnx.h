@@ -19,7 +19,7 @@ enum { TENSOR_RANK_MAX = 6, NETWORK_OUTPUTS_MAX = 8 };
 
 // path NULL: $OCR_ONNXRUNTIME, else what set-up fetched, else the system's libonnxruntime.so.1.
 struct onnx *onnx_open(const char *path, struct err *err);
-void onnx_close(struct onnx *onnx);               // NULL is fine; networks are destroyed before
+void onnx_close(struct onnx *onnx);                // NULL is fine; networks are destroyed before
 const char *onnx_version(const struct onnx *onnx); // "1.32.0"
 const char *onnx_path(const struct onnx *onnx);    // of the library that was opened
 

@@ -55,10 +55,9 @@ struct ort_api {
                                          struct ort_session **session);
     void *gap_8;
     struct ort_status *(*run)(struct ort_session *session, const struct ort_run_options *options,
-                              const char *const *input_names,
-                              const struct ort_value *const *inputs, size_t input_count,
-                              const char *const *output_names, size_t output_count,
-                              struct ort_value **outputs);
+                              const char *const *input_names, const struct ort_value *const *inputs,
+                              size_t input_count, const char *const *output_names,
+                              size_t output_count, struct ort_value **outputs);
     struct ort_status *(*create_session_options)(struct ort_session_options **options);
     void *gap_11[6];
     struct ort_status *(*disable_mem_pattern)(struct ort_session_options *options);

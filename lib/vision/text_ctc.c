@@ -86,9 +86,8 @@ void text_ctc_read(struct text_line *line, const float *likelihoods, size_t step
     line->char_count = 0;
     size_t from = 0, said = 0;
     for (size_t step = 0; step <= steps; step++) {
-        size_t class = step < steps
-                           ? likeliest(likelihoods + step * dictionary->count, dictionary->count)
-                           : 0;
+        size_t class =
+            step < steps ? likeliest(likelihoods + step * dictionary->count, dictionary->count) : 0;
         if (step > 0 && class == said && step < steps)
             continue;
         if (said)

@@ -14,14 +14,15 @@ struct text_regions {
     size_t count; // at most 1000
 };
 
-// map: height x width likelihoods; regions in a picture of picture_width x picture_height, which the
-// map covers. In no order.
+// map: height x width likelihoods; regions in a picture of picture_width x picture_height, which
+// the map covers. In no order.
 void text_regions_find(struct text_regions *out, const float *map, int width, int height,
                        int picture_width, int picture_height,
                        const struct text_reader_options *options);
 void text_regions_fini(struct text_regions *regions);
 
-// The size at which the network sees a picture: multiples of 32, the shorter side at least side_min.
+// The size at which the network sees a picture: multiples of 32, the shorter side at least
+// side_min.
 void text_detect_size(int width, int height, int side_min, int *out_width, int *out_height);
 
 // Adds to *network_ms what the network took.

@@ -1,6 +1,6 @@
 // One picture: find the regions, cut them out, see which way up they are, read them, put them in
-// order. Regions are worked on by several threads, each network run on one: a line is small, and two
-// threads inside it wait for each other more than two lines beside each other do.
+// order. Regions are worked on by several threads, each network run on one: a line is small, and
+// two threads inside it wait for each other more than two lines beside each other do.
 #include "base/mem.h"
 #include "vision/crew.h"
 #include "vision/text_detect.h"
@@ -86,8 +86,7 @@ static void vote_on_flip(struct page_work *work) {
     work->flip = work->count >= 3 && down > up;
     for (size_t i = 0; i < work->count; i++) {
         struct page_line *line = &work->lines[i];
-        line->flip =
-            line->upside_down > (work->flip ? 1 - UPSIDE_DOWN : UPSIDE_DOWN);
+        line->flip = line->upside_down > (work->flip ? 1 - UPSIDE_DOWN : UPSIDE_DOWN);
     }
 }
 

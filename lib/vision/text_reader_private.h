@@ -5,7 +5,7 @@
 #include "vision/text_reader.h"
 
 struct text_reader {
-    struct text_reader_options options; // the paths in it are the caller's and not kept
+    struct text_reader_options options;          // the paths in it are the caller's and not kept
     struct network *detect, *orient, *recognize; // orient may be NULL
     struct dictionary dictionary;
     int orient_width, orient_height;

@@ -10,8 +10,8 @@
 
 enum { REGIONS_MAX = 1000, SIDE_MIN = 3 };
 
-// Marks what is above the threshold, grown by one pixel to the right and down (a dilation by 2 x 2),
-// which closes hairline gaps between letters.
+// Marks what is above the threshold, grown by one pixel to the right and down (a dilation by 2 x
+// 2), which closes hairline gaps between letters.
 static uint8_t *mark_likely(const float *map, int width, int height, float threshold) {
     size_t w = (size_t)width, pixels = w * (size_t)height;
     uint8_t *marks = mem_alloc(pixels);
@@ -59,8 +59,8 @@ static float mean_inside(const float *map, int width, int height, const struct q
         float from = INFINITY, to = -INFINITY;
         for (size_t i = 0; i < 4; i++)
             widen(whole.corners[i], whole.corners[(i + 1) % 4], (float)y, &from, &to);
-        int x0 = (int)fmaxf(0, ceilf(from - .5f)), x1 = (int)fminf((float)width - 1,
-                                                                   floorf(to + .5f));
+        int x0 = (int)fmaxf(0, ceilf(from - .5f)),
+            x1 = (int)fminf((float)width - 1, floorf(to + .5f));
         const float *row = map + (size_t)y * (size_t)width;
         for (int x = x0; x <= x1; x++, count++)
             sum += (double)row[x];
@@ -87,7 +87,8 @@ static float growth(const struct quad *quad, float ratio) {
 enum { ARC_POINTS_MAX = 256 };
 
 // Points on the circle around a corner, from one outward normal to the next, at whole pixels.
-static size_t add_arc(struct point *out, struct point corner, float distance, float from, float to) {
+static size_t add_arc(struct point *out, struct point corner, float distance, float from,
+                      float to) {
     while (to < from)
         to += 2 * (float)M_PI;
     // Chords that leave the circle by a quarter of a pixel at most, as Clipper does.
@@ -117,8 +118,8 @@ static struct quad grow(const struct quad *quad, float distance, float *width, f
         normals[i] = atan2f(a.x - b.x, b.y - a.y);
     }
     for (size_t i = 0; i < 4; i++)
-        count += add_arc(points + count, whole.corners[i], distance, normals[(i + 3) % 4],
-                         normals[i]);
+        count +=
+            add_arc(points + count, whole.corners[i], distance, normals[(i + 3) % 4], normals[i]);
     return points_min_rect(points, count, room, width, height);
 }
 
@@ -152,8 +153,7 @@ void text_regions_find(struct text_regions *out, const float *map, int width, in
     for (size_t i = 0; i < blobs.count && out->count < REGIONS_MAX; i++) {
         size_t count = blobs.starts[i + 1] - blobs.starts[i];
         float w, h;
-        struct quad quad =
-            points_min_rect(blobs.points + blobs.starts[i], count, room, &w, &h);
+        struct quad quad = points_min_rect(blobs.points + blobs.starts[i], count, room, &w, &h);
         if (fminf(w, h) < SIDE_MIN)
             continue;
         float score = mean_inside(map, width, height, &quad);

@@ -74,9 +74,8 @@ static bool is_plain(const struct image *in, const struct quad *quad) {
     const struct point *p = quad->corners;
     return p[0].y == p[1].y && p[2].y == p[3].y && p[0].x == p[3].x && p[1].x == p[2].x &&
            p[0].x >= 0 && p[0].y >= 0 && p[1].x > p[0].x && p[3].y > p[0].y &&
-           p[1].x <= (float)in->width && p[3].y <= (float)in->height &&
-           p[0].x == floorf(p[0].x) && p[0].y == floorf(p[0].y) && p[2].x == floorf(p[2].x) &&
-           p[2].y == floorf(p[2].y);
+           p[1].x <= (float)in->width && p[3].y <= (float)in->height && p[0].x == floorf(p[0].x) &&
+           p[0].y == floorf(p[0].y) && p[2].x == floorf(p[2].x) && p[2].y == floorf(p[2].y);
 }
 
 void warp_quad(struct image *out, const struct image *in, const struct quad *quad) {

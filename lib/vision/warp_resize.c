@@ -10,7 +10,7 @@
 enum { WEIGHT_ONE = 2048 };
 
 struct linear_tap {
-    int first, second;  // inputs
+    int first, second; // inputs
     short weight[2];
 };
 
@@ -25,10 +25,10 @@ static struct linear_tap *linear_taps(int in, int out) {
             first = 0, at = 0;
         if (first >= in - 1)
             first = in - 1, at = 0;
-        taps[i] = (struct linear_tap){first,
-                                      first + 1 < in ? first + 1 : first,
-                                      {(short)lrintf((1 - at) * WEIGHT_ONE),
-                                       (short)lrintf(at * WEIGHT_ONE)}};
+        taps[i] = (struct linear_tap){
+            first,
+            first + 1 < in ? first + 1 : first,
+            {(short)lrintf((1 - at) * WEIGHT_ONE), (short)lrintf(at * WEIGHT_ONE)}};
     }
     return taps;
 }
