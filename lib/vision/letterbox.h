@@ -7,9 +7,9 @@
 #include "vision/image.h"
 
 struct letterbox {
-    int width, height;       // of the frame
-    float scale_x, scale_y;  // picture to frame; equal but when stretched
-    int left, top;           // of the picture in the frame
+    int width, height;      // of the frame
+    float scale_x, scale_y; // picture to frame; equal but when stretched
+    int left, top;          // of the picture in the frame
     int picture_width, picture_height;
 };
 

@@ -69,10 +69,10 @@ static bool choose_frame(struct object_finder *finder, struct err *err) {
     return true;
 }
 
-static bool run_planes(const struct object_finder *finder, const float *planes,
-                       struct tensors *run, struct err *err) {
-    return network_run(finder->network, planes,
-                       (int64_t[]){1, 3, finder->height, finder->width}, 4, run, err);
+static bool run_planes(const struct object_finder *finder, const float *planes, struct tensors *run,
+                       struct err *err) {
+    return network_run(finder->network, planes, (int64_t[]){1, 3, finder->height, finder->width}, 4,
+                       run, err);
 }
 
 static float *new_planes(const struct object_finder *finder) {
@@ -137,7 +137,8 @@ static size_t collect(const struct object_finder *finder, const struct object_la
                       struct found_object *found) {
     struct object_candidate *candidates = mem_alloc((layout->boxes + 1) * sizeof *candidates);
     size_t count = object_layout_read(layout, run, finder->width, finder->height,
-                                      finder->confidence, candidates), kept = 0;
+                                      finder->confidence, candidates),
+           kept = 0;
     bool thin = layout->kind == OBJECT_LAYOUT_FINAL || layout->kind == OBJECT_LAYOUT_DETR;
     count = object_candidates_thin(candidates, count, thin ? 1 : finder->overlap, FOUND_MAX);
     for (size_t i = 0; i < count; i++) {

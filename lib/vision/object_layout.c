@@ -13,8 +13,7 @@ const char *object_layout_name(enum object_layout_kind kind) {
 
 // One box a cell (or three) of the grids that the network lays over its input.
 static bool is_grid(size_t boxes, int width, int height, size_t boxes_a_cell) {
-    static const int strides[][5] = {{8, 16, 32}, {16, 32}, {8, 16, 32, 64}, {4, 8, 16, 32},
-                                     {16}, {8}, {32}, {8, 16}};
+    static const int strides[][5] = {{8, 16, 32}, {16, 32}, {8, 16, 32, 64}, {4, 8, 16, 32}};
     for (size_t i = 0; i < sizeof strides / sizeof *strides; i++) {
         size_t cells = 0;
         for (const int *stride = strides[i]; *stride; stride++)
@@ -62,8 +61,8 @@ static bool tell_detr(struct object_layout *out, const struct network *network,
     const int64_t *boxes = run->shapes[boxes_at].dims, *scores = run->shapes[1 - boxes_at].dims;
     if (boxes[2] != 4 || boxes[1] != scores[1] || (size_t)scores[2] != classes)
         return false;
-    *out = (struct object_layout){OBJECT_LAYOUT_DETR, classes, (size_t)boxes[1], 4, 1 - boxes_at,
-                                  boxes_at};
+    *out = (struct object_layout){OBJECT_LAYOUT_DETR, classes, (size_t)boxes[1], 4,
+                                  1 - boxes_at,       boxes_at};
     return true;
 }
 
@@ -149,7 +148,8 @@ static size_t read_grid(const struct object_layout *layout, const float *values,
         if (skip == 5)
             score *= v[4];
         if (score >= confidence)
-            count += add(&out[count], around(v[0], v[step], v[2 * step], v[3 * step]), score, class);
+            count +=
+                add(&out[count], around(v[0], v[step], v[2 * step], v[3 * step]), score, class);
     }
     return count;
 }
@@ -175,8 +175,9 @@ static size_t read_detr(const struct object_layout *layout, const struct tensors
         size_t class = best_class(logits, layout->classes, 1, &logit);
         float score = 1 / (1 + expf(-logit));
         if (score >= confidence)
-            count += add(&out[count], around(boxes[0] * w, boxes[1] * h, boxes[2] * w, boxes[3] * h),
-                         score, class);
+            count +=
+                add(&out[count], around(boxes[0] * w, boxes[1] * h, boxes[2] * w, boxes[3] * h),
+                    score, class);
     }
     return count;
 }
@@ -184,12 +185,9 @@ static size_t read_detr(const struct object_layout *layout, const struct tensors
 size_t object_layout_read(const struct object_layout *layout, const struct tensors *run, int width,
                           int height, float confidence, struct object_candidate *out) {
     switch (layout->kind) {
-    case OBJECT_LAYOUT_FINAL:
-        return read_final(layout, run->values[0], confidence, out);
-    case OBJECT_LAYOUT_DETR:
-        return read_detr(layout, run, width, height, confidence, out);
-    default:
-        return read_grid(layout, run->values[0], confidence, out);
+    case OBJECT_LAYOUT_FINAL: return read_final(layout, run->values[0], confidence, out);
+    case OBJECT_LAYOUT_DETR: return read_detr(layout, run, width, height, confidence, out);
+    default: return read_grid(layout, run->values[0], confidence, out);
     }
 }
 

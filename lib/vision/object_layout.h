@@ -1,26 +1,26 @@
 // What a detector's outputs mean. Exports of the same family differ in the order of dimensions, in
-// an "is there anything" score, and in whether boxes of one object were already made one; nothing in
-// the file says so for sure. The shapes that a run really has, the number of classes and the number
-// of cells of the input's grid do.
+// an "is there anything" score, and in whether boxes of one object were already made one; nothing
+// in the file says so for sure. The shapes that a run really has, the number of classes and the
+// number of cells of the input's grid do.
 #pragma once
 
 #include "vision/geometry.h"
 #include "vision/onnx.h"
 
 enum object_layout_kind {
-    OBJECT_LAYOUT_COLUMNS,  // 1 x (4 + classes) x boxes: YOLOv8, v11
-    OBJECT_LAYOUT_ROWS,     // 1 x boxes x (4 + classes): the same transposed
+    OBJECT_LAYOUT_COLUMNS,    // 1 x (4 + classes) x boxes: YOLOv8, v11
+    OBJECT_LAYOUT_ROWS,       // 1 x boxes x (4 + classes): the same transposed
     OBJECT_LAYOUT_OBJECTNESS, // 1 x boxes x (5 + classes): YOLOv5, v7
-    OBJECT_LAYOUT_FINAL,    // 1 x boxes x 6, x0 y0 x1 y1 confidence class: YOLOv10, 26
-    OBJECT_LAYOUT_DETR,     // logits 1 x boxes x classes, centres and sizes 0..1 1 x boxes x 4
+    OBJECT_LAYOUT_FINAL,      // 1 x boxes x 6, x0 y0 x1 y1 confidence class: YOLOv10, 26
+    OBJECT_LAYOUT_DETR,       // logits 1 x boxes x classes, centres and sizes 0..1 1 x boxes x 4
 };
 
 struct object_layout {
     enum object_layout_kind kind;
     size_t classes, boxes;
-    size_t columns;         // of the only output's dimension that is not `boxes`
-    size_t scores_at;       // DETR: which output has the scores
-    size_t boxes_at;        // and which the boxes
+    size_t columns;   // of the only output's dimension that is not `boxes`
+    size_t scores_at; // DETR: which output has the scores
+    size_t boxes_at;  // and which the boxes
 };
 
 struct object_candidate {

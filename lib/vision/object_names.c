@@ -67,21 +67,12 @@ static bool take_escape(struct parser *p, struct buf *out) {
         return fail(p, "a string without its end");
     p->at++;
     switch (c) {
-    case 'x':
-        return add_code(p, out, 2);
-    case 'u':
-        return add_code(p, out, 4);
-    case 'U':
-        return add_code(p, out, 8);
-    case 'n':
-        c = '\n';
-        break;
-    case 't':
-        c = '\t';
-        break;
-    case 'r':
-        c = '\r';
-        break;
+    case 'x': return add_code(p, out, 2);
+    case 'u': return add_code(p, out, 4);
+    case 'U': return add_code(p, out, 8);
+    case 'n': c = '\n'; break;
+    case 't': c = '\t'; break;
+    case 'r': c = '\r'; break;
     }
     return buf_add(out, &c, 1) || fail(p, "a name is too long");
 }

@@ -27,7 +27,7 @@ struct onnx {
     struct ort_env *env;
     struct ort_memory_info *memory;
     struct ort_allocator *allocator; // the library's
-    struct pool_allocator tensors;   // ours; without a pool when the system or the runtime wants none
+    struct pool_allocator tensors; // ours; without a pool when the system or the runtime wants none
 };
 
 struct network {

@@ -34,8 +34,8 @@ struct tensor_pool {
     pthread_mutex_t lock;
     // Protected by lock.
     struct block *holes; // in no order
-    struct block *last; // the highest block; the rest of the stretch was never used
-    size_t end_bytes;   // where it ends
+    struct block *last;  // the highest block; the rest of the stretch was never used
+    size_t end_bytes;    // where it ends
     struct tensor_pool_use use;
     size_t recent_bytes; // the most in blocks since there were few
     size_t warm_chunks;  // that have pages

@@ -1,9 +1,9 @@
 // Memory for tensors. A network asks for a few hundred blocks a run, up to 100 MB each, and gives
 // them back at once. The C library's heap answers that with twice the memory (holes between blocks
 // of odd sizes) and with a page fault for every 4 KB of every run. Here blocks come from one
-// reserved stretch of addresses, the smallest hole that fits first, neighbours joined when they come
-// back; pages stay for the next run and may be huge ones, but there are never more of them than were
-// in use at once.
+// reserved stretch of addresses, the smallest hole that fits first, neighbours joined when they
+// come back; pages stay for the next run and may be huge ones, but there are never more of them
+// than were in use at once.
 //
 // Any thread; one lock.
 #pragma once

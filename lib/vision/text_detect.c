@@ -16,8 +16,7 @@ static int whole_cells(int side, double ratio) {
 void text_detect_size(int width, int height, int side_min, int *out_width, int *out_height) {
     int shorter = width < height ? width : height, longer = width < height ? height : width;
     double ratio = shorter < side_min ? (double)side_min / shorter : 1;
-    if (longer * ratio > LONGEST)
-        ratio = fmin(1, fmax((double)LONGEST / longer, 1e-3));
+    ratio = fmin(ratio, (double)LONGEST / longer);
     *out_width = whole_cells(width, ratio);
     *out_height = whole_cells(height, ratio);
 }

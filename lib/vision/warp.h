@@ -27,7 +27,7 @@ struct warp_norm { // value = (pixel / 255 - mean) / std, in the order of the ne
     float mean[3], std[3];
     bool bgr;
 };
-// Three planes of floats, one `plane_floats` behind the other, rows of `row_floats`; the picture goes
-// to where `planes` points, what is around it is left as it is.
+// Three planes of floats, one `plane_floats` behind the other, rows of `row_floats`; the picture
+// goes to where `planes` points, what is around it is left as it is.
 void warp_planes(float *planes, size_t row_floats, size_t plane_floats, const struct image *in,
                  const struct warp_norm *norm);

@@ -28,8 +28,8 @@ static struct projection project(const struct quad *quad, double w, double h) {
                                 (p[3].y - p[0].y + k * p[3].y) / h, p[0].y, g / w, k / h}};
 }
 
-// Keys' cubic convolution ("Cubic Convolution Interpolation for Digital Image Processing", 1981): the
-// weights of four pixels for a place that is `x` behind the second.
+// Keys' cubic convolution ("Cubic Convolution Interpolation for Digital Image Processing", 1981):
+// the weights of four pixels for a place that is `x` behind the second.
 static void cubic_weights(float *w, float x) {
     const float a = -0.75f;
     w[0] = ((a * (x + 1) - 5 * a) * (x + 1) + 8 * a) * (x + 1) - 4 * a;
@@ -49,8 +49,8 @@ static void cubic_pixel(uint8_t *to, const struct image *in, float x, float y) {
         columns[i] = (size_t)clamp((int)left - 1 + i, in->width - 1) * 3;
     float sum[3] = {0};
     for (int j = 0; j < 4; j++) {
-        const uint8_t *row = in->pixels + (size_t)clamp((int)top - 1 + j, in->height - 1) *
-                                              (size_t)in->width * 3;
+        const uint8_t *row =
+            in->pixels + (size_t)clamp((int)top - 1 + j, in->height - 1) * (size_t)in->width * 3;
         for (int c = 0; c < 3; c++)
             sum[c] += wy[j] * (wx[0] * row[columns[0] + c] + wx[1] * row[columns[1] + c] +
                                wx[2] * row[columns[2] + c] + wx[3] * row[columns[3] + c]);

@@ -1,6 +1,6 @@
-// read_text [--threads N] [--side N] [--repeat N] [--memory 1] PHOTO... : what the text reader reads, a line of
-// JSON a photo, for comparisons with the reference (tests/clients/rapidocr_compare.py). Models and
-// library as tools/get-ocr lays them down.
+// read_text [--threads N] [--side N] [--repeat N] [--memory 1] PHOTO... : what the text reader
+// reads, a line of JSON a photo, for comparisons with the reference
+// (tests/clients/rapidocr_compare.py). Models and library as tools/get-ocr lays them down.
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"

@@ -32,9 +32,9 @@ static void test_boxes(void **state) {
         struct box a, b;
         float overlap;
     } rows[] = {
-        {{0, 0, 10, 10}, {0, 0, 10, 10}, 1},         {{0, 0, 10, 10}, {5, 0, 15, 10}, 1 / 3.f},
-        {{0, 0, 10, 10}, {10, 0, 20, 10}, 0},        {{0, 0, 10, 10}, {2, 2, 4, 4}, .04f},
-        {{0, 0, 0, 0}, {0, 0, 0, 0}, 0},             {{5, 5, 1, 1}, {0, 0, 10, 10}, 0},
+        {{0, 0, 10, 10}, {0, 0, 10, 10}, 1},  {{0, 0, 10, 10}, {5, 0, 15, 10}, 1 / 3.f},
+        {{0, 0, 10, 10}, {10, 0, 20, 10}, 0}, {{0, 0, 10, 10}, {2, 2, 4, 4}, .04f},
+        {{0, 0, 0, 0}, {0, 0, 0, 0}, 0},      {{5, 5, 1, 1}, {0, 0, 10, 10}, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         near(box_overlap(rows[i].a, rows[i].b), rows[i].overlap);
@@ -54,13 +54,24 @@ static void test_min_rect(void **state) {
     } rows[] = {
         {{{5, 7}}, 1, 0, 0, {{{5, 7}, {5, 7}, {5, 7}, {5, 7}}}},
         {{{2, 3}, {8, 3}}, 2, 6, 0, {{{2, 3}, {8, 3}, {8, 3}, {2, 3}}}},
-        {{{0, 0}, {10, 0}, {10, 4}, {0, 4}, {5, 2}}, 5, 10, 4, {{{0, 0}, {10, 0}, {10, 4}, {0, 4}}}},
+        {{{0, 0}, {10, 0}, {10, 4}, {0, 4}, {5, 2}},
+         5,
+         10,
+         4,
+         {{{0, 0}, {10, 0}, {10, 4}, {0, 4}}}},
         // On its side by 3-4-5: sides 10 and 5.
-        {{{0, 0}, {8, 6}, {5, 10}, {-3, 4}, {2, 5}}, 5, 10, 5, {{{0, 0}, {8, 6}, {5, 10}, {-3, 4}}}},
+        {{{0, 0}, {8, 6}, {5, 10}, {-3, 4}, {2, 5}},
+         5,
+         10,
+         5,
+         {{{0, 0}, {8, 6}, {5, 10}, {-3, 4}}}},
         // The same, leaning the other way.
         {{{0, 6}, {8, 0}, {11, 4}, {3, 10}}, 4, 10, 5, {{{0, 6}, {8, 0}, {11, 4}, {3, 10}}}},
         // A point in a side changes nothing.
-        {{{0, 0}, {4, 0}, {10, 0}, {10, 4}, {0, 4}, {0, 2}}, 6, 10, 4,
+        {{{0, 0}, {4, 0}, {10, 0}, {10, 4}, {0, 4}, {0, 2}},
+         6,
+         10,
+         4,
          {{{0, 0}, {10, 0}, {10, 4}, {0, 4}}}},
         {{{3, 3}, {3, 3}, {3, 3}}, 3, 0, 0, {{{3, 3}, {3, 3}, {3, 3}, {3, 3}}}},
     };
@@ -122,8 +133,10 @@ static void test_turn(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_boxes),           cmocka_unit_test(test_min_rect),
-        cmocka_unit_test(test_every_direction), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_boxes),
+        cmocka_unit_test(test_min_rect),
+        cmocka_unit_test(test_every_direction),
+        cmocka_unit_test(test_order),
         cmocka_unit_test(test_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

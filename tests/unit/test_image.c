@@ -39,8 +39,8 @@ struct file {
 static VipsImage *source(void) {
     struct image image;
     quarters(&image);
-    VipsImage *view = vips_image_new_from_memory_copy(
-        image.pixels, (size_t)WIDTH * HEIGHT * 3, WIDTH, HEIGHT, 3, VIPS_FORMAT_UCHAR);
+    VipsImage *view = vips_image_new_from_memory_copy(image.pixels, (size_t)WIDTH * HEIGHT * 3,
+                                                      WIDTH, HEIGHT, 3, VIPS_FORMAT_UCHAR);
     VipsImage *out = NULL;
     assert_int_equal(vips_copy(view, &out, "interpretation", VIPS_INTERPRETATION_sRGB, NULL), 0);
     g_object_unref(view);
@@ -75,7 +75,8 @@ static int apart(uint32_t a, uint32_t b) {
 static void assert_quarters(const struct image *image, const uint32_t wanted[4], int most,
                             const char *what) {
     int w = image->width, h = image->height;
-    const int at[4][2] = {{w / 4, h / 4}, {w * 3 / 4, h / 4}, {w * 3 / 4, h * 3 / 4}, {w / 4, h * 3 / 4}};
+    const int at[4][2] = {
+        {w / 4, h / 4}, {w * 3 / 4, h / 4}, {w * 3 / 4, h * 3 / 4}, {w / 4, h * 3 / 4}};
     for (int i = 0; i < 4; i++)
         if (apart(pixel_of(image, at[i][0], at[i][1]), wanted[i]) > most)
             fail_msg("%s: corner %d is %06x, not %06x", what, i,
@@ -86,9 +87,9 @@ static bool decode(struct image *out, struct file file, struct err *err) {
     return image_decode(out, file.bytes, file.length, "a picture", 0, NULL, err);
 }
 
-static const char *const kinds[] = {".jpg[Q=98,subsample_mode=off]", ".png", ".webp[lossless]",
-                                    ".tif", ".gif", ".tif[compression=lzw,tile]",
-                                    ".heic[Q=90]", ".avif[Q=90]"};
+static const char *const kinds[] = {
+    ".jpg[Q=98,subsample_mode=off]", ".png",        ".webp[lossless]", ".tif", ".gif",
+    ".tif[compression=lzw,tile]",    ".heic[Q=90]", ".avif[Q=90]"};
 
 static void test_kinds(void **state) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -113,8 +114,9 @@ static void test_kinds(void **state) {
 
 // What a camera notes on how it was held is applied, once.
 static void test_orientation(void **state) {
-    static const int first[9][4] = {{0}, {0, 1, 2, 3}, {1, 0, 3, 2}, {2, 3, 0, 1}, {3, 2, 1, 0},
-                                    {0, 3, 2, 1}, {3, 0, 1, 2}, {2, 1, 0, 3}, {1, 2, 3, 0}};
+    static const int first[9][4] = {{0},          {0, 1, 2, 3}, {1, 0, 3, 2},
+                                    {2, 3, 0, 1}, {3, 2, 1, 0}, {0, 3, 2, 1},
+                                    {3, 0, 1, 2}, {2, 1, 0, 3}, {1, 2, 3, 0}};
     static const char *const with[] = {".jpg[Q=98,subsample_mode=off]", ".tif", ".webp[lossless]"};
     for (size_t k = 0; k < sizeof with / sizeof *with; k++)
         for (int orientation = 1; orientation <= 8; orientation++) {
@@ -167,15 +169,16 @@ static void test_depths(void **state) {
     struct file file = encode(grey, ".png");
     struct image out;
     assert_true(decode(&out, file, NULL));
-    uint32_t dark = pixel_of(&out, WIDTH * 3 / 4, HEIGHT * 3 / 4), light = pixel_of(&out, 2, HEIGHT - 3);
+    uint32_t dark = pixel_of(&out, WIDTH * 3 / 4, HEIGHT * 3 / 4),
+             light = pixel_of(&out, 2, HEIGHT - 3);
     assert_int_equal(dark >> 16, dark & 0xff);
     assert_true((dark & 0xff) + 50 < (light & 0xff)); // blue is darker than yellow
     image_fini(&out);
     g_free(file.bytes);
     // Printers' inks come back as about the same colours.
     if (vips_colourspace(image, &print, VIPS_INTERPRETATION_CMYK, NULL) == 0) {
-        assert_decodes_to(print, ".jpg[Q=95]", corners, 90);
-        assert_decodes_to(print, ".tif", corners, 90);
+        assert_decodes_to(print, ".jpg[Q=95]", corners, 110);
+        assert_decodes_to(print, ".tif", corners, 110);
         g_object_unref(print);
     } else
         print_message("this libvips knows no CMYK\n");
@@ -207,7 +210,8 @@ static void put_u32_le(uint8_t *at, uint32_t value) {
 static struct file bitmap(int bits, int height) {
     struct image image;
     quarters(&image);
-    size_t palette = bits == 8 ? 256 * 4 : 0, step = (size_t)bits / 8, row = (WIDTH * step + 3) / 4 * 4;
+    size_t palette = bits == 8 ? 256 * 4 : 0, step = (size_t)bits / 8,
+           row = (WIDTH * step + 3) / 4 * 4;
     struct file file = {g_malloc0(54 + palette + row * HEIGHT), 54 + palette + row * HEIGHT};
     uint8_t *bytes = file.bytes;
     memcpy(bytes, "BM", 2);
@@ -222,8 +226,8 @@ static struct file bitmap(int bits, int height) {
     for (int y = 0; y < HEIGHT; y++)
         for (int x = 0; x < WIDTH; x++) {
             uint32_t rgb = pixel_of(&image, x, y);
-            uint8_t *at = bytes + 54 + palette +
-                          (size_t)(height < 0 ? y : HEIGHT - 1 - y) * row + (size_t)x * step;
+            uint8_t *at = bytes + 54 + palette + (size_t)(height < 0 ? y : HEIGHT - 1 - y) * row +
+                          (size_t)x * step;
             if (bits == 8)
                 for (uint32_t i = 0; i < 4; i++)
                     at[0] = corners[i] == rgb ? (uint8_t)i : at[0];
@@ -342,11 +346,21 @@ static void test_bombs(void **state) {
             break;
         }
     memcpy(g + 6, "\xff\xff\xff\xff", 4);
+    for (size_t at = 13 + (g[10] & 0x80 ? (size_t)6 << (g[10] & 7) : 0); at + 9 < gif.length;) {
+        if (g[at] == 0x2c) { // an image: left, top, width, height
+            memcpy(g + at + 5, "\xff\xff\xff\xff", 4);
+            break;
+        }
+        for (at += 2; g[at]; at += 1u + g[at]) // an extension, in blocks
+            ;
+        at++;
+    }
     const struct file files[] = {png, jpeg, gif};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct image image;
         struct err err = {0};
-        assert_false(image_decode(&image, files[i].bytes, files[i].length, "bomb", 0, NULL, &err));
+        if (image_decode(&image, files[i].bytes, files[i].length, "bomb", 0, NULL, &err))
+            fail_msg("bomb %zu was read: %d x %d", i, image.width, image.height);
         // The loader may have a bound of its own, below ours.
         assert_true(err.code == ERR_LIMIT || err.code == ERR_INVALID);
         if (i == 0)
@@ -355,8 +369,10 @@ static void test_bombs(void **state) {
     }
     struct err err = {0};
     struct image image;
-    const struct image_limits few = {.file_bytes = 1 << 20, .pixels = WIDTH * HEIGHT - 1, .side = 100};
-    const struct image_limits narrow = {.file_bytes = 1 << 20, .pixels = 1 << 20, .side = WIDTH - 1};
+    const struct image_limits few = {
+        .file_bytes = 1 << 20, .pixels = WIDTH * HEIGHT - 1, .side = 100};
+    const struct image_limits narrow = {
+        .file_bytes = 1 << 20, .pixels = 1 << 20, .side = WIDTH - 1};
     const struct image_limits small = {.file_bytes = 100, .pixels = 1 << 20, .side = 100};
     const struct image_limits *limits[] = {&few, &narrow, &small};
     for (size_t i = 0; i < 3; i++) {
@@ -384,7 +400,9 @@ static void test_no_pictures(void **state) {
         {"%PDF-1.7\n1 0 obj", 16},
         {"<svg xmlns='http://www.w3.org/2000/svg'/>", 41},
         {"\x89PNG\r\n\x1a\n", 8},
-        {"\0\0\0\x18" "ftypisom\0\0\0\0isommp42", 24}, // a film
+        {"\0\0\0\x18"
+         "ftypisom\0\0\0\0isommp42",
+         24}, // a film
         {"RIFF\x10\0\0\0WAVEfmt ", 16},
         {"GIF89a", 6},
         {"II*\0\x08\0\0\0", 8},
@@ -408,8 +426,8 @@ static void test_longest_side(void **state) {
     const char *const with[] = {".jpg[Q=98]", ".png", ".webp[lossless]", ".tif"};
     const struct {
         int wanted, width, height;
-    } rows[] = {{0, 960, 640}, {960, 960, 640}, {2000, 960, 640}, {480, 480, 320},
-                {500, 500, 333}, {100, 100, 67}, {3, 3, 2}, {1, 1, 1}};
+    } rows[] = {{0, 960, 640},   {960, 960, 640}, {2000, 960, 640}, {480, 480, 320},
+                {500, 500, 333}, {100, 100, 67},  {3, 3, 2},        {1, 1, 1}};
     for (size_t k = 0; k < sizeof with / sizeof *with; k++) {
         struct file file = encode(large, with[k]);
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -106,7 +106,7 @@ static void test_split_names(void **state) {
 
 static void test_thin(void **state) {
     struct object_candidate c[] = {
-        {{0, 0, 10, 10}, .5f, 0}, {{1, 0, 11, 10}, .9f, 0}, {{0, 0, 10, 10}, .6f, 1},
+        {{0, 0, 10, 10}, .5f, 0},  {{1, 0, 11, 10}, .9f, 0}, {{0, 0, 10, 10}, .6f, 1},
         {{30, 0, 40, 10}, .3f, 0}, {{2, 0, 12, 10}, .8f, 0},
     };
     assert_int_equal(object_candidates_thin(c, 5, .45f, 300), 3);
@@ -187,8 +187,7 @@ static size_t find(struct onnx *onnx, const char *path, const char *names,
 static void assert_box(struct box box, float x0, float y0, float x1, float y1) {
     if (fabsf(box.x0 - x0) > .5f || fabsf(box.y0 - y0) > .5f || fabsf(box.x1 - x1) > .5f ||
         fabsf(box.y1 - y1) > .5f)
-        fail_msg("box %g %g %g %g", (double)box.x0, (double)box.y0, (double)box.x1,
-                 (double)box.y1);
+        fail_msg("box %g %g %g %g", (double)box.x0, (double)box.y0, (double)box.x1, (double)box.y1);
 }
 
 // The same object in every layout: 100, 140 .. 200, 180 of the frame, 200, 200 .. 400, 280 of the
@@ -256,15 +255,11 @@ static void test_final(void **state) {
     struct onnx *onnx = open_onnx_or_skip();
     for (int said = 0; said < 2; said++) {
         struct table table = table_of("output0", 300, 6);
-        static const float rows[][6] = {{100, 140, 200, 180, .9f, 0},
-                                        {40, 90, 60, 110, .6f, 1},
-                                        {10, 10, 20, 20, .2f, 0},
-                                        {10, 10, 20, 20, .9f, 7}, // no such class
-                                        {10, 10, 20, 20, .9f, -1},
-                                        {20, 20, 10, 10, .9f, 1}, // inside out
-                                        {NAN, 10, 20, 20, .9f, 1},
-                                        {10, 10, 20, 20, NAN, 1},
-                                        {10, 10, 20, 20, .9f, NAN}};
+        static const float rows[][6] = {
+            {100, 140, 200, 180, .9f, 0}, {40, 90, 60, 110, .6f, 1}, {10, 10, 20, 20, .2f, 0},
+            {10, 10, 20, 20, .9f, 7},                               // no such class
+            {10, 10, 20, 20, .9f, -1},    {20, 20, 10, 10, .9f, 1}, // inside out
+            {NAN, 10, 20, 20, .9f, 1},    {10, 10, 20, 20, NAN, 1},  {10, 10, 20, 20, .9f, NAN}};
         memcpy(table.values, rows, sizeof rows);
         run_and_forget(onnx, write_network(&table, 1, SIDE, TWO, said ? "True" : NULL),
                        "end to end");
@@ -306,7 +301,8 @@ static void test_given_names(void **state) {
         char *path = write_network(&table, 1, SIDE, i ? THREE : NULL, NULL);
         assert_int_equal(find(onnx, path, "medidor, poste", found, "v8"), 1);
         assert_string_equal(found[0].name, "poste");
-        assert_null(object_finder_create(onnx, &(struct object_finder_options){.path = path}, &err));
+        assert_null(
+            object_finder_create(onnx, &(struct object_finder_options){.path = path}, &err));
         if (i == 0)
             assert_non_null(strstr(err.text, "does not name its classes"));
         unlink(path);
@@ -322,9 +318,9 @@ static void test_refused_layouts(void **state) {
         int64_t a, b;
         const char *names, *final, *text;
     } rows[] = {
-        {6, CELLS, THREE, NULL, "[1, 6, 500]"},           // three classes are seven numbers
-        {7, 321, THREE, NULL, "[1, 7, 321]"},             // no grid has so many cells
-        {2100, 7, TWO, NULL, "YOLOX"},                    // objectness, but one box a cell
+        {6, CELLS, THREE, NULL, "[1, 6, 500]"}, // three classes are seven numbers
+        {7, 321, THREE, NULL, "[1, 7, 321]"},   // no grid has so many cells
+        {2100, 7, TWO, NULL, "YOLOX"},          // objectness, but one box a cell
         {300, 7, THREE, NULL, "[1, 300, 7]"},
         {300, 7, THREE, "True", "[1, 300, 7]"},
         {1, 1, TWO, NULL, "[1, 1, 1]"},
@@ -355,8 +351,9 @@ static void test_close_calls(void **state) {
         int64_t a, b;
         const char *names, *layout;
     } rows[] = {
-        {CELLS3, 6, "['a']", "v5"}, {CELLS, 6, TWO, "v8, transposed"}, {300, 6, "['a']", "end to end"},
-        {300, 6, THREE, "end to end"}, {7, CELLS, THREE, "v8,"}, {5, 2100, "['a']", "v8,"},
+        {CELLS3, 6, "['a']", "v5"},      {CELLS, 6, TWO, "v8, transposed"},
+        {300, 6, "['a']", "end to end"}, {300, 6, THREE, "end to end"},
+        {7, CELLS, THREE, "v8,"},        {5, 2100, "['a']", "v8,"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct table table = table_of("output0", rows[i].a, rows[i].b);
@@ -392,12 +389,18 @@ static void test_open_sides(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),           cmocka_unit_test(test_many_names),
-        cmocka_unit_test(test_split_names),     cmocka_unit_test(test_thin),
-        cmocka_unit_test(test_columns_and_rows), cmocka_unit_test(test_objectness),
-        cmocka_unit_test(test_final),           cmocka_unit_test(test_detr),
-        cmocka_unit_test(test_given_names),     cmocka_unit_test(test_refused_layouts),
-        cmocka_unit_test(test_close_calls),     cmocka_unit_test(test_open_sides),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_many_names),
+        cmocka_unit_test(test_split_names),
+        cmocka_unit_test(test_thin),
+        cmocka_unit_test(test_columns_and_rows),
+        cmocka_unit_test(test_objectness),
+        cmocka_unit_test(test_final),
+        cmocka_unit_test(test_detr),
+        cmocka_unit_test(test_given_names),
+        cmocka_unit_test(test_refused_layouts),
+        cmocka_unit_test(test_close_calls),
+        cmocka_unit_test(test_open_sides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,8 +138,13 @@ static void test_bad_runs(void **state) {
         int64_t dims[7];
         size_t rank;
     } rows[] = {
-        {{1, 4, 1, 3}, 4}, {{12}, 1},         {{1, 3, 4}, 3},  {{1, 3, -2, 2}, 4},
-        {{1, 3, 0, 4}, 4}, {{1, 1, 1, 1, 1, 1, 1}, 7},         {{1, 3, INT64_MAX, 4}, 4},
+        {{1, 4, 1, 3}, 4},
+        {{12}, 1},
+        {{1, 3, 4}, 3},
+        {{1, 3, -2, 2}, 4},
+        {{1, 3, 0, 4}, 4},
+        {{1, 1, 1, 1, 1, 1, 1}, 7},
+        {{1, 3, INT64_MAX, 4}, 4},
         {{INT64_MAX, 3, INT64_MAX, 4}, 4},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -282,11 +287,23 @@ static void test_half_numbers(void **state) {
         float value;
         uint16_t half;
     } rows[] = {
-        {0, 0},           {-0.f, 0x8000},      {1, 0x3c00},          {-2, 0xc000},
-        {65504, 0x7bff},  {65519, 0x7bff},     {65520, 0x7c00},      {1e9f, 0x7c00},
-        {-1e9f, 0xfc00},  {0x1p-24f, 1},       {0x1p-25f, 0},        {0x1.8p-24f, 2},
-        {0x1p-14f, 0x400}, {0x1.ff8p-15f, 0x3ff}, {1 + 0x1p-11f, 0x3c00},
-        {1 + 0x1.8p-10f, 0x3c02}, {INFINITY, 0x7c00},
+        {0, 0},
+        {-0.f, 0x8000},
+        {1, 0x3c00},
+        {-2, 0xc000},
+        {65504, 0x7bff},
+        {65519, 0x7bff},
+        {65520, 0x7c00},
+        {1e9f, 0x7c00},
+        {-1e9f, 0xfc00},
+        {0x1p-24f, 1},
+        {0x1p-25f, 0},
+        {0x1.8p-24f, 2},
+        {0x1p-14f, 0x400},
+        {0x1.ff8p-15f, 0x3ff},
+        {1 + 0x1p-11f, 0x3c00},
+        {1 + 0x1.8p-10f, 0x3c02},
+        {INFINITY, 0x7c00},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (half_from_float(rows[i].value) != rows[i].half)

@@ -13,8 +13,8 @@ enum { MIB = 1 << 20 };
 static void test_get_and_put(void **state) {
     struct tensor_pool *pool = tensor_pool_create((size_t)64 * MIB);
     assert_non_null(pool);
-    char *a = tensor_pool_get(pool, 1), *b = tensor_pool_get(pool, 1000), *c =
-                                                                              tensor_pool_get(pool, MIB);
+    char *a = tensor_pool_get(pool, 1), *b = tensor_pool_get(pool, 1000),
+         *c = tensor_pool_get(pool, MIB);
     assert_int_equal((uintptr_t)a % 64, 0);
     assert_int_equal((uintptr_t)b % 64, 0);
     assert_int_equal((uintptr_t)c % 64, 0);

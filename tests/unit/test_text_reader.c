@@ -98,7 +98,8 @@ static const struct text_line *line_with(const struct text_page *page, const cha
 }
 
 static void assert_plate(const struct text_page *page) {
-    static const char *const found[] = {"TRANSFORMADOR", "POT", "112", "348817", "08/2019", "13800"};
+    static const char *const found[] = {"TRANSFORMADOR", "POT",     "112",
+                                        "348817",        "08/2019", "13800"};
     for (size_t i = 0; i < sizeof found / sizeof *found; i++)
         line_with(page, found[i]);
 }
@@ -114,7 +115,8 @@ static void test_page(void **state) {
     assert_plate(&page);
     assert_int_equal(page.turned, 0);
     assert_string_equal(page.lines[0].text, "TRANSFORMADOR");
-    assert_true(page.network_ms > 0 && page.network_ms <= page.detect_ms + page.orient_ms + page.recognize_ms);
+    assert_true(page.network_ms > 0 &&
+                page.network_ms <= page.detect_ms + page.orient_ms + page.recognize_ms);
     for (size_t i = 0; i < page.count; i++) {
         const struct text_line *line = &page.lines[i];
         size_t length = 0;

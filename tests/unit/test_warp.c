@@ -1,7 +1,8 @@
 // Scaling and cutting. The sums of warp_resize and warp_quad are of what OpenCV 5.0 gives for the
-// same noise (tests/unit/data/README says how they were taken).
-#include "vision/warp.h"
+// same noise: cv2.resize(noise, (width, height)), and cv2.warpPerspective with INTER_CUBIC and
+// BORDER_REPLICATE.
 #include "vision/letterbox.h"
+#include "vision/warp.h"
 #include "vision_support.h"
 
 #include <math.h>
@@ -28,7 +29,11 @@ static void test_resize_as_opencv(void **state) {
         int in_width, in_height, width, height;
         uint64_t sum;
     } rows[] = {
-        RESIZE_ROWS
+        {97, 61, 48, 31, 0x7c496a171c73a2f4},   {97, 61, 194, 122, 0xad434f8ac566cfce},
+        {120, 80, 60, 40, 0x4c372ae480771ede},  {120, 80, 120, 48, 0xc936466c6a22ed4c},
+        {64, 48, 33, 17, 0x4c5841cd0461ec2a},   {30, 20, 64, 96, 0x4578caff885861b3},
+        {200, 10, 320, 48, 0x75b1a8cc09377539}, {5, 3, 1, 1, 0xbac10b18ebd38c34},
+        {1, 1, 7, 5, 0xaf44f714a9a7e84c},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct image in, out;
@@ -49,7 +54,61 @@ static void test_quad_as_opencv(void **state) {
         int width, height;
         uint8_t pixels[8][3]; // of the row in the middle, from the left, `width` / 8 apart
     } rows[] = {
-        QUAD_ROWS
+        {{{{10.0f, 5.0f}, {80.0f, 9.0f}, {78.0f, 30.0f}, {8.0f, 27.0f}}},
+         70,
+         22,
+         {{204, 35, 45},
+          {103, 210, 41},
+          {57, 193, 212},
+          {119, 130, 143},
+          {78, 176, 160},
+          {125, 10, 110},
+          {148, 221, 46},
+          {202, 80, 49}}},
+        {{{{20.5f, 10.25f}, {60.75f, 12.0f}, {61.0f, 40.0f}, {19.0f, 38.0f}}},
+         42,
+         28,
+         {{36, 216, 128},
+          {83, 220, 203},
+          {122, 183, 215},
+          {150, 100, 103},
+          {74, 99, 192},
+          {63, 9, 83},
+          {220, 35, 20},
+          {241, 80, 120}}},
+        {{{{0.0f, 0.0f}, {96.0f, 3.0f}, {96.0f, 60.0f}, {2.0f, 57.0f}}},
+         96,
+         57,
+         {{145, 36, 115},
+          {148, 113, 25},
+          {34, 90, 103},
+          {126, 96, 118},
+          {165, 89, 74},
+          {164, 54, 149},
+          {58, 117, 96},
+          {11, 178, 110}}},
+        {{{{40.0f, 55.0f}, {10.0f, 50.0f}, {14.0f, 20.0f}, {44.0f, 24.0f}}},
+         30,
+         31,
+         {{185, 122, 49},
+          {114, 71, 145},
+          {175, 135, 69},
+          {68, 212, 154},
+          {130, 194, 73},
+          {157, 139, 148},
+          {156, 105, 147},
+          {165, 80, 9}}},
+        {{{{70.0f, 2.0f}, {94.0f, 40.0f}, {80.0f, 50.0f}, {55.0f, 12.0f}}},
+         45,
+         18,
+         {{3, 157, 172},
+          {110, 202, 171},
+          {156, 200, 137},
+          {48, 172, 31},
+          {242, 141, 196},
+          {125, 38, 154},
+          {133, 164, 184},
+          {168, 44, 106}}},
     };
     struct image in, out;
     image_init(&in, 97, 61);
@@ -60,8 +119,8 @@ static void test_quad_as_opencv(void **state) {
         assert_int_equal(out.height, rows[i].height);
         for (int k = 0; k < 8; k++) {
             const uint8_t *p =
-                out.pixels + ((size_t)(out.height / 2) * (size_t)out.width +
-                              (size_t)(k * out.width / 8)) * 3;
+                out.pixels +
+                ((size_t)(out.height / 2) * (size_t)out.width + (size_t)(k * out.width / 8)) * 3;
             for (int c = 0; c < 3; c++)
                 if (abs(p[c] - rows[i].pixels[k][c]) > 1)
                     fail_msg("quad %zu, pixel %d: %d %d %d, not %d %d %d", i, k, p[0], p[1], p[2],
@@ -113,10 +172,10 @@ static void test_crop(void **state) {
         struct box box;
         int x, y, width, height;
     } rows[] = {
-        {{0, 0, 60, 40}, 0, 0, 60, 40},          {{1.5f, 2.5f, 9.2f, 8.1f}, 1, 2, 9, 7},
-        {{-10, -10, 5, 5}, 0, 0, 5, 5},          {{55, 35, 500, 500}, 55, 35, 5, 5},
-        {{10, 10, 10, 10}, 10, 10, 1, 1},        {{200, 200, 300, 300}, 59, 39, 1, 1},
-        {{-20, -20, -10, -10}, 0, 0, 1, 1},      {{NAN, 0, 10, 10}, 59, 0, 1, 10},
+        {{0, 0, 60, 40}, 0, 0, 60, 40},     {{1.5f, 2.5f, 9.2f, 8.1f}, 1, 2, 9, 7},
+        {{-10, -10, 5, 5}, 0, 0, 5, 5},     {{55, 35, 500, 500}, 55, 35, 5, 5},
+        {{10, 10, 10, 10}, 10, 10, 1, 1},   {{200, 200, 300, 300}, 59, 39, 1, 1},
+        {{-20, -20, -10, -10}, 0, 0, 1, 1}, {{NAN, 0, 10, 10}, 59, 0, 1, 10},
     };
     struct image in, out;
     numbered(&in, 60, 40);
@@ -208,14 +267,14 @@ static void test_letterbox(void **state) {
         int width, height, picture_width, picture_height, left, top;
         float scale;
     } rows[] = {
-        {640, 640, 1280, 640, 0, 160, .5f}, {640, 640, 640, 1280, 160, 0, .5f},
-        {640, 640, 640, 640, 0, 0, 1},      {320, 320, 80, 40, 0, 80, 4},
+        {640, 640, 1280, 640, 0, 160, .5f},  {640, 640, 640, 1280, 160, 0, .5f},
+        {640, 640, 640, 640, 0, 0, 1},       {320, 320, 80, 40, 0, 80, 4},
         {640, 480, 1000, 1000, 80, 0, .48f}, {32, 32, 30000, 1, 0, 15, 32 / 30000.f},
         {640, 640, 1280, 638, 0, 160, .5f}, // a rest of 321: 160 above, 161 below
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct letterbox frame = letterbox_fit(rows[i].width, rows[i].height,
-                                               rows[i].picture_width, rows[i].picture_height);
+        struct letterbox frame = letterbox_fit(rows[i].width, rows[i].height, rows[i].picture_width,
+                                               rows[i].picture_height);
         assert_int_equal(frame.left, rows[i].left);
         assert_int_equal(frame.top, rows[i].top);
         assert_true(fabsf(frame.scale_x - rows[i].scale) < 1e-6f);

@@ -61,7 +61,7 @@ static inline void tiny_value(struct tiny_onnx *t, unsigned field, const char *n
     struct buf shape = tiny_buf(), tensor = tiny_buf(), kind = tiny_buf(), value = tiny_buf();
     for (size_t i = 0; i < rank; i++) {
         struct buf dim = tiny_buf();
-        char open[16];
+        char open[64];
         snprintf(open, sizeof open, "%s_%zu", name, i);
         if (dims[i] < 0)
             tiny_text(&dim, 2, open);
@@ -85,14 +85,13 @@ static inline void tiny_input(struct tiny_onnx *t, const char *name, int type, c
     tiny_value(t, 11, name, type, dims, rank);
 }
 
-static inline void tiny_output(struct tiny_onnx *t, const char *name, int type,
-                               const int64_t *dims, size_t rank) {
+static inline void tiny_output(struct tiny_onnx *t, const char *name, int type, const int64_t *dims,
+                               size_t rank) {
     tiny_value(t, 12, name, type, dims, rank);
 }
 
 static inline void tiny_constant(struct tiny_onnx *t, const char *name, int type,
-                                 const int64_t *dims, size_t rank, const void *data,
-                                 size_t bytes) {
+                                 const int64_t *dims, size_t rank, const void *data, size_t bytes) {
     struct buf tensor = tiny_buf();
     for (size_t i = 0; i < rank; i++)
         tiny_int(&tensor, 1, (uint64_t)dims[i]);

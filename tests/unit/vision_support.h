@@ -1,5 +1,5 @@
-// For tests of lib/vision that need what tools/get-ocr fetches: without it they are skipped, and say
-// so, because a fresh machine has the sources only.
+// For tests of lib/vision that need what tools/get-ocr fetches: without it they are skipped, and
+// say so, because a fresh machine has the sources only.
 #pragma once
 
 #include "base/mem.h"
