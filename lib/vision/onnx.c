@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "vision/half.h"
 #include "vision/onnx_api.h"
+#include "vision/onnx_order.h"
 #include "vision/tensor_pool.h"
 
 #include <assert.h>
@@ -285,15 +286,32 @@ static bool set_options(const struct network *network, struct ort_session_option
            ok(api, api->add_session_config(options, "session.force_spinning_stop", "1"), err, what);
 }
 
+// The file in an order that needs less memory; false when it is to be loaded as it is.
+static bool open_reordered(struct network *network, const struct ort_session_options *options) {
+    enum { LARGEST = 256 << 20 };
+    const struct ort_api *api = network->onnx->api;
+    size_t length;
+    char *bytes = path_read_file(network->path, LARGEST, &length, NULL);
+    bool good = bytes && onnx_order((uint8_t *)bytes, length) &&
+                ok(api,
+                   api->create_session_from_array(network->onnx->env, bytes, length, options,
+                                                  &network->session),
+                   NULL, network->path);
+    mem_free(bytes);
+    return good;
+}
+
 static bool open_session(struct network *network, const struct network_options *wanted,
                          struct err *err) {
     const struct ort_api *api = network->onnx->api;
     struct ort_session_options *options = NULL;
-    bool good =
-        ok(api, api->create_session_options(&options), err, network->path) &&
-        set_options(network, options, wanted, err) &&
-        ok(api, api->create_session(network->onnx->env, network->path, options, &network->session),
-           err, network->path);
+    bool good = ok(api, api->create_session_options(&options), err, network->path) &&
+                set_options(network, options, wanted, err) &&
+                (open_reordered(network, options) ||
+                 ok(api,
+                    api->create_session(network->onnx->env, network->path, options,
+                                        &network->session),
+                    err, network->path));
     if (options)
         api->release_session_options(options);
     return good;

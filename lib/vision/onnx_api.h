@@ -53,7 +53,10 @@ struct ort_api {
     struct ort_status *(*create_session)(const struct ort_env *env, const char *path,
                                          const struct ort_session_options *options,
                                          struct ort_session **session);
-    void *gap_8;
+    struct ort_status *(*create_session_from_array)(const struct ort_env *env, const void *bytes,
+                                                    size_t length,
+                                                    const struct ort_session_options *options,
+                                                    struct ort_session **session);
     struct ort_status *(*run)(struct ort_session *session, const struct ort_run_options *options,
                               const char *const *input_names, const struct ort_value *const *inputs,
                               size_t input_count, const char *const *output_names,
@@ -148,6 +151,7 @@ struct ort_api_base {
     X(create_env, CreateEnv, 3)                                                                    \
     X(disable_telemetry_events, DisableTelemetryEvents, 6)                                         \
     X(create_session, CreateSession, 7)                                                            \
+    X(create_session_from_array, CreateSessionFromArray, 8)                                        \
     X(run, Run, 9)                                                                                 \
     X(create_session_options, CreateSessionOptions, 10)                                            \
     X(disable_mem_pattern, DisableMemPattern, 17)                                                  \
