@@ -21,7 +21,12 @@ enum ort_code { // those that we tell apart
 };
 enum { ORT_LOG_FATAL = 4, ORT_OPTIMIZE_ALL = 99, ORT_DEVICE_ALLOCATOR = 0, ORT_MEMORY_DEFAULT = 0 };
 enum { ORT_KIND_TENSOR = 1 };
-enum ort_element { ORT_ELEMENT_F32 = 1, ORT_ELEMENT_I64 = 7, ORT_ELEMENT_F16 = 10 };
+enum ort_element {
+    ORT_ELEMENT_F32 = 1,
+    ORT_ELEMENT_U8 = 2,
+    ORT_ELEMENT_I64 = 7,
+    ORT_ELEMENT_F16 = 10
+};
 
 struct ort_status;
 struct ort_env;

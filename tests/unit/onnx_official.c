@@ -18,6 +18,7 @@ _Static_assert((int)ORT_DEVICE_ALLOCATOR == (int)OrtDeviceAllocator, "allocator"
 _Static_assert((int)ORT_MEMORY_DEFAULT == (int)OrtMemTypeDefault, "memory");
 _Static_assert((int)ORT_KIND_TENSOR == (int)ONNX_TYPE_TENSOR, "kind");
 _Static_assert((int)ORT_ELEMENT_F32 == (int)ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, "element");
+_Static_assert((int)ORT_ELEMENT_U8 == (int)ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, "element");
 _Static_assert((int)ORT_ELEMENT_I64 == (int)ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64, "element");
 _Static_assert((int)ORT_ELEMENT_F16 == (int)ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16, "element");
 _Static_assert(offsetof(OrtAllocator, Alloc) == offsetof(struct ort_allocator, alloc), "Alloc");
