@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 static void *check(void *ptr) {
     if (!ptr) {
@@ -26,12 +23,6 @@ char *mem_strdup(const char *text) { return text ? check(strdup(text)) : NULL; }
 char *mem_strndup(const char *text, size_t length) { return check(strndup(text, length)); }
 
 void mem_free(void *ptr) { free(ptr); }
-
-void mem_trim(void) {
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
-}
 
 // A function that could be any other by the time it is called cannot be left out.
 void mem_wipe(void *ptr, size_t size) {

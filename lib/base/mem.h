@@ -10,6 +10,5 @@ void *mem_resize(void *ptr, size_t size)
 char *mem_strdup(const char *text);   // NULL gives NULL
 char *mem_strndup(const char *text, size_t length) __attribute__((returns_nonnull));
 void mem_free(void *ptr);              // NULL is fine
-void mem_trim(void);                   // what was freed and is kept for later goes to the system
 void mem_wipe(void *ptr, size_t size); // zeroes secrets; never optimised away
 char *mem_printf(const char *format, ...) __attribute__((returns_nonnull, format(printf, 1, 2)));

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 #include "vision/onnx_edit.h"
 
 #include <assert.h>
@@ -178,7 +179,7 @@ struct network *network_load(struct onnx *onnx, const char *path,
         network_destroy(network);
         return NULL;
     }
-    mem_trim(); // reading a file takes three times what is left of it
+    system_trim_memory(); // reading a file takes three times what is left of it
     return network;
 }
 

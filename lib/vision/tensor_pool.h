@@ -18,7 +18,7 @@ struct tensor_pool *tensor_pool_create(size_t max_bytes);
 void tensor_pool_destroy(struct tensor_pool *pool); // blocks in use are gone too; NULL is fine
 
 void *tensor_pool_get(struct tensor_pool *pool, size_t bytes); // aligned to 64; NULL: no room
-void tensor_pool_put(struct tensor_pool *pool, void *block);   // NULL is fine
+void tensor_pool_put(struct tensor_pool *pool, void *memory);  // NULL is fine
 
 struct tensor_pool_use {
     size_t now_bytes, most_bytes; // in blocks

@@ -2,8 +2,9 @@
 """rapidocr_lines.py [options] PHOTO... - our text reader beside RapidOCR, on the same photos.
 
 Every line that RapidOCR reads is looked for at its place among ours; texts must be equal to the
-character. Each side runs in a process of its own, models loaded once, photos one after the other:
-seconds of CPU and of the clock a photo, and the largest resident memory of the process.
+character. Each side is one process with its models loaded; photos go to the two in turn, one after
+the other, so that a machine that drifts drifts for both. From the path to the lines: photos a
+second, the median and the 95th percentile, seconds of CPU, and the most memory that was resident.
 
 RapidOCR is no part of the house. It is installed beside it once:
   pip install --target ~/.cache/ancalagon/rapidocr-ref rapidocr==3.10.0 onnxruntime==1.32.0
@@ -23,14 +24,15 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / "
 REFERENCE = CACHE / "rapidocr-ref"
 
 
-def reference_main(threads, photos):
-    """Runs in the reference's own process: one line of JSON a photo."""
+def reference_main(threads):
+    """Runs in the reference's own process: paths come on stdin, one line of JSON goes back for each."""
     sys.path.insert(0, str(REFERENCE))
     from rapidocr import RapidOCR  # pylint: disable=import-error,import-outside-toplevel
 
     engine = RapidOCR(params={"Global.log_level": "critical",
                               "EngineConfig.onnxruntime.intra_op_num_threads": threads})
-    for photo in photos:
+    print("{}", flush=True)
+    for photo in map(str.strip, sys.stdin):
         result = engine(photo)
         lines = []
         if result.txts is not None:
@@ -41,29 +43,59 @@ def reference_main(threads, photos):
 
 
 class Side:
-    """One side's lines a photo, and what they cost."""
+    """One reader as a process, what it read, and what that cost."""
 
-    def __init__(self, command, photos):
+    def __init__(self, name, command):
+        self.name, self.pages, self.seconds = name, {}, []
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                      encoding="utf-8")
+        self._line()  # it has loaded
+        self.loaded_cpu = self._cpu()
+
+    def _line(self):
+        line = self.child.stdout.readline()
+        if not line:
+            sys.exit(f"{self.name} ended with {self.child.wait()}")
+        return json.loads(line)
+
+    def _cpu(self):
+        with open(f"/proc/{self.child.pid}/stat", encoding="utf-8") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def read(self, photo):
         began = time.monotonic()
-        with subprocess.Popen(command + photos, stdout=subprocess.PIPE, text=True,
-                              encoding="utf-8") as child:
-            stamps, self.pages = [began], {}
-            for line in child.stdout:
-                page = json.loads(line)
-                self.pages[page["file"]] = page
-                stamps.append(time.monotonic())
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode != 0:
-            sys.exit(f"{command[0]} ended with {child.returncode}")
-        self.mib = usage.ru_maxrss / 1024
-        self.cpu = (usage.ru_utime + usage.ru_stime) / max(1, len(photos))
-        self.seconds = sorted(b - a for a, b in zip(stamps[1:], stamps[2:]))
+        self.child.stdin.write(photo + "\n")
+        self.child.stdin.flush()
+        page = self._line()
+        page["seconds"] = time.monotonic() - began
+        self.seconds.append(page["seconds"])
+        self.pages[photo] = page
 
-    def print(self, name):
-        median = self.seconds[len(self.seconds) // 2] if self.seconds else float("nan")
-        print(f"{name:10} {median:7.2f} s a photo (median after the first), "
-              f"{self.cpu:6.2f} s of CPU with loading, {self.mib:6.0f} MiB at most")
+    def warm_up(self, photo):
+        """The first photo is told apart by nobody's clock."""
+        self.read(photo)
+        self.seconds.clear()
+        self.loaded_cpu = self._cpu()
+
+    def finish(self):
+        self.cpu = (self._cpu() - self.loaded_cpu) / max(1, len(self.seconds))
+        with open(f"/proc/{self.child.pid}/status", encoding="utf-8") as f:
+            self.mib = int(next(line for line in f if line.startswith("VmHWM")).split()[1]) / 1024
+        self.child.stdin.close()
+        if self.child.wait() != 0:
+            sys.exit(f"{self.name} ended with {self.child.returncode}")
+
+    def quantile(self, share):
+        ordered = sorted(self.seconds)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    def rate(self):
+        return len(self.seconds) / sum(self.seconds)
+
+    def print(self):
+        print(f"{self.name:10} {self.rate():6.3f} photos/s, median {self.quantile(.5):6.3f} s, "
+              f"p95 {self.quantile(.95):6.3f} s, {self.cpu:6.2f} s of CPU a photo, {self.mib:4.0f} MiB")
 
 
 def bounds(quad):
@@ -104,35 +136,56 @@ def compare(photo, wanted, got, show):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", nargs="+")
+    parser.add_argument("photos", nargs="*")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1, help="how often each photo is read")
     parser.add_argument("--read-text", default=str(ROOT / "build/tests/unit/read_text"))
     parser.add_argument("--quiet", action="store_true", help="only the sums")
+    parser.add_argument("--wanted", type=float, metavar="PERCENT", help="fail when fewer lines are equal")
     parser.add_argument("--reference", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.reference:
-        reference_main(args.threads, args.photos)
+        reference_main(args.threads)
         return 0
     if not REFERENCE.is_dir():
         sys.exit(f"no RapidOCR in {REFERENCE}; --help says how to get it")
+    if not args.photos:
+        sys.exit("name some photos")
+    return measure(args)
+
+
+def measure(args):
     threads = ["--threads", str(args.threads)]
-    theirs = Side([sys.executable, __file__, "--reference", *threads], args.photos)
-    ours = Side([args.read_text, *threads], args.photos)
+    print(f"load before: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
+    theirs = Side("RapidOCR", [sys.executable, __file__, "--reference", *threads])
+    ours = Side("ours", [args.read_text, *threads, "-"])
+    sides = (theirs, ours)
+    for side in sides:
+        side.warm_up(args.photos[0])
+    for number in range(args.rounds * len(args.photos)):
+        for side in sides:
+            side.read(args.photos[number % len(args.photos)])
+        sides = sides[::-1]
+    for side in (theirs, ours):
+        side.finish()
+    print(f"load after: {os.getloadavg()[0]:.2f}")
     show = (lambda text: None) if args.quiet else print
     sums = [0, 0, 0, 0]
-    for photo in args.photos:
-        page = ours.pages.get(photo, {"lines": []})
-        counts = compare(photo, theirs.pages[photo]["lines"], page["lines"], show)
+    for photo in dict.fromkeys(args.photos):
+        counts = compare(photo, theirs.pages[photo]["lines"], ours.pages[photo]["lines"], show)
         sums = [a + b for a, b in zip(sums, counts)]
-    theirs.print("RapidOCR")
-    ours.print("ours")
+    theirs.print()
+    ours.print()
     network = sum(p["network_ms"] for p in ours.pages.values())
-    whole = sum(p["detect_ms"] + p["orient_ms"] + p["recognize_ms"] for p in ours.pages.values())
-    print(f"reading takes {whole / max(network, 1e-9):.3f} x of the time inside the networks")
+    whole = sum(p["seconds"] for p in ours.pages.values()) * 1000
+    print(f"photos/s: {ours.rate() / theirs.rate():.2f} x; memory: {ours.mib / theirs.mib:.2f} x; "
+          f"a photo, from its file to its lines, takes {whole / max(network, 1e-9):.3f} x of the time inside "
+          "the networks")
     lines, equal, but_blanks, more = sums
-    print(f"{lines} lines, {equal} equal ({100 * equal / max(1, lines):.2f} %), "
+    percent = 100 * equal / max(1, lines)
+    print(f"{lines} lines, {equal} equal ({percent:.2f} %), "
           f"{100 * but_blanks / max(1, lines):.2f} % but for blanks, {more} only ours")
-    return 0
+    return 1 if args.wanted is not None and percent < args.wanted else 0
 
 
 if __name__ == "__main__":
