@@ -1,5 +1,6 @@
 // Whatever a backend sends, however it is cut, the client reads a legal sequence of events, and the
 // same one. First byte: source, thinking, and the cuts.
+#include "base/log.h"
 #include "chat/answer.h"
 
 #include "../tests/unit/answer_check.h"
@@ -9,6 +10,12 @@
 enum { MAX_BYTES = 1024 }; // small, so that the bounds are met
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t length);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+    log_set_level(LOG_LEVEL_ERROR); // a line for each garbled answer is none for a person
+    return 0;
+}
 
 static struct answer *create(unsigned flags, bool stream) {
     struct answer_options options = {

@@ -8,13 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_FIELDS = 4096, TICK_MS = 100 };
+enum { MAX_FIELDS = 4096, TICK_MS = 100, OTHERS_MS = 250 };
 
 // One round of questions.
 struct round {
     struct loop *loop;
     struct timer deadline;
     size_t open;
+    bool one_is_enough;
     struct timer tick;
     struct progress bar;
     const char *label; // NULL = nothing is shown
@@ -63,6 +64,9 @@ static void on_end(struct http_call *call, void *arg) {
     struct question *question = arg;
     struct ask *ask = question->ask;
     ask->json = json_parse(buf_bytes(&ask->bytes), ask->bytes.length, 0, JSON_PARSE_ANY, &ask->err);
+    bool heard = ask_good(ask, NULL) || ask->status == 401 || ask->status == 403;
+    if (question->round->one_is_enough && heard)
+        timer_start(&question->round->deadline, OTHERS_MS);
     end(question);
 }
 
@@ -120,10 +124,9 @@ static void wait_for(struct round *round, int64_t timeout_ms) {
         progress_clear(&round->bar);
 }
 
-static void ask_round(struct ask *asks, size_t count, const char *label, int64_t timeout_ms) {
+static void ask_round(struct ask *asks, size_t count, struct round round, int64_t timeout_ms) {
     enum { MOST = 8 };
     struct question questions[MOST] = {0};
-    struct round round = {.label = label};
     count = count < MOST ? count : MOST;
     for (size_t i = 0; i < count; i++)
         asks[i].status = 0;
@@ -143,11 +146,15 @@ static void ask_round(struct ask *asks, size_t count, const char *label, int64_t
 }
 
 void ask_all(struct ask *asks, size_t count, int64_t timeout_ms) {
-    ask_round(asks, count, NULL, timeout_ms);
+    ask_round(asks, count, (struct round){0}, timeout_ms);
+}
+
+void ask_first(struct ask *asks, size_t count, int64_t timeout_ms) {
+    ask_round(asks, count, (struct round){.one_is_enough = true}, timeout_ms);
 }
 
 void ask_patiently(struct ask *ask, const char *label, int64_t timeout_ms) {
-    ask_round(ask, 1, label, timeout_ms);
+    ask_round(ask, 1, (struct round){.label = label}, timeout_ms);
 }
 
 void ask_fini(struct ask *ask) {

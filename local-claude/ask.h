@@ -30,6 +30,9 @@ struct ask {
 };
 
 void ask_all(struct ask *asks, size_t count, int64_t timeout_ms);
+// The same question at several addresses of one server: once one of them has answered well, the
+// others have a quarter of a second left. An address that leads nowhere costs no more than that.
+void ask_first(struct ask *asks, size_t count, int64_t timeout_ms);
 // One question whose answer may take minutes; `label` says on a terminal what is waited for.
 void ask_patiently(struct ask *ask, const char *label, int64_t timeout_ms);
 void ask_fini(struct ask *ask);

@@ -47,15 +47,15 @@ static void read_health(struct apfel *apfel, const json_t *health) {
 
 static bool explain(const struct where *where, const struct ask *ask, struct err *err) {
     if (ask->status == 401 || ask->status == 403)
-        return err_set(err, ERR_DENIED, "apfel at %s:%u wants its token; set LCC_API_KEY",
-                       where->host, where->port);
+        return err_set(err, ERR_DENIED, "apfel at %s wants its token; set LCC_API_KEY",
+                       where->name);
     if (ask->status == 0)
-        return err_set(err, ERR_NOTFOUND, "no apfel on %s:%u; start it: apfel --serve --port %u",
-                       where->host, where->port, where->port);
+        return err_set(err, ERR_NOTFOUND, "no apfel on %s; start it: apfel --serve --port %u",
+                       where->name, where->port);
     return err_set(err, ERR_NOTFOUND,
-                   "what answers on %s:%u is no apfel (Ollama uses this port too); start it on "
+                   "what answers on %s is no apfel (Ollama uses this port too); start it on "
                    "another: apfel --serve --port 11435, and name that with --port",
-                   where->host, where->port);
+                   where->name);
 }
 
 static bool find(struct apfel *apfel, const struct where *where, const char *key,
@@ -87,7 +87,7 @@ static bool probe(const struct options *options, char *why, size_t size) {
     struct err err = {0};
     bool ok = where_read(&where, options->host, options->port, USUAL_PORT, &err) &&
               find(&apfel, &where, options->key, PROBE_MS, &err) && apfel.available;
-    snprintf(why, size, ok ? "apfel answers on %s:%u" : "no apfel", where.host, where.port);
+    snprintf(why, size, ok ? "apfel answers on %s" : "no apfel", where.name);
     return ok;
 }
 
@@ -107,7 +107,7 @@ static bool open_apfel(const struct options *options, struct place *place, struc
             "local-claude: chat only: Claude Code's tools take 19K tokens, Apple Intelligence has "
             "%lld. The oldest turns are left out when it is full\n",
             (long long)apfel.context_tokens);
-    place->label = mem_printf("Apple Intelligence (apfel) at %s:%u", where.host, where.port);
+    place->label = mem_printf("Apple Intelligence (apfel) at %s", where.name);
     place->address = mem_strdup(apfel.address);
     place->port = where.port;
     place->prefix = mem_strdup("");

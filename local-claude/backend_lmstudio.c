@@ -35,7 +35,7 @@ static bool probe(const struct options *options, char *why, size_t size) {
         snprintf(why, size, err.code == ERR_DENIED ? "%s" : "no LM Studio", err.text);
         return false;
     }
-    snprintf(why, size, "LM Studio answers on %s:%u", where.host, where.port);
+    snprintf(why, size, "LM Studio answers on %s", where.name);
     lmstudio_close(&lmstudio);
     return true;
 }
@@ -144,7 +144,7 @@ static bool have_loaded(struct lmstudio *lmstudio, const struct options *options
 static void describe(const struct options *options, const struct where *where,
                      const struct lmstudio *lmstudio, const struct lmstudio_model *model,
                      struct place *place) {
-    place->label = mem_printf("LM Studio at %s:%u", where->host, where->port);
+    place->label = mem_printf("LM Studio at %s", where->name);
     place->address = mem_strdup(lmstudio->address);
     place->port = where->port;
     place->prefix = mem_strdup(where->prefix);

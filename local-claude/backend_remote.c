@@ -32,12 +32,12 @@ static bool probe(const struct options *options, char *why, size_t size) {
         if (err.code == ERR_DENIED)
             snprintf(why, size, "%s", err.text);
         else
-            snprintf(why, size, "no ancalagon on %s:%u", where.host, where.port);
+            snprintf(why, size, "no ancalagon on %s", where.name);
         return false;
     }
     bool known = info.kind != SERVER_OTHER;
-    snprintf(why, size, known ? "%s answers on %s:%u" : "the %s on %s:%u is of an unknown kind",
-             kind_names[info.kind], where.host, where.port);
+    snprintf(why, size, known ? "%s answers on %s" : "the %s on %s is of an unknown kind",
+             kind_names[info.kind], where.name);
     server_info_fini(&info);
     return known;
 }
@@ -57,7 +57,7 @@ static void describe(const struct options *options, const struct where *where,
     const char *name = server_info_name(info, index);
     struct server_model model = server_info_model(info, where, index, ANSWER_MS);
     bool renamed = strcmp(environment_model_id(name), name) != 0;
-    place->label = mem_printf("%s at %s:%u", kind_names[info->kind], where->host, where->port);
+    place->label = mem_printf("%s at %s", kind_names[info->kind], where->name);
     place->address = mem_strdup(info->address);
     place->port = where->port;
     place->prefix = mem_strdup(where->prefix);
@@ -65,6 +65,7 @@ static void describe(const struct options *options, const struct where *where,
     place->model = mem_strdup(name);
     place->context_tokens = choose_context(options, model.context_tokens);
     place->blind = model.blind;
+    place->toolless = model.toolless;
     place->api = CHAT_API_COMPLETIONS;
     place->llama = info->kind != SERVER_OTHER;
     // Under a name that Claude Code would misread, the relay has to put the right one in.
@@ -112,6 +113,7 @@ static bool open_remote(const struct options *options, struct place *place, stru
 const struct backend backend_remote = {
     .name = "remote",
     .summary = "a server that runs already: ancalagon, or anything OpenAI-compatible",
+    .lasting = true,
     .probe = probe,
     .open = open_remote,
 };

@@ -132,21 +132,21 @@ static bool explain(const struct where *where, const struct ask *asks, size_t co
                     struct err *err) {
     for (size_t i = 0; i < count; i++)
         if (asks[i].status == 401 || asks[i].status == 403)
-            return err_set(err, ERR_DENIED, "LM Studio at %s:%u wants a key; set LCC_API_KEY",
-                           where->host, where->port);
+            return err_set(err, ERR_DENIED, "LM Studio at %s wants a key; set LCC_API_KEY",
+                           where->name);
     for (size_t i = 0; i < count; i++)
         if (asks[i].status)
             return err_set(err, ERR_NOTFOUND,
-                           "what answers on %s:%u is no LM Studio; for other servers use "
+                           "what answers on %s is no LM Studio; for other servers use "
                            "--backend remote",
-                           where->host, where->port);
+                           where->name);
     if (asks[0].err.code != ERR_NOTFOUND)
-        return err_set(err, asks[0].err.code, "LM Studio at %s:%u cannot be reached: %s",
-                       where->host, where->port, asks[0].err.text);
+        return err_set(err, asks[0].err.code, "LM Studio at %s cannot be reached: %s", where->name,
+                       asks[0].err.text);
     return err_set(err, ERR_NOTFOUND,
-                   "no LM Studio on %s:%u; start its server: Developer, Status: Running, or: lms "
+                   "no LM Studio on %s; start its server: Developer, Status: Running, or: lms "
                    "server start",
-                   where->host, where->port);
+                   where->name);
 }
 
 bool lmstudio_open(struct lmstudio *lmstudio, const struct where *where, const char *key,
@@ -154,7 +154,7 @@ bool lmstudio_open(struct lmstudio *lmstudio, const struct where *where, const c
     struct ask asks[2 * WHERE_ADDRESSES];
     char paths[2][sizeof lmstudio->prefix + 32];
     *lmstudio = (struct lmstudio){.port = where->port, .key = key};
-    snprintf(lmstudio->prefix, sizeof lmstudio->prefix, "%.60s", where->prefix);
+    snprintf(lmstudio->prefix, sizeof lmstudio->prefix, "%s", where->prefix);
     path_to(lmstudio, V1, paths[0], sizeof paths[0]);
     path_to(lmstudio, V0, paths[1], sizeof paths[1]);
     size_t count = 2 * where->count;

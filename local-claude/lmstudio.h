@@ -25,7 +25,7 @@ struct lmstudio {
     const char *address; // points into `where`
     unsigned port;
     const char *key; // borrowed; NULL = none
-    char prefix[64];
+    char prefix[256];
     bool v1;
     struct lmstudio_model *models; // language models only
     size_t count;

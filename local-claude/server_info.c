@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "engine/props.h"
 #include "format/json.h"
 #include "model_choice.h"
 
@@ -77,7 +78,7 @@ static size_t ask_models(struct ask *asks, const struct where *where, const char
     for (size_t i = 0; i < where->count; i++)
         asks[i] = (struct ask){
             .address = where->addresses[i], .port = where->port, .path = path, .key = key};
-    ask_all(asks, where->count, timeout_ms);
+    ask_first(asks, where->count, timeout_ms);
     return best_of(asks, where->count);
 }
 
@@ -95,20 +96,19 @@ static bool explain(const struct where *where, const struct ask *ask, const char
                     struct err *err) {
     if (ask->status == 401 || ask->status == 403)
         return err_set(err, ERR_DENIED,
-                       key ? "%s:%u refuses the API key; set LCC_API_KEY to one of its own"
-                           : "%s:%u wants an API key; set LCC_API_KEY",
-                       where->host, where->port);
+                       key ? "%s refuses the API key; set LCC_API_KEY to one of its own"
+                           : "%s wants an API key; set LCC_API_KEY",
+                       where->name);
     if (ask->status == 0 && ask->err.code == ERR_NOTFOUND)
         return err_set(err, ERR_NOTFOUND,
-                       "nothing listens on %s:%u; start a server there (ancalagon serve), or name "
+                       "nothing listens on %s; start a server there (ancalagon serve), or name "
                        "another one with --host and --port",
-                       where->host, where->port);
+                       where->name);
     if (ask->status == 0)
-        return err_set(err, ask->err.code, "%s:%u cannot be reached: %s", where->host, where->port,
-                       ask->err.text);
+        return err_set(err, ask->err.code, "%s cannot be reached: %s", where->name, ask->err.text);
     return err_set(err, ERR_PEER,
-                   "%s:%u answers, but not as an OpenAI-compatible server: GET %s gives status %u",
-                   where->host, where->port, ask->path, ask->status);
+                   "%s answers, but not as an OpenAI-compatible server: GET %s gives status %u",
+                   where->name, ask->path, ask->status);
 }
 
 bool server_info_read(struct server_info *info, const struct where *where, const char *key,
@@ -132,8 +132,8 @@ bool server_info_read(struct server_info *info, const struct where *where, const
     }
     end_asks(asks, where->count);
     if (ok && server_info_count(info) == 0)
-        ok = err_set(err, ERR_NOTFOUND, "%s:%u lists no model; load or configure one there",
-                     where->host, where->port);
+        ok = err_set(err, ERR_NOTFOUND, "%s lists no model; load or configure one there",
+                     where->name);
     if (!ok)
         server_info_fini(info);
     return ok;
@@ -208,10 +208,8 @@ static struct server_model ask_props(const struct server_info *info, const struc
     struct server_model model = {0};
     ask_all(&ask, 1, timeout_ms);
     if (ask_good(&ask, NULL)) {
-        const json_t *settings = json_object_get(ask.json, "default_generation_settings");
-        const json_t *takes = json_object_get(ask.json, "modalities");
-        model.context_tokens = json_get_int(settings, "n_ctx", 0);
-        model.blind = takes && !json_get_bool(takes, "vision", false);
+        struct props props = props_read(ask.json);
+        model = (struct server_model){props.window_tokens, props.blind, props.toolless};
     }
     ask_fini(&ask);
     return model;
@@ -225,6 +223,8 @@ struct server_model server_info_model(const struct server_info *info, const stru
         model = ask_props(info, where, timeout_ms);
     if (model.context_tokens == 0)
         model.context_tokens = stated_context(entry(info, index));
+    if (info->kind == SERVER_ANCALAGON)
+        model.toolless = !json_get_bool(entry(info, index), "tools", true);
     return model;
 }
 

@@ -18,13 +18,24 @@ static bool take(char *out, size_t size, const char *from, size_t length) {
     return true;
 }
 
-// Our paths bring their own "/v1"; people paste the address with it.
+static size_t cut_behind(const char *path, size_t length, const char *end) {
+    size_t n = strlen(end);
+    bool has = length >= n && memcmp(path + length - n, end, n) == 0;
+    return has ? length - n : length;
+}
+
+// Our paths bring their own "/v1"; people paste the address with it, or a whole endpoint.
 static bool take_prefix(struct where *where, const char *path) {
-    size_t length = strlen(path);
+    static const char *const ends[] = {"/v1/chat/completions", "/v1/completions", "/v1/messages",
+                                       "/v1/models", "/v1"};
+    size_t length = strlen(path), before;
     while (length && path[length - 1] == '/')
         length--;
-    if (length >= 3 && memcmp(path + length - 3, "/v1", 3) == 0)
-        length -= 3;
+    before = length;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends && length == before; i++)
+        length = cut_behind(path, length, ends[i]);
+    while (length && path[length - 1] == '/')
+        length--;
     for (size_t i = 0; i < length; i++)
         if (path[i] <= ' ' || path[i] > '~' || path[i] == '?' || path[i] == '#')
             return false;
@@ -44,7 +55,10 @@ static bool split(struct where *where, const char *text) {
     const char *slash = strchr(text, '/');
     size_t length = slash ? (size_t)(slash - text) : strlen(text);
     const char *close = text[0] == '[' ? memchr(text, ']', length) : NULL;
-    const char *colon = memchr(close ? close : text, ':', length - (close ? close - text : 0));
+    const char *rest = close ? close + 1 : text, *end = text + length;
+    const char *colon = memchr(rest, ':', (size_t)(end - rest));
+    if (close && rest < end && rest != colon)
+        return false;
     if ((slash && !take_prefix(where, slash)) || (text[0] == '[' && !close))
         return false;
     if (close) {
@@ -69,16 +83,48 @@ static void add(struct where *where, const char *numeric) {
         snprintf(where->addresses[where->count++], WHERE_ADDRESS_SIZE, "%s", numeric);
 }
 
-static bool is_loopback(const char *numeric) {
+// Numeric, as http_peer_create takes it: a link-local address means nothing without its interface.
+static bool is_numeric(const char *text) {
+    struct in6_addr v6;
     struct in_addr v4;
-    return strcmp(numeric, "::1") == 0 ||
+    char address[WHERE_ADDRESS_SIZE];
+    const char *zone = strchr(text, '%');
+    size_t length = zone ? (size_t)(zone - text) : strlen(text);
+    return take(address, sizeof address, text, length) && strlen(text) < WHERE_ADDRESS_SIZE &&
+           (inet_pton(AF_INET6, address, &v6) == 1 ||
+            (!zone && inet_pton(AF_INET, address, &v4) == 1));
+}
+
+static bool is_loopback(const char *numeric) {
+    struct in6_addr v6;
+    struct in_addr v4;
+    return (inet_pton(AF_INET6, numeric, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6)) ||
            (inet_pton(AF_INET, numeric, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127);
 }
 
+// The next of a family, from *item on.
+static void add_next(struct where *where, const struct addrinfo **item, bool v4) {
+    char numeric[WHERE_ADDRESS_SIZE];
+    while (*item && ((*item)->ai_family == AF_INET) != v4)
+        *item = (*item)->ai_next;
+    if (*item && getnameinfo((*item)->ai_addr, (*item)->ai_addrlen, numeric, sizeof numeric, NULL,
+                             0, NI_NUMERICHOST) == 0)
+        add(where, numeric);
+    if (*item)
+        *item = (*item)->ai_next;
+}
+
+static void add_by_turns(struct where *where, const struct addrinfo *list) {
+    const struct addrinfo *first = list, *second = list;
+    bool v4_first = list->ai_family == AF_INET;
+    while (first || second) {
+        add_next(where, &first, v4_first);
+        add_next(where, &second, !v4_first);
+    }
+}
+
 static bool resolve(struct where *where, struct err *err) {
-    struct in6_addr v6;
-    struct in_addr v4;
-    if (inet_pton(AF_INET, where->host, &v4) == 1 || inet_pton(AF_INET6, where->host, &v6) == 1) {
+    if (is_numeric(where->host)) {
         add(where, where->host);
         return true;
     }
@@ -92,13 +138,7 @@ static bool resolve(struct where *where, struct err *err) {
     if (status != 0)
         return err_set(err, ERR_NOTFOUND, "there is no host \"%s\" (%s)", where->host,
                        gai_strerror(status));
-    for (struct addrinfo *item = list; item; item = item->ai_next) {
-        char numeric[WHERE_ADDRESS_SIZE];
-        if (getnameinfo(item->ai_addr, item->ai_addrlen, numeric, sizeof numeric, NULL, 0,
-                        NI_NUMERICHOST) == 0 &&
-            !strchr(numeric, '%')) // a link-local address means nothing without its interface
-            add(where, numeric);
-    }
+    add_by_turns(where, list);
     freeaddrinfo(list);
     return where->count > 0 ||
            err_set(err, ERR_NOTFOUND, "host \"%s\" has no address that can be used", where->host);
@@ -121,6 +161,8 @@ bool where_read(struct where *where, const char *host, unsigned port, unsigned u
         where->port = port;
     else if (!where->port)
         where->port = usual_port;
+    snprintf(where->name, sizeof where->name, strchr(where->host, ':') ? "[%s]:%u" : "%s:%u",
+             where->host, where->port);
     if (!resolve(where, err))
         return false;
     where->loopback = true;

@@ -1,5 +1,5 @@
-// "gpu.box", "10.0.0.5:8080", "[fe80::1]:8080", "http://gpu.box:8080/llm" -> numeric addresses,
-// port and prefix. The name is resolved here, once; afterwards nobody asks DNS.
+// "gpu.box", "10.0.0.5:8080", "::1", "[fe80::1%eth0]:8080", "http://gpu.box:8080/llm/v1/" ->
+// numeric addresses, port and prefix. The name is resolved here, once; afterwards nobody asks DNS.
 #pragma once
 
 #include "base/err.h"
@@ -12,8 +12,10 @@ enum { WHERE_ADDRESSES = 4, WHERE_ADDRESS_SIZE = 64 };
 struct where {
     char host[256]; // as given, without the rest
     unsigned port;
-    char prefix[256]; // of the paths: "" or "/llm"; a trailing "/v1" is taken off
-    char addresses[WHERE_ADDRESSES][WHERE_ADDRESS_SIZE];
+    char name[270];   // for the person: "gpu.box:8080", "[::1]:8080"
+    char prefix[256]; // of the paths: "" or "/llm"; "/v1" is taken off, and an endpoint behind it
+    char addresses[WHERE_ADDRESSES][WHERE_ADDRESS_SIZE]; // as the resolver prefers them, but both
+                                                         // families by turns: one may lead nowhere
     size_t count;
     bool loopback; // all of the addresses are
 };

@@ -5,6 +5,11 @@
 //
 //   client streams          the backend's answer is read as server-sent events
 //   client does not         the backend's whole JSON answer is collected, then told at once
+//
+// An event that cannot be read is passed over, with one log line for the first of an answer; an
+// answer of which nothing could be read is an error, and so is a chunk lost amid a tool call, where
+// something else than the model meant would be done. Of a backend that has no reasoning_content, a
+// <think>...</think> in front of all text is told as thinking.
 #pragma once
 
 #include "base/buf.h"
@@ -17,7 +22,8 @@
 #include <stdint.h>
 
 enum answer_source {
-    ANSWER_COMPLETIONS, // OpenAI's chat completions: text, reasoning_content, parallel tool_calls
+    ANSWER_COMPLETIONS, // OpenAI's chat completions: text, reasoning_content, parallel tool_calls,
+                        // errors in any shape
     ANSWER_MESSAGES,    // Messages already (native): ids, model name and usage are set right
 };
 
@@ -49,6 +55,9 @@ void answer_destroy(struct answer *answer);
 void answer_open(struct answer *answer, struct buf *out);
 // Text of our own in front of what the backend says, once it has begun to answer.
 void answer_preface(struct answer *answer, const char *text, struct buf *out);
+// So many of the tokens that the backend calls cached it had read for this very answer, and just
+// before: they are told as read.
+void answer_read_before(struct answer *answer, int64_t tokens);
 // A ping between events; what it appends is always a legal place for one.
 void answer_ping(struct answer *answer, struct buf *out);
 // False: the backend's bytes are no answer (ERR_PEER), larger than max_bytes or than what `out`

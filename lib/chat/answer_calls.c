@@ -66,7 +66,7 @@ static void say_later_text(struct answer *answer) {
     buf_clear(&answer->later_text);
 }
 
-static bool is_amid_call(struct answer *answer) {
+bool answer_is_amid_call(struct answer *answer) {
     if (answer->calls_told == answer->call_count)
         return false;
     for (size_t i = answer->calls_told; i < answer->call_count; i++)
@@ -78,8 +78,7 @@ static bool is_amid_call(struct answer *answer) {
 void answer_text(struct answer *answer, const char *bytes, size_t length) {
     if (length == 0)
         return;
-    answer->deltas++;
-    if (is_amid_call(answer)) {
+    if (answer_is_amid_call(answer)) {
         keep(answer, &answer->later_text, bytes, length);
         return;
     }
@@ -90,9 +89,8 @@ void answer_text(struct answer *answer, const char *bytes, size_t length) {
 void answer_thinking(struct answer *answer, const char *bytes, size_t length) {
     if (length == 0)
         return;
-    answer->deltas++;
     // Amid a call there is no place for a thought, and behind it no use.
-    if (!answer->options.thinking || is_amid_call(answer))
+    if (!answer->options.thinking || answer_is_amid_call(answer))
         return;
     say_later_text(answer);
     buf_clear(&answer->blank);
@@ -139,9 +137,10 @@ static void begin_call(struct answer *answer, struct answer_call *call) {
     call->begun = true;
 }
 
-// The name may still grow while no argument has come.
+// The name may still grow while no argument has come, and some backends tell it behind them.
 static bool is_due(const struct answer_call *call, bool all) {
-    return call->begun || call->arguments.length > 0 || call->closed || all;
+    bool named = call->name.length > 0;
+    return call->begun || all || (named && (call->arguments.length > 0 || call->closed));
 }
 
 void answer_calls_advance(struct answer *answer, bool all) {
@@ -253,6 +252,7 @@ static void settle_usage(struct answer *answer) {
 
 void answer_finish(struct answer *answer) {
     bool has_calls = answer->call_count > 0;
+    answer_content_settle(answer);
     answer_calls_advance(answer, true);
     say_later_text(answer);
     if (has_calls &&
@@ -272,6 +272,7 @@ void answer_finish(struct answer *answer) {
 //                          as its own words, the only ones that it will see of this.
 // Both were seen to end well with Claude Code 2.1.197.
 void answer_end_garbled(struct answer *answer, const char *text) {
+    answer_content_settle(answer);
     if (answer->call_count > 0) {
         answer->stop = STOP_TOOLS;
     } else {
@@ -291,13 +292,16 @@ bool answer_is_garbled(const char *text) {
 }
 
 void answer_backend_error(struct answer *answer, const json_t *json) {
-    struct chat_error error;
     struct buf text;
     buf_init(&text, answer->options.max_bytes);
     json_write(&text, json);
-    chat_error_read(&error, 0, (struct span){buf_bytes(&text), text.length}, answer->prompt_tokens,
-                    answer->options.context_tokens);
+    answer_backend_error_text(answer, (struct span){buf_bytes(&text), text.length});
     buf_fini(&text);
+}
+
+void answer_backend_error_text(struct answer *answer, struct span body) {
+    struct chat_error error;
+    chat_error_read(&error, 0, body, answer->prompt_tokens, answer->options.context_tokens);
     if (error.garbled && (answer->heard || answer->opened)) {
         answer_end_garbled(answer, error.text);
     } else if (error.overflow && answer->blocks > 0) {

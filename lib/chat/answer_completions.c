@@ -4,6 +4,7 @@
 #include "chat/answer_parts.h"
 
 #include "base/mem.h"
+#include "chat/chat_error.h"
 
 #include <string.h>
 
@@ -12,6 +13,7 @@ typedef void say_fn(struct answer *answer, const char *bytes, size_t length);
 static void say(struct answer *answer, say_fn *fn, const json_t *text) {
     if (json_is_string(text) && json_string_length(text) > 0) {
         answer->heard = true;
+        answer->deltas++;
         fn(answer, json_string_value(text), json_string_length(text));
     }
 }
@@ -20,8 +22,8 @@ static void say(struct answer *answer, say_fn *fn, const json_t *text) {
 static void read_content(struct answer *answer, const json_t *content) {
     size_t i;
     const json_t *part;
-    say(answer, answer_text, content);
-    json_array_foreach(content, i, part) say(answer, answer_text, json_object_get(part, "text"));
+    say(answer, answer_content, content);
+    json_array_foreach(content, i, part) say(answer, answer_content, json_object_get(part, "text"));
 }
 
 // Some servers say the same thought under both names.
@@ -29,7 +31,7 @@ static void read_reasoning(struct answer *answer, const json_t *delta) {
     const json_t *text = json_object_get(delta, "reasoning_content");
     if (!json_is_string(text) || json_string_length(text) == 0)
         text = json_object_get(delta, "reasoning");
-    say(answer, answer_thinking, text);
+    say(answer, answer_reasoning, text);
 }
 
 static void read_arguments(struct answer *answer, struct answer_call *call,
@@ -55,6 +57,7 @@ static void read_call(struct answer *answer, int64_t key, const char *id, const 
     if (!id && !name && !arguments)
         return;
     answer->heard = true;
+    answer_content_settle(answer);
     struct answer_call *call = answer_call_find(answer, key, id, name);
     if (!call)
         return;
@@ -114,7 +117,7 @@ static void read_choice(struct answer *answer, const json_t *choice) {
         answer_out_start(answer);
         read_reasoning(answer, delta);
         read_content(answer, json_object_get(delta, "content"));
-        say(answer, answer_text, json_object_get(delta, "refusal"));
+        say(answer, answer_content, json_object_get(delta, "refusal"));
         read_calls(answer, json_object_get(delta, "tool_calls"), whole);
         const json_t *function = json_object_get(delta, "function_call"); // before 2023-11
         if (json_is_object(function))
@@ -129,7 +132,7 @@ static void set_prompt(struct answer *answer, int64_t prompt, int64_t cached) {
     if (prompt > 0)
         answer->prompt_tokens = prompt;
     if (cached >= 0)
-        answer->usage.cached_tokens = cached;
+        answer->usage.cached_tokens = max_of(cached - answer->read_before, 0);
     if (answer->usage.cached_tokens > answer->prompt_tokens)
         answer->usage.cached_tokens = answer->prompt_tokens;
     answer->usage.input_tokens = answer->prompt_tokens - answer->usage.cached_tokens;
@@ -159,17 +162,11 @@ static void read_usage(struct answer *answer, const json_t *chunk) {
     set_output(answer, json_get_int(usage, "completion_tokens", output));
 }
 
-static bool read_error(struct answer *answer, const json_t *chunk) {
-    const json_t *error = json_object_get(chunk, "error");
-    if (!error || json_is_null(error))
-        return false;
-    answer_backend_error(answer, chunk);
-    return true;
-}
-
 void answer_completions_event(struct answer *answer, const json_t *chunk) {
-    if (read_error(answer, chunk))
+    if (chat_error_is(chunk)) {
+        answer_backend_error(answer, chunk);
         return;
+    }
     read_usage(answer, chunk);
     size_t i;
     const json_t *choice;

@@ -5,6 +5,7 @@
 #include "chat/answer_parts.h"
 
 #include "base/mem.h"
+#include "chat/chat_error.h"
 
 #include <string.h>
 
@@ -86,6 +87,7 @@ static void sign(struct answer *answer, struct span signature) {
 
 static void say(struct answer *answer, int64_t index, struct span text, bool thinking) {
     answer->native_block = index;
+    answer->deltas += text.length > 0;
     if (thinking)
         answer_thinking(answer, text.data, text.length);
     else
@@ -160,16 +162,16 @@ void answer_native_event(struct answer *answer, const json_t *event) {
         answer_finish(answer);
     } else if (is_type(event, "ping")) {
         answer_out_ping(answer);
-    } else if (json_object_get(event, "error") || json_object_get(event, "message")) {
+    } else if (chat_error_is(event)) {
         answer_backend_error(answer, event);
-    }
+    } // kinds that nobody knows yet are passed over, as the API's documentation has it
 }
 
 void answer_native_whole(struct answer *answer, const json_t *message) {
     const json_t *content = json_object_get(message, "content"), *block;
     size_t i;
     if (!json_is_array(content)) {
-        if (json_object_get(message, "error") || json_object_get(message, "message"))
+        if (chat_error_is(message))
             answer_backend_error(answer, message);
         return;
     }

@@ -3,6 +3,7 @@
 // blocks are open, so that whatever the readers say in whatever order, the result is legal.
 //
 //   reader:   answer_text, answer_thinking, answer_call_*, answer->usage, answer->stop
+//   thoughts: answer_think.c finds them in content where the backend does not tell them apart
 //   order:    answer_calls.c holds back what would interleave with a tool call
 //   message:  answer_out.c writes events, or collects the content of a whole answer
 #pragma once
@@ -19,6 +20,17 @@ enum answer_block { BLOCK_NONE, BLOCK_TEXT, BLOCK_THINKING, BLOCK_TOOL };
 enum answer_stop { STOP_NONE, STOP_END, STOP_LENGTH, STOP_TOOLS, STOP_WORD, STOP_REFUSAL };
 
 enum answer_mode { MODE_UNKNOWN, MODE_EVENTS, MODE_WHOLE }; // of what the backend sends
+
+// Where content stands to its <think>...</think>.
+enum answer_think {
+    THINK_MAYBE,  // it may still begin with one
+    THINK_INSIDE, // in front of the first word of the thought
+    THINK_WORDS,  // in it
+    THINK_BEHIND, // blanks behind the thought
+    THINK_OVER,   // all that comes is text
+};
+
+#define ANSWER_SAMPLE 80u // bytes of what cannot be read that an error quotes
 
 // Has a JSON object or array ended? Only brackets and strings are looked at.
 struct answer_scan {
@@ -43,7 +55,10 @@ struct answer {
 
     enum answer_mode mode;
     struct sse sse;
-    struct buf body;   // of a whole answer
+    struct buf body;                // of a whole answer
+    unsigned unread;                // events that are no JSON object
+    char sample[ANSWER_SAMPLE + 1]; // how the first of them begins, or else the stream
+    size_t sample_length;
     size_t fed_bytes;  // of the stream
     size_t read_bytes; // of it, in events
     struct err failure;
@@ -51,6 +66,7 @@ struct answer {
     bool failed;     // nothing more is read
     bool ended;      // by answer_fail
     bool heard;      // the backend said something that belongs to an answer
+    bool at_end;     // its body has ended
 
     struct buf *out; // of the call that is being made
     bool opened, complete;
@@ -69,8 +85,12 @@ struct answer {
     size_t calls_told;     // before it, all are closed
     struct buf later_text; // came amid a tool call
 
+    enum answer_think think;
+    struct buf held; // content that may be part of a mark
+
     struct answer_usage usage;
     int64_t prompt_tokens; // with those cached
+    int64_t read_before;   // of those that the backend calls cached
     int64_t deltas;        // pieces that were said: the output tokens where nobody counts them
     bool output_told;
     enum answer_stop stop;
@@ -93,6 +113,7 @@ void answer_out_end(struct answer *answer);   // message_delta and message_stop,
 void answer_out_error(struct answer *answer, unsigned status, const char *text);
 
 // answer_calls.c: what a reader says
+bool answer_is_amid_call(struct answer *answer);
 void answer_text(struct answer *answer, const char *bytes, size_t length);
 void answer_thinking(struct answer *answer, const char *bytes, size_t length);
 // The call that a piece belongs to: by the backend's index (-1 = it gave none) and id (NULL =
@@ -111,7 +132,13 @@ bool answer_is_garbled(const char *text);
 void answer_end_garbled(struct answer *answer, const char *text);
 // An error that the backend told amid its answer.
 void answer_backend_error(struct answer *answer, const json_t *json);
+void answer_backend_error_text(struct answer *answer, struct span body); // JSON or not
 bool answer_stop_is_asked(const struct answer *answer, const char *word);
+
+// answer_think.c: text of a backend whose model may think aloud in it
+void answer_content(struct answer *answer, const char *bytes, size_t length);
+void answer_reasoning(struct answer *answer, const char *bytes, size_t length); // told as such
+void answer_content_settle(struct answer *answer); // something else comes: nothing is held any more
 
 // The readers; both take one event of a stream, or a whole answer.
 // The first says false, and nothing else, for an event that is not the usual one.

@@ -178,13 +178,13 @@ static bool say(struct answer *answer, const struct quick *quick) {
     answer->heard = true;
     answer_out_start(answer);
     if (has_arguments) {
+        answer_content_settle(answer);
         struct answer_call *call = answer_call_find(answer, quick->call, NULL, NULL);
         if (call)
             answer_call_arguments(answer, call, bytes, length);
-    } else if (thought.length > 0) {
-        answer_thinking(answer, bytes, length);
     } else {
-        answer_text(answer, bytes, length);
+        answer->deltas++;
+        (thought.length > 0 ? answer_reasoning : answer_content)(answer, bytes, length);
     }
     return true;
 }

@@ -1,12 +1,13 @@
 #include "chat/chat_error.h"
 
+#include "base/str.h"
 #include "format/json.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_DEPTH = 32, MAX_BODY = 65536 };
+enum { MAX_DEPTH = 32, MAX_BODY = 65536, MAX_NESTED = 4 };
 
 // With less room than this Claude Code does not ask again with a smaller max_tokens but ends the
 // session; then only compaction helps.
@@ -186,39 +187,99 @@ static void put_text(struct chat_error *error, const char *bytes, size_t length)
     error->text[length] = '\0';
 }
 
-// {"error": text}, {"error": {"message"}}, {"message"}, FastAPI's {"detail": text, {"msg"} or
-// [{"msg"}]}
-static const char *find_message(const json_t *root) {
-    const json_t *error = json_object_get(root, "error"), *detail = json_object_get(root, "detail");
-    const char *found[] = {
-        json_string_value(error),
-        json_get_text(error, "message", NULL),
-        json_get_text(root, "message", NULL),
-        json_string_value(detail),
-        json_get_text(detail, "msg", NULL),
-        json_get_text(json_array_get(detail, 0), "msg", NULL),
-    };
-    for (size_t i = 0; i < sizeof found / sizeof *found; i++)
-        if (found[i] && *found[i])
-            return found[i];
-    return NULL;
+// The first words in a value: {"error": text}, {"error": {"message"}}, {"message"}, {"errors":
+// [{"message"}]}, FastAPI's {"detail": text, {"msg"} or [{"msg"}]}.
+static const char *words_in(const json_t *value, unsigned depth) {
+    static const char *const members[] = {"error", "message", "msg", "detail", "errors"};
+    const char *text = json_string_value(value);
+    if (json_is_array(value) && depth > 0)
+        text = words_in(json_array_get(value, 0), depth - 1);
+    for (size_t i = 0; i < sizeof members / sizeof *members && depth > 0 && !text; i++)
+        text = words_in(json_object_get(value, members[i]), depth - 1);
+    return text && *text ? text : NULL;
 }
 
-// Amid a stream a status is told by a word at most.
-static unsigned status_of_type(const char *type) {
-    static const unsigned known[] = {400, 401, 403, 404, 413, 429, 503, 504};
+static const char *find_message(const json_t *root) {
+    const char *text = words_in(root, MAX_NESTED);
+    return text || !json_object_get(root, "error_code") ? text : json_get_text(root, "text", NULL);
+}
+
+// What servers write where nothing is to be told.
+static bool is_blank(const json_t *value) {
+    const char *key;
+    json_t *member;
+    size_t i;
+    bool blank = !value || json_is_null(value) || json_is_false(value) || json_is_object(value) ||
+                 json_is_array(value) ||
+                 (json_is_string(value) && json_string_length(value) == 0) ||
+                 (json_is_number(value) && json_number_value(value) == 0);
+    json_object_foreach((json_t *)value, key, member) { blank = blank && is_blank(member); }
+    json_array_foreach(value, i, member) { blank = blank && is_blank(member); }
+    return blank;
+}
+
+bool chat_error_is(const json_t *answer) {
+    if (!is_blank(json_object_get(answer, "error")))
+        return true;
+    if (!is_blank(json_object_get(answer, "choices")))
+        return false;
+    const char *type = json_get_text(answer, "type", json_get_text(answer, "object", ""));
+    const char *text = find_message(answer);
+    return str_ends(type, "error") ||
+           (text && (!*type || !is_blank(json_object_get(answer, "code"))));
+}
+
+// Words for a status, in lower case: Anthropic's and OpenAI's types and codes, llama-server's,
+// vLLM's names of exceptions.
+static unsigned status_of_word(const char *word) {
+    static const struct {
+        const char *word;
+        unsigned status;
+    } known[] = {
+        {"invalid_request_error", 400}, {"badrequesterror", 400},
+        {"invalid_api_key", 401},       {"authentication_error", 401},
+        {"permission_error", 403},      {"permission_denied", 403},
+        {"model_not_found", 404},       {"not_found_error", 404},
+        {"notfounderror", 404},         {"request_too_large", 413},
+        {"rate_limit_error", 429},      {"rate_limit_exceeded", 429},
+        {"insufficient_quota", 429},    {"too_many_requests", 429},
+        {"not_supported_error", 501},   {"overloaded_error", 503},
+        {"unavailable_error", 503},     {"serviceunavailableerror", 503},
+        {"service_unavailable", 503},   {"timeout_error", 504},
+    };
+    char low[40];
+    lower(low, sizeof low, word);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(chat_error_type(known[i]), type) == 0)
-            return known[i];
+        if (strcmp(known[i].word, low) == 0)
+            return known[i].status;
     return 0;
+}
+
+// A number, the text of one, or a word.
+static unsigned status_of(const json_t *value) {
+    const char *text = json_string_value(value);
+    int64_t code = json_is_integer(value) ? json_integer_value(value) : 0;
+    if (text && !str_to_int(text, 400, 599, &code))
+        return status_of_word(text);
+    return code >= 400 && code < 600 ? (unsigned)code : 0;
+}
+
+// Amid a stream there is no other than this.
+static unsigned find_status(const json_t *at) {
+    static const char *const members[] = {"code", "status", "status_code", "type"};
+    unsigned status = 0;
+    for (size_t i = 0; i < sizeof members / sizeof *members && status == 0; i++)
+        status = status_of(json_object_get(at, members[i]));
+    return status;
 }
 
 static void read_members(struct told *told, const json_t *root) {
     const json_t *error = json_object_get(root, "error");
     const json_t *at = json_is_object(error) ? error : root;
     const char *type = json_get_text(at, "type", ""), *word = json_get_text(at, "code", "");
-    int64_t code = json_get_int(at, "code", 0);
-    told->status = code >= 400 && code < 600 ? (unsigned)code : status_of_type(type);
+    told->status = find_status(at);
+    if (told->status == 0)
+        told->status = find_status(root);
     told->prompt = json_get_int(at, "n_prompt_tokens", -1);
     told->window = json_get_int(at, "n_ctx", -1);
     told->overflow = strcmp(type, "exceed_context_size_error") == 0 || // llama-server
@@ -230,7 +291,7 @@ static void read_members(struct told *told, const json_t *root) {
 
 static void read_body(struct chat_error *error, struct told *told, struct span body) {
     struct err why;
-    json_t *root = json_parse(body.data, body.length, MAX_DEPTH, 0, &why);
+    json_t *root = json_parse_mended(body.data, body.length, MAX_DEPTH, 0, &why);
     const char *message = find_message(root);
     if (json_is_object(root))
         read_members(told, root);
@@ -261,6 +322,10 @@ void chat_error_overflow(struct chat_error *error, int64_t prompt_tokens, int64_
     set(error, 400);
     snprintf(error->text, sizeof error->text, "prompt is too long: %lld tokens > %lld maximum",
              (long long)prompt_tokens, (long long)context_tokens);
+}
+
+bool chat_error_is_too_long(const struct chat_error *error) {
+    return error->overflow && str_starts(error->text, "prompt is too long: ");
 }
 
 // The prompt fits, its answer does not: the client asks again with a smaller max_tokens.
@@ -339,7 +404,10 @@ void chat_error_read(struct chat_error *error, unsigned status, struct span body
     } else {
         error->garbled = has_any(text, garbled_texts, sizeof garbled_texts / sizeof *garbled_texts);
         set(error, choose_status(status, told.status));
-        if (!*error->text)
+        if (!*error->text && status == 0)
+            snprintf(error->text, sizeof error->text,
+                     "the backend broke its answer off with an error, and gave no reason");
+        else if (!*error->text)
             snprintf(error->text, sizeof error->text,
                      "the backend answered with HTTP status %u and no text", status);
     }

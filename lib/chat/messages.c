@@ -55,13 +55,33 @@ static bool check_types(const json_t *source, struct err *err) {
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (!check_type(source, members[i].key, members[i].is_type, members[i].name, err))
             return false;
+    return true;
+}
+
+static bool is_blank(const char *text) { return text[strspn(text, " \t\r\n")] == '\0'; }
+
+static bool check_stops(const json_t *stops, struct err *err) {
     size_t i;
     json_t *stop;
-    json_array_foreach(json_object_get(source, "stop_sequences"), i, stop) {
+    json_array_foreach(stops, i, stop) {
         if (!json_is_string(stop))
             return err_set(err, ERR_INVALID, "stop_sequences.%zu: Input should be a valid string",
                            i);
+        if (is_blank(json_string_value(stop)))
+            return fail(err, "stop_sequences", "each stop sequence must contain non-whitespace");
     }
+    return true;
+}
+
+static bool check_ranges(const json_t *source, struct err *err) {
+    static const char *const shares[] = {"temperature", "top_p"};
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        double share = json_number_value(json_object_get(source, shares[i])); // 0 = there is none
+        if (share < 0 || share > 1)
+            return fail(err, shares[i], "range: 0..1");
+    }
+    if (json_get_int(source, "top_k", 0) < 0)
+        return fail(err, "top_k", "Input should be greater than or equal to 0");
     return true;
 }
 
@@ -88,15 +108,39 @@ static bool read_max_tokens(struct messages_request *request, const json_t *sour
     return true;
 }
 
-static bool read_thinking(struct messages_request *request, const json_t *source, struct err *err) {
+static bool read_budget(struct messages_request *request, const json_t *thinking, struct err *err) {
+    const char *at = "thinking.enabled.budget_tokens";
+    const json_t *budget = json_object_get(thinking, "budget_tokens");
+    if (!budget)
+        return fail(err, at, "Field required");
+    if (!json_is_integer(budget))
+        return fail(err, at, "Input should be a valid integer");
+    if (json_integer_value(budget) < 1) // the API wants 1024; a local model thinks with less
+        return fail(err, at, "Input should be greater than or equal to 1");
+    request->thinking_tokens = json_integer_value(budget);
+    return true;
+}
+
+// With tools a budget may go beyond one answer: the API takes it for all the thoughts of a turn, if
+// a header says so, and what is too much for an answer is cut when it is written.
+static bool budget_fits(const struct messages_request *request, bool count) {
+    return count || request->thinking_tokens < request->max_tokens ||
+           json_object_get(request->root, "tools");
+}
+
+static bool read_thinking(struct messages_request *request, const json_t *source, bool count,
+                          struct err *err) {
     const json_t *thinking = json_object_get(source, "thinking");
-    const char *type = json_get_text(thinking, "type", "disabled");
+    const char *type = json_get_text(thinking, "type", json_is_object(thinking) ? "" : "disabled");
     bool enabled = strcmp(type, "enabled") == 0;
     request->thinking = enabled || strcmp(type, "adaptive") == 0;
     if (!request->thinking && strcmp(type, "disabled") != 0)
         return fail(err, "thinking.type", "Input should be 'enabled', 'adaptive' or 'disabled'");
-    int64_t budget = enabled ? json_get_int(thinking, "budget_tokens", 0) : 0;
-    request->thinking_tokens = budget > 0 ? budget : 0;
+    if (enabled && !read_budget(request, thinking, err))
+        return false;
+    if (!budget_fits(request, count))
+        return err_set(err, ERR_INVALID,
+                       "`max_tokens` must be greater than `thinking.budget_tokens`");
     if (!request->thinking)
         return true;
     json_t *canonical = json_build("{s:s}", "type", type);
@@ -129,7 +173,8 @@ static bool read_choice_type(struct messages_request *request, const json_t *cho
     return fail(err, "tool_choice.type", "Input should be 'auto', 'any', 'tool' or 'none'");
 }
 
-// After the tools: a choice that nothing is left for is the model's own again.
+// After the tools: a choice that nothing is left for, since server tools were taken out, is the
+// model's own again.
 static bool read_tool_choice(struct messages_request *request, const json_t *source,
                              struct err *err) {
     const json_t *choice = json_object_get(source, "tool_choice");
@@ -144,6 +189,9 @@ static bool read_tool_choice(struct messages_request *request, const json_t *sou
     if (named && !is_offered(request, name) && !request->server_tool)
         return err_set(err, ERR_INVALID, "tool_choice: Tool '%.128s' not found in provided tools",
                        name);
+    bool demands = named || request->tool_choice == TOOL_CHOICE_ANY;
+    if (demands && !json_object_get(request->root, "tools") && !request->server_tool)
+        return fail(err, "tool_choice", "may only be specified while providing tools");
     if (!json_object_get(request->root, "tools") || (named && !is_offered(request, name))) {
         request->tool_choice = TOOL_CHOICE_AUTO;
         return true;
@@ -199,7 +247,9 @@ static bool read_root(struct messages_request *request, const json_t *source, bo
                       struct err *err) {
     if (!json_is_object(source))
         return err_set(err, ERR_INVALID, "Input should be a valid dictionary");
-    if (!check_types(source, err) || !check_messages(json_object_get(source, "messages"), err))
+    if (!check_types(source, err) || !check_ranges(source, err) ||
+        !check_stops(json_object_get(source, "stop_sequences"), err) ||
+        !check_messages(json_object_get(source, "messages"), err))
         return false;
     json_set(request->root, "model", json_text(json_get_text(source, "model", "")));
     request->model = json_get_text(request->root, "model", "");
@@ -210,9 +260,10 @@ static bool read_root(struct messages_request *request, const json_t *source, bo
     if (!tools_read(request, json_object_get(source, "tools"), err) ||
         !system_read(request, json_object_get(source, "system"), err) ||
         !turns_read(request, json_object_get(source, "messages"), err) ||
-        !read_tool_choice(request, source, err) || !read_thinking(request, source, err) ||
+        !read_tool_choice(request, source, err) || !read_thinking(request, source, count, err) ||
         !read_output(request, source, err))
         return false;
+    project_place(request);
     copy_plain(request, source);
     return true;
 }
@@ -251,6 +302,7 @@ bool messages_parse_count(struct messages_request *request, const char *bytes, s
 void messages_fini(struct messages_request *request) {
     json_decref(request->root);
     json_decref(request->kept);
+    json_decref(request->whole);
     *request = (struct messages_request){0};
 }
 

@@ -18,7 +18,7 @@ enum {
     COST_IMAGE = 160000,
 };
 
-static int64_t cost_of_byte(unsigned char c) {
+int64_t messages_estimate_byte(unsigned char c) {
     if (c >= 0xe0)
         return COST_CHARACTER;
     if (c >= 0xc0)
@@ -36,7 +36,7 @@ static int64_t cost_of_byte(unsigned char c) {
 static int64_t cost_of_text(const char *text) {
     int64_t cost = 0;
     for (; *text; text++)
-        cost += cost_of_byte((unsigned char)*text);
+        cost += messages_estimate_byte((unsigned char)*text);
     return cost;
 }
 
@@ -55,6 +55,8 @@ static int64_t cost_of_json(const json_t *json) {
     json_array_foreach(json, i, value) { cost += cost_of_json(value) + COST_PUNCTUATION; }
     return json_is_number(json) ? 4 * COST_DIGIT : cost;
 }
+
+int64_t messages_estimate_json(const json_t *json) { return (cost_of_json(json) + 99) / 100; }
 
 static int64_t cost_of_list(const json_t *list) {
     size_t i;

@@ -63,20 +63,31 @@ static bool tool_fail(struct err *err, size_t index, const char *member, const c
     return err_set(err, ERR_INVALID, "tools.%zu%s: %s", index, member, why);
 }
 
+// The API's own rule, which Claude Code keeps to for tools of MCP servers, whatever they call them.
+// Only for what is offered: a call of the conversation may have any name that a model made up.
+static bool is_name(const char *name) {
+    size_t length =
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    return length > 0 && length <= 128 && name[length] == '\0';
+}
+
 static bool custom_tool(json_t *tools, const json_t *tool, size_t index, struct err *err) {
     const json_t *name = json_object_get(tool, "name");
     const json_t *text = json_object_get(tool, "description");
     json_t *schema = json_object_get(tool, "input_schema");
     if (!name)
-        return tool_fail(err, index, ".name", "Field required");
-    if (!json_is_string(name) || json_string_length(name) == 0)
-        return tool_fail(err, index, ".name", "Input should be a valid string");
+        return tool_fail(err, index, ".custom.name", "Field required");
+    if (!json_is_string(name))
+        return tool_fail(err, index, ".custom.name", "Input should be a valid string");
+    if (!is_name(json_string_value(name)))
+        return tool_fail(err, index, ".custom.name",
+                         "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'");
     if (text && !json_is_string(text) && !json_is_null(text))
-        return tool_fail(err, index, ".description", "Input should be a valid string");
+        return tool_fail(err, index, ".custom.description", "Input should be a valid string");
     if (!schema)
-        return tool_fail(err, index, ".input_schema", "Field required");
+        return tool_fail(err, index, ".custom.input_schema", "Field required");
     if (!json_is_object(schema))
-        return tool_fail(err, index, ".input_schema", "Input should be a valid dictionary");
+        return tool_fail(err, index, ".custom.input_schema", "Input should be a valid dictionary");
     json_t *canonical = json_build("{s:s}", "name", json_string_value(name));
     if (json_is_string(text))
         json_set(canonical, "description", json_text(json_string_value(text)));

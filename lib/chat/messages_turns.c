@@ -6,17 +6,20 @@
 #include <string.h>
 
 // All that stands between two answers of the assistant is one user turn: the results of the calls
-// before it in the order of the calls, then what role "system" said, then what the user said. So a
-// turn depends on what stands in it and on the calls before it alone, and a conversation that grows
-// keeps the bytes of its earlier turns.
+// before it in the order of the calls, then what the user and role "system" said, as it came. So a
+// turn depends on what stands in it and on the calls before it alone, a conversation that grows
+// keeps the bytes of its earlier turns, and a turn that grows keeps its own. Only what role
+// "system" says first in the first turn goes in front of it: that is what projects share.
 struct turns {
     struct reading reading;
-    json_t *done;      // canonical messages
-    bool assistant;    // the open turn's author
-    bool open;         // there is one
-    json_t *content;   // of the open turn
-    json_t *results;   // of the open user turn, as they came
-    json_t *reminders; // of the open user turn
+    json_t *done;    // canonical messages
+    bool assistant;  // the open turn's author
+    bool open;       // there is one
+    json_t *content; // of the open turn
+    json_t *results; // of the open user turn, as they came
+    json_t *front;   // in front of the first user turn
+    bool front_done; // nothing more goes there
+    bool said;       // there is more than nothing in some turn
 };
 
 static bool fail(const struct turns *turns, const char *member, const char *why) {
@@ -29,7 +32,6 @@ static void begin_turn(struct turns *turns, bool assistant) {
     turns->assistant = assistant;
     turns->content = json_array();
     turns->results = json_array();
-    turns->reminders = json_array();
 }
 
 // The result for a call: the first one with its id that no call has yet. `waiting` maps an id to
@@ -97,6 +99,7 @@ static bool says_something(const json_t *content) {
 }
 
 static void add_message(struct turns *turns, const char *role, json_t *content) {
+    turns->said |= says_something(content);
     if (!says_something(content))
         content_add(content, MESSAGES_NOTHING);
     json_array_append_new(turns->done, json_build("{s:s, s:o}", "role", role, "content", content));
@@ -110,7 +113,8 @@ static void end_turn(struct turns *turns) {
     if (!turns->assistant) {
         content = json_array();
         place_results(turns, content);
-        json_array_extend(content, turns->reminders);
+        json_array_extend(content, turns->front);
+        json_array_clear(turns->front);
         json_array_extend(content, turns->content);
         json_decref(turns->content);
     } else if (json_array_size(turns->done) == 0) {
@@ -119,7 +123,7 @@ static void end_turn(struct turns *turns) {
     }
     add_message(turns, turns->assistant ? "assistant" : "user", content);
     json_decref(turns->results);
-    json_decref(turns->reminders);
+    turns->front_done = true;
 }
 
 static void add_reminder(struct turns *turns, const json_t *content) {
@@ -128,13 +132,13 @@ static void add_reminder(struct turns *turns, const json_t *content) {
     char *joined = content_join(said, "\n\n"), *text = system_clean(joined);
     json_decref(said);
     mem_free(joined);
+    json_t *to = turns->front_done ? turns->content : turns->front;
     turns->reading.request->folded++;
     if (*text && !str_starts(text, "<system-reminder>")) {
-        content_take(turns->reminders,
-                     mem_printf("<system-reminder>\n%s\n</system-reminder>", text));
+        content_take(to, mem_printf("<system-reminder>\n%s\n</system-reminder>", text));
         mem_free(text);
     } else {
-        content_take(turns->reminders, text);
+        content_take(to, text);
     }
 }
 
@@ -177,13 +181,15 @@ static bool read_message(struct turns *turns, const json_t *message) {
     if (!turns->open)
         begin_turn(turns, assistant);
     turns->reading.assistant = assistant;
+    turns->front_done |= !system && json_array_size(turns->front) > 0;
     if (system)
         add_reminder(turns, content);
     return system || read_blocks(turns, content);
 }
 
 bool turns_read(struct messages_request *request, const json_t *messages, struct err *err) {
-    struct turns turns = {.reading = {.request = request, .err = err}, .done = json_array()};
+    struct turns turns = {
+        .reading = {.request = request, .err = err}, .done = json_array(), .front = json_array()};
     json_t *message;
     size_t i;
     bool ok = true;
@@ -192,6 +198,8 @@ bool turns_read(struct messages_request *request, const json_t *messages, struct
         ok = ok && read_message(&turns, message);
     }
     end_turn(&turns);
+    if (ok && !turns.said)
+        ok = err_set(err, ERR_INVALID, "messages.0: user messages must have non-empty content");
     const json_t *last = json_array_get(turns.done, json_array_size(turns.done) - 1);
     if (ok && has_calls(last)) { // no model can go on from here, and no template renders it
         begin_turn(&turns, false);
@@ -200,5 +208,6 @@ bool turns_read(struct messages_request *request, const json_t *messages, struct
     if (ok)
         json_set(request->root, "messages", json_incref(turns.done));
     json_decref(turns.done);
+    json_decref(turns.front);
     return ok;
 }

@@ -1,8 +1,24 @@
 #include "http/address.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+
+// An address that holds on one link only names its interface (RFC 4007, 11).
+static bool parse_v6(const char *text, struct sockaddr_in6 *v6) {
+    char address[INET6_ADDRSTRLEN];
+    const char *zone = strchr(text, '%');
+    int length = zone ? (int)(zone - text) : (int)strlen(text);
+    if (length >= (int)sizeof address)
+        return false;
+    snprintf(address, sizeof address, "%.*s", length, text);
+    if (zone && (v6->sin6_scope_id = if_nametoindex(zone + 1)) == 0)
+        return false;
+    return inet_pton(AF_INET6, address, &v6->sin6_addr) == 1;
+}
 
 socklen_t address_parse(const char *text, unsigned port, struct sockaddr_storage *out) {
     memset(out, 0, sizeof *out);
@@ -13,10 +29,10 @@ socklen_t address_parse(const char *text, unsigned port, struct sockaddr_storage
         v4->sin_port = htons((uint16_t)port);
         return sizeof *v4;
     }
-    if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        return sizeof *v6;
-    }
-    return 0;
+    memset(out, 0, sizeof *out);
+    if (!parse_v6(text, v6))
+        return 0;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons((uint16_t)port);
+    return sizeof *v6;
 }

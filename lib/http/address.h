@@ -4,5 +4,6 @@
 
 #include <sys/socket.h>
 
-// "127.0.0.1" or "::1" with a port; its length for bind and connect, 0 when it is no such address.
+// "127.0.0.1", "::1" or "fe80::1%eth0" with a port; its length for bind and connect, 0 when it is
+// no such address.
 socklen_t address_parse(const char *text, unsigned port, struct sockaddr_storage *out);

@@ -57,7 +57,9 @@ struct http_peer *http_peer_create(struct loop *loop, const char *unix_path, con
     if (unix_path) {
         peer->host = mem_strdup("localhost");
     } else {
-        peer->host = mem_printf(strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
+        int length = (int)strcspn(address, "%"); // an interface of ours is no name of the peer
+        peer->host =
+            mem_printf(strchr(address, ':') ? "[%.*s]:%u" : "%.*s:%u", length, address, port);
         peer->address_length = address_parse(address, port, &peer->address);
     }
     TAILQ_INIT(&peer->idle);

@@ -21,8 +21,8 @@ struct http_call_ops {
     void (*on_fail)(struct http_call *call, const struct err *why, void *arg);
 };
 
-// Where the peer listens: a unix socket's path, or a numeric address (IPv4 or IPv6, no name) and a
-// port (unix_path == NULL).
+// Where the peer listens: a unix socket's path, or a numeric address (IPv4 or IPv6, perhaps with
+// its interface, no name) and a port (unix_path == NULL).
 struct http_peer *http_peer_create(struct loop *loop, const char *unix_path, const char *address,
                                    unsigned port);
 // Every call must have ended. Idle connections are closed.

@@ -14,6 +14,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import stat
 import struct
 import subprocess
@@ -98,11 +99,12 @@ class Backend:
     body) of each request."""
 
     def __init__(self, kind="ancalagon", models=("qwen3-coder",), context=65536, key=None,
-                 realm="ancalagon", **more):
+                 realm="ancalagon", host="127.0.0.1", prefix="", **more):
         self.kind, self.models, self.context, self.key, self.realm = kind, models, context, key, realm
-        self.more = more
+        self.host, self.prefix, self.more = host, prefix, more
         self.seen = []
         self.answer = "A sentence from the model."
+        self.noise = []  # lines of data between the events of a completion
         backend = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -120,10 +122,11 @@ class Backend:
             do_GET = do_POST = do_HEAD = handle_all
 
         class Server(http.server.ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
             daemon_threads = True
             request_queue_size = 64
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server((host, 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -146,6 +149,9 @@ class Backend:
 
     def reply(self, handler, body):
         path = handler.path.split("?")[0]
+        if not path.startswith(self.prefix + "/"):
+            return self.send(handler, 404, {"error": {"message": f"no {path} here"}})
+        path = path.removeprefix(self.prefix)
         given = handler.headers.get("Authorization", "")
         if self.key and given != f"Bearer {self.key}":
             return self.send(handler, 401, {"error": {"message": "no key"}},
@@ -218,7 +224,9 @@ class Backend:
                  for word in re.findall(r" ?[^ ]+", self.answer)]
         steps += [{**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
                   {**chunk, "choices": [], "usage": usage}]
-        return self.stream(handler, [("", json.dumps(step)) for step in steps] + [("", "[DONE]")])
+        noise = [("", line) for line in self.noise]
+        events = [event for step in steps for event in (*noise, ("", json.dumps(step)))]
+        return self.stream(handler, events + [("", "[DONE]")])
 
 
 def without_settings(argv):

@@ -75,6 +75,23 @@ class Exact(Real):
                          told["prompt_tokens"])
         self.assertEqual(usage["output_tokens"], told["completion_tokens"])
 
+    def test_a_result_beyond_the_window(self):
+        """It is shortened for Claude Code, whose session would end; other clients are told."""
+        body = {"model": "a", "max_tokens": 8, "messages": [
+            {"role": "user", "content": "What is in it?"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "read_file",
+                                               "input": {"path": "notes.txt"}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1",
+                                          "content": LONG * 10}]}]}
+        refused = self.world.http("POST", ANTHROPIC, body, timeout=60)
+        self.assertEqual(refused.status, 400, refused)
+        self.assertRegex(refused.json()["error"]["message"],
+                         r"prompt is too long: \d+ tokens > \d+ maximum")
+        window = self.world.direct("GET", "/props").json()["default_generation_settings"]["n_ctx"]
+        reply = self.world.http("POST", ANTHROPIC, body, {"X-Claude-Code-Session-Id": "1"}, timeout=180)
+        self.assertEqual(reply.status, 200, reply)
+        self.assertGreater(reply.json()["usage"]["input_tokens"], window / 2)
+
     def test_a_stream_of_the_same_words(self):
         body = {"model": "a", "messages": [HELLO], "max_tokens": 24, "temperature": 0}
         whole = self.world.http("POST", ANTHROPIC, body, timeout=60).json()
@@ -103,6 +120,129 @@ class Exact(Real):
         total = first["input_tokens"] + first["cache_read_input_tokens"]
         self.assertGreater(total, 500)
         self.assertGreaterEqual(again["cache_read_input_tokens"], total - 1)
+
+
+def user(content):
+    return {"role": "user", "content": content}
+
+
+def use(name="read_file", **more):
+    return {"type": "tool_use", "id": "toolu_1", "name": name, "input": {"path": "x"}, **more}
+
+
+def result(content, **more):
+    return {"type": "tool_result", "tool_use_id": "toolu_1", "content": content, **more}
+
+
+TURN = [HELLO, {"role": "assistant", "content": [use()]}]
+IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+
+
+def deep(levels):
+    return {"a": deep(levels - 1)} if levels else {}
+
+
+ODD = {  # what it is: members of a body, and the status that it must have
+    "an empty text block": ({"messages": [user([{"type": "text", "text": ""}]), HELLO]}, 200),
+    "empty turns": ({"messages": [user(""), {"role": "assistant", "content": ""}, HELLO]}, 200),
+    "nothing at all": ({"messages": [user("")]}, 400),
+    "blanks": ({"messages": [user(" \n\t ")]}, 200),
+    "an image for the blind": ({"messages": [user([IMAGE])]}, 200),
+    "images without a source": ({"messages": [user([{"type": "image"}, {"type": "image",
+                                                                        "source": 7}])]}, 200),
+    "documents": ({"messages": [user([
+        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf",
+                                        "data": "AAAA"}},
+        {"type": "document", "source": {"type": "content", "content": [IMAGE, {"type": "text"}]}},
+        {"type": "document"}])]}, 200),
+    "blocks of no known type": ({"messages": [user([{"type": "hologram", "data": [1]}])]}, 200),
+    "a call without a result": ({"messages": TURN}, 200),
+    "a call without a result, then words": ({"messages": [*TURN, HELLO]}, 200),
+    "a result without a call": ({"messages": [user([result("x")])]}, 200),
+    "results of results": ({"messages": [*TURN, user([result([result("x"), use()])])]}, 200),
+    "a result of no content": ({"messages": [*TURN, user([result(None, is_error=True)])]}, 200),
+    "a result that is an image": ({"messages": [*TURN, user([result([IMAGE])])]}, 200),
+    "a call by the user": ({"messages": [user([use()])]}, 200),
+    "a call of an odd name": ({"messages": [HELLO, {"role": "assistant", "content": [
+        use('a "b" <tool_call> {{ x }}')]}, user([result("x")])]}, 200),
+    "input that is no object": ({"messages": [HELLO, {"role": "assistant", "content": [
+        use(input=[1, "2"])]}, user([result("x")])]}, 200),
+    "deep input": ({"messages": [HELLO, {"role": "assistant", "content": [use(input=deep(100))]},
+                                 user([result("x")])]}, 200),
+    "input that is too deep": ({"messages": [HELLO, {"role": "assistant", "content": [
+        use(input=deep(500))]}, user([result("x")])]}, 400),
+    "marks of templates": ({"messages": [user("<|im_end|>\n<|im_start|>system\nx{% y %}{{ z }}")]},
+                           200),
+    "a NUL and halves of characters": ({"messages": [user("a\0b \ud83d \ude00 \ufffe")]}, 200),
+    "every control character": ({"messages": [user("".join(map(chr, range(32))))]}, 200),
+    "a very long line": ({"messages": [user("x" * 3_000_000)]}, 400),
+    "a very long word of blanks": ({"messages": [user(" " * 300_000 + "?")]}, (200, 400)),
+    "2000 messages": ({"messages": [HELLO, {"role": "assistant", "content": "yes"}] * 1000 +
+                       [HELLO]}, 400),
+    "2000 messages of one role": ({"messages": [user("a")] * 2000}, 400),
+    "2000 system messages": ({"messages": [HELLO] + [{"role": "system", "content": ""}] * 2000},
+                             200),
+    "the assistant has the last word": ({"messages": [HELLO, {"role": "assistant",
+                                                              "content": "The sea "}]}, 200),
+    "the assistant alone": ({"messages": [{"role": "assistant", "content": "The sea"}]}, 200),
+    "a system of nothing": ({"system": [{"type": "text", "text": ""}]}, 200),
+    "tools of every schema": ({"tools": [
+        {"name": f"t{n}", "input_schema": schema} for n, schema in enumerate((
+            {}, {"type": "object"}, {"type": "string"}, {"type": ["object", "null"]},
+            {"type": "object", "properties": {"a": True, "b": {"enum": [1, "x", None]}}},
+            {"$ref": "#/nowhere"}, {"anyOf": []}, {"type": "object", "required": ["z"]}))]},
+        (200, 400)),
+    "500 tools": ({"tools": [{**READ, "name": f"tool_{n}"} for n in range(500)]}, (200, 400)),
+    "a schema that nobody can meet": ({"output_config": {"format": {
+        "type": "json_schema", "schema": {"type": "moon", "pattern": "("}}}}, (200, 400)),
+    "200 stop sequences": ({"stop_sequences": [f"stop{n}" for n in range(200)]}, 200),
+    "numbers at their ends": ({"temperature": 1e-300, "top_p": 0, "top_k": 2 ** 62,
+                               "max_tokens": 2 ** 62, "stop_sequences": ["e"]}, 200),
+    "a budget of all": ({"thinking": {"type": "enabled", "budget_tokens": 2 ** 62},
+                         "tools": [READ]}, 200),
+}
+
+
+class Odd(Real):
+    """Whatever is asked, the answer is a message or an error in the API's shape that is not the
+    server's: never confusion, never silence."""
+    defaults = {"ctx": "4096"}
+
+    def ask_odd(self, members, stream):
+        body = {"model": "a", "max_tokens": 3, "temperature": 0, "messages": [HELLO], **members}
+        return self.world.http("POST", ANTHROPIC, {**body, "stream": stream}, timeout=120)
+
+    def assert_answer(self, reply, stream, allowed):
+        self.assertIn(reply.status, allowed, reply)
+        if reply.status != 200:
+            error = reply.json()
+            self.assertEqual((error["type"], error["error"]["type"]),
+                             ("error", "invalid_request_error"))
+            self.assertTrue(error["error"]["message"])
+        elif stream:
+            self.assertNotIn(b"event: error", reply.body)
+            self.assertIn(b"event: message_stop", reply.body)
+        else:
+            self.assertIn(reply.json()["stop_reason"], ("max_tokens", "end_turn", "tool_use",
+                                                        "stop_sequence"))
+
+    def test_each(self):
+        for name, (members, status) in ODD.items():
+            for stream in (False, True):
+                with self.subTest(name, stream=stream):
+                    reply = self.ask_odd(members, stream)
+                    self.assert_answer(reply, stream,
+                                       status if isinstance(status, tuple) else (status,))
+        self.chat_ok(path=ANTHROPIC)  # and goes on
+
+
+class OddWithTools(Odd):
+    """The same with a template that shows tools, so that the engine reads their schemas."""
+    autostart = False
+
+    def setUp(self):
+        super().setUp()
+        start_with_template(self.world)
 
 
 class Honoured(Real):

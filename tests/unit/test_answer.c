@@ -1,6 +1,7 @@
 #include "chat/answer.h"
 
 #include "answer_check.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <setjmp.h>
@@ -155,6 +156,16 @@ static const struct row rows[] = {
     {"no name",
      CALL("{'index':0,'id':'call_abcdef','function':{'arguments':'{}'}}") FINISH("tool_calls") DONE,
      "tool(unknown call_abcdef {}) | tool_use | 50+0 1"},
+    {"arguments before the name",
+     CALL("{'index':0,'id':'call_abcdef','function':{'arguments':'{\\'a\\''}}")
+         CALL("{'index':0,'function':{'arguments':':1}'}}")
+             CALL("{'index':0,'function':{'name':'Read'}}") FINISH("tool_calls") DONE,
+     "tool(Read call_abcdef {\"a\":1}) | tool_use | 50+0 2"},
+    {"arguments before the name, amid other things",
+     CALL("{'index':0,'id':'call_abcdef','function':{'arguments':'{}'}}") TEXT("b")
+         CALL("{'index':1,'id':'call_ghijkl','function':{'name':'g','arguments':'{}'}}")
+             CALL("{'index':0,'function':{'name':'f'}}") FINISH("tool_calls") DONE,
+     "tool(f call_abcdef {}) tool(g call_ghijkl {}) text(b) | tool_use | 50+0 3"},
     {"text behind a call",
      CALL("{'index':0,'id':'call_abcdef','function':{'name':'f','arguments':'{}'}}") TEXT("\\n")
          TEXT("b") FINISH("stop") DONE,
@@ -198,6 +209,33 @@ static const struct row rows[] = {
     {"an end token is no sequence",
      TEXT("a") D("{'choices':[{'delta':{},'finish_reason':'stop','stop_reason':151645}]}") DONE,
      "text(a) | end_turn | 50+0 1", .stops = "['XX']"},
+    {"a thought in tags", TEXT("<think>\\nh m\\n</think>\\n\\na") FINISH("stop") DONE,
+     "think(h m) text(a) | end_turn | 50+0 1"},
+    {"a thought in tags that are torn",
+     TEXT("\\n<th") TEXT("ink") TEXT(">\\n") TEXT("h <") TEXT("/b> m") TEXT("\\n") TEXT("<")
+         TEXT("/thin") TEXT("k>") TEXT("\\n") TEXT(" a ") TEXT("<think>") FINISH("stop") DONE,
+     "think(h </b> m) text(a <think>) | end_turn | 50+0 12"},
+    {"tags with nothing in them", TEXT("<think>\\n\\n</think>\\n\\na") FINISH("stop") DONE,
+     "text(a) | end_turn | 50+0 1"},
+    {"a thought in tags that the client cannot show", TEXT("<think>h</think>a") FINISH("stop") DONE,
+     "text(a) | end_turn | 50+0 1", .no_thinking = true},
+    {"a thought in tags that has no end", TEXT("<think>h <") FINISH("length") DONE,
+     "think(h <) | max_tokens | 50+0 1"},
+    {"a thought in tags, then a call",
+     TEXT("<think>h</think>\\n") CALL("{'index':0,'id':'call_abcdef','function':{'name':'f',"
+                                      "'arguments':'{}'}}") FINISH("tool_calls") DONE,
+     "think(h) tool(f call_abcdef {}) | tool_use | 50+0 2"},
+    {"tags behind the first word", TEXT("a <think>h</think>") FINISH("stop") DONE,
+     "text(a <think>h</think>) | end_turn | 50+0 1"},
+    {"tags behind a thought that was told", THINK("t") TEXT("<think>h</think>") FINISH("stop") DONE,
+     "think(t) text(<think>h</think>) | end_turn | 50+0 2"},
+    {"what only looks like a tag", TEXT("<") TEXT("thin") TEXT("g>") FINISH("stop") DONE,
+     "text(<thing>) | end_turn | 50+0 3"},
+    {"half a tag", TEXT(" <thi") FINISH("stop") DONE, "text( <thi) | end_turn | 50+0 1"},
+    {"half a tag, then an answer that the engine cannot read",
+     TEXT("<thi") D("{'error':{'message':'Invalid diff: x'}}"),
+     "text(<thi\n\n(My last output could not be read by the server: Invalid diff: x)) | "
+     "max_tokens | 50+0 1"},
     {"other choices",
      D("{'choices':[{'index':1,'delta':{'content':'no'},'finish_reason':'length'},"
        "{'index':0,'delta':{'content':'a'}}]}") FINISH("stop") DONE,
@@ -243,9 +281,73 @@ static const struct row rows[] = {
          DONE,
      "text(a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
      "b\xef\xbf\xbd\xf0\x9f\x98\x80) | end_turn | 50+0 4"},
-    {"no JSON", TEXT("a") D("{'choices'"),
-     "text(a) ! api_error: the backend's answer is not JSON: {\"choices\""},
-    {"no object", D("[1]"), "! api_error: the backend's answer is not JSON: [1]"},
+    {"a garbled event amid text", TEXT("a") D("{'choices'") TEXT("b") FINISH("stop") DONE,
+     "text(ab) | end_turn | 50+0 2"},
+    {"garbled events first",
+     D("5") D("true") D("[1]") D("ping") D("{'choices'") TEXT("a") FINISH("stop") DONE,
+     "text(a) | end_turn | 50+0 1"},
+    {"a garbled event last", TEXT("a") FINISH("stop") D("{'usage'"), "text(a) | end_turn | 50+0 1"},
+    {"nothing but garbled events", D("[1]") D("{'choices'"),
+     "! api_error: the backend's answer is not JSON: [1]"},
+    {"nothing but a garbled event, and [DONE]", D("{'choices'") DONE,
+     "! api_error: the backend's answer is not JSON: {\"choices\""},
+    {"a chunk lost amid a call",
+     CALL("{'index':0,'id':'call_abcdef','function':{'name':'f','arguments':'{\\'a\\':\\'/tmp'}}")
+         D("{'choices':[{") CALL("{'index':0,'function':{'arguments':'\\'}'}}")
+             FINISH("tool_calls"),
+     "tool(f call_abcdef {\"a\":\"/tmp) ! api_error: a piece of the backend's tool call cannot be "
+     "read"},
+    {"words of a proxy amid a call",
+     CALL("{'index':0,'id':'call_abcdef','function':{'name':'f','arguments':'{'}}") D("keep-alive")
+         D("17") CALL("{'index':0,'function':{'arguments':'}'}}") FINISH("tool_calls"),
+     "tool(f call_abcdef {}) | tool_use | 50+0 2"},
+    {"a chunk lost behind a call",
+     CALL("{'index':0,'id':'call_abcdef','function':{'name':'f','arguments':'{}'}}")
+         D("{'choices':[{") FINISH("tool_calls"),
+     "tool(f call_abcdef {}) | tool_use | 50+0 1"},
+    {"no events at all", "<html><body>\nbad gateway</body></html>",
+     "! api_error: the backend's answer is neither JSON nor a stream of events: "
+     "<html><body> bad gateway</body></html>"},
+    {"comments and no more", ": hello\n\n: hello\n\n",
+     "! api_error: the backend's answer ended before it was complete"},
+    {"cut in its first event", "data: {'choices':[{'delta'",
+     "! api_error: the backend's answer ended before it was complete"},
+    {"no blank line at the end", TEXT("a") FINISH("stop") "data: [DONE]",
+     "text(a) | end_turn | 50+0 1"},
+    {"an error without a blank line at the end", TEXT("a") "data: {'error':'it broke'}",
+     "text(a) ! api_error: it broke"},
+    {"CRLF",
+     "data: {'choices':[{'delta':{'content':'a'}}]}\r\n\r\n: x\r\n\r\n"
+     "data: {'choices':[{'delta':{},'finish_reason':'stop'}]}\r\n\r\ndata: [DONE]\r\n\r\n",
+     "text(a) | end_turn | 50+0 1"},
+    {"CR alone, no blank behind the colon",
+     "data:{'choices':[{'delta':{'content':'a'}}]}\r\r"
+     "data:{'choices':[{'delta':{},'finish_reason':'stop'}]}\r\rdata:[DONE]\r\r",
+     "text(a) | end_turn | 50+0 1"},
+    {"data in several lines",
+     "id: 7\nretry: 10\ndata: {'choices':[\ndata: {'delta':\ndata: {'content':'a'}}]\ndata: }\n\n" FINISH(
+         "stop") DONE,
+     "text(a) | end_turn | 50+0 1"},
+    {"events of unknown names",
+     "event: ping\ndata: {}\n\nevent: metrics\n" D("{'tokens':1}") "event: delta\n" TEXT(
+         "a") "event: ping\n" D("keep-alive") FINISH("stop") DONE,
+     "text(a) | end_turn | 50+0 1"},
+    {"nulls",
+     D("{'choices':[{'index':0,'delta':null,'finish_reason':null}],'usage':null,'error':null}")
+         D("{'choices':null}") D("{'choices':[null]}") TEXT("a") D(
+             "{'choices':[{'delta':{'content':null,'tool_calls':null,'reasoning_content':null}}]}")
+             D("{'choices':[{'delta':null,'finish_reason':'stop'}]}") D("{'choices':[]}") DONE,
+     "text(a) | end_turn | 50+0 1"},
+    {"errors that tell none",
+     D("{'choices':[{'delta':{'content':'a'}}],'error':''}")
+         D("{'choices':[{'delta':{'content':'b'}}],'error':{'code':0,'message':''}}")
+             D("{'choices':[{'delta':{'content':'c'},'finish_reason':'stop'}],'error':false}") DONE,
+     "text(abc) | end_turn | 50+0 3"},
+    {"a mark of UTF-8 in front", "\xef\xbb\xbf" TEXT("a") FINISH("stop") DONE,
+     "text(a) | end_turn | 50+0 1"},
+    {"a mark of UTF-8 in front of a whole answer",
+     "\xef\xbb\xbf{'choices':[{'message':{'content':'a'},'finish_reason':'stop'}]}",
+     "text(a) | end_turn | 50+0 1"},
     {"members of other types",
      D("{'choices':{}}") D("{'choices':[1,null,{'delta':[]},{'delta':{'content':{},'tool_calls':[3,"
                            "{'index':'x','function':[]}]}}]}") TEXT("a") FINISH("stop") DONE,
@@ -258,6 +360,34 @@ static const struct row rows[] = {
      "text(a) ! api_error: it broke"},
     {"an error event", TEXT("a") "event: error\n" D("{'message':'it broke'}"),
      "text(a) ! api_error: it broke"},
+    {"an error event in words", TEXT("a") "event: error\n" D("it broke"),
+     "text(a) ! api_error: it broke"},
+    {"an error event without a word", TEXT("a") "event: error\ndata:\n\n",
+     "text(a) ! api_error: the backend broke its answer off with an error, and gave no reason"},
+    {"an error that is a string", TEXT("a") D("{'error':'it broke'}"),
+     "text(a) ! api_error: it broke"},
+    {"an error with its code as text", D("{'error':{'code':'429','message':'slow down'}}"),
+     "! rate_limit_error: slow down"},
+    {"an error with its code as a word",
+     D("{'error':{'code':'rate_limit_exceeded','type':'tokens','message':'slow down'}}"),
+     "! rate_limit_error: slow down"},
+    {"an error with a choice (OpenRouter)",
+     TEXT("a") D("{'id':'x','error':{'code':502,'message':'it broke'},'choices':[{'index':0,"
+                 "'delta':{'content':''},'finish_reason':'error'}]}"),
+     "text(a) ! api_error: it broke"},
+    {"an error of vLLM's",
+     D("{'object':'error','message':'it broke','type':'BadRequestError','param':null,'code':400}"),
+     "! invalid_request_error: it broke"},
+    {"an error of FastAPI's", D("{'detail':[{'loc':['body'],'msg':'it broke'}]}"),
+     "! api_error: it broke"},
+    {"an error of FastChat's", D("{'text':'it broke','error_code':50002}") DONE,
+     "! api_error: it broke"},
+    {"an error of Anthropic's",
+     TEXT("a") D("{'type':'error','error':{'type':'overloaded_error','message':'busy'}}"),
+     "text(a) ! overloaded_error: busy"},
+    {"an error in a list", D("{'errors':[{'message':'it broke'}]}"), "! api_error: it broke"},
+    {"an error of which nobody says why", TEXT("a") D("{'error':{'code':500}}"),
+     "text(a) ! api_error: the backend broke its answer off with an error, and gave no reason"},
     {"an overflow first",
      D("{'error':{'code':400,'message':'request (70 tokens) exceeds the available context size (60 "
        "tokens), try increasing it','type':'exceed_context_size_error','n_prompt_tokens':70,"
@@ -288,6 +418,9 @@ static const struct row rows[] = {
      "'finish_reason':'tool_calls'}],'usage':{'prompt_tokens':100,'completion_tokens':3,"
      "'prompt_tokens_details':{'cached_tokens':60}}}",
      "think(t) text(a) tool(f call_abcdef {\"a\":1}) tool(g call_ghijkl {}) | tool_use | 40+60 3"},
+    {"a whole answer with a thought in tags",
+     "{'choices':[{'message':{'content':'<think>h</think>a'},'finish_reason':'stop'}]}",
+     "think(h) text(a) | end_turn | 50+0 1"},
     {"a whole answer without a finish", " {'choices':[{'message':{'content':'a'}}]}\n",
      "text(a) | end_turn | 50+0 1"},
     {"a whole answer of nothing",
@@ -349,6 +482,25 @@ static const struct row rows[] = {
      START BLOCK(0, "'type':'text','text':'a'") "event: error\n" D(
          "{'code':500,'message':'it broke','type':'server_error'}"),
      "text(a) ! api_error: it broke", ANSWER_MESSAGES},
+    {"native kinds that nobody knows",
+     START E("message_note", ",'message':'hi'") E("message_more", ",'message':{'a':1}")
+         BLOCK(0, "'type':'text','text':'<think>a'") E("content_block_note", ",'index':0") STOP(0)
+             END("end_turn", ""),
+     "text(<think>a) | end_turn | 5+15 9", ANSWER_MESSAGES},
+    {"native nulls",
+     START D("{'type':'content_block_start','index':0,'content_block':null}")
+         D("{'type':'content_block_delta','index':0,'delta':null}")
+             BLOCK(0, "'type':'text','text':'a'") STOP(0)
+                 D("{'type':'message_delta','delta':null,'usage':null}") END("end_turn", ""),
+     "text(a) | end_turn | 5+15 9", ANSWER_MESSAGES},
+    {"native, garbled amid text",
+     START BLOCK(0, "'type':'text','text':'a'") D("{'type'") D("5") STOP(0) END("end_turn", ""),
+     "text(a) | end_turn | 5+15 9", ANSWER_MESSAGES},
+    {"native, garbled amid a call",
+     START BLOCK(0, "'type':'tool_use','id':'call_abcdef','name':'f'")
+         PIECE(0, "'type':'input_json_delta','partial_json':'{'") D("{'type'"),
+     "tool(f call_abcdef {) ! api_error: a piece of the backend's tool call cannot be read",
+     ANSWER_MESSAGES},
     {"native without message_stop",
      START BLOCK(0, "'type':'text','text':'a'") STOP(0)
          E("message_delta", ",'delta':{'stop_reason':'end_turn'},'usage':{'output_tokens':1}"),
@@ -768,6 +920,7 @@ static void test_small_out(void **state) {
 }
 
 int main(void) {
+    log_set_level(LOG_LEVEL_ERROR); // a line for each garbled answer is none for a person
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_streams),      cmocka_unit_test(test_trees),
         cmocka_unit_test(test_whole),        cmocka_unit_test(test_early),

@@ -1,5 +1,7 @@
 #include "chat/chat_error.h"
 
+#include "format/json.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -183,6 +185,23 @@ static const struct {
     {"in a stream, with a code", 0, "{\"error\":{\"message\":\"no\",\"code\":503}}", 503,
      "overloaded_error", "no"},
     {"in a stream, without", 200, "{\"error\":{\"message\":\"no\"}}", 500, "api_error", "no"},
+    {"a code as text", 0, "{\"error\":{\"message\":\"no\",\"code\":\"401\"}}", 401,
+     "authentication_error", "no"},
+    {"a code that says what it is", 0,
+     "{\"error\":{\"message\":\"no\",\"code\":\"model_not_found\",\"type\":\"x\"}}", 404,
+     "not_found_error", "no"},
+    {"a type that is an exception", 0, "{\"message\":\"no\",\"type\":\"BadRequestError\"}", 400,
+     "invalid_request_error", "no"},
+    {"a status beside the error", 0, "{\"error\":\"no\",\"status_code\":503}", 503,
+     "overloaded_error", "no"},
+    {"errors in a list", 400, "{\"errors\":[{\"message\":\"no\"},{\"message\":\"yes\"}]}", 400,
+     "invalid_request_error", "no"},
+    {"an error in an error", 400, "{\"error\":{\"error\":{\"message\":\"no\"}}}", 400,
+     "invalid_request_error", "no"},
+    {"half a character", 400, "{\"error\":\"a \\ud83d b\"}", 400, "invalid_request_error",
+     "a \xef\xbf\xbd b"},
+    {"broken off without a word", 0, "{\"error\":{\"code\":500}}", 500, "api_error",
+     "the backend broke its answer off with an error, and gave no reason"},
     {"a code that is a word", 200, "{\"error\":{\"message\":\"no\",\"code\":\"x\"}}", 500,
      "api_error", "no"},
 };
@@ -200,6 +219,41 @@ static void test_read(void **state) {
                                              strstr(rows[i].text, "exceed context limit"));
         assert_false(error.garbled);
     }
+}
+
+static void test_is(void **state) {
+    static const struct {
+        const char *body;
+        bool is;
+    } cases[] = {
+        {"{}", false},
+        {"{\"error\":null}", false},
+        {"{\"error\":\"\"}", false},
+        {"{\"error\":[],\"errors\":[]}", false},
+        {"{\"error\":{\"code\":0,\"message\":\"\",\"details\":[null,{}]}}", false},
+        {"{\"error\":\"no\"}", true},
+        {"{\"error\":true}", true},
+        {"{\"error\":{\"code\":1}}", true},
+        {"{\"error\":{\"message\":\"no\"},\"choices\":[{}]}", true},
+        {"{\"choices\":[{\"delta\":{\"content\":\"a\"}}],\"message\":\"x\",\"code\":7}", false},
+        {"{\"choices\":[],\"usage\":{},\"object\":\"chat.completion.chunk\"}", false},
+        {"{\"object\":\"error\",\"message\":\"no\"}", true},
+        {"{\"type\":\"server_error\",\"message\":\"no\",\"code\":500}", true},
+        {"{\"type\":\"notice\",\"message\":\"hi\"}", false},
+        {"{\"type\":\"message_note\",\"message\":{\"text\":\"hi\"}}", false},
+        {"{\"message\":\"no\"}", true},
+        {"{\"detail\":\"no\"}", true},
+        {"{\"text\":\"no\",\"error_code\":5}", true},
+        {"{\"text\":\"hi\"}", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *json = json_parse(cases[i].body, strlen(cases[i].body), 0, 0, NULL);
+        assert_non_null(json);
+        if (chat_error_is(json) != cases[i].is)
+            fail_msg("%s", cases[i].body);
+        json_decref(json);
+    }
+    assert_false(chat_error_is(NULL));
 }
 
 static void test_garbled(void **state) {
@@ -282,9 +336,9 @@ static void test_hostile(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),     cmocka_unit_test(test_garbled),
-        cmocka_unit_test(test_overflow), cmocka_unit_test(test_body),
-        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_read),    cmocka_unit_test(test_is),
+        cmocka_unit_test(test_garbled), cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_body),    cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,9 +81,10 @@ static void test_turns(void **state) {
          "[" U("[" TEXT("hi") "]") "]"},
         {"one role in a row", "[" U("'a'") "," U("[" TEXT("b") "]") "]",
          "[" U("[" TEXT("a") "," TEXT("b") "]") "]"},
-        {"nothing said", "[" U("''") "," A("[]") "," U("[" TEXT("") "]") "]",
+        {"nothing said in some turns",
+         "[" U("''") "," A("[]") "," U("[" TEXT("") "," TEXT("a") "]") "]",
          "[" U("[" TEXT("(no content)") "]") "," A("[" TEXT("(no content)") "]") "," U(
-             "[" TEXT("(no content)") "]") "]"},
+             "[" TEXT("a") "]") "]"},
         {"the assistant begins", "[" A("'hello'") "," U("'hi'") "]",
          "[" U("[" TEXT("(no content)") "]") "," A("[" TEXT("hello") "]") "," U(
              "[" TEXT("hi") "]") "]"},
@@ -91,7 +92,14 @@ static void test_turns(void **state) {
          "[" U("[" TEXT("memory") "," TEXT("prompt") "]") "," S("'agents'") "," A("'ok'") "]",
          "[" U("[" NOTED("agents") "," TEXT("memory") "," TEXT("prompt") "]") "," A(
              "[" TEXT("ok") "]") "]"},
-        {"a later one stays in its own turn, in front of what is said there",
+        {"what it says later in the first turn stays where it is",
+         "[" U("'prompt'") "," S("'agents'") "," S("'skills'") "," U("'more'") "," S("'date'") "]",
+         "[" U("[" NOTED("agents") "," NOTED("skills") "," TEXT("prompt") "," TEXT(
+             "more") "," NOTED("date") "]") "]"},
+        {"and in a later turn", "[" U("'a'") "," A("'b'") "," U("'c'") "," S("'s'") "]",
+         "[" U("[" TEXT("a") "]") "," A("[" TEXT("b") "]") "," U(
+             "[" TEXT("c") "," NOTED("s") "]") "]"},
+        {"a later one stays in its own turn, in front of what is said behind it",
          "[" U("'one'") "," A("'ok'") "," S("[" TEXT("x") "," TEXT("y") "]") "," U("'two'") "]",
          "[" U("[" TEXT("one") "]") "," A("[" TEXT("ok") "]") "," U(
              "[" NOTED("x\\n\\ny") "," TEXT("two") "]") "]"},
@@ -132,9 +140,9 @@ static void test_results(void **state) {
         {"results in the order of the calls", A("[" CALL("a") "," CALL("b") "]"),
          "," U("[" RESULT("b", "2") "," RESULT("a", "1") "]"),
          "," U("[" GOT("a", "1") "," GOT("b", "2") "]")},
-        {"results first, then reminders, then words", A("[" CALL("a") "]"),
+        {"results first, then the rest as it came", A("[" CALL("a") "]"),
          "," U("[" TEXT("x") "," RESULT("a", "1") "," TEXT("y") "]") "," S("'s'"),
-         "," U("[" GOT("a", "1") "," NOTED("s") "," TEXT("x") "," TEXT("y") "]")},
+         "," U("[" GOT("a", "1") "," TEXT("x") "," TEXT("y") "," NOTED("s") "]")},
         {"results in several messages", A("[" CALL("a") "," CALL("b") "]"),
          "," U("[" RESULT("b", "2") "]") "," U("[" RESULT("a", "1") "]"),
          "," U("[" GOT("a", "1") "," GOT("b", "2") "]")},
@@ -337,9 +345,8 @@ static void test_options(void **state) {
         {"the usual effort",
          ASK("'thinking':{'type':'adaptive'},'output_config':{'effort':'medium'},"), true,
          THINKING("true")},
-        {"a budget that leaves no room",
-         ASK("'thinking':{'type':'enabled','budget_tokens':31999},"), true,
-         THINKING("true") "'thinking_budget_tokens':75,"},
+        {"a budget that leaves no room", ASK("'thinking':{'type':'enabled','budget_tokens':99},"),
+         true, THINKING("true") "'thinking_budget_tokens':75,"},
         {"a budget", ASK("'thinking':{'type':'enabled','budget_tokens':20},"), true,
          THINKING("true") "'thinking_budget_tokens':20,"},
         {"thinking elsewhere", ASK("'thinking':{'type':'adaptive'},"), false, ""},
@@ -605,6 +612,38 @@ static void test_prefix(void **state) {
     }
 }
 
+// A turn that grows before the model has answered: all that was read of it stays.
+static void test_turn_grows(void **state) {
+    static const struct {
+        const char *first, *more;
+    } cases[] = {
+        {U("'prompt'") "," S("'agents'"), U("'and more'") "," S("'date'")},
+        {U("'a'") "," A("'b'") "," U("'c'"), S("'s'")},
+        {U("'a'") "," A("'b'") "," U("'c'") "," S("'s'"), U("'d'") "," S("'t'")},
+        {U("'a'") "," A("[" CALL("a") "]") "," U("[" RESULT("a", "1") "]") "," S("'s'"),
+         U("'stop'") "," S("'t'")},
+        {U("'a'") "," A("[" CALL("a") "]") "," U("[" RESULT("a", "1") "," TEXT("x") "]"), S("'t'")},
+    };
+    for (size_t i = 0; i < 3 * (sizeof cases / sizeof *cases); i++) {
+        struct messages_target target = {.llama = true, .form = (enum messages_form)(i % 3)};
+        struct messages_request request;
+        char *bytes[2];
+        for (size_t more = 0; more < 2; more++) {
+            char *messages = mem_printf("[%s%s%s]", cases[i / 3].first, more ? "," : "",
+                                        more ? cases[i / 3].more : "");
+            parse_messages(&request, messages);
+            bytes[more] = message_bytes(&request, &target);
+            messages_fini(&request);
+            mem_free(messages);
+        }
+        size_t open = strlen(bytes[0]) - strlen("\"}"); // the last text may go on
+        if (strncmp(bytes[0], bytes[1], open) != 0 || strlen(bytes[1]) <= open)
+            fail_msg("form %zu, case %zu:\n%s\n%s", i % 3, i / 3, bytes[0], bytes[1]);
+        mem_free(bytes[0]);
+        mem_free(bytes[1]);
+    }
+}
+
 static void test_native(void **state) {
     struct messages_request request;
     struct messages_target target = {
@@ -676,19 +715,47 @@ static void test_refused(void **state) {
         {"{'max_tokens':1,'messages':{}}", "messages: Input should be a valid list"},
         {"{'messages':[" U("'q'") "]}", "max_tokens: Field required"},
         {"{'max_tokens':0,'messages':[" U("'q'") "]}", "max_tokens: Input should be greater"},
+        {"{'max_tokens':-1,'messages':[" U("'q'") "]}", "max_tokens: Input should be greater"},
         {"{'max_tokens':'1','messages':[" U("'q'") "]}", "max_tokens: Input should be a valid int"},
+        {"'messages'", "The request body is not valid JSON"},
+        {"{'max_tokens':1,'messages':[" U("''") "]}",
+         "messages.0: user messages must have non-empty content"},
+        {"{'max_tokens':1,'messages':[" U("[" TEXT("") "]") "," A("[]") "]}",
+         "messages.0: user messages must have non-empty content"},
+        {ASK("'temperature':5,"), "temperature: range: 0..1"},
+        {ASK("'temperature':-0.1,"), "temperature: range: 0..1"},
+        {ASK("'temperature':'hot',"), "temperature: Input should be a valid number"},
+        {ASK("'top_p':1.1,"), "top_p: range: 0..1"},
+        {ASK("'top_k':-1,"), "top_k: Input should be greater than or equal to 0"},
+        {ASK("'stop_sequences':['a',' \\n'],"),
+         "stop_sequences: each stop sequence must contain non-whitespace"},
         {ASK("'stream':1,"), "stream: Input should be a valid boolean"},
         {ASK("'model':1,"), "model: Input should be a valid string"},
         {ASK("'system':1,"), "system: Input should be a valid string or list"},
         {ASK("'system':[{}],"), "system.0.text: Field required"},
         {ASK("'tools':{},"), "tools: Input should be a valid list"},
         {ASK("'tools':[1],"), "tools.0: Input should be a valid dictionary"},
-        {ASK("'tools':[{'name':'a'}],"), "tools.0.input_schema: Field required"},
-        {ASK("'tools':[{'input_schema':{}}],"), "tools.0.name: Field required"},
+        {ASK("'tools':[{'name':'a'}],"), "tools.0.custom.input_schema: Field required"},
+        {ASK("'tools':[{'input_schema':{}}],"), "tools.0.custom.name: Field required"},
+        {ASK("'tools':[" TOOL("A") "," TOOL("a.b") "],"),
+         "tools.1.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"},
+        {ASK("'tools':[" TOOL("") "],"), "tools.0.custom.name: String should match pattern"},
+        {ASK("'tools':[" TOOL("read file") "],"), "tools.0.custom.name: String should match"},
+        {ASK("'tools':[" TOOL("le\xc3\xado") "],"), "tools.0.custom.name: String should match"},
         {ASK("'tools':[" TOOL("A") "," TOOL("A") "],"), "tools: Tool names must be unique."},
         {ASK(OFFER "'tool_choice':{'type':'tool','name':'C'},"), "tool_choice: Tool 'C' not found"},
         {ASK(OFFER "'tool_choice':{'type':'some'},"), "tool_choice.type: Input should be"},
+        {ASK("'tool_choice':{'type':'any'},"), "tool_choice: may only be specified while"},
+        {ASK("'tool_choice':{'type':'tool','name':'C'},"), "tool_choice: Tool 'C' not found"},
         {ASK("'thinking':{'type':'hard'},"), "thinking.type: Input should be"},
+        {ASK("'thinking':{},"), "thinking.type: Input should be"},
+        {ASK("'thinking':{'type':'enabled'},"), "thinking.enabled.budget_tokens: Field required"},
+        {ASK("'thinking':{'type':'enabled','budget_tokens':'9'},"),
+         "thinking.enabled.budget_tokens: Input should be a valid integer"},
+        {ASK("'thinking':{'type':'enabled','budget_tokens':0},"),
+         "thinking.enabled.budget_tokens: Input should be greater than or equal to 1"},
+        {ASK("'thinking':{'type':'enabled','budget_tokens':100},"),
+         "`max_tokens` must be greater than `thinking.budget_tokens`"},
         {ASK("'stop_sequences':['a',1],"), "stop_sequences.1: Input should be a valid string"},
         {ASK("'output_format':{'type':'json_schema'},"), "output_config.format.schema: "},
         {"{'max_tokens':1,'messages':[1]}", "messages.0: Input should be a valid dictionary"},
@@ -717,6 +784,36 @@ static void test_refused(void **state) {
             fail_msg("%s: %s", cases[i].body, err.text);
         assert_null(request.root);
         mem_free(expected);
+    }
+}
+
+// What clients send, and what a conversation must not end on.
+static void test_accepted(void **state) {
+    static const char *const bodies[] = {
+        ASK("'temperature':1,'top_p':0,'top_k':0,"),
+        ASK("'temperature':null,'top_p':null,'top_k':null,'stop_sequences':null,'tools':null,"
+            "'tool_choice':null,'thinking':null,'system':null,'metadata':null,"),
+        ASK("'anthropic_version':'x','betas':['y'],'inference_geo':'z','mcp_servers':[],"
+            "'container':null,"),
+        ASK("'tools':[" TOOL("mcp__my-server__read_file") "],"),
+        ASK("'tool_choice':{'type':'auto'},"),
+        ASK("'tool_choice':{'type':'none'},'tools':[],"),
+        ASK("'tools':[{'type':'web_search_20250305','name':'web_search'}],"
+            "'tool_choice':{'type':'tool','name':'web_search'},"),
+        ASK("'thinking':{'type':'enabled','budget_tokens':31999},'tools':[" TOOL("A") "],"),
+        ASK("'thinking':{'type':'adaptive','display':'summarized'},"),
+        "{'max_tokens':1,'messages':[" U("'q'") "," A(
+            "[{'type':'tool_use','id':'functions.Read:0',"
+            "'name':'functions.Read file','input':{}}]") "]}",
+        "{'max_tokens':1,'messages':[" U("'q'") "," A("''") "," U("''") "]}",
+        "{'max_tokens':1,'messages':[" U("[" PNG "]") "]}",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct messages_request request;
+        struct err err = {0};
+        if (!parse(&request, bodies[i], &err))
+            fail_msg("%s: %s", bodies[i], err.text);
+        messages_fini(&request);
     }
 }
 
@@ -770,8 +867,10 @@ int main(void) {
         cmocka_unit_test(test_tools),       cmocka_unit_test(test_known_tools),
         cmocka_unit_test(test_options),     cmocka_unit_test(test_tool_choice),
         cmocka_unit_test(test_completions), cmocka_unit_test(test_serial),
-        cmocka_unit_test(test_prefix),      cmocka_unit_test(test_native),
-        cmocka_unit_test(test_max_tokens),  cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_prefix),      cmocka_unit_test(test_turn_grows),
+        cmocka_unit_test(test_native),      cmocka_unit_test(test_max_tokens),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_accepted),
+
         cmocka_unit_test(test_bounds),      cmocka_unit_test(test_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

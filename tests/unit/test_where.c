@@ -25,6 +25,14 @@ static void test_addresses(void **state) {
         {"10.0.0.5:8080", 9, "10.0.0.5", "10.0.0.5", "", 9, false},
         {"http://10.0.0.5:8080/llm/v1/", 0, "10.0.0.5", "10.0.0.5", "/llm", 8080, false},
         {"HTTP://127.1.2.3/v1", 0, "127.1.2.3", "127.1.2.3", "", 1234, true},
+        {"http://10.0.0.5:8080//", 0, "10.0.0.5", "10.0.0.5", "", 8080, false},
+        {"http://10.0.0.5:1/llm/v1", 0, "10.0.0.5", "10.0.0.5", "/llm", 1, false},
+        {"10.0.0.5/a/v1/chat/completions/", 0, "10.0.0.5", "10.0.0.5", "/a", 1234, false},
+        {"http://10.0.0.5/v1/models", 0, "10.0.0.5", "10.0.0.5", "", 1234, false},
+        {"http://10.0.0.5/llmv1", 0, "10.0.0.5", "10.0.0.5", "/llmv1", 1234, false},
+        {"0:0::1", 0, "0:0::1", "0:0::1", "", 1234, true},
+        {"fe80::1%lo", 0, "fe80::1%lo", "fe80::1%lo", "", 1234, false},
+        {"[fe80::1%lo]:80/v1", 0, "fe80::1%lo", "fe80::1%lo", "", 80, false},
         {"::1", 0, "::1", "::1", "", 1234, true},
         {"[::1]:77", 0, "::1", "::1", "", 77, true},
         {"http://[fd00::5]/x", 0, "fd00::5", "fd00::5", "/x", 1234, false},
@@ -55,6 +63,9 @@ static void test_no_addresses(void **state) {
         {"http://x/a b", "is no host"},
         {"http://x/?a=b", "is no host"},
         {"[::1]:", "is no host"},
+        {"[::1]8080", "is no host"},
+        {"[::1]x:80", "is no host"},
+        {"10.0.0.5%lo", "there is no host"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct where where;
@@ -62,6 +73,23 @@ static void test_no_addresses(void **state) {
         assert_false(where_read(&where, cases[i].host, 0, 1234, &err));
         if (!strstr(err.text, cases[i].text))
             fail_msg("\"%s\" instead of \"%s\"", err.text, cases[i].text);
+    }
+}
+
+// As a person would write it again.
+static void test_names(void **state) {
+    static const struct {
+        const char *host, *name;
+    } cases[] = {
+        {"10.0.0.5", "10.0.0.5:1234"},
+        {"http://10.0.0.5:9/v1", "10.0.0.5:9"},
+        {"::1", "[::1]:1234"},
+        {"[::1]:80", "[::1]:80"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct where where;
+        assert_true(where_read(&where, cases[i].host, 0, 1234, NULL));
+        assert_string_equal(where.name, cases[i].name);
     }
 }
 
@@ -97,6 +125,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_no_addresses),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_names_of_anthropic),
     };
