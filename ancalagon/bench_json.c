@@ -82,8 +82,8 @@ static json_t *ratio_json(const struct bench *bench) {
         const struct trial_point_result *one = &a->points[p], *other = bench_point(b, &one->point);
         if (!other)
             continue;
-        bench_speed_ratio(one, other, false, &prefill);
-        bench_speed_ratio(one, other, true, &decode);
+        bench_ratio(&one->prefill_tok_s, &other->prefill_tok_s, &prefill);
+        bench_ratio(&one->decode_tok_s, &other->decode_tok_s, &decode);
         json_array_append_new(points,
                               json_build("{s:I, s:I, s:o, s:o}", "prompt_tokens",
                                          (json_int_t)one->point.prompt_tokens, "predict_tokens",

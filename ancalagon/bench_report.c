@@ -60,37 +60,22 @@ static void line(struct buf *out, const struct bench *bench, const char *label,
 static void speed_line(struct buf *out, const struct bench *bench, const struct trial_point *point,
                        bool is_decode) {
     char label[CELL], cells[BENCH_SIDES][CELL], ratio[CELL] = "";
-    const struct trial_point_result *results[BENCH_SIDES] = {0};
+    const struct series *values[BENCH_SIDES] = {0};
     for (size_t s = 0; s < bench->side_count; s++) {
+        const struct trial_point_result *result = bench_point(&bench->sides[s], point);
         struct series none = {0};
-        const struct series *values = &none;
-        results[s] = bench_point(&bench->sides[s], point);
-        if (results[s])
-            values = is_decode ? &results[s]->decode_tok_s : &results[s]->prefill_tok_s;
-        spread(cells[s], CELL, values, 1, " tok/s");
+        if (result)
+            values[s] = is_decode ? &result->decode_tok_s : &result->prefill_tok_s;
+        spread(cells[s], CELL, values[s] ? values[s] : &none, 1, " tok/s");
     }
-    if (results[0] && results[1]) {
+    if (values[0] && values[1]) {
         struct series series;
-        bench_speed_ratio(results[0], results[1], is_decode, &series);
+        bench_ratio(values[0], values[1], &series);
         spread(ratio, sizeof ratio, &series, 1, " x");
     }
     snprintf(label, sizeof label, "%s %u", is_decode ? "decode after" : "prefill of",
              point->prompt_tokens);
     line(out, bench, label, cells, ratio);
-}
-
-// Over the first side's.
-static void pace_line(struct buf *out, const struct bench *bench) {
-    struct series paces[BENCH_SIDES] = {0};
-    char cells[BENCH_SIDES][CELL];
-    for (size_t s = 0; s < bench->side_count; s++)
-        bench_pace(&bench->sides[s], &paces[s]);
-    double first = series_median(paces[0].count ? &paces[0] : &paces[1]);
-    for (size_t s = 0; s < bench->side_count; s++)
-        spread(cells[s], CELL, &paces[s], 1 / first, "");
-    if (paces[0].count || paces[1].count)
-        line(out, bench, "machine pace", cells,
-             bench->side_count == 2 ? "(speeds above: at equal pace)" : "");
 }
 
 // Points of both sides, each once; what only one has stands there too.
@@ -235,7 +220,6 @@ void bench_print(const struct bench *bench, struct buf *out) {
     heading(out, bench);
     load_line(out, bench);
     speed_lines(out, bench);
-    pace_line(out, bench);
     draft_line(out, bench);
     phases_line(out, bench, "GPU utilisation", utilisation, " %");
     phases_line(out, bench, "GPU power", gpu_power, " W");
@@ -296,7 +280,8 @@ static void markdown_ratio(struct buf *out, const struct bench *bench,
         for (int decode = 0; decode < 2; decode++) {
             series = (struct series){0};
             if (a && b)
-                bench_speed_ratio(a, b, decode, &series);
+                bench_ratio(decode ? &a->decode_tok_s : &a->prefill_tok_s,
+                            decode ? &b->decode_tok_s : &b->prefill_tok_s, &series);
             spread(cell, CELL, &series, 1, " x");
             buf_printf(out, " %s |", cell);
         }

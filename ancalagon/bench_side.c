@@ -70,7 +70,7 @@ static void add_point(struct bench_side *side, const struct trial_point_result *
     add_series(&to->prefill_tok_s, &from->prefill_tok_s);
     add_series(&to->decode_tok_s, &from->decode_tok_s);
     add_series(&to->pace, &from->pace);
-    to->pace_share = fmax(to->pace_share, from->pace_share);
+    to->pace_share = from->pace_share; // the last trial knows most
     to->point.repeats = (unsigned)to->prefill_tok_s.count;
     to->prompt_n = from->prompt_n;
     to->predicted_n = from->predicted_n;
@@ -118,15 +118,6 @@ void bench_ratio(const struct series *a, const struct series *b, struct series *
     for (size_t i = 0; i < a->count && i < b->count; i++)
         if (a->values[i] > 0)
             series_add(out, b->values[i] / a->values[i]);
-}
-
-void bench_speed_ratio(const struct trial_point_result *a, const struct trial_point_result *b,
-                       bool is_decode, struct series *out) {
-    struct series prefill[2], decode[2];
-    double reference = series_median(a->pace.count ? &a->pace : &b->pace);
-    trial_at_pace(a, reference, &prefill[0], &decode[0]);
-    trial_at_pace(b, reference, &prefill[1], &decode[1]);
-    bench_ratio(is_decode ? &decode[0] : &prefill[0], is_decode ? &decode[1] : &prefill[1], out);
 }
 
 void bench_pace(const struct bench_side *side, struct series *out) {

@@ -167,7 +167,8 @@ static void pace_then(char *out, size_t size, const struct bench_side *now,
     bench_pace(last, &then);
     out[0] = '\0';
     if (here.count && then.count)
-        snprintf(out, size, ", the machine's pace %.2f of now", series_median(&then) / series_median(&here));
+        snprintf(out, size, ", the machine's pace %.2f of now",
+                 series_median(&then) / series_median(&here));
 }
 
 static void print_change(const struct bench_side *now, const struct bench_side *last) {

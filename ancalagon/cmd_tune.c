@@ -72,7 +72,7 @@ struct run {
     struct progress line;
     int64_t started_ms, trial_ms; // of the last trial
     struct tune_pace pace;
-    double plain;                 // fastest decoding without a draft, tok/s
+    double plain; // fastest decoding without a draft, tok/s
     struct drafted {
         double decode, tokens; // fastest with it; what a step gave then
     } drafted[TUNE_DRAFTS_MAX];

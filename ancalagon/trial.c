@@ -221,7 +221,8 @@ static bool start(struct trial *trial, struct err *err) {
 
 static void init(struct trial *trial, struct trial_session *session, const struct trial_spec *spec,
                  struct trial_result *result, struct err *err) {
-    *trial = (struct trial){.session = session, .spec = spec, .result = result, .err = err, .pace = NAN};
+    *trial =
+        (struct trial){.session = session, .spec = spec, .result = result, .err = err, .pace = NAN};
     *result = (struct trial_result){.outcome = TRIAL_REFUSED, .load_ms = -1};
     trial->point_count =
         spec->point_count < TRIAL_POINTS_MAX ? spec->point_count : TRIAL_POINTS_MAX;

@@ -23,7 +23,8 @@
 //
 // Where CPUs do the work or part of it, the machine's pace is taken before and after each run
 // (telemetry/pace.h), with as many threads as there are cores; figures stay as they were measured,
-// and trial_at_pace tells what they come to at another pace. ANCALAGON_PACE=off takes none.
+// and trial_at_pace tells what they come to at another pace. Where runs of the same settings do not
+// agree better for it, the pace counts for nothing. ANCALAGON_PACE=off takes none.
 //
 // Owner: the caller owns spec and result (plain structs, nothing to free). One thread.
 #pragma once
@@ -79,9 +80,9 @@ struct trial_progress {
     const struct trial_result *so_far;
 };
 
-// After the repeats of all points, those whose figures are not yet certain are run again, as long as
-// the standard error of one of their medians is above `error` (relative) and the measured runs have
-// not taken `ms`. Zeros: as often as asked.
+// After the repeats of all points, those whose figures are not yet certain are run again, as long
+// as the standard error of one of their medians is above `error` (relative) and the measured runs
+// have not taken `ms`. Zeros: as often as asked.
 struct trial_patience {
     double error;
     unsigned repeats; // of a point, at most
@@ -116,12 +117,12 @@ enum trial_outcome {
 };
 
 struct trial_point_result {
-    struct trial_point point; // as asked
+    struct trial_point point;                  // as asked
     struct series prefill_tok_s, decode_tok_s; // as measured
     struct series pace;                        // of the machine, for each run; empty: not taken
-    double pace_share;            // how much of the work is the CPUs': 1 all, 0.5 a part
+    double pace_share; // of the work, that CPUs do: 1 all, 0.5 a part; 0: the pace explains nothing
     double prefill_error, decode_error; // relative standard error of the medians at equal pace
-    unsigned prompt_n, predicted_n;   // as the engine counted them, last run
+    unsigned prompt_n, predicted_n;     // as the engine counted them, last run
     unsigned cached_n;                // the most prompt tokens that came from a cache: 0, or beware
     unsigned draft_n, draft_accepted; // sums; 0: no speculation
 };

@@ -3,8 +3,8 @@
 #include <math.h>
 
 static const double USUAL = 0.02, USUAL_RUNS = 2;
-// A median of normal values is so much less certain than their mean; and their standard deviation is
-// so much more than their mean distance from the middle, which one straggler moves less.
+// A median of normal values is so much less certain than their mean; and their standard deviation
+// is so much more than their mean distance from the middle, which one straggler moves less.
 static const double OF_MEDIAN = 1.2533, OF_DISTANCE = 1.2533;
 
 void trial_noise_init(struct trial_noise *noise) {
@@ -23,9 +23,6 @@ void trial_noise_learn(struct trial_noise *noise, const struct series *values) {
 }
 
 double trial_noise_error(const struct trial_noise *noise, const struct series *values) {
-    struct trial_noise here = *noise;
-    if (values->count == 0)
-        return 0;
-    trial_noise_learn(&here, values);
-    return OF_MEDIAN * sqrt(here.squares / here.freedom / (double)values->count);
+    double n = (double)values->count;
+    return n > 0 ? OF_MEDIAN * sqrt(noise->squares / noise->freedom / n) : 0;
 }

@@ -11,5 +11,5 @@ struct trial_noise {
 
 void trial_noise_init(struct trial_noise *noise); // 2 %, by the word of two runs
 void trial_noise_learn(struct trial_noise *noise, const struct series *values);
-// The standard error of the median of these values, relative to it; 0 without values.
+// The standard error of the median of such values, relative to it; 0 without values.
 double trial_noise_error(const struct trial_noise *noise, const struct series *values);

@@ -1,7 +1,7 @@
 // The machine's pace around the runs of a trial, taken in a thread while the engine idles; and what
 // figures come to at equal pace.
 #include "base/mem.h"
-#include "cores.h"
+#include "base/system.h"
 #include "trial_private.h"
 
 #include <math.h>
@@ -35,10 +35,8 @@ void trial_pace_begin(struct trial *trial) { trial->pace_share = share_of(&trial
 static void give_pace(struct trial *trial, double after) {
     struct trial_point_result *run = trial->unpaced;
     trial->unpaced = NULL;
-    if (!run || isnan(trial->pace))
-        return;
-    run->pace_share = trial->pace_share;
-    series_add(&run->pace, isnan(after) ? trial->pace : sqrt(trial->pace * after));
+    if (run && !isnan(trial->pace))
+        series_add(&run->pace, isnan(after) ? trial->pace : sqrt(trial->pace * after));
 }
 
 // Runs are compared by their pace or not at all.
@@ -52,7 +50,7 @@ static void probe_run(void *arg) {
     struct probe *probe = arg;
     int physical, logical;
     if (!probe->pace) {
-        cores_count(&physical, &logical);
+        system_cores(&physical, &logical);
         probe->pace = pace_create((unsigned)physical);
     }
     probe->value = probe->pace ? pace_measure(probe->pace) : NAN;
@@ -104,29 +102,45 @@ void trial_pace_end(struct trial *trial) {
 bool trial_at_pace(const struct trial_point_result *point, double reference,
                    struct series *prefill_tok_s, struct series *decode_tok_s) {
     const struct series *pace = &point->pace;
-    bool reads =
-        pace_adjust(&point->prefill_tok_s, pace, reference, point->pace_share, prefill_tok_s);
-    bool writes =
-        pace_adjust(&point->decode_tok_s, pace, reference, point->pace_share, decode_tok_s);
+    double share = point->pace_share;
+    bool reads = pace_adjust(&point->prefill_tok_s, pace, reference, share, prefill_tok_s);
+    bool writes = pace_adjust(&point->decode_tok_s, pace, reference, share, decode_tok_s);
     return reads || writes;
 }
 
+static void learn(struct trial_noises *noises, const struct trial_point_result *point,
+                  double share) {
+    struct trial_point_result at_pace = *point;
+    struct series prefill, decode;
+    at_pace.pace_share = share;
+    trial_at_pace(&at_pace, 1, &prefill, &decode);
+    trial_noise_learn(&noises->raw_prefill, &point->prefill_tok_s);
+    trial_noise_learn(&noises->raw_decode, &point->decode_tok_s);
+    trial_noise_learn(&noises->paced_prefill, &prefill);
+    trial_noise_learn(&noises->paced_decode, &decode);
+}
+
+static struct trial_noises all_noises(const struct trial *trial) {
+    struct trial_noises noises = trial->session->noises;
+    for (size_t p = 0; p < trial->result->point_count; p++)
+        learn(&noises, &trial->result->points[p], trial->pace_share);
+    return noises;
+}
+
 void trial_learn_errors(struct trial *trial) {
-    const struct trial_session *session = trial->session;
+    struct trial_noises noises = all_noises(trial);
+    bool helps = noises.paced_prefill.squares + noises.paced_decode.squares <
+                 noises.raw_prefill.squares + noises.raw_decode.squares;
     struct series prefill, decode;
     for (size_t p = 0; p < trial->result->point_count; p++) {
         struct trial_point_result *point = &trial->result->points[p];
+        point->pace_share = helps ? trial->pace_share : 0;
         trial_at_pace(point, 1, &prefill, &decode);
-        point->prefill_error = trial_noise_error(&session->prefill_noise, &prefill);
-        point->decode_error = trial_noise_error(&session->decode_noise, &decode);
+        point->prefill_error =
+            trial_noise_error(helps ? &noises.paced_prefill : &noises.raw_prefill, &prefill);
+        point->decode_error =
+            trial_noise_error(helps ? &noises.paced_decode : &noises.raw_decode, &decode);
     }
 }
 
-void trial_learn_noise(struct trial *trial) {
-    struct series prefill, decode;
-    for (size_t p = 0; p < trial->result->point_count; p++) {
-        trial_at_pace(&trial->result->points[p], 1, &prefill, &decode);
-        trial_noise_learn(&trial->session->prefill_noise, &prefill);
-        trial_noise_learn(&trial->session->decode_noise, &decode);
-    }
-}
+void trial_learn_noise(struct trial *trial) { trial->session->noises = all_noises(trial); }

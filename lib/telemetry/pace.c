@@ -13,7 +13,8 @@
 
 enum {
     THREADS_MAX = 128,
-    WARM_US = 10 * 1000, // until all threads run, and those of the engine that still spin have slept
+    WARM_US =
+        10 * 1000, // until all threads run, and those of the engine that still spin have slept
     LOOK_US = 60 * 1000,
     STRIP = 128 << 10, // in every core's own cache
     ROW = 1024,
@@ -104,7 +105,8 @@ struct pace *pace_create(unsigned threads) {
     pace->threads = threads < 1 ? 1 : threads > THREADS_MAX ? THREADS_MAX : threads;
     size_t each = memory_wanted() / pace->threads / STRIP * STRIP;
     pace->length = each * pace->threads;
-    pace->memory = mmap(NULL, pace->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pace->memory =
+        mmap(NULL, pace->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pace->memory == MAP_FAILED) {
         mem_free(pace);
         return NULL;

@@ -5,8 +5,9 @@
 //
 // The probe does as an engine does: on each thread it multiplies bytes with words, every strip of
 // 128 KiB once from memory and once from the core's own cache, and counts bytes in a second of the
-// thread's CPU time. CPU time, for the moments that the scheduler gives to other programs differ from
-// one 60 ms to the next by more than the machine's pace does, and say little of the run after it.
+// thread's CPU time. CPU time, for the moments that the scheduler gives to other programs differ
+// from one 60 ms to the next by more than the machine's pace does, and say little of the run after
+// it.
 //
 #pragma once
 
