@@ -89,6 +89,8 @@ bool messages_write(const struct messages_request *request, const struct message
 bool messages_write_completions(const struct messages_request *request,
                                 const struct messages_target *target, struct buf *out);
 
-// Tokens of the prompt where no tokenizer can be asked: an estimate from its bytes that is rather
-// too high, by kind of text. Images count as one flat number each.
+// Tokens of the prompt where no tokenizer can be asked: an estimate from its characters that is
+// rather too high (the table of what it is worth is in messages_estimate.c), and a number that no
+// tokenizer of a usual model stays below. Images count as one flat number each.
 int64_t messages_estimate_tokens(const struct messages_request *request);
+int64_t messages_least_tokens(const struct messages_request *request);

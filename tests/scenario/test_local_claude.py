@@ -410,11 +410,12 @@ class Relayed(Local):
     def test_what_is_no_chunk_is_passed_over(self):
         backend = self.world.backend("plain", models=("local/qwen3",))
         backend.noise = ["5", "keep-alive", '{"choices":', "[]"]
-        result = self.good(self.world.remote(backend, env={"FAKE_CLAUDE": "ask:stream"}))
-        said = re.sub(r'"text_delta","text":"([^"]*)"|.', r"\1", result.out, flags=re.S)
-        self.assertEqual(said, backend.answer, result)
-        self.assertEqual(result.err.count("chat.event.skipped"), 1, "one line an answer")
-        self.assertNotIn("keep-alive", result.err, "a log has no words of a model")
+        for args, lines in ((("-p", "hi"), 1), ((), 0)):  # without -p the terminal is Claude Code's
+            result = self.good(self.world.remote(backend, *args, env={"FAKE_CLAUDE": "ask:stream"}))
+            said = re.sub(r'"text_delta","text":"([^"]*)"|.', r"\1", result.out, flags=re.S)
+            self.assertEqual(said, backend.answer, result)
+            self.assertEqual(result.err.count("chat.event.skipped"), lines, "one line an answer")
+            self.assertNotIn("keep-alive", result.err, "a log has no words of a model")
 
     def test_the_window_of_each_kind(self):
         for kind, context in (("llama", 49152), ("vllm", 40960)):

@@ -180,7 +180,7 @@ ODD = {  # what it is: members of a body, and the status that it must have
         "type": "json_schema", "schema": {"type": "moon", "pattern": "("}}}}, (200, 400)),
     "200 stop sequences": ({"stop_sequences": [f"stop{n}" for n in range(200)]}, 200),
     "numbers at their ends": ({"temperature": 1e-300, "top_p": 0, "top_k": 2 ** 62,
-                               "max_tokens": 2 ** 62}, 200),
+                               "max_tokens": 2 ** 62, "stop_sequences": ["e"]}, 200),
     "a budget of all": ({"thinking": {"type": "enabled", "budget_tokens": 2 ** 62},
                          "tools": [READ]}, 200),
 }
