@@ -4,7 +4,7 @@ BUILD ?= build
 FUZZ_SECONDS ?= 10
 NINJA = ninja -C $(BUILD) $(if $(JOBS),-j $(JOBS))
 
-.PHONY: all run test quick check style lint layers fuzz bench install clean help
+.PHONY: all run test quick check style lint layers platform fuzz bench install clean help
 
 all: $(BUILD)/build.ninja
 	@$(NINJA)
@@ -25,13 +25,16 @@ test:           ## unit, scenario and real-engine tests, and a sanitizer build o
 quick:          ## the tests that need no real engine and no second build
 	@tools/test --build $(BUILD) --retry 1 --quick
 
-check: style lint test fuzz ## what a change must pass: style, lint, layers, tests, a short fuzz
+check: style lint platform test fuzz ## what a change must pass: style, lint, layers, macOS, tests, a short fuzz
 
 style:          ## clang-format and stray blanks
 	@tools/check-style
 
 lint: all       ## clang-tidy
 	@BUILD=$(BUILD) tools/lint
+
+platform:       ## what is Linux's in -linux.c; all the rest compiles for macOS
+	@tools/check-platform --compile
 
 layers:         ## includes follow the arrows
 	@tools/check-layers
@@ -45,7 +48,7 @@ bench: all      ## the gateway against its rivals; what local-claude adds to a s
 
 # PREFIX may hold blanks, on which make's own functions for paths would split it.
 install: all    ## PREFIX=/usr/local; then `ancalagon setup` writes the systemd user units
-	@prefix=$$(realpath -ms -- '$(subst ','\'',$(PREFIX))') && \
+	@prefix=$$(python3 -c 'import os, sys; print(os.path.abspath(sys.argv[1]))' '$(subst ','\'',$(PREFIX))') && \
 	    current=$$(meson introspect $(BUILD) --buildoptions | \
 	    python3 -c 'import json, sys; print([o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"][0])') && \
 	    { [ "$$current" = "$$prefix" ] || meson configure $(BUILD) --prefix "$$prefix"; }

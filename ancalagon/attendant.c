@@ -75,10 +75,10 @@ static void tell_ready(struct attendant *attendant) {
     const struct decision *decision = &service->decision;
     int64_t ctx = decision->planned ? decision->plan.ctx_slot : service->preset->ctx_tokens;
     attendant->settled = true;
-    tell(json_build("{s:s, s:s, s:s, s:I, s:o, s:I, s:I}", "state", "ready", "preset",
+    tell(json_build("{s:s, s:s, s:s, s:I, s:b, s:o, s:I, s:I}", "state", "ready", "preset",
                     service->preset->name, "model", service->preset->model, "ctx", (json_int_t)ctx,
-                    "draft", speculation_json(service), "ms",
-                    (json_int_t)(loop_now_ms() - attendant->since_ms), "engine_pid",
+                    "tools", !service_is_toolless(service), "draft", speculation_json(service),
+                    "ms", (json_int_t)(loop_now_ms() - attendant->since_ms), "engine_pid",
                     (json_int_t)service_pid(attendant->service)));
 }
 

@@ -3,7 +3,8 @@
 //
 //   {"listen": "127.0.0.1:40123", "key": "sk-...", "pid": 4711, "version": "0.1.0"}   first
 //   {"state": "planning"}, {"state": "loading", "elapsed_ms": 800, "expected_ms": 3000 or null}
-//   {"state": "ready", "preset": "coder", "model": PATH, "ctx": 65536, "draft": ..., "ms": 2100}
+//   {"state": "ready", "preset": "coder", "model": PATH, "ctx": 65536, "tools": true, "draft": ...,
+//   "ms": 2100}
 //   {"state": "failed", "error": "..."}   and the server ends
 //
 // Input that ends, or is silent for longer than was agreed, ends the server. What comes is dropped.

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,12 +11,9 @@
 #include <unistd.h>
 
 void bench_machine(struct bench *bench) {
-    char *text = path_read_file("/proc/cpuinfo", 4 << 20, NULL, NULL);
-    const char *name = text ? strstr(text, "model name") : NULL;
-    name = name ? strchr(name, ':') : NULL;
-    snprintf(bench->cpu, sizeof bench->cpu, "%.*s", name ? (int)strcspn(name, "\n") - 2 : 7,
-             name ? name + 2 : "unknown");
-    mem_free(text);
+    char *name = system_cpu_name();
+    snprintf(bench->cpu, sizeof bench->cpu, "%s", name ? name : "unknown");
+    mem_free(name);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     bench->cores = cores > 0 ? (unsigned)cores : 1;
 }

@@ -26,6 +26,8 @@ static const struct known {
     {CLI_DRY_RUN, {"dry-run", no_argument, NULL, 'd'}},
 };
 
+static const char *program = "ancalagon";
+
 enum { KNOWN = sizeof known / sizeof *known };
 
 static void apply(struct cli *cli, int letter) {
@@ -147,9 +149,9 @@ int cli_fail_control(const struct err *err) {
     return cli_fail(err->code == ERR_NOTFOUND ? EXIT_NO_SERVER : EXIT_UNREACHABLE, "%s", err->text);
 }
 
-const char *cli_program(void) {
-    return strcmp(program_invocation_short_name, "lmswitch") == 0 ? "lmswitch" : "ancalagon";
-}
+void cli_be(const char *name) { program = name; }
+
+const char *cli_program(void) { return program; }
 
 void cli_print_body(const struct buf *body) {
     size_t length = body->length;

@@ -57,7 +57,8 @@ int cli_fail_control(const struct err *err);
 // The body of an answer on stdout, with one line end after it.
 void cli_print_body(const struct buf *body);
 
-// "lmswitch" or "ancalagon", as we were called.
+// "ancalagon", or what cli_be said: as we were called.
+void cli_be(const char *name); // kept by the caller
 const char *cli_program(void);
 
 // Commands that lmswitch has too, once the command line is read.

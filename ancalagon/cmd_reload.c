@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "cli.h"
 #include "control_client.h"
+#include "event/tie.h"
 #include "format/json.h"
 #include "units.h"
 
@@ -12,7 +13,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 
 static const char reload_help[] =
@@ -55,17 +55,16 @@ int cmd_reload(int argc, char **argv) {
     return status;
 }
 
-// A pidfd means this very process, also if its number is given to another one meanwhile. The pid is
-// that of the process that listens on the control socket, by the kernel's word.
+// The pid is that of the process that listens on the control socket, by the kernel's word.
 static int open_server(const struct control *control) {
     pid_t pid = control_server_pid(control);
-    return pid > 0 ? (int)pidfd_open(pid, 0) : -1;
+    return pid > 0 ? tie_watch(pid) : -1;
 }
 
-static bool wait_for_end(int pidfd) {
+static bool wait_for_end(int watch) {
     struct progress progress;
     progress_init(&progress, stdout);
-    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    struct pollfd end = {.fd = watch, .events = POLLIN};
     int64_t began = loop_now_ms(), now = began;
     int found = 0;
     while (found <= 0 && now - began < STOP_MS) {
@@ -87,12 +86,12 @@ int cmd_stop(int argc, char **argv) {
     struct control *control = control_open(cli.config, &err);
     if (!control)
         return cli_fail_control(&err);
-    int pid = (int)control_server_pid(control), pidfd = open_server(control);
-    if (pidfd < 0 || pidfd_send_signal(pidfd, SIGTERM, NULL, 0) != 0) {
+    int pid = (int)control_server_pid(control), watch = open_server(control);
+    if (watch < 0 || !tie_signal(watch, pid, SIGTERM)) {
         status = errno == ESRCH ? EXIT_DONE
                                 : cli_fail(EXIT_FAILED, "cannot stop the server (pid %d): %s", pid,
                                            strerror(errno));
-    } else if (!wait_for_end(pidfd)) {
+    } else if (!wait_for_end(watch)) {
         status = cli_fail(EXIT_FAILED, "the server (pid %d) has not ended after %d s", pid,
                           STOP_MS / 1000);
     } else {
@@ -102,8 +101,8 @@ int cmd_stop(int argc, char **argv) {
             puts("The next request starts it again; to prevent that:\n"
                  "  systemctl --user stop ancalagon.socket");
     }
-    if (pidfd >= 0)
-        close(pidfd);
+    if (watch >= 0)
+        close(watch);
     control_close(control);
     return status;
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 #include "cli.h"
 #include "config.h"
 #include "control_client.h"
@@ -27,13 +28,7 @@ static const char help[] =
 
 enum { MAX_TEXT = 256 * 1024 };
 
-// docs/presets.example.ini, byte for byte.
-__asm__(".pushsection .rodata\n"
-        ".globl presets_example, presets_example_end\n"
-        "presets_example:\n.incbin \"" PRESETS_EXAMPLE "\"\n"
-        "presets_example_end:\n.byte 0\n"
-        ".popsection\n");
-extern const char presets_example[], presets_example_end[];
+extern const char presets_example[]; // docs/presets.example.ini; written by tools/embed
 
 struct setup {
     struct cli cli;
@@ -44,7 +39,7 @@ struct setup {
 
 // Nothing in it is in force until its user takes a semicolon away: the models are not theirs yet.
 static void example_text(struct buf *out) {
-    const char *end = presets_example_end;
+    const char *end = presets_example + strlen(presets_example);
     for (const char *line = presets_example; line < end;) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
         size_t length = (size_t)((stop ? stop : end) - line);
@@ -227,12 +222,9 @@ static int do_uninstall(struct setup *setup) {
 }
 
 static bool prepare(struct setup *setup, struct err *err) {
-    char self[4096];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (length <= 0)
+    setup->program = system_program();
+    if (!setup->program)
         return err_errno(err, "cannot find out where this program is");
-    self[length] = '\0';
-    setup->program = mem_strdup(self);
     setup->state = path_state(NULL);
     setup->cache = path_cache(NULL);
     setup->folder = units_folder();

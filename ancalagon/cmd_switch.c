@@ -176,6 +176,7 @@ int cmd_lmswitch(int argc, char **argv) {
     unsigned options = CLI_JSON | CLI_HOST | CLI_NO_START | CLI_FOLLOW;
     char *program[] = {"lmswitch", NULL};
     argv[0] = program[0];
+    cli_be("lmswitch");
     int status = cli_parse(&cli, argc, argv, options, 1, 2, lmswitch_help);
     if (status >= 0)
         return status;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "event/fd.h"
 #include "format/json.h"
 #include "http/client.h"
 #include "http/unix.h"
@@ -56,12 +57,11 @@ static bool probe(struct control *control, struct err *err) {
         return no_server(control->config, err);
     if (!unix_address_open(&where, control->socket_path, err))
         return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = fd_socket(AF_UNIX, SOCK_STREAM);
     bool ok = fd >= 0 && connect(fd, (struct sockaddr *)&where.address, where.length) == 0;
-    struct ucred peer = {0};
-    socklen_t size = sizeof peer;
-    if (ok && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-        control->server_pid = peer.pid;
+    pid_t peer = ok ? fd_peer(fd) : -1;
+    if (peer > 0)
+        control->server_pid = peer;
     if (!ok && (errno == ENOENT || errno == ECONNREFUSED))
         no_server(control->config, err);
     else if (!ok && errno == EAGAIN)

@@ -245,12 +245,24 @@ static bool begin(struct judging *j, struct decision *out, struct err *err) {
     return true;
 }
 
+static bool forgets(const struct model *model, const struct preset *preset) {
+    struct plan_settings settings;
+    const char *draft, *projector;
+    if (!model || !preset_plan_settings(preset, &settings, &draft, &projector, NULL))
+        return false;
+    for (uint32_t i = 0; i < model->layers; i++)
+        if (model->layer[i].recurrent || (model->layer[i].sliding && !settings.swa_full))
+            return true;
+    return false;
+}
+
 bool decision_make(const struct decision_asked *asked, void (*tell)(void *arg, const char *text),
                    void *arg, struct decision *out, struct err *err) {
     const struct model_file *file = &asked->files->file[MODEL_FILE_MODEL];
     struct judging j = {.asked = asked, .note = tell, .arg = arg};
     *out = (struct decision){.dialect = asked->dialect};
     draft_choice_unplanned(asked->preset, &out->draft); // until it is planned
+    out->forgets = forgets(file->model, asked->preset);
     if (file->err.code != ERR_NONE && file->err.code != ERR_NOTFOUND) {
         *err = file->err;
         return false;

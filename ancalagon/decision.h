@@ -23,6 +23,8 @@ struct decision {
     } settings[DECISION_SETTINGS_MAX]; // over the preset's own
     size_t count;
     struct draft_choice draft; // with draft = ... in the preset
+    bool forgets; // a recurrent or sliding-window model, known as such: its engine cannot go back
+                  // to any place of what it has read
     bool planned; // false: the model or the build is not understood, and the engine decides
     struct plan plan;
     struct plan_settings chosen; // what the plan is of

@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/system.h"
 #include "config.h"
 #include "plan/draft.h"
 
@@ -74,8 +75,7 @@ static uint64_t summary(const struct candidates *list, const struct model *targe
         hash = mix(hash, str_hash(list->items[i].path));
         hash = mix(hash, (uint64_t)st->st_size);
         hash = mix(hash, (uint64_t)st->st_ino);
-        hash =
-            mix(hash, (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec);
+        hash = mix(hash, (uint64_t)system_changed_ns(st));
     }
     return hash ? hash : 1;
 }

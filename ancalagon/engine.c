@@ -5,10 +5,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 #include "engine/diagnose.h"
 #include "engine/dialect.h"
 #include "engine/hush.h"
+#include "engine/props.h"
 #include "event/child.h"
+#include "event/fd.h"
 #include "event/guardian.h"
 #include "event/sandbox.h"
 #include "event/stray.h"
@@ -69,9 +72,8 @@ struct engine {
     char auth[96];
     int64_t started_ms, load_timeout_ms, stop_grace_ms;
     bool ready, stopping;
-    int64_t window_tokens; // of a slot
-    bool blind;            // takes no images
-    struct err reason;     // why we killed it; code ERR_NONE otherwise
+    struct props props;
+    struct err reason; // why we killed it; code ERR_NONE otherwise
     struct hush hush;
     struct buf tail; // its last lines
     struct timer poll, deadline;
@@ -125,7 +127,9 @@ struct launch_context *launch_context_create(struct loop *loop, const char *runt
     context->runtime_dir = mem_strdup(runtime_dir);
     LIST_INIT(&context->engines);
     clean_folder(runtime_dir);
-    context->guardian = guardian_create("/proc/self/exe", err);
+    char *program = system_program();
+    context->guardian = guardian_create(program, err);
+    mem_free(program);
     context->sandbox = context->guardian ? sandbox_no_network(err) : NULL;
     if (!context->sandbox) {
         guardian_destroy(context->guardian);
@@ -266,13 +270,9 @@ static unsigned read_props(struct engine *engine) {
     json_t *props = engine->status == 200
                         ? json_parse(buf_bytes(&engine->answer), engine->answer.length, 0, 0, NULL)
                         : NULL;
-    int64_t slots = json_get_int(props, "total_slots", 0);
-    int64_t window =
-        json_get_int(json_object_get(props, "default_generation_settings"), "n_ctx", 0);
-    engine->window_tokens = window > 0 && window < INT32_MAX ? window : 0;
-    engine->blind = !json_get_bool(json_object_get(props, "modalities"), "vision", true);
+    engine->props = props_read(props);
     json_decref(props);
-    return slots > 0 && slots < 100000 ? (unsigned)slots : 0;
+    return (unsigned)engine->props.slots;
 }
 
 static void answered(struct engine *engine) {
@@ -357,7 +357,7 @@ static unsigned free_port(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     unsigned port = 0;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = fd_socket(AF_INET, SOCK_STREAM);
     if (fd < 0)
         return 0;
     if (bind(fd, (struct sockaddr *)&address, length) == 0 &&
@@ -369,7 +369,7 @@ static unsigned free_port(void) {
 
 static bool make_key(struct engine *engine, struct err *err) {
     unsigned char random[20];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+    if (getentropy(random, sizeof random) != 0)
         return err_errno(err, "cannot get random bytes for the engine's key");
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(engine->key + 2 * i, 3, "%02x", random[i]);
@@ -497,13 +497,6 @@ int64_t engine_cpu_ms(const struct engine *engine) {
 }
 
 uint64_t engine_anonymous_bytes(const struct engine *engine) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/status", (int)engine_pid(engine));
-    char *text = path_read_file(path, 64 * 1024, NULL, NULL);
-    const char *line = text ? strstr(text, "\nRssAnon:") : NULL;
-    unsigned long long kib = line ? strtoull(line + strlen("\nRssAnon:"), NULL, 10) : 0;
-    mem_free(text);
-    return (uint64_t)kib << 10;
+    return process_anonymous_bytes(engine_pid(engine));
 }
-int64_t engine_window_tokens(const struct engine *engine) { return engine->window_tokens; }
-bool engine_sees(const struct engine *engine) { return !engine->blind; }
+const struct props *engine_props(const struct engine *engine) { return &engine->props; }

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 struct engine;
+struct props;          // engine/props.h
 struct launch_context; // probed builds, the sandbox: what all starts share
 
 struct engine_ops {
@@ -39,9 +40,8 @@ void engine_destroy(struct engine *engine);                     // kills what is
 void engine_probe(struct engine *engine); // one at a time; asks /slots, else /health
 pid_t engine_pid(const struct engine *engine);
 struct http_peer *engine_peer(struct engine *engine);
-int64_t engine_window_tokens(const struct engine *engine); // of one slot; 0 = it did not say
-bool engine_sees(const struct engine *engine); // takes images; true unless it said that it cannot
-const char *engine_auth(const struct engine *engine); // header line with its key, or ""
+const struct props *engine_props(const struct engine *engine); // nothing is known until it is ready
+const char *engine_auth(const struct engine *engine);          // header line with its key, or ""
 uint64_t
 engine_anonymous_bytes(const struct engine *engine); // what its end gives back; 0 = unknown
 int64_t engine_cpu_ms(const struct engine *engine);  // CPU time used so far; -1 = unknown

@@ -106,6 +106,8 @@ static void open_messages(struct service *service, struct http_exchange *exchang
         reply_error(service->server, exchange, route->protocol, 400, err.text, NULL, 0);
         return;
     }
+    // Claude Code's session would end with what it cannot sum up; anybody else is told.
+    parsed.may_shorten = http_head_find(http_exchange_head(exchange), "x-claude-code-session-id");
     bool needs_engine = counts || !parsed.only_server_tools;
     struct request *request = request_create(service, exchange, route);
     messages_open(request, &parsed);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/str.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,7 +24,7 @@ struct guard {
 
 bool guard_make_key(char key[GUARD_KEY_SIZE], struct err *err) {
     unsigned char random[KEY_BYTES];
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+    if (getentropy(random, sizeof random) != 0)
         return err_errno(err, "cannot get random bytes for an API key");
     snprintf(key, GUARD_KEY_SIZE, "sk-");
     for (size_t i = 0; i < sizeof random; i++)
@@ -129,7 +130,7 @@ static void host_name_of(struct span host, char out[MAX_HOST + 1]) {
     out[0] = '\0';
     if (!host.data || host.length == 0)
         return;
-    const char *colon = memrchr(host.data, ':', host.length);
+    const char *colon = str_last(host.data, host.length, ':');
     const char *bracket = memchr(host.data, ']', host.length);
     if (colon && (!bracket || colon > bracket)) {
         if (!is_port(colon + 1, host.length - (size_t)(colon + 1 - host.data)))

@@ -38,8 +38,9 @@ static void write_model(struct server *server, struct buf *out, const struct ser
                   "\"created_at\":\"1970-01-01T00:00:00Z\",\"owned_by\":\"ancalagon\","
                   "\"display_name\":");
     json_write_string(out, title, strlen(title));
-    buf_printf(out, ",\"status\":\"%s\",\"context_window\":%lld,\"default\":%s,\"aliases\":[",
+    buf_printf(out, ",\"status\":\"%s\",\"context_window\":%lld,%s\"default\":%s,\"aliases\":[",
                service_state(service), (long long)window_of(service),
+               service_is_toolless(service) ? "\"tools\":false," : "",
                service == server_default(server) ? "true" : "false");
     for (char **alias = preset->aliases; *alias; alias++) {
         buf_adds(out, alias == preset->aliases ? "" : ",");

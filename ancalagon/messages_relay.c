@@ -100,6 +100,7 @@ bool messages_proceed(struct request *request, struct err *err) {
     backend.context_tokens = service_window_tokens(service);
     backend.blind = !service_sees(service);
     backend.learned = &service->learned_chat;
+    backend.forgets = service->decision.forgets;
     return chat_call_proceed(request->chat, &backend, err);
 }
 

@@ -1,11 +1,11 @@
 #include "model_files.h"
 
 #include "base/mem.h"
+#include "base/system.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 static void forget(struct model_file *file) {
@@ -17,24 +17,8 @@ static void forget(struct model_file *file) {
 
 static bool is_same(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-// Kinds of file systems by their magic numbers (linux/magic.h); whatever is not listed may be a
-// network's.
-static bool is_local(const char *path) {
-    static const unsigned long local[] = {0xEF53 /* ext */,         0x9123683E /* btrfs */,
-                                          0x58465342 /* xfs */,     0x01021994 /* tmpfs */,
-                                          0x794C7630 /* overlay */, 0x2FC12FC1 /* zfs */,
-                                          0xF2F52010 /* f2fs */,    0xCA451A4E /* bcachefs */};
-    struct statfs fs;
-    if (statfs(path, &fs) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
-        if (((unsigned long)fs.f_type & 0xFFFFFFFF) == local[i])
-            return true;
-    return false;
+           system_changed_ns(a) == system_changed_ns(b) &&
+           system_touched_ns(a) == system_touched_ns(b);
 }
 
 static bool starts_like_gguf(const char *path) {
@@ -67,7 +51,7 @@ static void read_one(struct model_file *file, const char *path, bool is_projecto
     if (!there)
         return;
     file->stat = now;
-    file->is_local = is_local(path);
+    file->is_local = system_file_is_local(path);
     if (!starts_like_gguf(path))
         file->foreign = true;
     else if (is_projector)

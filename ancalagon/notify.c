@@ -2,6 +2,7 @@
 #include "notify.h"
 
 #include "base/str.h"
+#include "event/fd.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -31,7 +32,7 @@ static bool open_socket(struct notify *notify, const char *path, struct err *err
     notify->address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
     if (path[0] == '/')
         notify->address_length++;
-    notify->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    notify->socket = fd_socket(AF_UNIX, SOCK_DGRAM);
     return notify->socket >= 0 || err_errno(err, "cannot make a socket for NOTIFY_SOCKET");
 }
 

@@ -2,6 +2,7 @@
 #include "preset_launch.h"
 
 #include "base/mem.h"
+#include "base/system.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "base/system.h"
 #include "engine/settings.h"
 
 #include <stdio.h>
@@ -265,24 +266,20 @@ bool plan_parse_size(const char *text, uint64_t *bytes) {
     return true;
 }
 
-// A line of /proc/meminfo, bytes.
-static uint64_t meminfo(const char *name) {
-    struct err err = {0};
-    char *text = path_read_file("/proc/meminfo", 64 * 1024, NULL, &err);
-    const char *line = text ? strstr(text, name) : NULL;
-    unsigned long long kib = line ? strtoull(line + strlen(name), NULL, 10) : 0;
-    mem_free(text);
-    return (uint64_t)kib << 10;
-}
-
 uint64_t plan_ram_available(void) {
-    uint64_t bytes = meminfo("MemAvailable:");
-    return bytes ? bytes : PLAN_UNKNOWN;
+    struct system_memory memory;
+    system_memory_read(&memory);
+    return memory.available ? memory.available : PLAN_UNKNOWN;
 }
 
-uint64_t plan_swap_free(void) { return meminfo("SwapFree:"); }
+uint64_t plan_swap_free(void) {
+    struct system_memory memory;
+    system_memory_read(&memory);
+    return memory.swap_free;
+}
 
 uint64_t plan_ram_total(void) {
-    uint64_t bytes = meminfo("MemTotal:");
-    return bytes ? bytes : PLAN_UNKNOWN;
+    struct system_memory memory;
+    system_memory_read(&memory);
+    return memory.total ? memory.total : PLAN_UNKNOWN;
 }

@@ -2,6 +2,7 @@
 // headers are ours, an engine's error is told in the caller's protocol, and a stream is passed on
 // in whole events so that a ping or an error can be put between two of them.
 #define _GNU_SOURCE
+#include "base/str.h"
 #include "request.h"
 
 #include <string.h>
@@ -41,7 +42,7 @@ void relay_send(struct request *request, const char *bytes, size_t length) {
 // Length of the part that ends with a complete event (an empty line).
 static size_t complete_events(const char *bytes, size_t length) {
     for (size_t i = length; i >= 2; i--) {
-        const char *newline = memrchr(bytes, '\n', i);
+        const char *newline = str_last(bytes, i, '\n');
         if (!newline)
             return 0;
         i = (size_t)(newline - bytes) + 1;

@@ -7,7 +7,9 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/run_folder.h"
+#include "base/system.h"
 #include "commands.h"
+#include "event/tie.h"
 #include "notify.h"
 #include "private_config.h"
 #include "runtime.h"
@@ -16,14 +18,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 struct serve {
@@ -177,15 +177,6 @@ static void link_control(const struct serve *serve, const char *control) {
     mem_free(path);
 }
 
-// Large bodies must go back to the system, not stay in malloc's heaps.
-static void tune_memory(void) {
-#ifdef M_MMAP_THRESHOLD
-    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-    mallopt(M_TRIM_THRESHOLD, 128 * 1024);
-    mallopt(M_ARENA_MAX, 1);
-#endif
-}
-
 static bool start(struct serve *serve, struct config *config, struct err *err) {
     int fds[8];
     bool exposed;
@@ -300,9 +291,9 @@ static int run(struct serve *serve) {
 
 int serve_run(const struct serve_options *options) {
     struct serve serve = {.options = options, .lock_fd = -1, .file_lock_fd = -1};
-    tune_memory();
+    system_return_memory(); // large bodies must not stay in malloc's heaps
     signal(SIGPIPE, SIG_IGN);
-    prctl(PR_SET_CHILD_SUBREAPER, 1); // what an engine forks away comes back to us
+    tie_adopt(); // what an engine forks away comes back to us
     struct err err;
     if (!notify_init(&serve.notify, &err))
         log_warn("serve.notify why=\"%s\"", err.text);

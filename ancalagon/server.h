@@ -125,6 +125,7 @@ int service_pid(const struct service *service);               // 0 when off
 const char *service_auth(struct service *service);            // header line for the engine, or ""
 int64_t service_window_tokens(const struct service *service); // of one slot; 0 = unknown
 bool service_sees(const struct service *service);             // it takes images, or may
+bool service_is_toolless(const struct service *service);      // loaded, and knows no tools
 void service_progress(struct service *service);               // the engine moved
 
 // front.c

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "engine.h"
+#include "engine/props.h"
 #include "learned.h"
 #include "planner.h"
 #include "server.h"
@@ -72,11 +73,15 @@ int service_pid(const struct service *service) {
 }
 
 int64_t service_window_tokens(const struct service *service) {
-    return service->engine ? engine_window_tokens(service->engine) : 0;
+    return service->engine ? engine_props(service->engine)->window_tokens : 0;
 }
 
 bool service_sees(const struct service *service) {
-    return !service->engine || engine_sees(service->engine);
+    return !service->engine || !engine_props(service->engine)->blind;
+}
+
+bool service_is_toolless(const struct service *service) {
+    return service->engine && engine_props(service->engine)->toolless;
 }
 
 const char *service_auth(struct service *service) {

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 #include "engine/args.h"
 #include "event/child.h"
 

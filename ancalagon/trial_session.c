@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "event/tie.h"
 #include "trial_private.h"
 
 #include <dirent.h>
@@ -9,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 // Folders of sessions that were killed: by then their guardian has ended their engines.
@@ -59,7 +59,7 @@ struct trial_session *trial_session_create(const struct config *config, struct e
     session->config = config;
     session->runtime_dir = mem_printf("%s/trial-%d", base, (int)getpid());
     signal(SIGPIPE, SIG_IGN);
-    prctl(PR_SET_CHILD_SUBREAPER, 1); // what an engine forks away comes back to us
+    tie_adopt(); // what an engine forks away comes back to us
     bool ok = path_make_private(session->runtime_dir, err);
     if (ok)
         sweep(base);

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "cores.h"
+#include "base/system.h"
 #include "engine/settings.h"
 #include "format/ini.h"
 #include "format/ini_edit.h"
@@ -286,7 +286,7 @@ static bool open_models(struct tune_subject *subject, const struct tune_wishes *
         tf->fit.settings.ctx = subject->decision.plan.ctx_total;
     tf->fit.settings.engine_build = subject->decision.dialect->build;
     tf->depth_tokens = depth_of(subject, wishes);
-    cores_count(&tf->cores_physical, &tf->cores_logical);
+    system_cores(&tf->cores_physical, &tf->cores_logical);
     keep_fixed(subject);
     if (!cache_types(subject, wishes->kv, err))
         return false;

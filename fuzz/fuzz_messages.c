@@ -45,6 +45,17 @@ static void check_again(const struct messages_request *request) {
     buf_fini(&second);
 }
 
+// Into half of what it takes, until nothing more can be cut.
+static void check_shorter(struct messages_request *request) {
+    int64_t whole = messages_estimate_tokens(request), window = whole / 2;
+    request->may_shorten = true;
+    while (messages_shorten(request, 0, window)) {
+        assert(messages_estimate_tokens(request) < whole);
+        check_completions(request, MESSAGES_FORM_USUAL);
+    }
+    check_again(request);
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
     struct messages_request request;
     struct err err = {0};
@@ -57,6 +68,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
     for (unsigned form = 0; form <= MESSAGES_FORM_PLAIN; form++)
         check_completions(&request, (enum messages_form)form);
     check_again(&request);
+    check_shorter(&request);
     messages_fini(&request);
     return 0;
 }

@@ -33,6 +33,7 @@ struct place {
     bool direct;    // it is an ancalagon: no relay needed
     bool llama;     // a llama-server (or an ancalagon before one)
     bool blind;     // its model takes no images
+    bool toolless;  // its model's chat template knows no tools
     bool chat_only; // too small for tools: --bare --tools ""
     bool plain;     // it refuses stop sequences: they are not sent
     bool trims;     // our relay drops the oldest turns, the window cannot be compacted
@@ -41,6 +42,7 @@ void place_fini(struct place *place);
 
 struct backend {
     const char *name, *summary;
+    bool lasting; // its places may be used without us: they end later, and need no relay
     // True when it seems to be there, within a few milliseconds, without starting anything; *why is
     // a few words either way ("ancalagon answers on 127.0.0.1:1234").
     bool (*probe)(const struct options *options, char *why, size_t size);

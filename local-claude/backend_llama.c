@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "base/system.h"
 #include "event/child.h"
 #include "format/json.h"
 #include "menu.h"
@@ -195,6 +196,7 @@ static void describe(struct private_server *server, struct place *place) {
     place->model = mem_strdup(server->preset);
     place->context_tokens = server->ctx_tokens;
     place->api = CHAT_API_MESSAGES;
+    place->toolless = server->toolless;
     place->llama = true;
     place->direct = !str_starts(server->preset, "claude-");
 }

@@ -65,6 +65,7 @@ static void describe(const struct options *options, const struct where *where,
     place->model = mem_strdup(name);
     place->context_tokens = choose_context(options, model.context_tokens);
     place->blind = model.blind;
+    place->toolless = model.toolless;
     place->api = CHAT_API_COMPLETIONS;
     place->llama = info->kind != SERVER_OTHER;
     // Under a name that Claude Code would misread, the relay has to put the right one in.
@@ -112,6 +113,7 @@ static bool open_remote(const struct options *options, struct place *place, stru
 const struct backend backend_remote = {
     .name = "remote",
     .summary = "a server that runs already: ancalagon, or anything OpenAI-compatible",
+    .lasting = true,
     .probe = probe,
     .open = open_remote,
 };

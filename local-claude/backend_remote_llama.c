@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "engine/diagnose.h"
+#include "engine/props.h"
 #include "event/loop.h"
 #include "far_error.h"
 #include "far_script.h"
@@ -246,13 +247,12 @@ static bool await_health(struct far *far, const char *socket, const char *label,
     }
 }
 
-static int64_t ask_context(const struct far *far, const char *socket) {
+static struct props ask_props(const struct far *far, const char *socket) {
     struct ask ask = {.unix_path = socket, .path = "/props", .key = far->key};
     ask_all(&ask, 1, HEALTH_MS);
-    const json_t *defaults = json_object_get(ask.json, "default_generation_settings");
-    int64_t tokens = json_get_int(defaults, "n_ctx", json_get_int(ask.json, "n_ctx", 0));
+    struct props props = props_read(ask.json);
     ask_fini(&ask);
-    return tokens;
+    return props;
 }
 
 // The file's name without its ending: what the person called it.
@@ -275,11 +275,14 @@ static bool open_bare(struct far *far, struct place *place, struct err *err) {
     wait_view_end(&far->view);
     if (!ok)
         return false;
+    struct props props = ask_props(far, socket);
     place->label = mem_printf("llama-server on %s, for this run", far->host);
     place->unix_path = mem_strdup(socket);
     place->key = mem_strdup(far->key);
     place->model = model_name(far);
-    place->context_tokens = ask_context(far, socket);
+    place->context_tokens = props.window_tokens;
+    place->blind = props.blind;
+    place->toolless = props.toolless;
     place->api = CHAT_API_COMPLETIONS;
     return true;
 }
@@ -308,6 +311,7 @@ static bool open_ancalagon(struct far *far, struct place *place, struct err *err
         place->key = mem_strdup(server.key);
         place->model = mem_strdup(server.preset);
         place->context_tokens = server.ctx_tokens;
+        place->toolless = server.toolless;
         place->api = CHAT_API_MESSAGES;
     }
     private_server_fini(&server);

@@ -69,6 +69,13 @@ static int64_t compaction_point(int64_t context, int64_t output) {
     return context - held - COMPACT_MARGIN;
 }
 
+// --bare leaves the servers of files out, --tools is about Claude Code's own tools only.
+static bool has_mcp(enum tool_set tools) { return tools != TOOLS_BARE && tools != TOOLS_CHAT; }
+
+static int64_t taken(const struct budget *budget) {
+    return budget->prompt_tokens + budget->mcp_tokens;
+}
+
 static void weigh(struct budget *budget, const struct budget_ask *ask, enum tool_set tools) {
     const struct prompt_cost *cost = find_cost(ask->version);
     int64_t known = ask->known_tokens[tools];
@@ -78,14 +85,17 @@ static void weigh(struct budget *budget, const struct budget_ask *ask, enum tool
     if (tools == TOOLS_OWN)
         budget->prompt_tokens = known;
     budget->estimated = !cost && known == 0 && tools != TOOLS_OWN;
+    bool mcp = ask->mcp_servers > 0 && (has_mcp(tools) || ask->mcp_always);
+    budget->mcp_tokens = mcp ? ask->mcp_tokens : 0;
+    budget->mcp_unseen = mcp && ask->mcp_tokens == 0 ? ask->mcp_servers : 0;
     int64_t point = compaction_point(budget->context_tokens, budget->output_tokens);
-    bool in_time = point - budget->prompt_tokens >= rooms[tools].room_tokens && point > 0;
+    bool in_time = point - taken(budget) >= rooms[tools].room_tokens && point > 0;
     budget->compact_at = in_time ? point : 0;
 }
 
 static bool fits(const struct budget *budget) {
     const struct tool_room *room = &rooms[budget->tools];
-    int64_t left = budget->context_tokens - budget->output_tokens - budget->prompt_tokens;
+    int64_t left = budget->context_tokens - budget->output_tokens - taken(budget);
     return room->needs_compaction ? budget->compact_at > 0 : left >= room->room_tokens;
 }
 
@@ -102,22 +112,36 @@ static int64_t least_window(const struct budget_ask *ask, enum tool_set tools) {
     return 0;
 }
 
+static void look_at_mcp(struct budget *budget, const struct budget_ask *ask) {
+    struct budget_ask without = *ask;
+    struct budget other;
+    without.mcp_servers = 0;
+    budget->mcp_left =
+        budget->reduced && ask->mcp_servers > 0 && !has_mcp(budget->tools) && !ask->mcp_always;
+    budget->mcp_tight = budget->reduced && ask->mcp_servers > 0 &&
+                        budget_make(&other, &without, NULL) && other.tools < budget->tools;
+}
+
 bool budget_make(struct budget *budget, const struct budget_ask *ask, struct err *err) {
     bool known = ask->context_tokens > 0;
     *budget =
         (struct budget){.context_tokens = known ? ask->context_tokens : BUDGET_ASSUMED_TOKENS};
     budget->assumed = !known;
+    budget->toolless = ask->toolless && !ask->chat_only;
     budget->output_tokens = output_for(budget->context_tokens, ask->max_output_tokens);
     enum tool_set wanted = ask->chat_only   ? TOOLS_CHAT
                            : ask->own_tools ? TOOLS_OWN
                            : ask->lean      ? TOOLS_LEAN
+                           : ask->toolless  ? TOOLS_CHAT
                                             : TOOLS_FULL;
     enum tool_set last = ask->own_tools && !ask->chat_only ? TOOLS_OWN : TOOLS_CHAT;
     for (enum tool_set tools = wanted; tools <= last; tools++) {
         weigh(budget, ask, tools);
         budget->reduced = tools != wanted;
-        if (fits(budget))
+        if (fits(budget)) {
+            look_at_mcp(budget, ask);
             return true;
+        }
     }
     return err_set(err, ERR_LIMIT,
                    "a context of %lld tokens is too small for Claude Code: even chat without tools "
@@ -137,17 +161,32 @@ static void tell_tools(const struct budget *budget, struct buf *out) {
             "no room to work",
         [TOOLS_CHAT] = "chat only, without tools: they would leave no room to talk",
     };
-    if (budget->reduced)
+    bool only_talks = budget->toolless && budget->tools == TOOLS_CHAT;
+    if (budget->reduced && !only_talks)
         buf_printf(out, "\n%s", what[budget->tools]);
+    if (budget->toolless)
+        buf_printf(out,
+                   "\n%sthis model's chat template knows no tools: it can talk, but neither read "
+                   "nor change a file; one that is made for tool calls can (Qwen3, gpt-oss)",
+                   only_talks ? "chat only: " : "");
+    if (budget->mcp_left)
+        buf_adds(out, "; MCP servers are left out, too");
+    if (budget->mcp_tight)
+        buf_adds(out, "; without MCP servers (--strict-mcp-config) there would be room for more");
+    if (budget->mcp_unseen > 0)
+        buf_printf(out, "\nthe tools of %zu MCP server%s come on top: a first run measures them",
+                   budget->mcp_unseen, budget->mcp_unseen == 1 ? "" : "s");
 }
 
 void budget_tell(const struct budget *budget, struct buf *out) {
     const char *about = budget->estimated ? "about " : "";
-    int64_t left = budget->context_tokens - budget->prompt_tokens - budget->output_tokens;
+    int64_t left = budget->context_tokens - taken(budget) - budget->output_tokens;
     buf_printf(out, "context %lld%s = ", (long long)budget->context_tokens,
                budget->assumed ? " (assumed, the server does not tell; --ctx says it)" : "");
     if (budget->prompt_tokens > 0)
         buf_printf(out, "%s%lld prompt + ", about, (long long)budget->prompt_tokens);
+    if (budget->mcp_tokens > 0)
+        buf_printf(out, "%lld MCP tools + ", (long long)budget->mcp_tokens);
     buf_printf(out, "%lld answer + %lld %s", (long long)budget->output_tokens, (long long)left,
                budget->prompt_tokens > 0 ? "left" : "for prompt and work");
     if (budget->compact_at > 0)

@@ -29,25 +29,34 @@ struct budget_ask {
     bool interactive;                    // not -p
     bool lean;                           // the user wants no more than the core tools
     bool chat_only;                      // the place can do no more
+    bool toolless;                       // the model's chat template knows no tools
     bool own_tools;                      // the user's arguments choose
     int64_t known_tokens[TOOLS_OWN + 1]; // measured in earlier runs; 0 = not
+    size_t mcp_servers;                  // that are configured
+    int64_t mcp_tokens;                  // what their tools take; 0 = not measured yet
+    bool mcp_always;                     // with --bare too
 };
 
 struct budget {
     enum tool_set tools;
     int64_t context_tokens, prompt_tokens, output_tokens; // prompt 0 = unknown (TOOLS_OWN)
     int64_t compact_at;                                   // 0 = when it overflows
+    int64_t mcp_tokens;                                   // beside the prompt
+    size_t mcp_unseen;                                    // servers whose tools nobody has measured
     bool assumed;                                         // the context is an assumption
     bool estimated; // the prompt was measured with another version of Claude Code
     bool reduced;   // fewer tools than the user might expect, for want of room
+    bool toolless;  // whatever the set, the model hears of none
+    bool mcp_tight; // without MCP servers there would be room for more
+    bool mcp_left;  // they are not started with these tools
 };
 
 enum { BUDGET_ASSUMED_TOKENS = 32768 };
 
 // False: nothing useful fits; err says what would.
 bool budget_make(struct budget *budget, const struct budget_ask *ask, struct err *err);
-// "context 65536 = 18877 prompt + 8192 answer + 38467 left; compacts at 44344", and a second line
-// when tools were left out. No newline at the end.
+// "context 65536 = 18877 prompt + 8192 answer + 38467 left; compacts at 44344", and further lines
+// when tools were left out, are of no use or are not counted. No newline at the end.
 void budget_tell(const struct budget *budget, struct buf *out);
 // Arguments for Claude Code that bring this set of tools about, NULL-terminated. Constants.
 const char *const *budget_arguments(enum tool_set tools);

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
-#include "platform.h"
+#include "base/system.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@ static bool is_program(const char *path) {
 // A link of ours that is called "claude" would start itself for ever.
 static bool is_us(const char *path) {
     struct stat theirs, ours;
-    char *self = platform_program();
+    char *self = system_program();
     bool same = self && stat(path, &theirs) == 0 && stat(self, &ours) == 0 &&
                 theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
     mem_free(self);

@@ -74,6 +74,7 @@ static const char *const settled[] = {
     "CLAUDE_CODE_AUTO_COMPACT_WINDOW=",
     "CLAUDE_CODE_MAX_OUTPUT_TOKENS=",
     "DISABLE_AUTO_COMPACT=",
+    "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE=",
 };
 
 static const char *const model_variables[] = {
@@ -90,7 +91,7 @@ enum {
     QUIET = sizeof quiet / sizeof *quiet,
     MODELS = sizeof model_variables / sizeof *model_variables,
     OURS = QUIET + MODELS + 16, // and those that are set one by one
-    MAX_SETTINGS = 64 * 1024,
+    MAX_SETTINGS = 5 << 20,
 };
 
 struct list {
@@ -193,6 +194,10 @@ static void put_window(struct list *list, const struct environment_facts *facts)
             mem_printf("CLAUDE_CODE_MAX_OUTPUT_TOKENS=%lld", (long long)facts->output_tokens));
     if (facts->trims)
         put(list, mem_strdup("DISABLE_AUTO_COMPACT=1"));
+    // By its own estimate it would end a session before the window is full, and without asking:
+    // what is counted exactly may be sent, and is refused, or shortened, where it does not fit.
+    if (facts->counted)
+        put(list, mem_strdup("CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE=100000000"));
 }
 
 static void put_limit(struct list *list, const char *name, int64_t value, int64_t usual) {
@@ -248,16 +253,35 @@ static void tell_all(json_t *env, char *const *environment, const char *const *n
     }
 }
 
-char *environment_settings(char *const *environment) {
-    json_t *env = json_build("{}");
+// What we take out of the environment is not to come back by another way.
+static void drop_unwanted(json_t *env, struct buf *dropped) {
+    const char *name;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(env, next, name, value) {
+        if (!is_unwanted(name))
+            continue;
+        buf_printf(dropped, "%s%s", dropped->length > 0 ? ", " : "", name);
+        json_object_del(env, name);
+    }
+}
+
+char *environment_settings(char *const *environment, json_t *theirs, struct buf *dropped) {
+    json_t *settings = theirs ? theirs : json_build("{}");
+    if (!json_is_object(json_object_get(settings, "env")))
+        json_set(settings, "env", json_build("{}"));
+    json_t *env = json_object_get(settings, "env");
+    if (theirs)
+        drop_unwanted(env, dropped);
     tell_all(env, environment, quiet, QUIET);
     tell_all(env, environment, settled, sizeof settled / sizeof *settled);
-    json_t *settings = json_build("{s:o}", "env", env);
     struct buf text;
     buf_init(&text, MAX_SETTINGS);
-    json_write(&text, settings);
+    bool ok = json_write(&text, settings);
     json_decref(settings);
-    return buf_take(&text, NULL);
+    char *out = ok ? buf_take(&text, NULL) : NULL;
+    buf_fini(&text);
+    return out;
 }
 
 void environment_free(char **environment) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "format/json.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@ struct environment_facts {
     int64_t output_tokens;  // of one answer at most; 0 = unset
     bool compacts; // compaction before the window is full; otherwise only when it overflows
     bool trims;    // the window cannot be compacted at all: no attempt
+    bool counted;  // the server counts each prompt before it is begun, and refuses what is too long
 };
 
 // A new environment, NULL-terminated, from an inherited one. Free with environment_free.
@@ -29,8 +31,11 @@ void environment_free(char **environment);
 // The same once more as JSON for Claude Code's --settings, without the address and the token: the
 // "env" of a project's .claude/settings.json counts more than the environment, and would turn
 // telemetry on or move the folder; that of --settings counts more than a project's. Where the model
-// is, CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST keeps from it. The caller's (mem_free).
-char *environment_settings(char *const *environment);
+// is, CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST keeps from it. `theirs` (taken over; NULL = none) are
+// settings of the user's to put it into; what their "env" has of the names that are not inherited
+// either is taken out, and named in `dropped`. The caller's (mem_free); NULL when they are too
+// large.
+char *environment_settings(char *const *environment, json_t *theirs, struct buf *dropped);
 
 // What a shell must be told (export and unset) to get from `inherited` to `environment`; for eval.
 bool environment_print(char *const *environment, char *const *inherited, struct buf *out);

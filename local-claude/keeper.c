@@ -3,7 +3,7 @@
 
 #include "base/run_folder.h"
 #include "event/loop.h"
-#include "platform.h"
+#include "event/tie.h"
 #include "tether.h"
 
 #include <dirent.h>
@@ -78,7 +78,7 @@ static void become(const struct keeper *keeper, const struct keeper_ends *ends, 
     struct sigaction action = {.sa_handler = SIG_DFL};
     for (int number = 1; number < NSIG; number++)
         sigaction(number, &action, NULL);
-    platform_end_with(parent);
+    tie_to_parent(parent, SIGTERM);
     execve(spec->path, spec->argv, spec->envp); // the others are closed by it
     fprintf(stderr, "cannot start %s: %s\n", spec->path, strerror(errno));
     _exit(NOT_STARTED);

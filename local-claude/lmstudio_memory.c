@@ -1,13 +1,11 @@
 #define _GNU_SOURCE
 #include "lmstudio_memory.h"
 
-#include "base/str.h"
+#include "base/mem.h"
 #include "telemetry/gpu.h"
 #include "telemetry/process.h"
 
-#include <dirent.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { MAX_COMMAND = 4096 };
@@ -27,14 +25,11 @@ static uint64_t of_gpus(void) {
 
 // The application, its node helpers and the headless llmster, by the program and the script that
 // they run, the first two words: the others may name anything.
-static bool is_lmstudio(const char *pid) {
+static bool is_lmstudio(pid_t pid) {
     static const char *const names[] = {"lm-studio", "lm studio", "lmstudio", "llmster"};
-    char path[64], command[MAX_COMMAND] = "";
-    snprintf(path, sizeof path, "/proc/%.20s/cmdline", pid);
-    FILE *file = fopen(path, "re"); // of no size that could be told beforehand
-    size_t length = file ? fread(command, 1, sizeof command - 1, file) : 0;
-    if (file)
-        fclose(file);
+    char command[MAX_COMMAND] = "";
+    size_t length = process_words(pid, command, sizeof command - 1);
+    command[length] = '\0';
     size_t first = strnlen(command, length);
     const char *script = first + 1 < length ? command + first + 1 : "";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -44,17 +39,14 @@ static bool is_lmstudio(const char *pid) {
 }
 
 static uint64_t of_processes(void) {
-    DIR *proc = opendir("/proc");
-    struct dirent *entry;
     struct process_usage usage;
     uint64_t bytes = 0;
-    int64_t pid;
-    while (proc && (entry = readdir(proc)))
-        if (str_to_int(entry->d_name, 1, INT32_MAX, &pid) && is_lmstudio(entry->d_name) &&
-            process_usage_of((pid_t)pid, &usage))
+    pid_t *pids;
+    size_t count = process_list(&pids);
+    for (size_t i = 0; i < count; i++)
+        if (is_lmstudio(pids[i]) && process_usage_of(pids[i], &usage))
             bytes += usage.rss_bytes;
-    if (proc)
-        closedir(proc);
+    mem_free(pids);
     return bytes;
 }
 

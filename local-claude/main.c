@@ -5,14 +5,17 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 #include "budget.h"
 #include "claude.h"
 #include "environment.h"
 #include "learned.h"
+#include "mcp.h"
 #include "options.h"
 #include "relay.h"
 #include "run.h"
 #include "seed.h"
+#include "user_settings.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,6 +63,7 @@ struct session {
     const struct backend *backend;
     struct place place;
     struct claude claude;
+    struct mcp mcp;
     struct budget budget;
     struct loop *loop;
     struct airgap *airgap;
@@ -129,7 +133,27 @@ static bool chooses_tools(const struct options *options) {
     return false;
 }
 
+// --tools "": nobody need be told that there are none.
+static bool wants_no_tools(const struct options *options) {
+    for (int i = 0; i < options->claude_arg_count; i++)
+        if (strcmp(options->claude_args[i], "--tools=") == 0 ||
+            (strcmp(options->claude_args[i], "--tools") == 0 && options->claude_args[i + 1] &&
+             !options->claude_args[i + 1][0]))
+            return true;
+    return false;
+}
+
 // --- Steps of a run
+
+// An address that is dead when this command ends would be worse than none.
+static bool refuse_print_env(const char *whose, struct err *err) {
+    return err_set(
+        err, ERR_INVALID,
+        "--print-env is for an ancalagon that runs: over %s Claude Code needs a relay or a "
+        "model of ours, which end with this command. Use local-claude in place of claude "
+        "(alias claude=local-claude)",
+        whose);
+}
 
 static bool open_place(struct session *session, struct err *err) {
     const struct options *options = &session->options;
@@ -142,9 +166,13 @@ static bool open_place(struct session *session, struct err *err) {
     } else if (!(session->backend = backend_discover(options, why, sizeof why, err))) {
         return false;
     }
+    if (options->print_env && !session->backend->lasting)
+        return refuse_print_env(session->backend->name, err);
     if (!session->backend->open(options, &session->place, err))
         return false;
     session->opened = true;
+    if (options->print_env && !session->place.direct)
+        return refuse_print_env(session->place.label, err);
     const char *model = session->place.model;
     say(0, "%s, %s%s%s", session->place.label, model[0] == '/' ? strrchr(model, '/') + 1 : model,
         why[0] ? "; chosen because " : "", why);
@@ -160,9 +188,14 @@ static bool make_budget(struct session *session, struct err *err) {
         .interactive = session->interactive,
         .lean = options->lean,
         .chat_only = session->place.chat_only,
+        .toolless = session->place.toolless && !wants_no_tools(options),
         .own_tools = chooses_tools(options),
     };
     learned_recall(&session->claude, session->interactive, ask.known_tokens);
+    mcp_look(&session->mcp, options, session->config_dir);
+    ask.mcp_servers = session->mcp.servers;
+    ask.mcp_always = session->mcp.given;
+    ask.mcp_tokens = session->mcp.servers > 0 ? learned_mcp(session->mcp.key) : 0;
     if (!budget_make(&session->budget, &ask, err))
         return false;
     struct buf text;
@@ -179,7 +212,7 @@ static char *direct_url(const struct place *place) {
                       place->prefix ? place->prefix : "");
 }
 
-static void make_environment(struct session *session) {
+static bool make_environment(struct session *session, struct err *err) {
     const struct place *place = &session->place;
     char *url = session->relay ? mem_strdup(relay_url(session->relay)) : direct_url(place);
     struct environment_facts facts = {
@@ -194,18 +227,23 @@ static void make_environment(struct session *session) {
         .output_tokens = session->budget.output_tokens,
         .compacts = session->budget.compact_at > 0,
         .trims = place->trims,
+        .counted = place->llama,
     };
     session->envp = environment_make(&facts, environ);
-    if (session->claude.takes_settings && !options_passes(&session->options, "--settings"))
-        session->settings = environment_settings(session->envp);
     mem_free(url);
+    if (!session->claude.takes_settings)
+        return true;
+    session->settings = user_settings_merge(&session->options, session->envp, err);
+    return session->settings != NULL;
 }
 
-// A version of Claude Code whose prompt nobody measured is measured once, by the relay.
-// No URL names an interface, as an address of one link must.
+// A version of Claude Code whose prompt nobody measured is measured once, by the relay; so are MCP
+// servers. No URL names an interface, as an address of one link must.
 static bool is_direct(const struct session *session) {
     const struct place *place = &session->place;
-    return place->direct && !session->budget.estimated && !session->airgap &&
+    bool measures = (session->budget.estimated || session->budget.mcp_unseen > 0) &&
+                    !session->options.print_env;
+    return place->direct && !measures && !session->airgap &&
            !(place->address && strchr(place->address, '%'));
 }
 
@@ -220,28 +258,33 @@ static bool start_relay(struct session *session, struct err *err) {
     return session->relay != NULL;
 }
 
+static void print_word(FILE *out, const char *word) {
+    bool plain = word[0] && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                              "0123456789-_=./,:@%+")] == '\0';
+    if (plain) {
+        fprintf(out, " %s", word);
+        return;
+    }
+    fputs(" '", out);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, out);
+    fputc('\'', out);
+}
+
 static int print_environment(const struct session *session) {
     struct buf text;
     buf_init(&text, 1 << 20);
     bool ok = environment_print(session->envp, environ, &text);
     fputs(buf_text(&text), stdout);
     buf_fini(&text);
-    if (session->relay || session->backend->close)
-        say(0, "note: what ANTHROPIC_BASE_URL leads to ends with this command");
+    fputs("local-claude: pass these to claude too:", stderr);
+    for (char **word = session->argv + 1; *word; word++)
+        if (strcmp(*word, "--settings") == 0)
+            word++; // it repeats the environment, for projects that have settings of their own
+        else
+            print_word(stderr, *word);
+    fputc('\n', stderr);
     return ok && fflush(stdout) == 0 ? 0 : STATUS_FAILED;
-}
-
-static void print_word(const char *word) {
-    bool plain = word[0] && word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                              "0123456789-_=./,:@%+")] == '\0';
-    if (plain) {
-        printf(" %s", word);
-        return;
-    }
-    fputs(" '", stdout);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, stdout);
-    putchar('\'');
 }
 
 static int print_plan(const struct session *session) {
@@ -250,7 +293,7 @@ static int print_plan(const struct session *session) {
     printf("settings %s\n", session->config_dir);
     fputs("run     ", stdout);
     for (char **word = session->argv; *word; word++)
-        print_word(*word);
+        print_word(stdout, *word);
     putchar('\n');
     return fflush(stdout) == 0 ? 0 : STATUS_FAILED;
 }
@@ -263,9 +306,12 @@ static int run(struct session *session, struct err *err) {
     }
     session->loop = session->loop ? session->loop : loop_create(err);
     int status = session->loop ? run_child(session->loop, &run, &session->signal, err) : -1;
-    if (session->relay)
+    if (session->relay) {
         learned_keep(&session->claude, session->interactive, session->budget.tools,
                      relay_prompt_tokens(session->relay));
+        if (session->mcp.servers > 0)
+            learned_keep_mcp(session->mcp.key, relay_mcp_tokens(session->relay));
+    }
     return status;
 }
 
@@ -287,7 +333,8 @@ static bool make_airgap(struct session *session, struct err *err) {
 static int work(struct session *session, struct err *err) {
     if (!open_place(session, err) || !make_budget(session, err) || !start_relay(session, err))
         return -1;
-    make_environment(session);
+    if (!make_environment(session, err))
+        return -1;
     session->argv = make_argv(session);
     if (session->options.print_env)
         return print_environment(session);

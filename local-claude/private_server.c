@@ -78,6 +78,7 @@ static void read_ready(struct waiting *waiting, const json_t *line) {
     const json_t *draft = json_object_get(line, "draft");
     server->preset = mem_strdup(json_get_text(line, "preset", waiting->name));
     server->ctx_tokens = json_get_int(line, "ctx", 0);
+    server->toolless = !json_get_bool(line, "tools", true);
     if (json_get_bool(draft, "on", false))
         server->draft = mem_strdup(json_get_text(draft, "model", NULL));
     waiting->ready = true;

@@ -16,6 +16,7 @@ struct private_server {
     char *key;
     char *preset;       // the name that it serves the model by
     int64_t ctx_tokens; // 0 = not told
+    bool toolless;      // its chat template knows no tools
     char *draft;        // what speculates, for the person; NULL = nothing
 };
 

@@ -1,7 +1,7 @@
 #include "programs.h"
 
 #include "base/mem.h"
-#include "platform.h"
+#include "base/system.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,7 @@ char *program_on_path(const char *name) {
 }
 
 char *program_of_house(const char *name) {
-    char *own = platform_program(), *slash = own ? strrchr(own, '/') : NULL;
+    char *own = system_program(), *slash = own ? strrchr(own, '/') : NULL;
     char *beside = slash ? mem_printf("%.*s/%s", (int)(slash - own), own, name) : NULL;
     mem_free(own);
     if (beside && program_is(beside))

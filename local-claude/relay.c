@@ -3,6 +3,7 @@
 
 #include "airgap.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "chat/chat_error.h"
 #include "chat/messages.h"
 #include "format/json.h"
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum {
@@ -22,6 +24,7 @@ enum {
     BACKLOG_HIGH = 1 << 20, // unsent bytes of an answer, above which the backend is not read
     MAX_CONNECTIONS = 64,
     MAX_PAGE = 64 * 1024,
+    LOOKS = 16,
     BUSY_S = 2, // a backend that is busy and does not say for how long
 };
 
@@ -33,6 +36,7 @@ struct relayed {
     struct chat_call *call;
     bool paused;
     bool measured; // its prompt is that of a conversation: no title, no count
+    double mcp;    // which part of it are tools of MCP servers
 };
 
 TAILQ_HEAD(relayed_list, relayed);
@@ -48,7 +52,8 @@ struct relay {
     bool trim_told; // the user knows
     char notice[160];
     struct chat_learned learned;
-    int64_t prompt_tokens;
+    int64_t prompt_tokens, mcp_tokens;
+    unsigned looked_at; // requests, for tools of MCP servers
     unsigned port;
     char url[64];
     char token[2 * TOKEN_BYTES + 1];
@@ -172,12 +177,20 @@ static void on_answer_body(struct chat_call *call, const char *bytes, size_t len
     }
 }
 
+static void measure(const struct relayed *relayed, int64_t tokens) {
+    struct relay *relay = relayed->relay;
+    int64_t mcp = (int64_t)(relayed->mcp * (double)tokens);
+    if (relay->mcp_tokens == 0)
+        relay->mcp_tokens = mcp;
+    if (relay->prompt_tokens == 0)
+        relay->prompt_tokens = tokens - mcp;
+}
+
 static void on_answer_end(struct chat_call *call, void *arg) {
     struct relayed *relayed = arg;
-    struct relay *relay = relayed->relay;
     struct http_exchange *exchange = relayed->exchange;
-    if (relayed->measured && relay->prompt_tokens == 0 && chat_call_status(call) == 200)
-        relay->prompt_tokens = chat_call_prompt_tokens(call);
+    if (relayed->measured && chat_call_status(call) == 200)
+        measure(relayed, chat_call_prompt_tokens(call));
     forget(relayed);
     http_reply_end(exchange);
 }
@@ -217,6 +230,22 @@ static bool fit(struct relay *relay, struct messages_request *request) {
     return relay->trim_told = true;
 }
 
+// The part that the tools of MCP servers ("mcp__SERVER__TOOL") have in a request of this many
+// bytes. Servers that start slowly miss the first one; images would make the others' bytes many.
+static double mcp_part(struct relay *relay, const struct messages_request *request, size_t length) {
+    const json_t *tools = json_object_get(request->root, "tools");
+    size_t bytes = 0;
+    if (relay->mcp_tokens > 0 || relay->looked_at >= LOOKS || request->images || length == 0)
+        return 0;
+    relay->looked_at++;
+    for (size_t i = 0; i < json_array_size(tools); i++) {
+        const json_t *tool = json_array_get(tools, i);
+        if (str_starts(json_get_text(tool, "name", ""), "mcp__"))
+            bytes += json_dumpb(tool, NULL, 0, JSON_COMPACT);
+    }
+    return bytes < length ? (double)bytes / (double)length : 0;
+}
+
 static void start_call(struct relay *relay, struct http_exchange *exchange, bool count) {
     struct messages_request request;
     struct err err = {0};
@@ -227,11 +256,15 @@ static void start_call(struct relay *relay, struct http_exchange *exchange, bool
         reply_error(exchange, err.code == ERR_LIMIT ? 413 : 400, err.text);
         return;
     }
+    size_t length = body.length;
     http_exchange_drop_body(exchange);
+    request.may_shorten = true;
     struct relayed *relayed = mem_alloc(sizeof *relayed);
     relayed->relay = relay;
     relayed->exchange = exchange;
     relayed->measured = !count && !request.output_schema && !request.server_tool;
+    if (relayed->measured)
+        relayed->mcp = mcp_part(relay, &request, length);
     TAILQ_INSERT_TAIL(&relay->open, relayed, link);
     struct chat_backend backend = relay->backend;
     if (!count && fit(relay, &request))
@@ -360,3 +393,5 @@ const char *relay_url(const struct relay *relay) { return relay->url; }
 const char *relay_token(const struct relay *relay) { return relay->token; }
 
 int64_t relay_prompt_tokens(const struct relay *relay) { return relay->prompt_tokens; }
+
+int64_t relay_mcp_tokens(const struct relay *relay) { return relay->mcp_tokens; }

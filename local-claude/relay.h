@@ -19,5 +19,8 @@ struct relay *relay_create(struct loop *loop, const struct place *place, const c
 void relay_destroy(struct relay *relay); // NULL is fine
 const char *relay_url(const struct relay *relay);
 const char *relay_token(const struct relay *relay);
-// What the first request of a conversation took, prompt and tools; 0 = there was none yet.
+// What the first request of a conversation took, prompt and tools, but those of MCP servers; 0 =
+// there was none yet.
 int64_t relay_prompt_tokens(const struct relay *relay);
+// And those, as their part of that request in bytes; 0 = none came so far.
+int64_t relay_mcp_tokens(const struct relay *relay);

@@ -2,7 +2,7 @@
 #include "run.h"
 
 #include "airgap.h"
-#include "platform.h"
+#include "event/tie.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ void run_become(const struct run *run, struct err *err) {
 static void become(const struct running *running, const struct run *run, pid_t parent, int report) {
     bool inside = !run->airgap || airgap_enter(run->airgap);
     int error = errno;
-    platform_end_with(parent); // after it: who changes namespace may lose this
+    tie_to_parent(parent, SIGTERM); // after it: who changes namespace may lose this
     for (size_t i = 0; i < OURS; i++)
         sigaction(ours[i], &running->before[i], NULL);
     sigprocmask(SIG_SETMASK, &running->mask, NULL);

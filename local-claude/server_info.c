@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "engine/props.h"
 #include "format/json.h"
 #include "model_choice.h"
 
@@ -207,10 +208,8 @@ static struct server_model ask_props(const struct server_info *info, const struc
     struct server_model model = {0};
     ask_all(&ask, 1, timeout_ms);
     if (ask_good(&ask, NULL)) {
-        const json_t *settings = json_object_get(ask.json, "default_generation_settings");
-        const json_t *takes = json_object_get(ask.json, "modalities");
-        model.context_tokens = json_get_int(settings, "n_ctx", 0);
-        model.blind = takes && !json_get_bool(takes, "vision", false);
+        struct props props = props_read(ask.json);
+        model = (struct server_model){props.window_tokens, props.blind, props.toolless};
     }
     ask_fini(&ask);
     return model;
@@ -224,6 +223,8 @@ struct server_model server_info_model(const struct server_info *info, const stru
         model = ask_props(info, where, timeout_ms);
     if (model.context_tokens == 0)
         model.context_tokens = stated_context(entry(info, index));
+    if (info->kind == SERVER_ANCALAGON)
+        model.toolless = !json_get_bool(entry(info, index), "tools", true);
     return model;
 }
 

@@ -30,11 +30,11 @@ const char *server_info_name(const struct server_info *info, size_t index);
 // (an ancalagon: the loaded one), else the first that does not look like an embedding model. -1:
 // err names what there is.
 int server_info_choose(const struct server_info *info, const char *wanted, struct err *err);
-// What is known of a model: tokens of one conversation (0 = it does not tell), and that it takes no
-// images, where that is told. May ask the server once more.
+// What is known of a model: tokens of one conversation (0 = it does not tell), and, where it is
+// told, that it takes no images or no tools. May ask the server once more.
 struct server_model {
     int64_t context_tokens;
-    bool blind;
+    bool blind, toolless;
 };
 struct server_model server_info_model(const struct server_info *info, const struct where *where,
                                       size_t index, int64_t timeout_ms);

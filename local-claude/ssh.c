@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/run_folder.h"
+#include "base/system.h"
 #include "event/child.h"
 #include "far_script.h"
 #include "private_server.h"

@@ -24,7 +24,11 @@ char *mem_strndup(const char *text, size_t length) { return check(strndup(text, 
 
 void mem_free(void *ptr) { free(ptr); }
 
-void mem_wipe(void *ptr, size_t size) { explicit_bzero(ptr, size); }
+// A function that could be any other by the time it is called cannot be left out.
+void mem_wipe(void *ptr, size_t size) {
+    static void *(*const volatile set)(void *, int, size_t) = memset;
+    set(ptr, 0, size);
+}
 
 char *mem_printf(const char *format, ...) {
     va_list args;

@@ -30,6 +30,13 @@ struct span span_trim(struct span span) {
     return span;
 }
 
+const char *str_last(const char *bytes, size_t length, char c) {
+    while (length > 0)
+        if (bytes[--length] == c)
+            return bytes + length;
+    return NULL;
+}
+
 bool str_starts(const char *text, const char *prefix) {
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }

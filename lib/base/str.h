@@ -16,6 +16,9 @@ bool span_is(struct span span, const char *text);        // exact
 bool span_is_nocase(struct span span, const char *text); // ASCII case folded
 struct span span_trim(struct span span);                 // spaces and tabs at both ends
 
+// The last `c` of these bytes; NULL.
+const char *str_last(const char *bytes, size_t length, char c);
+
 bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *suffix);
 

@@ -226,6 +226,8 @@ bool answer_end(struct answer *answer, struct buf *out, struct err *err) {
     return result(answer, err);
 }
 
+void answer_read_before(struct answer *answer, int64_t tokens) { answer->read_before = tokens; }
+
 void answer_open(struct answer *answer, struct buf *out) {
     if (!answer->options.stream || answer->opened || answer->failed)
         return;

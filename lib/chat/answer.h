@@ -55,6 +55,9 @@ void answer_destroy(struct answer *answer);
 void answer_open(struct answer *answer, struct buf *out);
 // Text of our own in front of what the backend says, once it has begun to answer.
 void answer_preface(struct answer *answer, const char *text, struct buf *out);
+// So many of the tokens that the backend calls cached it had read for this very answer, and just
+// before: they are told as read.
+void answer_read_before(struct answer *answer, int64_t tokens);
 // A ping between events; what it appends is always a legal place for one.
 void answer_ping(struct answer *answer, struct buf *out);
 // False: the backend's bytes are no answer (ERR_PEER), larger than max_bytes or than what `out`

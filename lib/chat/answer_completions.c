@@ -132,7 +132,7 @@ static void set_prompt(struct answer *answer, int64_t prompt, int64_t cached) {
     if (prompt > 0)
         answer->prompt_tokens = prompt;
     if (cached >= 0)
-        answer->usage.cached_tokens = cached;
+        answer->usage.cached_tokens = max_of(cached - answer->read_before, 0);
     if (answer->usage.cached_tokens > answer->prompt_tokens)
         answer->usage.cached_tokens = answer->prompt_tokens;
     answer->usage.input_tokens = answer->prompt_tokens - answer->usage.cached_tokens;

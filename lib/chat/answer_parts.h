@@ -90,6 +90,7 @@ struct answer {
 
     struct answer_usage usage;
     int64_t prompt_tokens; // with those cached
+    int64_t read_before;   // of those that the backend calls cached
     int64_t deltas;        // pieces that were said: the output tokens where nobody counts them
     bool output_told;
     enum answer_stop stop;

@@ -5,6 +5,8 @@
 //   wait until there is a backend (ancalagon loads one; else it is there at once)
 //   -> count, where the backend can and the prompt is not surely small
 //   -> too long: 400, nothing was opened
+//   -> a conversation that begins, at a backend that keeps no more than some places of what it has
+//   read: what others begin with too is read by itself first, so that it keeps that place
 //   -> ask, in the form that the model's template takes -> after `early_ms` without a word: 200,
 //   message_start, and a ping each `ping_ms`
 //   -> events, translated (lib/chat/answer.h) -> end
@@ -28,10 +30,18 @@ enum chat_api {
     CHAT_API_MESSAGES,    // POST /v1/messages; for backends that speak only this
 };
 
+enum { CHAT_OPENINGS = 32 };
+
 // What calls found out about a backend, kept from one to the next by its owner.
 struct chat_learned {
     bool cannot_count;       // it has no path for it
+    bool cannot_open;        // it refuses to read an opening alone
     enum messages_form form; // that the template of its model takes
+    struct chat_opening {    // that it has read; a ring
+        uint64_t hash;       // of the request's bytes; 0 = none
+        int64_t tokens;
+    } opening[CHAT_OPENINGS];
+    size_t openings; // ever
 };
 
 // What a backend can do. Texts are the caller's and must outlive the calls.
@@ -44,6 +54,8 @@ struct chat_backend {
     int64_t context_tokens;       // 0 = unknown
     bool llama;                   // a llama-server: counts exactly, takes its own members
     bool blind;                   // the model takes no images: they become words
+    bool forgets;                 // it cannot go back to any token of what it has read (recurrent
+                                  // and sliding-window models); needs `learned`
     const char *preface;          // said to the client in front of the answer; NULL = nothing
     struct chat_learned *learned; // NULL = found out anew by every call
     int64_t max_output_tokens;    // clamp; 0 = by the window only

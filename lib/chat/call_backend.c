@@ -23,25 +23,27 @@ static const struct http_call_ops count_ops, ask_ops;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static bool write_body(struct chat_call *call, bool native, int64_t prompt_tokens) {
+bool call_write(struct chat_call *call, const struct messages_target *more) {
     const struct chat_backend *backend = &call->backend;
-    const struct messages_target target = {
-        .model = backend->model,
-        .context_tokens = backend->context_tokens,
-        .prompt_tokens = prompt_tokens,
-        .max_output_tokens = backend->max_output_tokens,
-        .llama = backend->llama,
-        .stream = call->stream,
-        .blind = backend->blind,
-        .form = call->form,
-    };
+    struct messages_target target = *more;
+    target.model = backend->model;
+    target.context_tokens = backend->context_tokens;
+    target.max_output_tokens = backend->max_output_tokens;
+    target.llama = backend->llama;
+    target.stream = call->stream && !more->opening;
+    target.blind = backend->blind;
+    target.form = call->form;
     buf_clear(&call->body);
-    return (native ? messages_write : messages_write_completions)(&call->request, &target,
-                                                                  &call->body);
+    return (backend->api == CHAT_API_MESSAGES ? messages_write : messages_write_completions)(
+        &call->request, &target, &call->body);
 }
 
-static bool post(struct chat_call *call, const char *path, const struct http_call_ops *ops,
-                 struct err *err) {
+static bool write_body(struct chat_call *call, int64_t prompt_tokens) {
+    return call_write(call, &(struct messages_target){.prompt_tokens = prompt_tokens});
+}
+
+bool call_post(struct chat_call *call, const char *path, const struct http_call_ops *ops,
+               struct err *err) {
     const struct chat_backend *backend = &call->backend;
     char target[MAX_PATH];
     int length =
@@ -63,11 +65,14 @@ static bool post(struct chat_call *call, const char *path, const struct http_cal
 
 static bool ask(struct chat_call *call, int64_t prompt_tokens, struct err *err) {
     bool native = call->backend.api == CHAT_API_MESSAGES;
-    if (!write_body(call, native, prompt_tokens))
+    call->room_tokens = prompt_tokens;
+    if (opening_begin(call))
+        return true;
+    if (!write_body(call, prompt_tokens))
         return err_set(err, ERR_LIMIT, "the request is too large");
     call->phase = CALL_ASKS;
     call->asked_ms = loop_now_ms();
-    if (!post(call, native ? "/v1/messages" : "/v1/chat/completions", &ask_ops, err)) {
+    if (!call_post(call, native ? "/v1/messages" : "/v1/chat/completions", &ask_ops, err)) {
         call->phase = CALL_WAITS;
         return false;
     }
@@ -89,6 +94,8 @@ static void ask_or_fail(struct chat_call *call, int64_t prompt_tokens) {
     }
     call_arm(call);
 }
+
+void call_ask(struct chat_call *call) { ask_or_fail(call, call->room_tokens); }
 
 static void on_answer_head(struct http_call *http, const struct http_head *head, void *arg) {
     struct chat_call *call = arg;
@@ -136,6 +143,15 @@ static void on_answer_body(struct http_call *http, const char *bytes, size_t len
         fail_by(call, &why);
 }
 
+// Told that it is too long, Claude Code sums the conversation up; where that would not help,
+// results of tools become shorter, and it is asked once more.
+static bool shortens(struct chat_call *call, int64_t tokens, int64_t window) {
+    if (call->only_count || !messages_shorten(&call->request, tokens, window))
+        return false;
+    call_again(call);
+    return true;
+}
+
 // A template that refuses this form of the conversation may take the next one. Which one it took is
 // kept only when it led to an answer: the request itself may be what no template takes.
 static bool tries_next_form(struct chat_call *call) {
@@ -160,18 +176,26 @@ static bool waits_for_model(struct chat_call *call) {
     return true;
 }
 
+// A window that only the refusal tells is as good.
+static int64_t window_of(const struct chat_call *call, const struct chat_error *error) {
+    int64_t window = call->backend.context_tokens;
+    return window > 0 ? window : error->context_tokens;
+}
+
 static void refused(struct chat_call *call) {
     struct chat_error error;
     if (waits_for_model(call) || tries_next_form(call))
         return;
-    if (call->ops->on_backend)
-        call->ops->on_backend(call, "", 0, call->arg);
-    if (call->dead)
-        return;
     chat_error_read(&error, call->status,
                     (struct span){buf_bytes(&call->heard), call->heard.length}, call->prompt_tokens,
                     call->backend.context_tokens);
-    call_refuse(call, &error);
+    if (chat_error_is_too_long(&error) &&
+        shortens(call, error.prompt_tokens, window_of(call, &error)))
+        return;
+    if (call->ops->on_backend)
+        call->ops->on_backend(call, "", 0, call->arg);
+    if (!call->dead)
+        call_refuse(call, &error);
 }
 
 static void on_answer_end(struct http_call *http, void *arg) {
@@ -183,6 +207,7 @@ static void on_answer_end(struct http_call *http, void *arg) {
         return;
     }
     bool good = answer_end(call->answer, &call->out, &why);
+    opening_check(call);
     if (!call_tell(call))
         return;
     if (good)
@@ -259,6 +284,8 @@ void call_uncounted(struct chat_call *call) {
     if (call->only_count) {
         reply_count(call, estimate, true);
     } else if (is_surely_too_long(call)) {
+        if (shortens(call, 0, call->backend.context_tokens))
+            return;
         chat_error_overflow(&error, estimate, call->backend.context_tokens);
         call_refuse(call, &error);
     } else {
@@ -271,10 +298,10 @@ static void counted(struct chat_call *call, int64_t tokens) {
     call->prompt_tokens = tokens;
     if (call->only_count)
         reply_count(call, tokens, false);
-    else if (is_too_long(call, tokens, &error))
-        call_refuse(call, &error);
-    else
+    else if (!is_too_long(call, tokens, &error))
         ask_or_fail(call, tokens);
+    else if (!shortens(call, tokens, call->backend.context_tokens))
+        call_refuse(call, &error);
 }
 
 static void on_count_head(struct http_call *http, const struct http_head *head, void *arg) {
@@ -317,11 +344,11 @@ static const struct http_call_ops count_ops = {on_count_head, on_count_body, on_
 // Beginning
 
 static bool count(struct chat_call *call, const char *path, struct err *err) {
-    if (!write_body(call, call->backend.api == CHAT_API_MESSAGES, 0))
+    if (!write_body(call, 0))
         return err_set(err, ERR_LIMIT, "the request is too large");
     call->phase = CALL_COUNTS;
     call->asked_ms = loop_now_ms();
-    if (post(call, path, &count_ops, err))
+    if (call_post(call, path, &count_ops, err))
         return true;
     call->phase = CALL_WAITS;
     return false;
@@ -332,6 +359,7 @@ bool call_begin(struct chat_call *call, struct err *err) {
     assert(call->request.root); // which a backend that answers has used up
     call->status = 0;
     call->again_ms = 0;
+    call->openings = 0;
     if (path)
         return count(call, path, err);
     int64_t estimate = messages_estimate_tokens(&call->request);

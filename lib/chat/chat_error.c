@@ -324,6 +324,10 @@ void chat_error_overflow(struct chat_error *error, int64_t prompt_tokens, int64_
              (long long)prompt_tokens, (long long)context_tokens);
 }
 
+bool chat_error_is_too_long(const struct chat_error *error) {
+    return error->overflow && str_starts(error->text, "prompt is too long: ");
+}
+
 // The prompt fits, its answer does not: the client asks again with a smaller max_tokens.
 static void overflow_by_output(struct chat_error *error, const struct told *told) {
     *error = (struct chat_error){

@@ -32,6 +32,8 @@ void chat_error_overflow(struct chat_error *error, int64_t prompt_tokens, int64_
 // Does an answer, or an event of one, tell an error? Members that are null, empty or zero tell
 // none.
 bool chat_error_is(const json_t *answer);
+// It is about the prompt, not about the room for an answer.
+bool chat_error_is_too_long(const struct chat_error *error);
 const char *chat_error_type(unsigned status); // Anthropic's word for an HTTP status
 
 // {"type":"error","error":{"type","message"}}

@@ -263,6 +263,7 @@ static bool read_root(struct messages_request *request, const json_t *source, bo
         !read_tool_choice(request, source, err) || !read_thinking(request, source, count, err) ||
         !read_output(request, source, err))
         return false;
+    project_place(request);
     copy_plain(request, source);
     return true;
 }
@@ -301,6 +302,7 @@ bool messages_parse_count(struct messages_request *request, const char *bytes, s
 void messages_fini(struct messages_request *request) {
     json_decref(request->root);
     json_decref(request->kept);
+    json_decref(request->whole);
     *request = (struct messages_request){0};
 }
 

@@ -24,6 +24,18 @@
 
 enum tool_choice { TOOL_CHOICE_AUTO, TOOL_CHOICE_ANY, TOOL_CHOICE_NAMED, TOOL_CHOICE_NONE };
 
+// The beginning of a conversation that others have, too: so many blocks of its first message, and
+// then so many bytes of the next one. Both 0 = not known.
+struct messages_opening {
+    size_t blocks, bytes;
+};
+
+enum {
+    MESSAGES_OPENING_ANY,     // Claude Code says it in every project
+    MESSAGES_OPENING_PROJECT, // in every conversation of this project, but for git's changes
+    MESSAGES_OPENINGS,
+};
+
 struct messages_request {
     json_t *root;          // owned; the canonical form. Texts below are borrowed from it
     json_t *kept;          // owned; or from this
@@ -32,14 +44,18 @@ struct messages_request {
     int64_t max_tokens;    // as asked, >= 1
     json_t *output_schema; // borrowed: of output_config.format or output_format; NULL = free text
     enum tool_choice tool_choice;
-    const char *tool_name;    // of TOOL_CHOICE_NAMED
-    bool one_tool;            // disable_parallel_tool_use
-    bool thinking;            // the client can show thinking: enabled or adaptive
-    int64_t thinking_tokens;  // its budget; 0 = none stated
-    const char *server_tool;  // the first that was taken out, such as "web_search"; NULL = none
-    bool only_server_tools;   // and nothing else was offered: nobody here can answer this
-    bool images;              // some block is an image
+    const char *tool_name;   // of TOOL_CHOICE_NAMED
+    bool one_tool;           // disable_parallel_tool_use
+    bool thinking;           // the client can show thinking: enabled or adaptive
+    int64_t thinking_tokens; // its budget; 0 = none stated
+    const char *server_tool; // the first that was taken out, such as "web_search"; NULL = none
+    bool only_server_tools;  // and nothing else was offered: nobody here can answer this
+    bool images;             // some block is an image
+    struct messages_opening opening[MESSAGES_OPENINGS]; // each longer than the one before
     unsigned folded, dropped; // system messages moved; blocks that became words
+    bool may_shorten;         // the caller's word, false as read: messages_shorten may be used
+    json_t *whole;            // owned; the canonical form before results were shortened, or NULL
+    unsigned shortened;       // how far messages_shorten has gone
 };
 
 // Reads and canonicalises. False: ERR_INVALID with the text of a 400, in the API's own words where
@@ -78,6 +94,9 @@ struct messages_target {
                                // reasoning budget, top_k), and past thinking is given back
     bool stream;               // ask for a stream, whatever the client wants
     bool blind;                // the model takes no images: they become words
+    const struct messages_opening *opening; // only that is sent, for the engine to read: nothing
+                                            // is to be answered (completions of llama-server);
+                                            // NULL = all of it
     enum messages_form form;
 };
 
@@ -88,6 +107,14 @@ bool messages_write(const struct messages_request *request, const struct message
                     struct buf *out);
 bool messages_write_completions(const struct messages_request *request,
                                 const struct messages_target *target, struct buf *out);
+
+// For a conversation of Claude Code that is too long, and that it could not make fit by summing up:
+// cuts the middle out of long results of tools, and says so in its place; of results before the
+// last turn more. The same conversation is always cut in the same way. `prompt_tokens`: what it was
+// counted to, 0 = unknown. True: it is shorter now, perhaps by enough; when not, once more. False,
+// and nothing has changed: it may not be shortened, cannot be by enough, or is better summed up.
+bool messages_shorten(struct messages_request *request, int64_t prompt_tokens,
+                      int64_t window_tokens);
 
 // Tokens of the prompt where no tokenizer can be asked: an estimate from its characters that is
 // rather too high (the table of what it is worth is in messages_estimate.c), and a number that no

@@ -238,6 +238,19 @@ static void add_assistant(struct chat *chat, const json_t *content, const json_t
     json_decref(thoughts);
 }
 
+// The blocks of the first message that others begin with too.
+static json_t *opening_of(const json_t *content, const struct messages_opening *part) {
+    json_t *opening = json_array(), *block;
+    size_t i;
+    json_array_foreach(content, i, block) {
+        if (i < part->blocks)
+            json_array_append(opening, block);
+    }
+    block = json_array_get(content, part->blocks);
+    content_take(opening, mem_strndup(json_get_text(block, "text", ""), part->bytes));
+    return opening;
+}
+
 json_t *completions_messages(const struct messages_request *request,
                              const struct messages_target *target) {
     struct chat chat = {.target = target, .list = json_array()};
@@ -250,6 +263,13 @@ json_t *completions_messages(const struct messages_request *request,
                               json_build("{s:s, s:s}", "role", "system", "content", system));
     size_t i;
     json_t *message;
+    if (target->opening) {
+        json_t *opening =
+            opening_of(json_object_get(json_array_get(messages, 0), "content"), target->opening);
+        add_user(&chat, opening);
+        json_decref(opening);
+        return chat.list;
+    }
     json_array_foreach(messages, i, message) {
         const json_t *content = json_object_get(message, "content");
         if (is_role(message, "assistant"))

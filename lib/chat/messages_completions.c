@@ -99,11 +99,15 @@ bool messages_write_completions(const struct messages_request *request,
     write_tools(request, target, body);
     json_set(body, "max_tokens", json_integer(max_tokens));
     write_sampling(request, target, body);
-    if (request->output_schema)
+    if (request->output_schema && !target->opening)
         json_set(body, "response_format",
                  json_build("{s:s, s:{s:s, s:b, s:O}}", "type", "json_schema", "json_schema",
                             "name", "answer", "strict", 1, "schema", request->output_schema));
     write_thinking(request, target, max_tokens, body);
+    if (target->opening) { // llama-server's own: the prompt ends here, and that is all
+        json_set(body, "add_generation_prompt", json_false());
+        json_set(body, "n_predict", json_integer(0));
+    }
     json_set(body, "stream", json_boolean(target->stream));
     if (target->stream)
         json_set(body, "stream_options", json_build("{s:b}", "include_usage", 1));

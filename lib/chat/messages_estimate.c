@@ -92,23 +92,34 @@ static void add(struct cost *cost, int64_t hundredths, int64_t part) {
     cost->least += hundredths / part;
 }
 
+static bool is_continuation(char c) { return ((unsigned char)c & 0xc0) == 0x80; }
+
+static enum kind kind_before(const char *text, size_t index) {
+    while (index > 0 && is_continuation(text[index - 1]))
+        index--;
+    return index > 0 ? kind_of((unsigned char)text[index - 1]) : NO_KIND;
+}
+
+static bool is_third_in_a_row(const char *text, size_t index) {
+    return index > 1 && text[index] == text[index - 1] && text[index] == text[index - 2];
+}
+
+int64_t messages_estimate_byte(const char *text, size_t index) {
+    if (is_continuation(text[index]))
+        return 0; // counted with the first byte
+    enum kind kind = kind_of((unsigned char)text[index]), before = kind_before(text, index);
+    if (kind == MARK && is_third_in_a_row(text, index))
+        return COST_AGAIN;
+    bool more = kind == before || (kind == LOWER && before == UPPER);
+    return more ? costs[kind].more : costs[kind].first;
+}
+
 static void add_text(struct cost *cost, const char *text) {
-    enum kind before = NO_KIND;
-    unsigned same = 0; // times that this byte was there already, in a row
-    for (const char *p = text; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c >= 0x80 && c < 0xc0)
-            continue; // counted with its first byte
-        enum kind kind = kind_of(c);
-        bool more = kind == before || (kind == LOWER && before == UPPER);
-        same = p > text && p[-1] == *p ? same + 1 : 0;
-        cost->most += kind == MARK && same > 1 ? COST_AGAIN
-                      : more                   ? costs[kind].more
-                                               : costs[kind].first;
-        if (same < 2) // one token may be 64 times the same character
-            cost->least += (more ? costs[kind].more : costs[kind].first) /
-                           (c < 0x80 ? LEAST_ASCII : LEAST_OTHER);
-        before = kind;
+    for (size_t i = 0; text[i]; i++) {
+        int64_t hundredths = messages_estimate_byte(text, i);
+        cost->most += hundredths;
+        if (!is_third_in_a_row(text, i)) // one token may be 64 times the same character
+            cost->least += hundredths / ((unsigned char)text[i] < 0x80 ? LEAST_ASCII : LEAST_OTHER);
     }
 }
 
@@ -134,6 +145,12 @@ static void add_json(struct cost *cost, const json_t *json) {
         add(cost, COST_COMMA, LEAST_ASCII);
         add_json(cost, value);
     }
+}
+
+int64_t messages_estimate_json(const json_t *json) {
+    struct cost cost = {0};
+    add_json(&cost, json);
+    return (cost.most + 99) / 100;
 }
 
 static void add_list(struct cost *cost, const json_t *list) {

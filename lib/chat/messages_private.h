@@ -6,6 +6,9 @@
 //   turns_read       turns, reminders, order of results        messages_turns.c
 //   block_read       one content block                         messages_blocks.c
 //   words_of         a block of a kind that no model is given  messages_words.c
+//   project_place    what differs between projects goes last   messages_project.c
+//
+//   messages_shorten results, older words, where all is too long  messages_shorten.c
 //
 // and back out: messages_native.c (Messages), messages_completions.c and messages_chat.c
 // (OpenAI's).
@@ -61,10 +64,16 @@ const char *messages_keep(struct messages_request *request, const char *text);
 bool system_read(struct messages_request *request, const json_t *system, struct err *err);
 bool turns_read(struct messages_request *request, const json_t *messages, struct err *err);
 bool tools_read(struct messages_request *request, const json_t *tools, struct err *err);
+// Once all is read: in the system text and the first message.
+void project_place(struct messages_request *request);
 
 // "messages" of a chat completions body.
 json_t *completions_messages(const struct messages_request *request,
                              const struct messages_target *target);
+// Parts of messages_estimate_tokens: a JSON value in tokens; one byte of a text, which depends on
+// what stands in front of it, in hundredths of one.
+int64_t messages_estimate_json(const json_t *json);
+int64_t messages_estimate_byte(const char *text, size_t index);
 // max_tokens within the target's window.
 int64_t messages_max_tokens(const struct messages_request *request,
                             const struct messages_target *target);

@@ -2,6 +2,7 @@
 #include "engine/diagnose.h"
 
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <ctype.h>
 #include <signal.h>
@@ -307,12 +308,12 @@ void diagnose(const char *log, const struct child_exit *status, struct diagnosis
     size_t first = LINES_MAX;
     for (char *end = text + strlen(text); end >= text && count < LINES_MAX;) {
         *end = '\0';
-        char *newline = memrchr(text, '\n', (size_t)(end - text));
+        const char *newline = str_last(text, (size_t)(end - text), '\n');
         lines[--first] = newline ? newline + 1 : text;
         count++;
         if (!newline)
             break;
-        end = newline;
+        end = text + (newline - text);
     }
     diagnose_end(lines + first, count, status, out);
     mem_free(lines);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/system.h"
 #include "engine/environment.h"
 #include "event/child.h"
 
@@ -25,7 +26,7 @@ struct cached {
     dev_t device;
     ino_t inode;
     off_t size;
-    struct timespec changed;
+    int64_t changed_ns;
     SLIST_ENTRY(cached) link;
 };
 
@@ -183,7 +184,6 @@ static int devices_timeout_ms(void) {
 
 static bool ask(const char *path, const char *flag, const char *rpc, int timeout_ms,
                 struct buf *out, struct err *err) {
-    extern char **environ;
     struct args argv;
     struct args envp;
     args_init(&argv);
@@ -298,8 +298,7 @@ const struct dialect *dialect_probe(const char *path, struct err *err) {
     struct cached *entry;
     SLIST_FOREACH (entry, &cache, link) {
         if (entry->inode == info.st_ino && entry->device == info.st_dev &&
-            entry->size == info.st_size && entry->changed.tv_sec == info.st_mtim.tv_sec &&
-            entry->changed.tv_nsec == info.st_mtim.tv_nsec &&
+            entry->size == info.st_size && entry->changed_ns == system_changed_ns(&info) &&
             strcmp(entry->dialect->path, path) == 0)
             return entry->dialect;
     }
@@ -311,7 +310,7 @@ const struct dialect *dialect_probe(const char *path, struct err *err) {
     entry->device = info.st_dev;
     entry->inode = info.st_ino;
     entry->size = info.st_size;
-    entry->changed = info.st_mtim;
+    entry->changed_ns = system_changed_ns(&info);
     SLIST_INSERT_HEAD(&cache, entry, link);
     return dialect;
 }

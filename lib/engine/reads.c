@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/system.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@ enum { ANSWERS = 16, TYPE_MAX = 24, FILE_MAX = 1 << 30 };
 
 static struct answer {
     char engine[512], type[TYPE_MAX];
-    struct timespec changed;
+    int64_t changed_ns;
     enum reads reads;
 } answers[ANSWERS];
 static size_t next_answer;
@@ -95,11 +96,11 @@ enum reads reads_type(const char *engine, const char *type) {
     for (size_t i = 0; i < ANSWERS; i++) {
         const struct answer *a = &answers[i];
         if (strcmp(a->engine, engine) == 0 && strcmp(a->type, type) == 0 &&
-            a->changed.tv_sec == st.st_mtim.tv_sec && a->changed.tv_nsec == st.st_mtim.tv_nsec)
+            a->changed_ns == system_changed_ns(&st))
             return a->reads;
     }
     struct answer *a = &answers[next_answer++ % ANSWERS];
-    *a = (struct answer){.changed = st.st_mtim, .reads = look(engine, type)};
+    *a = (struct answer){.changed_ns = system_changed_ns(&st), .reads = look(engine, type)};
     snprintf(a->engine, sizeof a->engine, "%s", engine);
     snprintf(a->type, sizeof a->type, "%s", type);
     return a->reads;

@@ -2,6 +2,7 @@
 #include "event/child.h"
 
 #include "base/mem.h"
+#include "event/tie.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -20,14 +21,14 @@
 
 enum {
     READ_PER_TURN = 64 * 1024, // a talkative engine must not keep the loop from others
-    POLL_MS = 20,              // without pidfd
+    POLL_MS = 20,              // without a watch
     DRAIN_MS = 100,            // for output still held open by a process that left the group
     REAP_MS = 2000,            // child_destroy waits no longer: a driver can hold a dying process
 };
 
 struct child {
     pid_t pid;
-    int pidfd;
+    int watch;
     int output;
     bool reaped;
     bool asked;
@@ -81,8 +82,8 @@ static void release(struct child *child) {
     }
     if (child->output >= 0)
         close(child->output);
-    if (child->pidfd >= 0)
-        close(child->pidfd);
+    if (child->watch >= 0)
+        close(child->watch);
     if (!child->reaped)
         LIST_REMOVE(child, link);
     mem_free(child->line);
@@ -225,7 +226,7 @@ static bool reap(struct child *child) {
     return true;
 }
 
-static void on_pidfd(evutil_socket_t fd, short what, void *arg) {
+static void on_ended(evutil_socket_t fd, short what, void *arg) {
     struct child *child = arg;
     if (!reap(child))
         return;
@@ -244,17 +245,17 @@ static void on_grace_over(evutil_socket_t fd, short what, void *arg) { child_kil
 
 // Public ------------------------------------------------------------------------------------------
 
-static bool watch(struct child *child, struct event_base *base) {
-    bool by_pidfd = child->pidfd >= 0;
+static bool hook(struct child *child, struct event_base *base) {
+    bool watched = child->watch >= 0;
     child->output_event = event_new(base, child->output, EV_READ | EV_PERSIST, on_output, child);
-    child->exit_event = event_new(base, child->pidfd, by_pidfd ? EV_READ | EV_PERSIST : EV_PERSIST,
-                                  on_pidfd, child);
+    child->exit_event =
+        event_new(base, child->watch, watched ? EV_READ | EV_PERSIST : EV_PERSIST, on_ended, child);
     child->grace_timer = event_new(base, -1, 0, on_grace_over, child);
     child->drain_timer = event_new(base, -1, 0, on_drained, child);
     struct timeval poll_every = interval(POLL_MS);
     return child->output_event && child->exit_event && child->grace_timer && child->drain_timer &&
            event_add(child->output_event, NULL) == 0 &&
-           event_add(child->exit_event, by_pidfd ? NULL : &poll_every) == 0;
+           event_add(child->exit_event, watched ? NULL : &poll_every) == 0;
 }
 
 struct child *child_start(struct event_base *base, const struct child_spec *spec, struct err *err) {
@@ -263,13 +264,13 @@ struct child *child_start(struct event_base *base, const struct child_spec *spec
         return NULL;
     struct child *child = mem_alloc(sizeof(*child));
     child->pid = spawned.pid;
-    child->pidfd = spawned.pidfd;
+    child->watch = spawned.watch;
     child->output = spawned.output;
     child->on_line = spec->on_line;
     child->on_exit = spec->on_exit;
     child->arg = spec->arg;
     LIST_INSERT_HEAD(&living, child, link);
-    if (!watch(child, base)) {
+    if (!hook(child, base)) {
         err_set(err, ERR_SYSTEM, "cannot watch %s: the event loop refused", spec->spawn.path);
         child_destroy(child);
         return NULL;
@@ -305,8 +306,8 @@ pid_t child_pid(const struct child *child) { return child->reaped ? 0 : child->p
 static void reap_within(struct child *child, int limit_ms) {
     int64_t deadline = now_ms() + limit_ms;
     while (!reap(child) && now_ms() < deadline) {
-        struct pollfd wait = {.fd = child->pidfd, .events = POLLIN};
-        poll(&wait, 1, child->pidfd >= 0 ? (int)(deadline - now_ms()) : 1);
+        struct pollfd wait = {.fd = child->watch, .events = POLLIN};
+        poll(&wait, 1, child->watch >= 0 ? (int)(deadline - now_ms()) : 1);
     }
 }
 
@@ -334,25 +335,16 @@ static bool is_ours(pid_t pid) {
 }
 
 int child_reap_orphans(bool (*unwanted)(pid_t pid, void *arg), void *arg) {
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    FILE *list = fopen(path, "re");
-    if (!list)
-        return 0;
-    pid_t orphans[256];
-    int count = 0;
+    pid_t children[256];
+    size_t count = tie_children(children, sizeof children / sizeof *children);
     int collected = 0;
-    long pid;
-    while (count < 256 && fscanf(list, "%ld", &pid) == 1) {
-        if (pid > 0 && !is_ours((pid_t)pid))
-            orphans[count++] = (pid_t)pid;
-    }
-    fclose(list);
-    for (int i = 0; i < count; i++) {
-        if (waitpid(orphans[i], NULL, WNOHANG) == orphans[i])
+    for (size_t i = 0; i < count; i++) {
+        if (is_ours(children[i]))
+            continue;
+        if (waitpid(children[i], NULL, WNOHANG) == children[i])
             collected++;
-        else if (unwanted && unwanted(orphans[i], arg))
-            kill(orphans[i], SIGKILL);
+        else if (unwanted && unwanted(children[i], arg))
+            kill(children[i], SIGKILL);
     }
     return collected;
 }
@@ -414,9 +406,9 @@ bool child_capture(const struct spawn_spec *spec, int timeout_ms, size_t max_byt
         }
         struct pollfd wait[2] = {
             {.fd = state == CAPTURE_WAIT ? spawned.output : -1, .events = POLLIN},
-            {.fd = ended ? -1 : spawned.pidfd, .events = POLLIN},
+            {.fd = ended ? -1 : spawned.watch, .events = POLLIN},
         };
-        poll(wait, 2, spawned.pidfd < 0 && left > POLL_MS ? POLL_MS : (int)left);
+        poll(wait, 2, spawned.watch < 0 && left > POLL_MS ? POLL_MS : (int)left);
         if (state == CAPTURE_WAIT)
             state = capture_read(spawned.output, out, &room);
         if (state == CAPTURE_FULL) {
@@ -431,7 +423,7 @@ bool child_capture(const struct spawn_spec *spec, int timeout_ms, size_t max_byt
     if (status)
         *status = WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
     close(spawned.output);
-    if (spawned.pidfd >= 0)
-        close(spawned.pidfd);
+    if (spawned.watch >= 0)
+        close(spawned.watch);
     return ok;
 }

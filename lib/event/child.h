@@ -45,8 +45,8 @@ void child_stop(struct child *child, int grace_ms);
 void child_kill(struct child *child);
 pid_t child_pid(const struct child *child); // 0 once it has been reaped
 
-// With PR_SET_CHILD_SUBREAPER set, processes that left their group become ours when their parents
-// end. Of those that no `struct child` owns, collects the dead, and kills the living that
+// After tie_adopt processes that left their group become ours when their parents end. Of those that
+// no `struct child` owns, collects the dead, and kills the living that
 // `unwanted` (or NULL) points out: to be called again at SIGCHLD. Returns how many were collected.
 int child_reap_orphans(bool (*unwanted)(pid_t pid, void *arg), void *arg);
 

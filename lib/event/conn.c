@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "event/fd.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,6 +11,12 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
+
+#ifdef TCP_KEEPIDLE
+#define IDLE_BEFORE_PROBES TCP_KEEPIDLE
+#else
+#define IDLE_BEFORE_PROBES TCP_KEEPALIVE // macOS
+#endif
 
 enum {
     LINGER_MS = 3000,            // how long conn_finish waits for the peer to take our last bytes
@@ -99,11 +106,9 @@ static void tune_tcp(int fd) {
     int on = 1, idle_s = 30, interval_s = 10, probes = 3;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-#ifdef TCP_KEEPIDLE
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+    setsockopt(fd, IPPROTO_TCP, IDLE_BEFORE_PROBES, &idle_s, sizeof idle_s);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-#endif
 }
 
 struct conn *conn_open(struct loop *loop, int fd, size_t max_queue, const struct conn_ops *ops,
@@ -120,7 +125,7 @@ struct conn *conn_open(struct loop *loop, int fd, size_t max_queue, const struct
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t length,
                           size_t max_queue, const struct conn_ops *ops, void *arg,
                           struct err *err) {
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = fd_socket(address->sa_family, SOCK_STREAM);
     if (fd < 0) {
         err_errno(err, "cannot open a socket");
         return NULL;

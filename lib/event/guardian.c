@@ -2,10 +2,10 @@
 #include "event/guardian.h"
 
 #include "base/mem.h"
+#include "event/fd.h"
 #include "event/stray.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -53,7 +53,7 @@ struct guardian *guardian_create(const char *program, struct err *err) {
     char mark[STRAY_MARK_MAX];
     if (!stray_mark(mark, err))
         return NULL;
-    if (pipe2(ends, O_CLOEXEC) != 0) {
+    if (!fd_pipe(ends)) {
         err_errno(err, "cannot make a pipe");
         return NULL;
     }
@@ -69,7 +69,7 @@ struct guardian *guardian_create(const char *program, struct err *err) {
         signal(SIGTERM, SIG_IGN);
         signal(SIGHUP, SIG_IGN);
         dup2(ends[0], STDIN_FILENO);
-        close_range(STDERR_FILENO + 1, ~0u, 0);
+        fd_close_from(STDERR_FILENO + 1);
         char *const argv[] = {"ancalagon-guard", mark, NULL}, *const envp[] = {NULL};
         if (program)
             execve(program, argv, envp); // small, and with a name of its own

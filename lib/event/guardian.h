@@ -1,7 +1,7 @@
 // Nothing outlives us, even when we are killed with SIGKILL: a small process of our own that waits
 // for our end (a pipe closes) and then kills the process groups we had told it of, and whoever
-// carries our mark (stray.h). PR_SET_PDEATHSIG alone reaches only direct children: an engine behind
-// a wrapper script would live on.
+// carries our mark (stray.h). tie_to_parent alone reaches only direct children: an engine behind a
+// wrapper script would live on.
 #pragma once
 
 #include "base/err.h"

@@ -1,22 +1,18 @@
 #define _GNU_SOURCE
 #include "event/spawn.h"
 
+#include "base/mem.h"
+#include "event/fd.h"
 #include "event/sandbox.h"
+#include "event/tie.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#ifndef CLOSE_RANGE_CLOEXEC
-#define CLOSE_RANGE_CLOEXEC (1U << 2)
-#endif
 
 enum step { STEP_EXEC, STEP_CWD, STEP_FILES, STEP_SANDBOX };
 
@@ -34,7 +30,7 @@ struct plan {
     int input;
     int output;
     int status;
-    int max_fd;
+    char *const *argv; // that of the spec, or with a program in front that sandboxes it
     char oom_text[16];
     size_t oom_length;
 };
@@ -51,7 +47,7 @@ static int move_up(int fd) {
 }
 
 static bool open_pipe(int ends[2]) {
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (!fd_pipe(ends))
         return false;
     ends[0] = move_up(ends[0]);
     ends[1] = move_up(ends[1]);
@@ -74,22 +70,6 @@ static void default_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void close_others_on_exec(int max_fd) {
-    if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
-        return;
-    for (int fd = 3; fd < max_fd; fd++)
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-}
-
-static void raise_oom_score(const struct plan *plan) {
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return; // a courtesy to the rest of the machine; not worth failing for
-    ssize_t ignored = write(fd, plan->oom_text, plan->oom_length);
-    (void)ignored;
-    close(fd);
-}
-
 static void fail(const struct plan *plan, enum step step) {
     struct failure failure = {.step = (int)step, .error = errno};
     ssize_t ignored = write(plan->status, &failure, sizeof(failure));
@@ -99,21 +79,19 @@ static void fail(const struct plan *plan, enum step step) {
 
 static void become(const struct plan *plan) {
     setpgid(0, 0);
-    // The parent may have died before the request was in place: then nobody will tell us.
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (getppid() != plan->parent)
-        _exit(127);
+    tie_to_parent(plan->parent, SIGKILL);
     default_signals();
     if (dup2(plan->input, 0) < 0 || dup2(plan->output, 1) < 0 || dup2(plan->output, 2) < 0)
         fail(plan, STEP_FILES);
-    close_others_on_exec(plan->max_fd);
+    fd_close_on_exec_from(3);
     if (plan->oom_length > 0)
-        raise_oom_score(plan);
+        tie_offer(plan->oom_text, plan->oom_length);
     if (plan->spec->cwd && chdir(plan->spec->cwd) < 0)
         fail(plan, STEP_CWD);
     if (plan->spec->sandbox && !sandbox_apply(plan->spec->sandbox))
         fail(plan, STEP_SANDBOX);
-    execve(plan->spec->path, plan->spec->argv, plan->spec->envp);
+    bool wrapped = plan->argv != plan->spec->argv;
+    execve(wrapped ? plan->argv[0] : plan->spec->path, plan->argv, plan->spec->envp);
     fail(plan, STEP_EXEC);
 }
 
@@ -168,8 +146,8 @@ bool spawn_process(const struct spawn_spec *spec, struct spawned *out, struct er
     int status[2] = {-1, -1};
     struct failure failure = {0};
     struct plan plan = {.spec = spec, .input = -1};
-    long max_fd = sysconf(_SC_OPEN_MAX);
-    plan.max_fd = max_fd > 0 && max_fd < 65536 ? (int)max_fd : 65536;
+    char **wrapped = spec->sandbox ? sandbox_command(spec->sandbox, spec->path, spec->argv) : NULL;
+    plan.argv = wrapped ? wrapped : spec->argv;
     if (spec->oom_score_adj != 0) {
         int length = snprintf(plan.oom_text, sizeof(plan.oom_text), "%d", spec->oom_score_adj);
         plan.oom_length = (size_t)length;
@@ -199,7 +177,7 @@ bool spawn_process(const struct spawn_spec *spec, struct spawned *out, struct er
     }
     out->pid = pid;
     out->output = output[0];
-    out->pidfd = (int)syscall(SYS_pidfd_open, pid, 0U);
+    out->watch = tie_watch(pid);
     output[0] = -1;
     ok = true;
 out:
@@ -208,5 +186,6 @@ out:
     close_fd(output[1]);
     close_fd(status[0]);
     close_fd(status[1]);
+    mem_free(wrapped);
     return ok;
 }

@@ -22,7 +22,7 @@ struct spawn_spec {
 struct spawned {
     pid_t pid;  // also its process group
     int output; // read end, non-blocking
-    int pidfd;  // -1 where the kernel has none
+    int watch;  // tie_watch of it; -1 where the kernel has none
 };
 
 // Returns once exec has happened. On failure nothing is left behind and err says which step failed:

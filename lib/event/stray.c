@@ -2,10 +2,8 @@
 #include "event/stray.h"
 
 #include "base/mem.h"
+#include "telemetry/process.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -23,30 +21,11 @@ enum {
 
 bool stray_mark(char mark[STRAY_MARK_MAX], struct err *err) {
     uint64_t random;
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+    if (getentropy(&random, sizeof random) != 0)
         return err_errno(err, "cannot get random bytes");
     snprintf(mark, STRAY_MARK_MAX, "ANCALAGON_RUN=%d-%016llx.", (int)getpid(),
              (unsigned long long)random);
     return true;
-}
-
-// The first `size` bytes of /proc/PID/environ: "A=1\0B=2\0".
-static size_t read_environment(pid_t pid, char *out, size_t size) {
-    char path[64];
-    size_t length = 0;
-    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && length < size) {
-        ssize_t got = read(fd, out + length, size - length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            break;
-        length += (size_t)got;
-    }
-    if (fd >= 0)
-        close(fd);
-    return length;
 }
 
 static bool find_mark(const char *environment, size_t length, const char *mark, unsigned *run) {
@@ -67,24 +46,22 @@ static bool find_mark(const char *environment, size_t length, const char *mark, 
 
 bool stray_read(pid_t pid, const char *mark, unsigned *run) {
     char *environment = mem_alloc(MAX_ENVIRONMENT);
-    size_t length = read_environment(pid, environment, MAX_ENVIRONMENT);
+    size_t length = process_environment(pid, environment, MAX_ENVIRONMENT);
     bool found = find_mark(environment, length, mark, run);
     mem_free(environment);
     return found;
 }
 
 static int kill_pass(const char *mark) {
+    pid_t *pids;
+    unsigned run;
     int found = 0;
-    DIR *folder = opendir("/proc");
-    struct dirent *entry;
-    while (folder && (entry = readdir(folder))) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); // 0: not a process
-        unsigned run;
-        if (pid > 1 && pid != getpid() && stray_read(pid, mark, &run) && kill(pid, SIGKILL) == 0)
+    size_t count = process_list(&pids);
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] > 1 && pids[i] != getpid() && stray_read(pids[i], mark, &run) &&
+            kill(pids[i], SIGKILL) == 0)
             found++;
-    }
-    if (folder)
-        closedir(folder);
+    mem_free(pids);
     return found;
 }
 

@@ -1,7 +1,7 @@
 // Processes that left their process group (setsid), so that no signal to the group reaches them. A
-// program that we start carries a mark in its environment, its descendants inherit it, and /proc
-// shows it: that is how they are told from everybody else's. One that wiped its environment is not
-// found.
+// program that we start carries a mark in its environment, its descendants inherit it, and the
+// system shows it: that is how they are told from everybody else's. One that wiped its environment
+// is not found.
 #pragma once
 
 #include "base/err.h"
@@ -16,5 +16,5 @@ bool stray_mark(char mark[STRAY_MARK_MAX], struct err *err);
 // True when the process carries the mark; *run is then the number.
 bool stray_read(pid_t pid, const char *mark, unsigned *run);
 // SIGKILL to every process that carries the mark, whosever child it is, until none is left; gives
-// up after a tenth of a second. Reads all of /proc: for the end, not for the loop.
+// up after a tenth of a second. Looks at every process: for the end, not for the loop.
 void stray_kill(const char *mark);

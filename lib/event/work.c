@@ -1,12 +1,12 @@
 #include "event/work.h"
 
 #include "base/mem.h"
+#include "event/fd.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 enum { WORKS_MAX = 16 };
@@ -17,8 +17,8 @@ struct work {
     const struct work_ops *ops;
     void *arg;
     pthread_t thread;
-    struct event ended; // on `fd`
-    int fd;
+    struct event ended; // on the read end of `end`
+    int end[2];         // a pipe; -1 = none
     pthread_mutex_t lock;
     enum phase phase; // under lock
 };
@@ -26,7 +26,9 @@ struct work {
 static atomic_int under_way;
 
 static void release(struct work *work) {
-    close(work->fd);
+    for (size_t i = 0; i < 2; i++)
+        if (work->end[i] >= 0)
+            close(work->end[i]);
     pthread_mutex_destroy(&work->lock);
     mem_free(work);
     atomic_fetch_sub(&under_way, 1);
@@ -34,14 +36,13 @@ static void release(struct work *work) {
 
 static void *thread_main(void *arg) {
     struct work *work = arg;
-    uint64_t one = 1;
     work->ops->run(work->arg);
     pthread_mutex_lock(&work->lock);
     bool abandoned = work->phase == WORK_ABANDONED;
     if (!abandoned) {
         work->phase = WORK_ENDED;
-        if (write(work->fd, &one, sizeof one) != sizeof one)
-            abort(); // an eventfd that is not full takes it
+        if (write(work->end[1], "", 1) != 1)
+            abort(); // an empty pipe takes it
     }
     pthread_mutex_unlock(&work->lock);
     if (abandoned) {
@@ -79,11 +80,12 @@ struct work *work_start(struct loop *loop, const struct work_ops *ops, void *arg
     struct work *work = mem_alloc(sizeof *work);
     work->ops = ops;
     work->arg = arg;
-    work->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     pthread_mutex_init(&work->lock, NULL);
-    bool ok = work->fd >= 0;
+    bool ok = fd_pipe(work->end);
+    if (!ok)
+        work->end[0] = work->end[1] = -1;
     if (ok) {
-        event_assign(&work->ended, loop_base(loop), work->fd, EV_READ, on_ended, work);
+        event_assign(&work->ended, loop_base(loop), work->end[0], EV_READ, on_ended, work);
         event_add(&work->ended, NULL);
         ok = start_thread(work);
         if (!ok)

@@ -154,22 +154,22 @@ static bool place(struct gguf_reader *r, struct gguf_tensor *tensor, uint32_t al
     return tensor->bytes <= end - tensor->offset || reader_broken(r, "tensors that overlap");
 }
 
-static int by_offset(const void *a, const void *b, void *tensors) {
-    const struct gguf_tensor *t = tensors;
-    uint64_t x = t[*(const uint32_t *)a].offset, y = t[*(const uint32_t *)b].offset;
+static int by_offset(const void *a, const void *b) {
+    uint64_t x = (*(struct gguf_tensor *const *)a)->offset;
+    uint64_t y = (*(struct gguf_tensor *const *)b)->offset;
     return (x > y) - (x < y);
 }
 
 bool gguf_check_layout(struct gguf_reader *r, struct gguf *gguf, size_t first, uint64_t data) {
     size_t count = gguf->tensor_count - first;
-    uint32_t *order = mem_alloc((count + 1) * sizeof *order);
+    struct gguf_tensor **order = mem_alloc((count + 1) * sizeof *order);
     for (size_t i = 0; i < count; i++)
-        order[i] = (uint32_t)(first + i);
-    qsort_r(order, count, sizeof *order, by_offset, gguf->tensors);
+        order[i] = &gguf->tensors[first + i];
+    qsort(order, count, sizeof *order, by_offset);
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
-        uint64_t end = i + 1 == count ? data : gguf->tensors[order[i + 1]].offset;
-        ok = place(r, &gguf->tensors[order[i]], gguf->alignment, end, data);
+        uint64_t end = i + 1 == count ? data : order[i + 1]->offset;
+        ok = place(r, order[i], gguf->alignment, end, data);
     }
     mem_free(order);
     return ok;

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "base/mem.h"
+#include "event/fd.h"
 #include "http/address.h"
 #include "http/server.h"
 #include "http/unix.h"
@@ -19,7 +20,7 @@ int http_listen_tcp(const char *address, unsigned port, struct err *err) {
         err_set(err, ERR_INVALID, "%s is not an IPv4 or IPv6 address", address);
         return -1;
     }
-    int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+    int fd = fd_socket(where.ss_family, SOCK_STREAM), on = 1;
     if (fd < 0) {
         err_errno(err, "cannot open a socket");
         return -1;
@@ -42,7 +43,7 @@ int http_listen_unix(const char *path, struct err *err) {
     struct unix_address where;
     if (!unix_address_open(&where, path, err))
         return -1;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = fd_socket(AF_UNIX, SOCK_STREAM);
     unlink(path); // a socket of a server that died; a live one holds the lock beside it
     mode_t mask = umask(0177);
     bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&where.address, where.length) == 0 &&

@@ -51,6 +51,9 @@ struct http_exchange {
     bool told;       // on_gone was called
     bool overflowed; // a piece of the reply found no room: what follows would be misread
     int64_t left;    // bytes of a reply of stated length still owed
+    // The body goes to on_body as it comes:
+    bool streams;
+    uint64_t streamed, stream_max; // bytes
 };
 
 TAILQ_HEAD(exchange_list, http_exchange);
@@ -79,6 +82,12 @@ static void drop_body(struct http_exchange *exchange) {
 }
 
 void http_exchange_drop_body(struct http_exchange *exchange) { drop_body(exchange); }
+
+void http_exchange_stream_body(struct http_exchange *exchange, uint64_t most) {
+    assert(exchange->server->handler->on_body);
+    exchange->streams = true;
+    exchange->stream_max = most;
+}
 
 static void free_exchange(void *arg) {
     struct http_exchange *exchange = arg;
@@ -110,7 +119,8 @@ static void lose(struct http_exchange *exchange, const struct err *why) {
     if (exchange->gone)
         return;
     const struct http_handler *handler = exchange->server->handler;
-    bool owed = exchange->phase == HANDLING && !exchange->malformed && !exchange->told;
+    bool open = exchange->phase == HANDLING || (exchange->streams && exchange->phase == WAIT_BODY);
+    bool owed = open && !exchange->malformed && !exchange->told;
     exchange->told = true; // the handler may close the server, which loses every exchange
     if (owed && handler->on_gone)
         handler->on_gone(exchange, why, exchange->server->arg);
@@ -135,9 +145,16 @@ static void wait_for(struct http_exchange *exchange, enum phase phase) {
 // Answers a request that cannot be served as HTTP and gives the connection up.
 static void malformed(struct http_exchange *exchange, unsigned status, const struct err *why) {
     const struct http_handler *handler = exchange->server->handler;
+    bool known = exchange->streams && exchange->phase == WAIT_BODY && !exchange->told;
     wait_for(exchange, HANDLING);
     exchange->malformed = true;
     exchange->keep_alive = false;
+    if (known && handler->on_gone) { // it has seen a part of it
+        exchange->told = true;
+        handler->on_gone(exchange, why, exchange->server->arg);
+        if (exchange->gone)
+            return;
+    }
     if (handler->on_malformed) {
         handler->on_malformed(exchange, status, why, exchange->server->arg);
         return;
@@ -156,15 +173,35 @@ static bool on_head(const struct http_head *head, void *arg) {
     if (exchange->gone || exchange->begun || exchange->phase != HANDLING)
         return false; // answered; perhaps so completely that the next request may come
     struct err err;
-    if (head->content_length > (int64_t)server->limits.body_bytes) {
-        err_set(&err, ERR_LIMIT, "the request body has %lld bytes; at most %zu are taken",
-                (long long)head->content_length, server->limits.body_bytes);
+    uint64_t most = exchange->streams ? exchange->stream_max : server->limits.body_bytes;
+    bool large = head->content_length > 0 && (uint64_t)head->content_length > most;
+    wait_for(exchange, large && !exchange->streams ? HANDLING : WAIT_BODY);
+    if (large) {
+        err_set(&err, ERR_LIMIT, "the request body has %lld bytes; at most %llu are taken",
+                (long long)head->content_length, (unsigned long long)most);
         malformed(exchange, 413, &err);
         return false;
     }
-    wait_for(exchange, WAIT_BODY);
     if (head->expect_continue && (head->chunked || head->content_length > 0))
         conn_write(exchange->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    return true;
+}
+
+static bool stream_body(struct http_exchange *exchange, const char *bytes, size_t length) {
+    struct http_server *server = exchange->server;
+    struct err err;
+    if (length > exchange->stream_max - exchange->streamed) {
+        err_set(&err, ERR_LIMIT, "the request body is larger than %llu bytes",
+                (unsigned long long)exchange->stream_max);
+        malformed(exchange, 413, &err);
+        return false;
+    }
+    exchange->streamed += length;
+    wait_for(exchange, HANDLING); // it may reply
+    server->handler->on_body(exchange, bytes, length, server->arg);
+    if (exchange->gone || exchange->begun || exchange->phase != HANDLING)
+        return false;
+    wait_for(exchange, WAIT_BODY);
     return true;
 }
 
@@ -172,6 +209,8 @@ static bool on_body(const char *bytes, size_t length, void *arg) {
     struct http_exchange *exchange = arg;
     struct http_server *server = exchange->server;
     struct err err;
+    if (exchange->streams)
+        return stream_body(exchange, bytes, length);
     size_t taken = exchange->body.length, most = server->limits.body_bytes; // may have shrunk
     if (taken > most || length > most - taken) {
         err_set(&err, ERR_LIMIT, "the request body is larger than %zu bytes",
@@ -479,7 +518,8 @@ static void start_next(struct http_exchange *exchange) {
     drop_body(exchange);
     http_parser_reset(exchange->parser);
     exchange->data = NULL;
-    exchange->begun = false;
+    exchange->begun = exchange->streams = false;
+    exchange->streamed = 0;
     wait_for(exchange, WAIT_REQUEST);
     schedule_next(exchange);
 }

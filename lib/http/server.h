@@ -42,6 +42,9 @@ struct http_handler {
     // A request that never became one: text in the protocol of the house. Optional.
     void (*on_malformed)(struct http_exchange *exchange, unsigned status, const struct err *why,
                          void *arg);
+    // A piece of a body that http_exchange_stream_body asked for. May reply (an error), which ends
+    // the reading. Optional.
+    void (*on_body)(struct http_exchange *exchange, const char *bytes, size_t length, void *arg);
 };
 
 struct http_server *http_server_create(struct loop *loop, const struct http_server_limits *limits,
@@ -64,6 +67,10 @@ int http_listen_unix(const char *path, struct err *err);
 const struct http_head *http_exchange_head(const struct http_exchange *exchange);
 struct span http_exchange_body(const struct http_exchange *exchange);
 void http_exchange_drop_body(struct http_exchange *exchange); // frees it early
+// From on_head: the body is not kept but handed to on_body as it comes, up to `most` bytes (more is
+// answered 413), whatever the server's limits say; http_exchange_body stays empty. From then on
+// on_gone tells when the request never becomes complete.
+void http_exchange_stream_body(struct http_exchange *exchange, uint64_t most);
 void http_exchange_drop_head(struct http_exchange *exchange); // what remains has no fields
 void http_exchange_set_data(struct http_exchange *exchange, void *data);
 void *http_exchange_data(const struct http_exchange *exchange);

@@ -2,6 +2,7 @@
 #include "http/unix.h"
 
 #include "base/mem.h"
+#include "event/fd.h"
 
 #include <fcntl.h>
 #include <stddef.h>
@@ -22,11 +23,11 @@ bool unix_address_open(struct unix_address *where, const char *path, struct err 
         mem_free(folder);
         if (where->folder < 0)
             return err_errno(err, "cannot open the folder of %s", path);
-        n = snprintf(where->address.sun_path, room, "/proc/self/fd/%d%s", where->folder, slash);
+        n = fd_path(where->folder, slash, where->address.sun_path, room);
     }
     if (n < 0 || (size_t)n >= room) {
         unix_address_close(where);
-        return err_set(err, ERR_LIMIT, "the socket name in %s is too long", path);
+        return err_set(err, ERR_LIMIT, "the path %s is too long for a socket", path);
     }
     where->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
     return true;

@@ -1,5 +1,6 @@
-// Addresses of unix sockets. sun_path holds 107 bytes; a longer path is reached through its
-// folder's descriptor (/proc/self/fd/N/name), so that deep home folders work too.
+// Addresses of unix sockets. sun_path holds 107 bytes (macOS: 103); a longer path is reached
+// through its folder's descriptor where the system has that (fd_path), so that deep home folders
+// work too.
 #pragma once
 
 #include "base/err.h"

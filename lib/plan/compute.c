@@ -47,6 +47,9 @@ static void estimate(const struct model *model, const struct plan_settings *sett
     }
     if (any_sliding)
         mask += ub * cells->sliding * 2;
+    // In a pipeline the inputs, masks above all, are there several times.
+    uint64_t copies = (uint64_t)place_copies(model, settings, machine, place);
+    mask = (mask + ub * 4 * model->embd) * copies - ub * 4 * model->embd;
     // Three embeddings of each token wait from the first to the last layer (build_inputs).
     uint64_t work = ub * 4 * (widest(model) + 3 * (uint64_t)model->embd) + choosing(model, cells);
     uint64_t logits = ((uint64_t)cells->outputs * model->vocab + ub * model->embd) * 4;

@@ -121,7 +121,7 @@ static const struct arch_rule RULES[] = {
     {"granite_swa", .sliding = ALWAYS},
     {"maple", .sliding = ALWAYS},
     {"spark2_5", .sliding = ALWAYS},
-    {"muse-glimmer", .sliding = ALWAYS},
+    {"muse-glimmer", .sliding = ALWAYS, .pattern = 4},
     {"dream", .no_cache = true},
     {"llada", .no_cache = true},
     {"llada-moe", .no_cache = true},

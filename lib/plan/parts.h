@@ -26,6 +26,9 @@ struct cells {
 
 void place_layers(const struct model *model, const struct plan_settings *settings,
                   const struct plan_machine *machine, struct placement *out);
+// Pipeline parallelism: how often every copy between devices is kept (llama_context, 4 or 1).
+int place_copies(const struct model *model, const struct plan_settings *settings,
+                 const struct plan_machine *machine, const struct placement *place);
 void cells_of(const struct model *model, const struct plan_settings *settings, struct cells *out);
 
 void add_weights(const struct model *model, const struct plan_settings *settings,

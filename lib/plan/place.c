@@ -49,6 +49,13 @@ void place_layers(const struct model *model, const struct plan_settings *setting
     }
 }
 
+int place_copies(const struct model *model, const struct plan_settings *settings,
+                 const struct plan_machine *machine, const struct placement *place) {
+    bool pipeline = machine->devices > 1 && settings->ngl > model->layers && settings->kv_offload &&
+                    !place->overrides;
+    return pipeline ? 4 : 1;
+}
+
 // CUDA pads rows of quantised matrices to whole blocks of 512 (MATRIX_ROW_PADDING).
 static uint64_t padded(const struct gguf_tensor *tensor, enum plan_kind kind) {
     const struct gguf_type_info *type = tensor->info;

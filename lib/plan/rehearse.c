@@ -63,6 +63,7 @@ static const struct arch_graph GRAPHS[] = {
     {"llama4", .weights_first = true},
     {"command-r", .block = BLOCK_PARALLEL, .layer_norm = true},
     {"cohere2", .block = BLOCK_PARALLEL, .layer_norm = true, .rope = ROPE_SLIDING},
+    {"muse-glimmer", .rope = ROPE_SLIDING},
     {"cohere2moe", .block = BLOCK_PARALLEL, .layer_norm = true, .rope = ROPE_SLIDING,
      .rows = ROWS_AFTER_NORM, .keep_hidden = HIDDEN_NORMED},
     {"phi2", .block = BLOCK_PARALLEL, .scale_queries = true},
@@ -195,10 +196,8 @@ static struct graph *start(const struct model *model, const struct plan_settings
     }
     alignment[n] = 32;
     offloads[n] = false;
-    // Pipeline parallelism: every copy between devices is kept four times.
-    bool pipeline =
-        n > 1 && settings->ngl > model->layers && settings->kv_offload && !place->overrides;
-    return graph_create((int)n + 1, alignment, offloads, pipeline ? 4 : 1);
+    return graph_create((int)n + 1, alignment, offloads,
+                        place_copies(model, settings, machine, place));
 }
 
 // Numbers that no machine will see, out of a damaged file or a slip in the settings: the graph's

@@ -2,8 +2,8 @@
 #include "telemetry/sampler.h"
 
 #include "base/mem.h"
+#include "base/system.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -18,7 +18,7 @@ struct sampler {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     // protected by lock
-    bool stop, ended;
+    bool stop, ended, sampled;
     bool abandoned; // nobody waits any more: the thread frees all when its driver lets it go
     struct gpu_sample latest;
     int64_t latest_ms;
@@ -28,11 +28,6 @@ static int64_t now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static struct timespec in_ms(int64_t ms) {
-    int64_t at = now_ms() + ms;
-    return (struct timespec){at / 1000, at % 1000 * 1000000};
 }
 
 static void take(struct gpus *gpus, struct gpu_sample *out) {
@@ -52,6 +47,13 @@ static void destroy(struct sampler *sampler) {
     mem_free(sampler);
 }
 
+// Until `fact` holds (under the lock), or the time is over.
+static void wait_for(struct sampler *sampler, const bool *fact, int64_t ms) {
+    int64_t until = now_ms() + ms;
+    for (int64_t left = ms; !*fact && left > 0; left = until - now_ms())
+        system_condition_wait(&sampler->changed, &sampler->lock, left);
+}
+
 static void *run(void *arg) {
     struct sampler *sampler = arg;
     struct gpu_sample sample = {0};
@@ -63,18 +65,17 @@ static void *run(void *arg) {
         take(gpus, &sample); // without the lock: it may never return
         pthread_mutex_lock(&sampler->lock);
         sampler->latest = sample;
+        sampler->sampled = true;
         sampler->latest_ms = now_ms();
         pthread_cond_broadcast(&sampler->changed);
-        struct timespec until = in_ms(sampler->every_ms);
-        while (!sampler->stop &&
-               pthread_cond_timedwait(&sampler->changed, &sampler->lock, &until) != ETIMEDOUT)
-            ;
+        wait_for(sampler, &sampler->stop, sampler->every_ms);
     }
     pthread_mutex_unlock(&sampler->lock);
     gpus_close(gpus);
     pthread_mutex_lock(&sampler->lock);
     sampler->ended = true;
     bool abandoned = sampler->abandoned;
+    pthread_cond_broadcast(&sampler->changed);
     pthread_mutex_unlock(&sampler->lock);
     if (abandoned)
         destroy(sampler);
@@ -83,15 +84,11 @@ static void *run(void *arg) {
 
 struct sampler *sampler_start(const struct gpu_roots *roots, int every_ms) {
     struct sampler *sampler = mem_alloc(sizeof *sampler);
-    pthread_condattr_t monotonic;
     sampler->nvml = mem_strdup(roots ? roots->nvml : NULL);
     sampler->sysfs = mem_strdup(roots ? roots->sysfs : NULL);
     sampler->every_ms = every_ms;
     pthread_mutex_init(&sampler->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&sampler->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    system_condition_init(&sampler->changed);
     // Signals are the loop's: none may be delivered to this thread.
     sigset_t all, before;
     sigfillset(&all);
@@ -108,7 +105,7 @@ struct sampler *sampler_start(const struct gpu_roots *roots, int every_ms) {
 bool sampler_latest(struct sampler *sampler, struct gpu_sample *out) {
     pthread_mutex_lock(&sampler->lock);
     int64_t age = now_ms() - sampler->latest_ms;
-    bool ok = sampler->latest.number > 0 && age < STALE_MS + sampler->every_ms;
+    bool ok = sampler->sampled && age < STALE_MS + sampler->every_ms;
     if (ok)
         *out = sampler->latest;
     pthread_mutex_unlock(&sampler->lock);
@@ -116,12 +113,9 @@ bool sampler_latest(struct sampler *sampler, struct gpu_sample *out) {
 }
 
 bool sampler_wait(struct sampler *sampler, int timeout_ms) {
-    struct timespec until = in_ms(timeout_ms);
     pthread_mutex_lock(&sampler->lock);
-    while (sampler->latest.number == 0 &&
-           pthread_cond_timedwait(&sampler->changed, &sampler->lock, &until) != ETIMEDOUT)
-        ;
-    bool ok = sampler->latest.number > 0;
+    wait_for(sampler, &sampler->sampled, timeout_ms);
+    bool ok = sampler->sampled;
     pthread_mutex_unlock(&sampler->lock);
     return ok;
 }
@@ -132,20 +126,14 @@ void sampler_stop(struct sampler *sampler) {
     pthread_mutex_lock(&sampler->lock);
     sampler->stop = true;
     pthread_cond_broadcast(&sampler->changed);
+    wait_for(sampler, &sampler->ended, STOP_MS);
+    bool abandoned = sampler->abandoned = !sampler->ended;
+    pthread_t thread = sampler->thread;
     pthread_mutex_unlock(&sampler->lock);
-    struct timespec until = in_ms(STOP_MS);
-    bool joined = pthread_clockjoin_np(sampler->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
-    if (!joined) {
-        pthread_mutex_lock(&sampler->lock);
-        sampler->abandoned = !sampler->ended;
-        bool ended = sampler->ended;
-        pthread_t thread = sampler->thread;
-        pthread_mutex_unlock(&sampler->lock);
-        if (!ended) {
-            pthread_detach(thread);
-            return;
-        }
-        pthread_join(thread, NULL);
+    if (abandoned) {
+        pthread_detach(thread);
+        return;
     }
+    pthread_join(thread, NULL);
     destroy(sampler);
 }

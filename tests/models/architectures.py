@@ -96,6 +96,24 @@ def glm4(name, layers, embd, heads, kv, head, ff, vocab, ctx):
     return g
 
 
+def muse_glimmer(name, layers, embd, heads, kv, head, ff, vocab, ctx, window):
+    """Three sliding layers to one full; a gate on what attention gives; norms before and after each half."""
+    g = Gguf("muse-glimmer", name)
+    common(g, layers, embd, heads, kv, ctx, ff, head)
+    g.ints(attention__sliding_window=window, rope__dimension_count=head)
+    g.float(".logit_scale", 1.0)
+    embeddings(g, embd, vocab, tied=False)
+    for i in range(layers):
+        b = f"blk.{i}."
+        attention(g, b, embd, heads, kv, head, qk_norm=True)
+        g.tensor(b + "attn_gate", embd, heads * head)
+        for norm in ("post_attention_norm", "ffn_norm", "post_ffw_norm"):
+            g.tensor(b + norm, embd, role="norm")
+        dense(g, b, embd, ff)
+    add_tokenizer(g, vocab)
+    return g
+
+
 def llama4(name, layers, embd, heads, kv, head, ff, count, width, vocab, ctx):
     g = Gguf("llama4", name)
     common(g, layers, embd, heads, kv, ctx, ff, head, 5e5)
@@ -408,6 +426,8 @@ MODELS = {
                                 moe=(32, 4, 1792, 2)),
     "glm4.5-air": lambda: glm4moe("GLM 4.5 Air", 46, 4096, 96, 8, 128, 10944, 128, 8, 1408, 1, 151552,
                                   131072),
+    "muse-glimmer-30b": lambda: muse_glimmer("Muse Glimmer 30B shape", 52, 5120, 40, 8, 128, 20480, 201088, 131072,
+                                             2048),
     "phi3-mini": lambda: phi3("Phi 3 mini", 32, 3072, 32, 32, 8192, 32064, 131072),
     "tiny-llama": lambda: transformer("tiny", "llama", 4, 256, 8, 2, 512, 512, 4096, head=32),
     "tiny-moe": lambda: mixture("tiny moe", "qwen3moe", 4, 256, 8, 2, 32, 8, 2, 256, 512, 4096, 512),

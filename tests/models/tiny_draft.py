@@ -5,6 +5,7 @@ Its weights are holes, so that it guesses one and the same token: as bad a draft
 
 import struct
 
+import architectures
 import gguf_writer
 import hybrids
 
@@ -99,9 +100,19 @@ def write(path, like, embd=64, ctx=8192, words=None, **flags):
     g.write(path, lambda name, ne, role: "f32" if role == "norm" else "f16")
 
 
+def _write_with(values, path, g):
+    g.values = [value for value in g.values if not value[0].startswith("tokenizer.")] + values
+    g.write(path, lambda name, ne, role: "f32" if role in ("norm", "small") else "f16")
+
+
 def write_hybrid(path, like, ctx=8192):
     """The same with a recurrent layer, whose state cannot be taken back to where it was."""
     values, tokens = tokenizer_of(like)
-    g = hybrids.lfm2("tiny hybrid", 2, 64, 2, 2, 64, tokens, ctx, {1})
-    g.values = [value for value in g.values if not value[0].startswith("tokenizer.")] + values
-    g.write(path, lambda name, ne, role: "f32" if role in ("norm", "small") else "f16")
+    _write_with(values, path, hybrids.lfm2("tiny hybrid", 2, 64, 2, 2, 64, tokens, ctx, {1}))
+
+
+def write_sliding(path, like, ctx=8192, window=512):
+    """The same with layers that keep a window of tokens only: five of six, as Gemma 3 has them."""
+    values, tokens = tokenizer_of(like)
+    _write_with(values, path, architectures.gemma("tiny sliding", "gemma3", 6, 64, 2, 1, 32, 64, tokens, ctx,
+                                                  window, qk_norm=True))

@@ -57,8 +57,54 @@ class Starting(Local):
         for name, value in env.items():
             self.assertEqual(result.env[name], value)
         self.assertEqual([name for name in env if name.startswith("ANTHROPIC")], [])
-        mine = self.good(self.world.remote(backend, "--settings", "mine.json"))
-        self.assertEqual(mine.record["argv"].count("--settings"), 1)
+
+    def settings_of(self, result):
+        """Those that Claude Code was given, and whether as a file."""
+        given = result.record["argv"]
+        self.assertEqual(sum(word.startswith("--settings") for word in given), 1, given)
+        value = given[given.index("--settings") + 1]
+        if value.startswith("{"):
+            return json.loads(value), None
+        with open(value) as file:
+            return json.load(file), value
+
+    def test_settings_of_the_users_are_joined_by_ours(self):
+        backend = self.world.backend(context=65536)
+        theirs = {"model": "opus", "permissions": {"deny": ["WebFetch"]},
+                  "env": {"MINE": "1", "DISABLE_TELEMETRY": "0", "ANTHROPIC_BASE_URL": "http://else.where",
+                          "KEY": "planted-secret"}}
+        with open(self.world.path("project", "mine.json"), "w") as file:
+            json.dump(theirs, file)
+        for words in (["--settings", "mine.json"], ["--settings=mine.json"], ["-p", "hi", "--settings", "mine.json"],
+                      ["--settings", "no.json", "--settings", "mine.json"], ["--settings", json.dumps(theirs)]):
+            with self.subTest(words=words):
+                result = self.good(self.world.remote(backend, *words))
+                settings, path = self.settings_of(result)
+                self.assertEqual((settings["model"], settings["permissions"]), ("opus", theirs["permissions"]))
+                self.assertEqual((settings["env"]["MINE"], settings["env"]["DISABLE_TELEMETRY"]), ("1", "1"))
+                self.assertNotIn("ANTHROPIC_BASE_URL", settings["env"])
+                self.assertIn("ANTHROPIC_BASE_URL is left out", result.err)
+                self.assertEqual(result.argv[-2:] == ["-p", "hi"], "-p" in words)
+                if not words[-1].startswith("{"):
+                    self.assertEqual(mode_of(path), 0o600)
+                    self.assertNotIn("planted-secret", str(result.record["argv"]))
+        self.assertEqual(len([name for name in os.listdir(self.world.path("cache", "ancalagon", "local-claude"))
+                              if name.startswith("settings-")]), 1)
+
+    def test_settings_that_cannot_be_read(self):
+        backend = self.world.backend(context=65536)
+        with open(self.world.path("project", "odd.json"), "w") as file:
+            file.write("{ // a comment\n}")
+        for value, code, words in (("no.json", 1, "--settings: cannot open no.json"),
+                                   ("odd.json", 2, "--settings odd.json: "), ('{"a":}', 2, "--settings"),
+                                   ("/dev/null", 2, "--settings /dev/null")):
+            with self.subTest(value=value):
+                result = self.world.remote(backend, "--settings", value)
+                self.assertEqual((result.code, result.record), (code, None), result)
+                self.assertIn(words, result.err)
+        self.assertEqual(self.settings_of(self.good(self.world.remote(backend, "--settings", "")))[1], None)
+        self.assertEqual(self.good(self.world.remote(backend, "-p", "--", "--", "--settings")).argv[-2:],
+                         ["--", "--settings"])
 
     def test_print_env_is_what_claude_gets(self):
         backend = self.world.backend()
@@ -74,6 +120,36 @@ class Starting(Local):
             evaluated.pop(volatile, None)
             started.pop(volatile, None)
         self.assertEqual(evaluated, started)
+
+    def test_print_env_tells_the_arguments(self):
+        for context, words in ((65536, "--exclude-dynamic-system-prompt-sections"),
+                               (32768, "--tools Bash,Edit,Read,Write,Glob,Grep --exclude"),
+                               (4096, "--bare --tools '' --exclude")):
+            printed = self.world.remote(self.world.backend(context=context), "--print-env", "-p", "a b")
+            self.assertIn("pass these to claude too: " + words, printed.err)
+            self.assertIn("-p 'a b'\n", printed.err)
+            self.assertNotIn("--settings", printed.err)
+
+    def test_print_env_gives_no_address_that_ends_with_it(self):
+        for kind in ("llama", "vllm", "plain"):
+            backend = self.world.backend(kind)
+            printed = self.world.remote(backend, "--print-env")
+            self.assertEqual((printed.code, printed.out), (2, ""), printed)
+            self.assertRegex(printed.err, rf"over .*:{backend.port} Claude Code needs a relay")
+        for name in ("llama", "remote-llama", "lmstudio", "apfel"):
+            printed = self.world.run("--backend", name, "--print-env")
+            self.assertEqual((printed.code, printed.out), (2, ""), printed)
+            self.assertIn(f"over {name} Claude Code needs", printed.err)
+        # One whose name would mislead Claude Code needs the relay, too.
+        printed = self.world.remote(self.world.backend(models=("claude-like",)), "--print-env")
+        self.assertEqual((printed.code, printed.out), (2, ""), printed)
+        # A version of Claude Code that is to be measured is not measured now.
+        backend = self.world.backend()
+        with open(self.world.claude, "a") as file:
+            file.write("# another one\n")
+        printed = self.world.remote(backend, "--print-env", env={"FAKE_CLAUDE_VERSION": "9.9.9"})
+        self.assertIn("= about 21816 prompt", printed.err)
+        self.assertIn(f"export ANTHROPIC_BASE_URL='http://127.0.0.1:{backend.port}'\n", printed.out, printed)
 
     def test_dry_run_runs_nothing(self):
         backend = self.world.backend()

@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "fakes"))
 from mock_model import (MockModel, all_text, call, calls, is_summary, is_title, overflow, say,  # noqa: E402
                         text_of)
 
+SHORTER = "characters are left out here"
 SECRETS = {"ANTHROPIC_API_KEY": "sk-ant-planted-1", "AWS_SECRET_ACCESS_KEY": "planted-2-aws",
            "GITHUB_TOKEN": "ghp_planted3", "CLAUDE_CODE_OAUTH_TOKEN": "planted-4-oauth"}
 
@@ -161,6 +162,59 @@ class Overflow(Agent):
                            rules=[(is_summary, say("SUMMARY: a file."))])
         self.assertEqual(self.succeed(model, "Read it", ctx=None)["result"], "Still here.")
         self.assertTrue(any(map(is_summary, model.chats())))
+
+    def long_files(self, count=5):
+        """Of 28,000 characters each."""
+        paths = [self.world.path("project", f"long{i}.txt") for i in range(count)]
+        for path in paths:
+            with open(path, "w") as file:
+                file.write("".join(f"Line {i} of a file that is rather long.\n" for i in range(700)))
+        return paths
+
+    def test_long_files_that_fit_are_all_read(self):
+        """Claude Code's own estimate would have ended it: 4 bytes a token, and 7,000 tokens too early."""
+        turn = calls(*(("Read", {"file_path": path}) for path in self.long_files()))
+        model = self.model(turn, say("Still here."), kind="llama", context=32768)
+        self.assertEqual(self.succeed(model, "Read them", ctx=None)["result"], "Still here.")
+        told = self.results(model)
+        self.assertEqual(len(told), 5)
+        for _, text in told:
+            self.assertIn("Line 400 of a file", text)
+            self.assertNotIn(SHORTER, text)
+
+    def test_results_that_do_not_fit_are_shortened(self):
+        """Five at once, of 29,000 characters each: nothing that could be summed up stands before them."""
+        turn = calls(*(("Bash", {"command": f"cat {path}", "description": "x"})
+                       for path in self.long_files()))
+        model = self.model(turn, call("Bash", command="echo next", description="x"),
+                           say("Still here."), kind="llama", context=32768,
+                           rules=[(is_summary, say("SUMMARY: five files."))])
+        result = self.succeed(model, "Read them", ctx=None, env={"BASH_MAX_OUTPUT_LENGTH": "30000"})
+        self.assertEqual(result["result"], "Still here.")
+        told = [text_of(message) for message in model.chats()[1]["messages"]
+                if message["role"] == "tool"]
+        self.assertEqual(len(told), 5)
+        for text in told:
+            self.assertIn("Line 0 of", text)
+            self.assertIn("Line 699 of", text)
+            self.assertRegex(text, r"\[\.\.\. \d+ of \d+ characters are left out here")
+            self.assertIn("window of 32768 tokens", text)
+        self.assertTrue(any(is_summary(asked) for asked in model.chats()), "and then it sums up")
+
+    def test_a_conversation_of_three_windows_is_continued(self):
+        """Told that it is too long, Claude Code would sum up a part, keep the rest, and give up."""
+        path = self.long_files(1)[0]
+        first = self.model(*[call("Bash", command=f"cat {path}", description="x")] * 6,
+                           say("Well read."), kind="llama", context=131072)
+        session = self.succeed(first, "Read it often", ctx=None)["session_id"]
+        for window in (32768, 16384, 12288):
+            with self.subTest(window=window):
+                model = self.model(say("Went on."), kind="llama", context=window,
+                                   rules=[(is_summary, say("SUMMARY: a file."))])
+                result = self.succeed(model, "And now?", "--resume", session, "--fork-session",
+                                      ctx=None)
+                self.assertEqual(result["result"], "Went on.")
+                self.assertIn("And now?", text_of(model.chats()[-1]["messages"][-1]))
 
     def test_a_refusal_makes_it_compact(self):
         """A server that tells no window refuses in the middle, in words of its own."""

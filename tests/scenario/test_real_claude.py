@@ -1,6 +1,7 @@
 """The real Claude Code (npm's, pinned in tests/claude) on local models, through local-claude."""
 import json
 import os
+import re
 import subprocess
 import unittest
 import urllib.request
@@ -8,6 +9,9 @@ import urllib.request
 from harness import binary, eventually, reserve_port, scaled
 from local_world import Local, LocalWorld, Terminal
 from real import CACHE, Real, engine, model, need
+
+
+KNOWS_NO_TOOLS = "this model's chat template knows no tools"
 
 
 def claude_code():
@@ -36,6 +40,26 @@ class RealLocalWorld(LocalWorld):
 
     def environment(self, **more):
         return super().environment(**{"LOCAL_CLAUDE_BIN": self.claude, **more})
+
+
+# Twenty tools of about 800 bytes each.
+MCP_SERVER = '''#!/usr/bin/env python3
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    result = {}
+    if asked["method"] == "initialize":
+        result = {"protocolVersion": asked["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                  "serverInfo": {"name": "many", "version": "1"}}
+    if asked["method"] == "tools/list":
+        result = {"tools": [{"name": f"tool{i}", "description": "Does one of many things. " * 20,
+                             "inputSchema": {"type": "object", "properties": {
+                                 "a": {"type": "string", "description": "what to do it with " * 8}}}}
+                            for i in range(20)]}
+    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+'''
 
 
 def at_the_prompt(case, backend, before=()):
@@ -110,6 +134,36 @@ class OverServers(Local):
                 offered = {tool["name"] for body in bodies for tool in body.get("tools", [])}
                 self.assertEqual(offered, names)
 
+    def test_tools_of_mcp_servers_are_counted(self):
+        """Measured at the first run, by its request; the next one counts them, or has fewer tools."""
+        server = self.world.path("bin", "mcp-server")
+        with open(server, "w") as file:
+            file.write(MCP_SERVER)
+        os.chmod(server, 0o755)
+        for kind in ("ancalagon", "plain"):
+            with self.subTest(kind=kind):
+                with open(self.world.path("project", ".mcp.json"), "w") as file:
+                    json.dump({"mcpServers": {"many": {"command": server, "args": [kind]}}}, file)
+                backend = self.world.backend(kind)
+                first = self.ask(backend, "--ctx", "64K")
+                self.assertIn("+ 38467 left; compacts at 44344", first.err)
+                self.assertIn("the tools of 1 MCP server come on top", first.err)
+                bodies = [json.loads(body) for _, path, _, body in backend.seen if path.startswith(("/v1/messages", "/v1/chat"))]
+                tools = [body["tools"] for body in bodies if body.get("tools")][0]
+                names = [tool.get("name") or tool["function"]["name"] for tool in tools]
+                self.assertEqual(sum(name.startswith("mcp__many__") for name in names), 20, names)
+                backend.seen.clear()
+                again = self.ask(backend, "--ctx", "64K")
+                counted = re.search(r"= 18877 prompt \+ (\d+) MCP tools \+ 8192 answer", again.err)
+                self.assertTrue(counted, again)
+                # The server says 1000 for the whole request; of its bytes the tools' part is this.
+                self.assertTrue(150 < int(counted.group(1)) < 300, counted.group())
+                self.assertNotIn("come on top", again.err)
+                strict = self.ask(backend, "--ctx", "64K", "--strict-mcp-config")
+                self.assertNotIn("MCP", strict.err)
+                bare = self.ask(backend, "--ctx", "8K")
+                self.assertIn("MCP servers are left out, too", bare.err)
+
     def test_a_failure_is_claude_codes_own(self):
         backend = self.world.backend(key="sk", context=65536)
         direct = self.world.run("--backend", "remote", "--port", str(backend.port), "-p", "hi",
@@ -140,7 +194,19 @@ class OverServers(Local):
         for name in ("settings.json", "settings.local.json"):
             with open(self.world.path("project", ".claude", name), "w") as file:
                 json.dump({"env": hostile}, file)
-        run = self.ask(ours)
+        # With the user's own --settings beside them, harmless ones and others.
+        mine = {"permissions": {"deny": ["Bash"]}, "env": {"MINE": "1"}}
+        with open(self.world.path("project", "mine.json"), "w") as file:
+            json.dump(mine, file)
+        with open(self.world.path("project", "worse.json"), "w") as file:
+            json.dump({"env": hostile}, file)
+        for words in ([], ["--settings", "mine.json"], ["--settings", json.dumps(mine)], ["--settings", "worse.json"]):
+            with self.subTest(words=words):
+                self.leads_nowhere_else(ours, other, words)
+
+    def leads_nowhere_else(self, ours, other, words):
+        ours.seen.clear()
+        run = self.ask(ours, *words)
         self.assertEqual(result_of(run)["result"], ours.answer)
         self.assertEqual(other.seen, [])
         self.assertFalse(os.path.exists(self.world.path("moved")))
@@ -150,6 +216,8 @@ class OverServers(Local):
             self.assertNotIn("sk-theirs", str(headers))
             self.assertEqual((body["model"], body["max_tokens"]), ("qwen3-coder", 8192))
             self.assertNotIn("x-anthropic-billing-header", json.dumps(body.get("system")))
+            if "Bash" in str(words) or "mine.json" in words:
+                self.assertNotIn("Bash", [tool["name"] for tool in body.get("tools", [])])
         self.assertTrue(asked)
 
     def test_interactive(self):
@@ -233,6 +301,9 @@ class OverAncalagon(Real):
         run = self.ask("--no-session-persistence")
         self.assertIn("only Bash, Read and Edit (--bare)", run.stderr)
         self.assertEqual(json.loads(run.stdout)["subtype"], "success", run)
+        run = self.ask("--no-session-persistence")  # now it is loaded, and has told of its template
+        self.assertIn(KNOWS_NO_TOOLS, run.stderr)
+        self.assertEqual(json.loads(run.stdout)["subtype"], "success", run)
 
 
 def llama_server(case, weights, *flags):
@@ -257,6 +328,11 @@ def llama_server(case, weights, *flags):
     return port
 
 
+# Claude Code's own words have the path of the folder in them; with some the small model repeats
+# itself until the window is full.
+BRIEFLY = ("--system-prompt", "You are a helpful assistant. Answer briefly.")
+
+
 class OverLlamaServer(Local):
     """A bare llama-server, as its users have it; our relay stands before it."""
 
@@ -264,17 +340,24 @@ class OverLlamaServer(Local):
 
     def setUp(self):
         super().setUp()
-        self.port = llama_server(self, model(), "-c", "8192", "--temp", "0")
+        self.port = llama_server(self, model(), "-c", "8192", "--temp", "0", "--repeat-penalty", "1.2")
 
     def test_success(self):
         run = self.world.run("--backend", "remote", "--port", str(self.port), "-p", "Say hi.",
-                             "--bare", "--tools", "", "--output-format", "json", timeout=100)
+                             "--bare", "--tools", "", "--output-format", "json", *BRIEFLY, timeout=100)
         result = result_of(run)
         self.assertEqual((run.code, result["subtype"], result["is_error"]), (0, "success", False))
         self.assertTrue(result["result"].strip())
         self.assertGreater(result["usage"]["input_tokens"], 100)
         self.assertIn(f"llama-server at 127.0.0.1:{self.port}, SmolLM2", run.err)
         self.assertIn("context 8192 = ", run.err)
+
+    def test_a_template_without_tools(self):
+        """llama-server would leave them out without a word; the model would then only pretend."""
+        run = self.world.run("--backend", "remote", "--port", str(self.port), "-p", "Say hi.",
+                             "--output-format", "json", *BRIEFLY, timeout=100)
+        self.assertIn(KNOWS_NO_TOOLS, run.err)
+        self.assertEqual((run.code, result_of(run)["subtype"]), (0, "success"), run)
 
 
 if __name__ == "__main__":

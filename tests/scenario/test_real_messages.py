@@ -75,6 +75,23 @@ class Exact(Real):
                          told["prompt_tokens"])
         self.assertEqual(usage["output_tokens"], told["completion_tokens"])
 
+    def test_a_result_beyond_the_window(self):
+        """It is shortened for Claude Code, whose session would end; other clients are told."""
+        body = {"model": "a", "max_tokens": 8, "messages": [
+            {"role": "user", "content": "What is in it?"},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "read_file",
+                                               "input": {"path": "notes.txt"}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1",
+                                          "content": LONG * 10}]}]}
+        refused = self.world.http("POST", ANTHROPIC, body, timeout=60)
+        self.assertEqual(refused.status, 400, refused)
+        self.assertRegex(refused.json()["error"]["message"],
+                         r"prompt is too long: \d+ tokens > \d+ maximum")
+        window = self.world.direct("GET", "/props").json()["default_generation_settings"]["n_ctx"]
+        reply = self.world.http("POST", ANTHROPIC, body, {"X-Claude-Code-Session-Id": "1"}, timeout=180)
+        self.assertEqual(reply.status, 200, reply)
+        self.assertGreater(reply.json()["usage"]["input_tokens"], window / 2)
+
     def test_a_stream_of_the_same_words(self):
         body = {"model": "a", "messages": [HELLO], "max_tokens": 24, "temperature": 0}
         whole = self.world.http("POST", ANTHROPIC, body, timeout=60).json()

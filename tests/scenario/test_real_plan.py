@@ -34,7 +34,7 @@ SETTINGS = [
     {"kv": "q8_0", "parallel": 1},  # the context that the model was trained for
 ]
 DEEP = ["qwen2.5-7b", "llama3.2-1b", "qwen3-coder-30b", "qwen3.6-27b", "gemma3-4b", "gemma4-26b-a4b",
-        "gpt-oss-20b", "deepseek-v2-lite"]
+        "gpt-oss-20b", "deepseek-v2-lite", "muse-glimmer-30b"]
 TABLE = PLAIN + [{"model": m, **s} for m in DEEP for s in SETTINGS]
 TABLE += [{"model": m, "ctx": 32768, "kv": "q4_0", "parallel": 1, "ncmoe": n}
           for m in ("qwen3-coder-30b", "gemma4-26b-a4b", "gpt-oss-20b", "qwen3.6-35b-a3b", "glm4.5-air")

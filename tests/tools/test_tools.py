@@ -90,6 +90,43 @@ class Layers(unittest.TestCase):
                     self.assertIn(f"{file}:", run.stdout)
 
 
+class Platform(unittest.TestCase):
+    CASES = [  # file, line, what the fault says (None: allowed)
+        ("lib/event/x.c", "int f(void) { return prctl(1); }", "prctl belongs in a file NAME-linux.c"),
+        ("lib/event/x-linux.c", "int f(void) { return prctl(1); }", None),
+        ("lib/event/x-darwin.c", "int f(void) { return prctl(1); }", "prctl belongs"),
+        ("lib/event/x.c", "// prctl(1)", None),
+        ("lib/event/x.c", 'const char *t = "prctl(1) failed";', None),
+        ("lib/event/x.c", "#include <sys/eventfd.h>", "belongs in a file NAME-linux.c"),
+        ("lib/event/x.c", "#include <linux/filter.h>", "belongs in a file NAME-linux.c"),
+        ("lib/event/x.c", 'int f(void) { return open("/proc/self/stat", 0); }', "belongs in a file NAME-linux.c"),
+        ("lib/event/x.c", "long f(struct stat *s) { return s->st_mtim.tv_sec; }", "st_mtim belongs"),
+        ("lib/event/x.c", "int f(void) { return socket(1, SOCK_STREAM | SOCK_CLOEXEC, 0); }", "SOCK_CLOEXEC belongs"),
+        ("lib/event/x.c", "#ifdef __linux__", "__linux__ belongs"),
+        ("ancalagon/x.c", "int f(void) { return kqueue(); }", "kqueue belongs in a file NAME-darwin.c"),
+        ("lib/event/x-darwin.c", "int f(void) { return kqueue(); }", None),
+        ("local-claude/y-linux.c", "", "there is no y-darwin.c"),
+        ("local-claude/y-darwin.c", "", "there is no y-linux.c"),
+    ]
+
+    def test_faults(self):
+        for file, line, fault in self.CASES:
+            with self.subTest(file=file, line=line), tempfile.TemporaryDirectory() as root:
+                for name, text in {"lib/event/x-linux.c": "", "lib/event/x-darwin.c": "", file: "\n" + line}.items():
+                    path = pathlib.Path(root, name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(text + "\n")
+                run = subprocess.run([str(ROOT / "tools/check-platform"), root], capture_output=True, text=True)
+                self.assertEqual(run.returncode, 0 if fault is None else 1, run.stdout)
+                if fault:
+                    self.assertIn(fault, run.stdout)
+                    self.assertIn(f"{file}:", run.stdout)
+
+    def test_this_tree(self):
+        run = subprocess.run([str(ROOT / "tools/check-platform")], capture_output=True, text=True)
+        self.assertEqual(run.returncode, 0, run.stdout)
+
+
 class Fetch(World):
     def test_unknown_package(self):
         run = self.run_tool("fetch", "no-such-thing", str(self.home / "d"))

@@ -56,6 +56,18 @@ static void test_choice(void **state) {
          1000,
          51536,
          false},
+        {{.context_tokens = 65536, .version = "2.1.197", .toolless = true},
+         TOOLS_CHAT,
+         233,
+         8192,
+         44344,
+         false},
+        {{.context_tokens = 65536, .version = "2.1.197", .toolless = true, .lean = true},
+         TOOLS_LEAN,
+         4243,
+         8192,
+         44344,
+         false},
         {{.context_tokens = 8192, .version = "2.1.197", .own_tools = true},
          TOOLS_OWN,
          0,
@@ -78,6 +90,31 @@ static void test_choice(void **state) {
          44344,
          true},
         {{.context_tokens = 65536, .version = "2.1.197", .known_tokens = {30000}},
+         TOOLS_FULL,
+         18877,
+         8192,
+         44344,
+         false},
+        // The tools of MCP servers stand beside all tools and the core ones, not beside --bare.
+        {{.context_tokens = 65536, .version = "2.1.197", .mcp_servers = 2, .mcp_tokens = 12000},
+         TOOLS_FULL,
+         18877,
+         8192,
+         44344,
+         false},
+        {{.context_tokens = 65536, .version = "2.1.197", .mcp_servers = 2, .mcp_tokens = 20000},
+         TOOLS_LEAN,
+         4243,
+         8192,
+         44344,
+         true},
+        {{.context_tokens = 65536, .version = "2.1.197", .mcp_servers = 2, .mcp_tokens = 60000},
+         TOOLS_BARE,
+         1157,
+         8192,
+         44344,
+         true},
+        {{.context_tokens = 65536, .version = "2.1.197", .mcp_servers = 2},
          TOOLS_FULL,
          18877,
          8192,
@@ -127,6 +164,10 @@ static void test_refusal(void **state) {
         strstr(err.text, "chat without tools needs 2K, the core tools 12K, all of them"));
 }
 
+#define TOOLLESS                                                                                   \
+    "this model's chat template knows no tools: it can talk, but neither read nor change a file; " \
+    "one that is made for tool calls can (Qwen3, gpt-oss)"
+
 static void test_telling(void **state) {
     static const struct {
         struct budget_ask ask;
@@ -139,11 +180,52 @@ static void test_telling(void **state) {
         {{.context_tokens = 4096, .version = "2.1.197"},
          "context 4096 = 233 prompt + 512 answer + 3351 left; compacts when it is full\n"
          "chat only, without tools: they would leave no room to talk"},
+        {{.context_tokens = 65536, .version = "2.1.197", .mcp_servers = 2, .mcp_tokens = 4100},
+         "context 65536 = 18877 prompt + 4100 MCP tools + 8192 answer + 34367 left; compacts at "
+         "44344"},
+        {{.context_tokens = 65536, .version = "2.1.197", .mcp_servers = 1},
+         "context 65536 = 18877 prompt + 8192 answer + 38467 left; compacts at 44344\n"
+         "the tools of 1 MCP server come on top: a first run measures them"},
+        {{.context_tokens = 65536, .version = "2.1.197", .mcp_servers = 3, .mcp_tokens = 20000},
+         "context 65536 = 4243 prompt + 20000 MCP tools + 8192 answer + 33101 left; compacts at "
+         "44344\n"
+         "only the core tools (--lean): all of them would leave no room to work; without MCP "
+         "servers (--strict-mcp-config) there would be room for more"},
+        {{.context_tokens = 32768, .version = "2.1.197", .mcp_servers = 3, .mcp_tokens = 900},
+         "context 32768 = 4243 prompt + 900 MCP tools + 4096 answer + 23529 left; compacts at 15672\n"
+         "only the core tools (--lean): all of them would leave no room to work"},
+        {{.context_tokens = 8192, .version = "2.1.197", .mcp_servers = 3},
+         "context 8192 = 1157 prompt + 1024 answer + 6011 left; compacts when it is full\n"
+         "only Bash, Read and Edit (--bare), without project memory: more would leave no room to "
+         "work; MCP servers are left out, too"},
+        {{.context_tokens = 8192,
+          .version = "2.1.197",
+          .lean = true,
+          .mcp_servers = 1,
+          .mcp_always = true},
+         "context 8192 = 1157 prompt + 1024 answer + 6011 left; compacts when it is full\n"
+         "only Bash, Read and Edit (--bare), without project memory: more would leave no room to "
+         "work\nthe tools of 1 MCP server come on top: a first run measures them"},
+        {{.context_tokens = 65536, .own_tools = true, .mcp_servers = 1, .mcp_tokens = 700},
+         "context 65536 = 700 MCP tools + 8192 answer + 56644 for prompt and work; compacts at 44344"},
         {{.context_tokens = 4096, .own_tools = true},
          "context 4096 = 512 answer + 3584 for prompt and work; compacts when it is full"},
         {{.context_tokens = 0, .version = "2.1.197", .lean = true},
          "context 32768 (assumed, the server does not tell; --ctx says it) = 4243 prompt + 4096 "
          "answer + 24429 left; compacts at 15672"},
+        {{.context_tokens = 65536, .version = "2.1.197", .toolless = true},
+         "context 65536 = 233 prompt + 8192 answer + 57111 left; compacts at 44344\n"
+         "chat only: " TOOLLESS},
+        {{.context_tokens = 65536, .version = "2.1.197", .toolless = true, .lean = true},
+         "context 65536 = 4243 prompt + 8192 answer + 53101 left; compacts at 44344\n" TOOLLESS},
+        {{.context_tokens = 8192, .version = "2.1.197", .toolless = true, .lean = true},
+         "context 8192 = 1157 prompt + 1024 answer + 6011 left; compacts when it is full\n"
+         "only Bash, Read and Edit (--bare), without project memory: more would leave no room to "
+         "work\n" TOOLLESS},
+        {{.context_tokens = 8192, .own_tools = true, .toolless = true},
+         "context 8192 = 1024 answer + 7168 for prompt and work; compacts when it is full\n" TOOLLESS},
+        {{.context_tokens = 4096, .version = "2.1.197", .chat_only = true, .toolless = true},
+         "context 4096 = 233 prompt + 512 answer + 3351 left; compacts when it is full"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct budget budget;

@@ -403,6 +403,96 @@ static void test_surely_too_long(void **state) {
     fixture_fini(&f);
 }
 
+// One turn with a result of so many words.
+static struct messages_request request_of_result(unsigned words, bool may_shorten) {
+    struct messages_request request;
+    struct err err = {0};
+    struct buf text;
+    buf_init(&text, 64 << 20);
+    buf_adds(&text,
+             "{\"model\":\"local\",\"max_tokens\":500,\"stream\":true,\"messages\":["
+             "{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":[{\"type\":"
+             "\"tool_use\",\"id\":\"t1\",\"name\":\"Read\",\"input\":{}}]},{\"role\":\"user\","
+             "\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"t1\",\"content\":\"");
+    for (unsigned i = 0; i < words; i++)
+        buf_adds(&text, "word ");
+    buf_adds(&text, "\"}]}]}");
+    if (!messages_parse(&request, buf_bytes(&text), text.length, &err))
+        fail_msg("%s", err.text);
+    request.may_shorten = may_shorten;
+    buf_fini(&text);
+    return request;
+}
+
+#define SHORTER "characters are left out here: they do not fit"
+
+// What no summary could help is shortened until the engine is content with its count.
+static void test_shortened(void **state) {
+    struct fixture f;
+    fixture_init(&f);
+    struct chat_backend backend = llama(&f);
+    start(&f, &backend, request_of_result(6000, true));
+    wait_asked(&f, COUNT);
+    assert_null(strstr(buf_text(&f.body), SHORTER));
+    size_t length = f.body.length;
+    reply(&f, 200, NULL, "{\"input_tokens\":6000}");
+    wait_asked(&f, COUNT);
+    assert_non_null(strstr(buf_text(&f.body), SHORTER));
+    assert_true(f.body.length < length);
+    length = f.body.length;
+    reply(&f, 200, NULL, "{\"input_tokens\":4000}"); // not enough yet
+    wait_asked(&f, COUNT);
+    assert_true(f.body.length < length);
+    reply(&f, 200, NULL, "{\"input_tokens\":3000}");
+    wait_asked(&f, CHAT);
+    assert_non_null(strstr(buf_text(&f.body), SHORTER));
+    reply(&f, 200, NULL, WHOLE_ANSWER);
+    PUMP_UNTIL(f.loop, f.ended);
+    assert_int_equal(f.status, 200);
+
+    f.status = f.ended = 0; // another client has to be told
+    start(&f, &backend, request_of_result(6000, false));
+    wait_asked(&f, COUNT);
+    reply(&f, 200, NULL, "{\"input_tokens\":6000}");
+    PUMP_UNTIL(f.loop, f.ended);
+    assert_int_equal(f.status, 400);
+    assert_heard(&f, "prompt is too long: 6000 tokens > 4096 maximum");
+    fixture_fini(&f);
+}
+
+// A server that cannot count refuses; one that refuses everything is asked a bounded number of
+// times.
+static void test_shortened_when_refused(void **state) {
+    static const char refusal[] =
+        "{\"error\":{\"code\":400,\"message\":\"request (6000 tokens) exceeds "
+        "the available context size (4096 tokens)\",\"type\":"
+        "\"exceed_context_size_error\",\"n_prompt_tokens\":6000,"
+        "\"n_ctx\":4096}}";
+    struct fixture f;
+    fixture_init(&f);
+    struct chat_backend backend = {.peer = f.peer, .prefix = ""}; // its window is not known either
+    start(&f, &backend, request_of_result(6000, true));
+    wait_asked(&f, CHAT);
+    assert_null(strstr(buf_text(&f.body), SHORTER));
+    reply(&f, 400, NULL, refusal);
+    wait_asked(&f, CHAT);
+    assert_non_null(strstr(buf_text(&f.body), SHORTER));
+    reply(&f, 200, NULL, WHOLE_ANSWER);
+    PUMP_UNTIL(f.loop, f.ended);
+    assert_int_equal(f.status, 200);
+    f.status = f.ended = f.asks = 0;
+    start(&f, &backend, request_of_result(6000, true));
+    while (!f.ended) {
+        PUMP_UNTIL(f.loop, f.asked || f.ended);
+        if (f.asked)
+            reply(&f, 400, NULL, refusal);
+    }
+    assert_int_equal(f.status, 400);
+    assert_true(f.asks > 2 && f.asks < 20);
+    assert_heard(&f, "prompt is too long: 6000 tokens > 4096 maximum");
+    fixture_fini(&f);
+}
+
 static void test_count_tokens(void **state) {
     for (int exact = 0; exact < 2; exact++) {
         struct fixture f;
@@ -717,6 +807,8 @@ int main(void) {
         cmocka_unit_test(test_cannot_count),
         cmocka_unit_test(test_forms),
         cmocka_unit_test(test_surely_too_long),
+        cmocka_unit_test(test_shortened),
+        cmocka_unit_test(test_shortened_when_refused),
         cmocka_unit_test(test_count_tokens),
         cmocka_unit_test(test_early),
         cmocka_unit_test(test_early_then_error),

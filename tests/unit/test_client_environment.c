@@ -104,6 +104,22 @@ static void test_tool_limits(void **state) {
     environment_free(made);
 }
 
+// Where the server counts, it decides what fits.
+static void test_blocking_limit(void **state) {
+    static char *const none[] = {NULL};
+    struct environment_facts counted = facts;
+    counted.counted = true;
+    char **made = environment_make(&counted, none);
+    assert_string_equal(value_of(made, "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"), "100000000");
+    char *settings = environment_settings(made, NULL, NULL);
+    assert_non_null(strstr(settings, "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"));
+    mem_free(settings);
+    environment_free(made);
+    made = environment_make(&facts, none);
+    assert_null(value_of(made, "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE"));
+    environment_free(made);
+}
+
 static void test_what_is_taken_out(void **state) {
     static const char *const gone[] = {
         "ANTHROPIC_API_KEY=secret",
@@ -214,7 +230,8 @@ static void test_settings(void **state) {
     static char *const inherited[] = {"NO_PROXY=a\"b\\", "EDITOR=vi", NULL};
     struct environment_facts lean = facts;
     lean.compacts = false;
-    char **made = environment_make(&lean, inherited), *text = environment_settings(made);
+    char **made = environment_make(&lean, inherited),
+         *text = environment_settings(made, NULL, NULL);
     assert_non_null(strstr(text, "{\"env\":{\"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST\":\"1\","));
     assert_non_null(strstr(text, "\"CLAUDE_CONFIG_DIR\":\"/home/me/.claude-local\""));
     assert_non_null(strstr(text, ",a\\\"b\\\\\""));
@@ -224,6 +241,35 @@ static void test_settings(void **state) {
     assert_null(strstr(text, "EDITOR"));
     mem_free(text);
     environment_free(made);
+}
+
+static void test_settings_over_the_users(void **state) {
+    static char *const inherited[] = {"EDITOR=vi", NULL};
+    static const char *const cases[][3] = {
+        // theirs; what is in the outcome; what was left out
+        {"{}", "{\"env\":{\"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST\":\"1\"", ""},
+        {"{\"model\":\"x\",\"env\":{\"MINE\":\"1\"}}", "{\"model\":\"x\",\"env\":{\"MINE\":\"1\",",
+         ""},
+        {"{\"env\":{\"DISABLE_TELEMETRY\":\"0\"}}", "\"DISABLE_TELEMETRY\":\"1\"", ""},
+        {"{\"env\":{\"CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST\":\"\"}}", "MANAGED_BY_HOST\":\"1\"",
+         ""},
+        {"{\"env\":{\"ANTHROPIC_BASE_URL\":\"x\",\"A\":\"2\",\"CLAUDE_CODE_USE_VERTEX\":\"1\"}}",
+         "{\"env\":{\"A\":\"2\",", "ANTHROPIC_BASE_URL, CLAUDE_CODE_USE_VERTEX"},
+        {"{\"env\":\"odd\"}", "{\"env\":{\"CLAUDE_CODE_PROVIDER", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf dropped;
+        buf_init(&dropped, 1024);
+        char **made = environment_make(&facts, inherited);
+        json_t *theirs = json_parse(cases[i][0], strlen(cases[i][0]), 0, 0, NULL);
+        char *text = environment_settings(made, theirs, &dropped);
+        assert_non_null(strstr(text, cases[i][1]));
+        assert_null(strstr(text, "ANTHROPIC"));
+        assert_string_equal(buf_text(&dropped), cases[i][2]);
+        mem_free(text);
+        buf_fini(&dropped);
+        environment_free(made);
+    }
 }
 
 static void test_print(void **state) {
@@ -241,12 +287,10 @@ static void test_print(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_set),
-        cmocka_unit_test(test_tool_limits),
-        cmocka_unit_test(test_what_is_taken_out),
-        cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_model_ids),
-        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_what_is_set),    cmocka_unit_test(test_tool_limits),
+        cmocka_unit_test(test_blocking_limit), cmocka_unit_test(test_what_is_taken_out),
+        cmocka_unit_test(test_windows),        cmocka_unit_test(test_model_ids),
+        cmocka_unit_test(test_settings),       cmocka_unit_test(test_settings_over_the_users),
         cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

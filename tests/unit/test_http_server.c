@@ -20,6 +20,7 @@ struct fixture {
     struct http_exchange *held; // the last one that waits for its reply
     unsigned requests, gone, malformed, drained;
     enum err_code why;
+    struct buf streamed; // of the last body that came in pieces
     bool destroy_in_head, destroy_in_request, destroy_in_gone, destroy_in_drain;
 };
 
@@ -42,7 +43,17 @@ static void on_head(struct http_exchange *exchange, void *arg) {
     else if (asks(exchange, "/early-held")) {
         http_reply_begin(exchange, 200, NULL, -1);
         f->held = exchange;
+    } else if (asks(exchange, "/stream")) {
+        buf_clear(&f->streamed);
+        http_exchange_stream_body(exchange, 3000);
     }
+}
+
+static void on_body(struct http_exchange *exchange, const char *bytes, size_t length, void *arg) {
+    struct fixture *f = arg;
+    buf_add(&f->streamed, bytes, length);
+    if (memchr(bytes, '!', length))
+        http_reply(exchange, 403, NULL, NULL, "no", 2);
 }
 
 // Handlers by path; what is not known is echoed.
@@ -55,6 +66,9 @@ static void on_request(struct http_exchange *exchange, void *arg) {
     } else if (asks(exchange, "/hold")) {
         f->held = exchange;
         http_exchange_set_data(exchange, f);
+    } else if (asks(exchange, "/stream")) {
+        assert_int_equal(body.length, 0);
+        http_reply(exchange, 200, NULL, NULL, buf_bytes(&f->streamed), f->streamed.length);
     } else if (asks(exchange, "/chunks")) {
         http_reply_begin(exchange, 200, "X: y\r\n", -1);
         http_reply_body(exchange, "one", 3);
@@ -94,7 +108,7 @@ static void on_drain(struct http_exchange *exchange, void *arg) {
     }
 }
 
-static const struct http_handler handler = {on_head, on_request, on_gone, on_drain, NULL};
+static const struct http_handler handler = {on_head, on_request, on_gone, on_drain, NULL, on_body};
 
 static void listen_on(struct fixture *f, const char *address) {
     struct err err = {0};
@@ -115,6 +129,7 @@ static void fixture_init(struct fixture *f) {
     f->limits.body_bytes = 1000;
     f->limits.head.head_bytes = 1000;
     f->limits.write_queue_bytes = 256 * 1024;
+    buf_init(&f->streamed, 1 << 20);
     f->loop = loop_create(&err);
 }
 
@@ -128,6 +143,7 @@ static void fixture_fini(struct fixture *f) {
         destroy(f);
     PUMP_UNTIL(f->loop, event_base_get_num_events(loop_base(f->loop), EVENT_BASE_COUNT_ADDED) == 0);
     loop_destroy(f->loop);
+    buf_fini(&f->streamed);
     char path[64];
     snprintf(path, sizeof path, "/tmp/test-http-%d.sock", (int)getpid());
     unlink(path);
@@ -194,6 +210,15 @@ static const struct {
      "HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\nearly" OK("0") TEXT "\r\n", false},
     {"POST /early HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n" H "\r\n",
      "HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n" CLOSE "\r\nearly", true},
+    // Bodies that are not kept
+    {"POST /stream HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n" H "\r\n",
+     OK("5") "\r\nhello" OK("0") TEXT "\r\n", false},
+    {"POST /stream HTTP/1.1\r\n" H
+     "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n1\r\ny\r\n0\r\n\r\n",
+     OK("3") "\r\nhey", false},
+    {"POST /stream HTTP/1.1\r\n" H "Content-Length: 0\r\n\r\n", OK("0") "\r\n", false},
+    {"POST /stream HTTP/1.1\r\n" H "Content-Length: 900\r\n\r\nhey!",
+     "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n" CLOSE "\r\nno", true},
     // Cut replies: no last chunk
     {"GET /abort HTTP/1.1\r\n" H "\r\n",
      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n", true},
@@ -511,6 +536,60 @@ static void test_body_limit_shrinks(void **state) {
 
 // The answer comes while the body is still on its way: it is read and dropped, and the client
 // gets to read the answer.
+static void stream_to(struct fixture *f, const char *head, size_t bytes, bool leave) {
+    struct buf got;
+    char body[256];
+    buf_init(&got, 1 << 20);
+    memset(body, 'a', sizeof body);
+    int fd = raw_connect(f->listener);
+    bool open = raw_send(f->loop, fd, head, strlen(head));
+    for (size_t sent = 0; open && sent < bytes; sent += sizeof body)
+        open = raw_send(f->loop, fd, body, sizeof body);
+    if (leave) {
+        PUMP_UNTIL(f->loop, f->streamed.length >= bytes);
+        close(fd);
+    } else {
+        PUMP_UNTIL(f->loop, raw_read(fd, &got));
+        close(fd);
+    }
+    PUMP_UNTIL(f->loop, http_server_connections(f->server) == 0);
+    if (!leave)
+        assert_non_null(strstr(buf_text(&got), "413"));
+    buf_fini(&got);
+}
+
+// Whoever saw a part of a body hears that the rest never comes; once.
+static void test_streams_that_never_end(void **state) {
+    static const char LENGTH[] = "POST /stream HTTP/1.1\r\n" H "Content-Length: 2560\r\n\r\n";
+    static const char CHUNK[] =
+        "POST /stream HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\nf00\r\n";
+    static const char LARGE[] = "POST /stream HTTP/1.1\r\n" H "Content-Length: 3001\r\n\r\n";
+    struct fixture f;
+    fixture_init(&f);
+    fixture_start(&f, NULL);
+    stream_to(&f, LENGTH, 1024, true);
+    assert_int_equal(f.gone, 1);
+    assert_int_equal(f.streamed.length, 1024);
+    stream_to(&f, CHUNK, 0xf00, false); // more than the 3000 that were asked for
+    assert_int_equal(f.gone, 2);
+    assert_int_equal(f.why, ERR_LIMIT);
+    assert_true(f.streamed.length <= 3000);
+    stream_to(&f, LARGE, 0, false);
+    assert_int_equal(f.gone, 3);
+    assert_int_equal(f.requests, 0);
+    f.limits.body_timeout_ms = 30;
+    destroy(&f);
+    fixture_start(&f, "127.0.0.1");
+    int fd = raw_connect(f.listener);
+    raw_send(f.loop, fd, LENGTH, strlen(LENGTH));
+    PUMP_UNTIL(f.loop, f.gone == 4);
+    assert_int_equal(f.why, ERR_TIMEOUT);
+    close(fd);
+    PUMP_UNTIL(f.loop, http_server_connections(f.server) == 0);
+    assert_int_equal(f.gone, 4);
+    fixture_fini(&f);
+}
+
 static void test_early_answer(void **state) {
     for (int tcp = 0; tcp < 2; tcp++) {
         struct fixture f;
@@ -602,6 +681,7 @@ int main(void) {
         cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_held_bytes),
         cmocka_unit_test(test_body_limit_shrinks),
+        cmocka_unit_test(test_streams_that_never_end),
         cmocka_unit_test(test_early_answer),
         cmocka_unit_test(test_stream_while_body_comes),
         cmocka_unit_test(test_destroy_inside),

@@ -107,6 +107,11 @@ static void test_spans(void **state) {
     assert_true(span_is(span_trim(span_of(" \t a b\t ")), "a b"));
     assert_int_equal(span_trim(span_of(" \t ")).length, 0);
     assert_true(str_starts("abc", "ab") && !str_starts("a", "ab"));
+    const char *text = "a:b:c";
+    assert_ptr_equal(str_last(text, 5, ':'), text + 3);
+    assert_ptr_equal(str_last(text, 3, ':'), text + 1);
+    assert_null(str_last(text, 1, ':'));
+    assert_null(str_last(text, 0, 'a'));
     assert_true(str_ends("abc", "bc") && !str_ends("c", "bc") && str_ends("a", ""));
 }
 

@@ -1,0 +1,34 @@
+// What each system tells, or wants asked, in its own way: system-linux.c, system-darwin.c. How
+// processes are bound to each other is event/tie.h; what they use, telemetry/process.h.
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+extern char **environ; // macOS has it, and declares it nowhere
+
+struct system_memory { // bytes; 0: not known
+    uint64_t total, available, swap_free;
+};
+
+// Path of the file that this process runs; the caller's, NULL when it cannot be told.
+char *system_program(void);
+
+// When a file's content was changed last (mtime), and when anything about it was (ctime).
+int64_t system_changed_ns(const struct stat *st);
+int64_t system_touched_ns(const struct stat *st);
+// False for a file that may lie on another machine: what was true of it may be no more.
+bool system_file_is_local(const char *path);
+
+void system_cores(int *physical, int *logical); // that this process may use; at least 1 each
+char *system_cpu_name(void);                    // the caller's; NULL when it is not told
+void system_memory_read(struct system_memory *out);
+// From here on malloc gives large blocks back to the system when they are freed.
+void system_return_memory(void);
+
+// A condition whose waits last as long as they say, whatever becomes of the wall clock. False: the
+// time is over.
+void system_condition_init(pthread_cond_t *condition);
+bool system_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t ms);

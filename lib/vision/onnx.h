@@ -1,0 +1,63 @@
+// Networks in ONNX files, run by ONNX Runtime's plain C library, which is opened at run time
+// (dlopen) so that a program starts, and says what is missing, on a machine without it.
+//
+// A `struct onnx` is the library with its one environment; a `struct network` is a loaded file. Any
+// thread may run a network, several at once (the runtime says so); create and destroy on one.
+// The table of functions is declared in onnx_api.h by position, which the runtime keeps for ever.
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct onnx;
+struct network;
+
+enum { TENSOR_RANK_MAX = 6, NETWORK_OUTPUTS_MAX = 8 };
+
+// path NULL: $OCR_ONNXRUNTIME, else what set-up fetched, else the system's libonnxruntime.so.1.
+struct onnx *onnx_open(const char *path, struct err *err);
+void onnx_close(struct onnx *onnx);                // NULL is fine; networks are destroyed before
+const char *onnx_version(const struct onnx *onnx); // "1.32.0"
+const char *onnx_path(const struct onnx *onnx);    // of the library that was opened
+
+struct network_options {
+    unsigned threads; // of one run; 0: 1
+};
+
+// The file is read whole by the runtime. Errors name the file.
+struct network *network_load(struct onnx *onnx, const char *path,
+                             const struct network_options *options, struct err *err);
+void network_destroy(struct network *network); // NULL is fine
+
+enum tensor_type { TENSOR_OTHER, TENSOR_F32, TENSOR_F16, TENSOR_I64 };
+
+// A dimension that the file leaves open is -1.
+struct tensor_shape {
+    enum tensor_type type;
+    size_t rank;
+    int64_t dims[TENSOR_RANK_MAX];
+};
+size_t network_outputs(const struct network *network);
+const char *network_output_name(const struct network *network, size_t index);
+struct tensor_shape network_input_shape(const struct network *network); // of the only image input
+struct tensor_shape network_output_shape(const struct network *network, size_t index);
+// A text of the file's metadata, NULL when it has none of this name. Belongs to the network; on the
+// thread that created it.
+const char *network_metadata(struct network *network, const char *key);
+const char *network_path(const struct network *network);
+
+// What a run gave; the values belong to it until tensors_fini.
+struct tensors {
+    size_t count;
+    struct tensor_shape shapes[NETWORK_OUTPUTS_MAX];
+    const float *values[NETWORK_OUTPUTS_MAX]; // NULL for an output that is not of floats
+    void *owner;
+};
+// input: floats of the given shape (converted when the network wants halves), borrowed meanwhile.
+// A run that fails leaves `out` empty; the text is the runtime's, the network stays usable.
+bool network_run(struct network *network, const float *input, const int64_t *dims, size_t rank,
+                 struct tensors *out, struct err *err);
+void tensors_fini(struct tensors *tensors);

@@ -1,0 +1,99 @@
+#include "vision/text_ctc.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LANES = 16 };
+
+// The largest value; kept in lanes of its own, so that the compiler makes vectors of it. There are
+// 18,710 classes a step and some thousand steps a photo.
+static float largest(const float *values, size_t count) {
+    float lanes[LANES];
+    for (size_t k = 0; k < LANES; k++)
+        lanes[k] = -INFINITY;
+    size_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (size_t k = 0; k < LANES; k++)
+            lanes[k] = values[i + k] > lanes[k] ? values[i + k] : lanes[k];
+    float best = lanes[0];
+    for (size_t k = 1; k < LANES; k++)
+        best = fmaxf(best, lanes[k]);
+    for (; i < count; i++)
+        best = fmaxf(best, values[i]);
+    return best;
+}
+
+static size_t likeliest(const float *values, size_t count) {
+    float best = largest(values, count);
+    size_t i = 0;
+    while (i < count - 1 && !(values[i] >= best))
+        i++;
+    return i;
+}
+
+// The likeliest class but "nothing" and the one that was read; 0 when none is more than noise.
+static size_t second_likeliest(const float *values, size_t count, size_t first) {
+    size_t best = 0;
+    float most = 1e-4f;
+    for (size_t i = 1; i < count; i++)
+        if (values[i] > most && i != first) {
+            most = values[i];
+            best = i;
+        }
+    return best;
+}
+
+// A character that the steps [from, to) say; `from` is where it began, and its likelihood there is
+// the reference's. What else it could have been is asked of the step that says so most.
+static void add_char(struct text_line *line, const float *likelihoods, size_t from, size_t to,
+                     size_t class, const struct dictionary *dictionary, float step_share) {
+    struct text_char *c = &line->chars[line->char_count++];
+    *c = (struct text_char){.confidence = likelihoods[from * dictionary->count + class],
+                            .x0 = fminf(1, (float)from * step_share),
+                            .x1 = fminf(1, (float)to * step_share)};
+    memcpy(c->text, dictionary->chars[class], sizeof c->text);
+    for (size_t step = from; step < to; step++) {
+        const float *values = likelihoods + step * dictionary->count;
+        size_t second = second_likeliest(values, dictionary->count, class);
+        if (second && values[second] > c->second_confidence) {
+            c->second_confidence = values[second];
+            memcpy(c->second, dictionary->chars[second], sizeof c->second);
+        }
+    }
+}
+
+static void finish(struct text_line *line) {
+    size_t length = 0;
+    double sum = 0;
+    for (size_t i = 0; i < line->char_count; i++) {
+        length += strlen(line->chars[i].text);
+        sum += (double)line->chars[i].confidence;
+    }
+    line->confidence = line->char_count ? (float)(sum / (double)line->char_count) : 0;
+    char *at = line->text = mem_alloc(length + 1);
+    for (size_t i = 0; i < line->char_count; i++) {
+        size_t bytes = strlen(line->chars[i].text);
+        memcpy(at, line->chars[i].text, bytes);
+        at += bytes;
+    }
+}
+
+void text_ctc_read(struct text_line *line, const float *likelihoods, size_t steps,
+                   const struct dictionary *dictionary, float step_share) {
+    line->chars = mem_alloc((steps + 1) * sizeof *line->chars);
+    line->char_count = 0;
+    size_t from = 0, said = 0;
+    for (size_t step = 0; step <= steps; step++) {
+        size_t class =
+            step < steps ? likeliest(likelihoods + step * dictionary->count, dictionary->count) : 0;
+        if (step > 0 && class == said && step < steps)
+            continue;
+        if (said)
+            add_char(line, likelihoods, from, step, said, dictionary, step_share);
+        from = step;
+        said = class;
+    }
+    finish(line);
+}

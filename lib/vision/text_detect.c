@@ -1,0 +1,73 @@
+#include "vision/text_detect.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CELL = 32, LONGEST = 4096 }; // the network halves five times; what is longer is no photo
+
+// Scales a side by the ratio and rounds to whole cells, as the reference does.
+static int whole_cells(int side, double ratio) {
+    long cells = lrint((double)(int)(side * ratio) / CELL);
+    return (int)(cells < 1 ? 1 : cells) * CELL;
+}
+
+void text_detect_size(int width, int height, int side_min, int *out_width, int *out_height) {
+    int shorter = width < height ? width : height, longer = width < height ? height : width;
+    double ratio = shorter < side_min ? (double)side_min / shorter : 1;
+    if (longer * ratio > LONGEST)
+        ratio = fmin(1, fmax((double)LONGEST / longer, 1e-3));
+    *out_width = whole_cells(width, ratio);
+    *out_height = whole_cells(height, ratio);
+}
+
+// PP-OCR's own models want ImageNet's mean and deviation; halves are what the reference uses, and
+// the texts differ little. Equal to the reference is what counts.
+static const struct warp_norm detect_norm = {{.5f, .5f, .5f}, {.5f, .5f, .5f}, .bgr = true};
+
+static float *detect_input(const struct text_reader *reader, const struct image *picture, int width,
+                           int height) {
+    struct image scaled;
+    warp_resize(&scaled, picture, width, height);
+    float *planes = mem_alloc((size_t)width * (size_t)height * 3 * sizeof *planes);
+    warp_planes(planes, (size_t)width, &scaled, &detect_norm);
+    image_fini(&scaled);
+    return planes;
+}
+
+static void choose_size(const struct text_reader *reader, const struct image *picture, int *width,
+                        int *height) {
+    struct tensor_shape shape = network_input_shape(reader->detect);
+    text_detect_size(picture->width, picture->height, reader->options.side_min, width, height);
+    if (!reader->many_sizes) {
+        *height = (int)shape.dims[2];
+        *width = (int)shape.dims[3];
+    }
+}
+
+bool text_detect(struct text_reader *reader, const struct image *picture, struct text_regions *out,
+                 double *network_ms, struct err *err) {
+    int width, height;
+    *out = (struct text_regions){0};
+    choose_size(reader, picture, &width, &height);
+    float *planes = detect_input(reader, picture, width, height);
+    struct tensors tensors;
+    double began = text_now_ms();
+    bool good =
+        network_run(reader->detect, planes, (int64_t[]){1, 3, height, width}, 4, &tensors, err);
+    *network_ms += text_now_ms() - began;
+    mem_free(planes);
+    if (!good)
+        return false;
+    const struct tensor_shape *shape = &tensors.shapes[0];
+    if (!tensors.values[0] || shape->rank != 4 || shape->dims[0] != 1 || shape->dims[1] != 1 ||
+        shape->dims[2] != height || shape->dims[3] != width)
+        good = err_set(err, ERR_INVALID, "%s does not give one map of the picture's size",
+                       network_path(reader->detect));
+    else
+        text_regions_find(out, tensors.values[0], width, height, picture->width, picture->height,
+                          &reader->options);
+    tensors_fini(&tensors);
+    return good;
+}

@@ -1,0 +1,57 @@
+// Reads the text of a picture: PP-OCR's three networks (where is text, which way up, what does it
+// say) as RapidOCR runs them, so that the text is the same. Blocking; one reader may be used by
+// several threads at once.
+#pragma once
+
+#include "vision/geometry.h"
+#include "vision/image.h"
+#include "vision/onnx.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct text_reader;
+
+struct text_reader_options {
+    const char *detect, *orient, *recognize; // ONNX files; orient NULL: lines are taken as upright
+    const char *dictionary;                  // NULL: the recogniser's own metadata
+    unsigned threads;                        // for one picture; 0: 2
+    // Where is text. 0: the default.
+    int side_min, side_max; // the shorter side is scaled up to, the longer down to; 736, 2000
+    float pixel_threshold;  // a pixel is text above; 0.3
+    float box_threshold;    // a region is text from; 0.5
+    float unclip;           // how far a region grows; 1.6
+    // What does it say.
+    float line_confidence; // a line below is dropped; 0.5
+};
+extern const struct text_reader_options text_reader_defaults; // no files
+
+// One character with what it could have been. UTF-8, NUL-terminated.
+struct text_char {
+    char text[8], second[8]; // second "": nothing else was likely
+    float confidence, second_confidence;
+    float x0, x1; // share of the line's width, 0..1
+};
+struct text_line {
+    struct quad quad;    // in pixels of the picture; top left and so on as the text reads
+    struct quad upright; // the same in the page turned upright (text_page.turned): for geometry
+    char *text;          // UTF-8
+    float confidence;    // mean of its characters
+    struct text_char *chars;
+    size_t char_count;
+    bool turned; // other than the page: was read upside down or sideways
+};
+struct text_page {
+    struct text_line *lines; // in reading order: rows from the top, in a row from the left
+    size_t count;
+    unsigned turned; // quarter turns counter-clockwise that make the picture upright, 0..3
+    // Where the time went, milliseconds; network_ms: of it, inside the networks.
+    double detect_ms, orient_ms, recognize_ms, network_ms;
+};
+
+struct text_reader *text_reader_create(struct onnx *onnx, const struct text_reader_options *options,
+                                       struct err *err);
+void text_reader_destroy(struct text_reader *reader);
+bool text_reader_read(struct text_reader *reader, const struct image *image, struct text_page *page,
+                      struct err *err);
+void text_page_fini(struct text_page *page);

@@ -1,0 +1,106 @@
+// Linear scaling as OpenCV does it for bytes (modules/imgproc/src/resize.cpp): weights of 11 bits,
+// rows first, then the two rows that an output row lies between, the sum shortened in two steps.
+// The networks see what they saw in training, and texts come out as the reference's.
+#include "base/mem.h"
+#include "vision/warp.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { WEIGHT_ONE = 2048 };
+
+struct linear_tap {
+    int first, second; // inputs
+    short weight[2];
+};
+
+static struct linear_tap *linear_taps(int in, int out) {
+    struct linear_tap *taps = mem_alloc((size_t)out * sizeof *taps);
+    double scale = 1 / ((double)out / in); // so, not in / out: the last bit counts
+    for (int i = 0; i < out; i++) {
+        float at = (float)((i + 0.5) * scale - 0.5);
+        int first = (int)floorf(at);
+        at -= (float)first;
+        if (first < 0)
+            first = 0, at = 0;
+        if (first >= in - 1)
+            first = in - 1, at = 0;
+        taps[i] = (struct linear_tap){
+            first,
+            first + 1 < in ? first + 1 : first,
+            {(short)lrintf((1 - at) * WEIGHT_ONE), (short)lrintf(at * WEIGHT_ONE)}};
+    }
+    return taps;
+}
+
+static void across_row(int *to, const uint8_t *from, const struct linear_tap *taps, int width) {
+    for (int x = 0; x < width; x++, to += 3) {
+        const uint8_t *a = from + (size_t)taps[x].first * 3;
+        const uint8_t *b = from + (size_t)taps[x].second * 3;
+        int wa = taps[x].weight[0], wb = taps[x].weight[1];
+        to[0] = a[0] * wa + b[0] * wb;
+        to[1] = a[1] * wa + b[1] * wb;
+        to[2] = a[2] * wa + b[2] * wb;
+    }
+}
+
+static void down_row(uint8_t *to, const int *above, const int *below, const short *weight,
+                     size_t count) {
+    int wa = weight[0], wb = weight[1];
+    for (size_t i = 0; i < count; i++)
+        to[i] = (uint8_t)(((wa * (above[i] >> 4) >> 16) + (wb * (below[i] >> 4) >> 16) + 2) >> 2);
+}
+
+// Half the size in both directions: OpenCV averages four pixels there.
+static void halve(struct image *out, const struct image *in) {
+    for (int y = 0; y < out->height; y++) {
+        const uint8_t *a = in->pixels + (size_t)y * 2 * (size_t)in->width * 3;
+        const uint8_t *b = a + (size_t)in->width * 3;
+        uint8_t *to = out->pixels + (size_t)y * (size_t)out->width * 3;
+        for (int x = 0; x < out->width; x++, a += 6, b += 6, to += 3)
+            for (int c = 0; c < 3; c++)
+                to[c] = (uint8_t)((a[c] + a[c + 3] + b[c] + b[c + 3] + 2) >> 2);
+    }
+}
+
+// Rows scaled across, by their number in the input; two are enough, as the output goes down.
+struct row_pair {
+    int number[2];
+    int *row[2];
+};
+
+static const int *scaled_row(struct row_pair *rows, const struct image *in, int number, int keep,
+                             const struct linear_tap *taps, int width) {
+    for (int i = 0; i < 2; i++)
+        if (rows->number[i] == number)
+            return rows->row[i];
+    int slot = rows->number[0] == keep ? 1 : 0;
+    across_row(rows->row[slot], in->pixels + (size_t)number * (size_t)in->width * 3, taps, width);
+    rows->number[slot] = number;
+    return rows->row[slot];
+}
+
+void warp_resize(struct image *out, const struct image *in, int width, int height) {
+    image_init(out, width, height);
+    size_t row = (size_t)width * 3;
+    if (width == in->width && height == in->height) {
+        memcpy(out->pixels, in->pixels, row * (size_t)height);
+        return;
+    }
+    if (width * 2 == in->width && height * 2 == in->height) {
+        halve(out, in);
+        return;
+    }
+    struct linear_tap *across = linear_taps(in->width, width);
+    struct linear_tap *down = linear_taps(in->height, height);
+    int *room = mem_alloc(2 * row * sizeof *room);
+    struct row_pair rows = {{-1, -1}, {room, room + row}};
+    for (int y = 0; y < height; y++) {
+        const int *above = scaled_row(&rows, in, down[y].first, down[y].second, across, width);
+        const int *below = scaled_row(&rows, in, down[y].second, down[y].first, across, width);
+        down_row(out->pixels + (size_t)y * row, above, below, down[y].weight, row);
+    }
+    mem_free(room);
+    mem_free(across);
+    mem_free(down);
+}

@@ -1,0 +1,108 @@
+#include "plate.h"
+
+#include "format/json.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const KEYS[FIELD_COUNT] = {
+    [FIELD_POTENCIA_KVA] = "potencia_kva",
+    [FIELD_FABRICANTE] = "fabricante",
+    [FIELD_NUMERO_SERIE] = "numero_serie",
+    [FIELD_DATA_FABRICACAO] = "data_fabricacao",
+    [FIELD_ELO_FUSIVEL] = "elo_fusivel",
+    [FIELD_TENSAO_PRIMARIA] = "tensao_primaria",
+    [FIELD_TENSAO_SECUNDARIA] = "tensao_secundaria",
+    [FIELD_FASES] = "fases",
+    [FIELD_AUTOPROTEGIDO] = "autoprotegido",
+    [FIELD_PATRIMONIO] = "patrimonio",
+    [FIELD_REGISTRO] = "registro",
+};
+
+const char *field_key(enum field field) { return field < FIELD_COUNT ? KEYS[field] : ""; }
+
+enum field field_by_key(const char *key) {
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (strcmp(KEYS[i], key) == 0)
+            return (enum field)i;
+    return FIELD_COUNT;
+}
+
+const char *source_name(enum source source) {
+    static const char *const NAMES[] = {"none", "rule", "vlm", "llm", "records"};
+    return NAMES[source];
+}
+
+bool plate_needs_review(const struct plate *plate) { return plate->reason_count > 0; }
+
+void plate_add_reason(struct plate *plate, enum field field, const char *code, const char *format,
+                      ...) {
+    for (size_t i = 0; i < plate->reason_count; i++)
+        if (plate->reasons[i].field == field && strcmp(plate->reasons[i].code, code) == 0)
+            return;
+    bool full = plate->reason_count == REASONS_MAX;
+    struct reason *reason = &plate->reasons[full ? REASONS_MAX - 1 : plate->reason_count++];
+    *reason = (struct reason){.field = full ? FIELD_COUNT : field};
+    if (full) {
+        snprintf(reason->code, sizeof reason->code, "more");
+        snprintf(reason->text, sizeof reason->text, "there are more reasons than are listed");
+        return;
+    }
+    va_list args;
+    va_start(args, format);
+    snprintf(reason->code, sizeof reason->code, "%s", code);
+    vsnprintf(reason->text, sizeof reason->text, format, args);
+    va_end(args);
+}
+
+static bool is_number_field(enum field field) {
+    return field == FIELD_POTENCIA_KVA || field == FIELD_TENSAO_PRIMARIA || field == FIELD_FASES;
+}
+
+// Values are ours (normalised): a number reads as one.
+static json_t *value_json(enum field field, const struct value *value) {
+    if (!value->text[0])
+        return json_null();
+    if (field == FIELD_AUTOPROTEGIDO)
+        return json_boolean(strcmp(value->text, "true") == 0);
+    json_t *number = is_number_field(field) ? json_parse(value->text, strlen(value->text), 0,
+                                                         JSON_PARSE_ANY, NULL)
+                                            : NULL;
+    if (json_is_number(number))
+        return number;
+    json_decref(number);
+    return json_text(value->text);
+}
+
+static json_t *evidence(const struct value *value) {
+    const struct box *box = &value->box;
+    json_t *out = json_build("{s:f, s:s, s:s}", "confidence", (double)value->confidence, "source",
+                             source_name(value->source), "raw", value->raw);
+    if (box->x1 > box->x0)
+        json_set(out, "box",
+                 json_build("[f, f, f, f]", (double)box->x0, (double)box->y0, (double)box->x1,
+                            (double)box->y1));
+    return out;
+}
+
+json_t *plate_json(const struct plate *plate) {
+    json_t *out = json_object(), *fields = json_object(), *reasons = json_array();
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const struct value *value = &plate->values[i];
+        json_set(out, KEYS[i], value_json((enum field)i, value));
+        if (value->text[0])
+            json_set(fields, KEYS[i], evidence(value));
+    }
+    for (size_t i = 0; i < plate->reason_count; i++) {
+        const struct reason *reason = &plate->reasons[i];
+        json_t *one = json_build("{s:s, s:s}", "code", reason->code, "text", reason->text);
+        if (reason->field < FIELD_COUNT)
+            json_set(one, "field", json_text(KEYS[reason->field]));
+        json_array_append_new(reasons, one);
+    }
+    json_set(out, "_needs_review", json_boolean(plate_needs_review(plate)));
+    json_set(out, "_reasons", reasons);
+    json_set(out, "_fields", fields);
+    return out;
+}

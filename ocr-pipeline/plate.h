@@ -1,0 +1,61 @@
+// What is known of one photo or pole: eleven fields, each with where it comes from, and whether a
+// person must look. Everything a stage says about a plate is said in these structs.
+#pragma once
+
+#include "base/buf.h"
+#include "vision/geometry.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum field {
+    FIELD_POTENCIA_KVA,        // rated power, kVA: "112.5"
+    FIELD_FABRICANTE,          // manufacturer, as the list spells it: "ROMAGNOLE"
+    FIELD_NUMERO_SERIE,        // serial number, as printed: "123456"
+    FIELD_DATA_FABRICACAO,     // "2019-08", or "2019" when the plate says no month
+    FIELD_ELO_FUSIVEL,         // fuse link: "5H"
+    FIELD_TENSAO_PRIMARIA,     // highest tap, kV: "13.8"
+    FIELD_TENSAO_SECUNDARIA,   // V: "220/127"
+    FIELD_FASES,               // "1", "2", "3"
+    FIELD_AUTOPROTEGIDO,       // "true", "false"
+    FIELD_PATRIMONIO,          // asset tag
+    FIELD_REGISTRO,            // registration (INMETRO)
+    FIELD_COUNT
+};
+
+const char *field_key(enum field field); // "potencia_kva": the JSON key
+enum field field_by_key(const char *key); // FIELD_COUNT: none
+
+// Where a value comes from.
+enum source { SOURCE_NONE, SOURCE_RULE, SOURCE_VLM, SOURCE_LLM, SOURCE_RECORDS };
+const char *source_name(enum source source);
+
+struct value {
+    char text[64];      // normalised; "" = not known
+    char raw[96];       // as it was read
+    float confidence;   // 0..1
+    struct box box;     // pixels of the upright photo; empty (x1 == x0): not known
+    enum source source;
+};
+
+enum { REASONS_MAX = 16 };
+struct reason {
+    enum field field; // FIELD_COUNT: the plate as a whole
+    char code[32];    // "low_confidence": stable, for programs
+    char text[160];   // for people
+};
+
+struct plate {
+    struct value values[FIELD_COUNT];
+    struct reason reasons[REASONS_MAX]; // none: needs no review
+    size_t reason_count;
+};
+
+bool plate_needs_review(const struct plate *plate);
+// The same code and field once only; past REASONS_MAX the last becomes "more".
+void plate_add_reason(struct plate *plate, enum field field, const char *code, const char *format,
+                      ...) __attribute__((format(printf, 4, 5)));
+// The eleven keys, always all of them, null when not known; numbers as numbers (kVA, kV, phases),
+// autoprotegido as a boolean; then "_needs_review", "_reasons", "_fields" (confidence, box, source).
+json_t *plate_json(const struct plate *plate);

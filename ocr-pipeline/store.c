@@ -1,0 +1,306 @@
+#include "store.h"
+
+#include "base/mem.h"
+
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct store {
+    sqlite3 *db;
+};
+
+// A photo is one row from the moment it is accepted; `result` comes with state 2 or 3, in the same
+// statement. `turn` makes jobs take turns: the one that was served longest ago comes first.
+static const char SCHEMA[] =
+    "CREATE TABLE IF NOT EXISTS job (id TEXT PRIMARY KEY, kind TEXT NOT NULL, options TEXT,"
+    " state INTEGER NOT NULL, created INTEGER NOT NULL, ended INTEGER NOT NULL DEFAULT 0,"
+    " turn INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS photo (id INTEGER PRIMARY KEY, job TEXT NOT NULL"
+    " REFERENCES job ON DELETE CASCADE, pole TEXT NOT NULL, number INTEGER NOT NULL,"
+    " source TEXT NOT NULL, spooled INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0,"
+    " result TEXT, code TEXT, UNIQUE (job, pole, number));"
+    "CREATE INDEX IF NOT EXISTS photo_state ON photo (state, job);";
+
+static bool wrong(struct store *store, const char *what, struct err *err) {
+    int code = sqlite3_errcode(store->db);
+    bool busy = code == SQLITE_BUSY || code == SQLITE_LOCKED;
+    return err_set(err, busy ? ERR_BUSY : ERR_SYSTEM, "%s: %s%s", what, sqlite3_errmsg(store->db),
+                   busy ? " (does another ocr-pipeline use it?)" : "");
+}
+
+static bool run(struct store *store, const char *sql, const char *what, struct err *err) {
+    return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK || wrong(store, what, err);
+}
+
+// Binds by letters: s text or NULL, i int64_t.
+static sqlite3_stmt *prepare(struct store *store, const char *sql, const char *types, ...) {
+    sqlite3_stmt *statement = NULL;
+    if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK)
+        return NULL;
+    va_list args;
+    va_start(args, types);
+    for (int i = 1; *types; types++, i++) {
+        if (*types == 's')
+            sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
+        else
+            sqlite3_bind_int64(statement, i, va_arg(args, int64_t));
+    }
+    va_end(args);
+    return statement;
+}
+
+// Runs it to its end; how many rows it changed, -1 on failure.
+static int finish(struct store *store, sqlite3_stmt *statement, const char *what, struct err *err) {
+    int code = statement ? sqlite3_step(statement) : SQLITE_ERROR;
+    if (code != SQLITE_DONE && code != SQLITE_ROW) {
+        wrong(store, what, err);
+        sqlite3_finalize(statement);
+        return -1;
+    }
+    sqlite3_finalize(statement);
+    return sqlite3_changes(store->db);
+}
+
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void copy_column(sqlite3_stmt *row, int column, char *out, size_t size) {
+    const char *text = (const char *)sqlite3_column_text(row, column);
+    snprintf(out, size, "%s", text ? text : "");
+}
+
+static bool recover(struct store *store, unsigned *recovered, struct err *err) {
+    if (!run(store, "DELETE FROM job WHERE state = 0", "jobs that were never complete", err))
+        return false;
+    int n = finish(store, prepare(store, "UPDATE photo SET state = 0 WHERE state = 1", ""),
+                   "photos that were under way", err);
+    if (recovered)
+        *recovered = n > 0 ? (unsigned)n : 0;
+    return n >= 0;
+}
+
+struct store *store_open(const char *path, unsigned *recovered, struct err *err) {
+    struct store *store = mem_alloc(sizeof *store);
+    bool good = sqlite3_open(path, &store->db) == SQLITE_OK || wrong(store, path, err);
+    if (good) {
+        sqlite3_busy_timeout(store->db, 2000);
+        // One process at a time: another would take what this one has under way for left over.
+        good = run(store,
+                   "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
+                   "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+                   path, err) &&
+               run(store, SCHEMA, path, err) && recover(store, recovered, err);
+    }
+    if (good)
+        return store;
+    store_close(store);
+    return NULL;
+}
+
+void store_close(struct store *store) {
+    if (!store)
+        return;
+    sqlite3_close(store->db);
+    mem_free(store);
+}
+
+bool store_job_create(struct store *store, const char *kind, const char *options, char id[33],
+                      struct err *err) {
+    unsigned char random[16];
+    sqlite3_randomness(sizeof random, random);
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(id + 2 * i, 3, "%02x", random[i]);
+    return finish(store,
+                  prepare(store,
+                          "INSERT INTO job (id, kind, options, state, created)"
+                          " VALUES (?, ?, ?, 0, ?)",
+                          "sssi", id, kind, options, now_ms()),
+                  "a new job", err) >= 0;
+}
+
+bool store_job_add(struct store *store, const char *job, const struct photo *photo,
+                   struct err *err) {
+    return finish(store,
+                  prepare(store,
+                          "INSERT INTO photo (job, pole, number, source, spooled)"
+                          " VALUES (?, ?, ?, ?, ?)",
+                          "ssisi", job, photo->pole, (int64_t)photo->number, photo->source,
+                          (int64_t)photo->spooled),
+                  "a photo of a job", err) >= 0;
+}
+
+// Nothing waits and nothing runs: it is over.
+static bool end_if_over(struct store *store, const char *job, struct err *err) {
+    return finish(store,
+                  prepare(store,
+                          "UPDATE job SET state = 2, ended = ? WHERE id = ? AND state = 1 AND NOT"
+                          " EXISTS (SELECT 1 FROM photo WHERE job = job.id AND state < 2)",
+                          "is", now_ms(), job),
+                  "the end of a job", err) >= 0;
+}
+
+bool store_job_ready(struct store *store, const char *job, struct err *err) {
+    int n = finish(
+        store, prepare(store, "UPDATE job SET state = 1 WHERE id = ? AND state = 0", "s", job),
+        "a job", err);
+    if (n == 0)
+        return err_set(err, ERR_NOTFOUND, "there is no new job %s", job);
+    return n > 0 && end_if_over(store, job, err);
+}
+
+bool store_job_cancel(struct store *store, const char *job, struct err *err) {
+    int n = finish(store,
+                   prepare(store,
+                           "UPDATE job SET state = 3, ended = ? WHERE id = ? AND state < 2", "is",
+                           now_ms(), job),
+                   "a job", err);
+    if (n == 0) {
+        struct job found;
+        return store_job_find(store, job, &found, err); // it has ended already
+    }
+    return n > 0;
+}
+
+static const char JOB_ROW[] =
+    "SELECT id, kind, state, created, ended, (SELECT count(*) FROM photo WHERE job = j.id),"
+    " (SELECT count(*) FROM photo WHERE job = j.id AND state = 0),"
+    " (SELECT count(*) FROM photo WHERE job = j.id AND state = 1),"
+    " (SELECT count(*) FROM photo WHERE job = j.id AND state = 2),"
+    " (SELECT count(*) FROM photo WHERE job = j.id AND state = 3) FROM job j";
+
+static void read_job(sqlite3_stmt *row, struct job *job) {
+    copy_column(row, 0, job->id, sizeof job->id);
+    copy_column(row, 1, job->kind, sizeof job->kind);
+    job->state = (enum job_state)sqlite3_column_int(row, 2);
+    job->created_ms = sqlite3_column_int64(row, 3);
+    job->ended_ms = sqlite3_column_int64(row, 4);
+    unsigned *const counts[] = {&job->photos, &job->waiting, &job->running, &job->done,
+                                &job->failed};
+    for (int i = 0; i < 5; i++)
+        *counts[i] = (unsigned)sqlite3_column_int(row, 5 + i);
+}
+
+bool store_job_find(struct store *store, const char *id, struct job *job, struct err *err) {
+    char sql[sizeof JOB_ROW + 32];
+    snprintf(sql, sizeof sql, "%s WHERE id = ?", JOB_ROW);
+    sqlite3_stmt *row = prepare(store, sql, "s", id);
+    int code = row ? sqlite3_step(row) : SQLITE_ERROR;
+    if (code == SQLITE_ROW)
+        read_job(row, job);
+    bool good = code == SQLITE_ROW || (code == SQLITE_DONE
+                                           ? err_set(err, ERR_NOTFOUND, "there is no job %.40s", id)
+                                           : wrong(store, "a job", err));
+    sqlite3_finalize(row);
+    return good;
+}
+
+size_t store_jobs(struct store *store, struct job *jobs, size_t most) {
+    char sql[sizeof JOB_ROW + 48];
+    size_t n = 0;
+    snprintf(sql, sizeof sql, "%s ORDER BY created DESC, id LIMIT ?", JOB_ROW);
+    sqlite3_stmt *row = prepare(store, sql, "i", (int64_t)most);
+    while (row && n < most && sqlite3_step(row) == SQLITE_ROW)
+        read_job(row, &jobs[n++]);
+    sqlite3_finalize(row);
+    return n;
+}
+
+static void read_photo(sqlite3_stmt *row, struct photo *photo) {
+    photo->id = sqlite3_column_int64(row, 0);
+    copy_column(row, 1, photo->job, sizeof photo->job);
+    copy_column(row, 2, photo->pole, sizeof photo->pole);
+    photo->number = (unsigned)sqlite3_column_int(row, 3);
+    copy_column(row, 4, photo->source, sizeof photo->source);
+    photo->spooled = sqlite3_column_int(row, 5) != 0;
+}
+
+#define PHOTO_COLUMNS "id, job, pole, number, source, spooled"
+
+bool store_claim(struct store *store, struct photo *photo, struct err *err) {
+    sqlite3_stmt *row = prepare(
+        store,
+        "UPDATE photo SET state = 1 WHERE id = (SELECT p.id FROM photo p JOIN job j ON j.id = p.job"
+        " WHERE p.state = 0 AND j.state = 1 ORDER BY j.turn, j.created, p.id LIMIT 1)"
+        " RETURNING " PHOTO_COLUMNS,
+        "");
+    int code = row ? sqlite3_step(row) : SQLITE_ERROR;
+    bool found = code == SQLITE_ROW;
+    if (found) {
+        read_photo(row, photo);
+        code = sqlite3_step(row); // to its end: RETURNING changes nothing for good before
+    }
+    bool good = code == SQLITE_DONE || wrong(store, "the next photo", err);
+    sqlite3_finalize(row);
+    if (good && !found)
+        return err_set(err, ERR_NOTFOUND, "no photo waits");
+    return good && finish(store,
+                          prepare(store,
+                                  "UPDATE job SET turn = (SELECT max(turn) + 1 FROM job)"
+                                  " WHERE id = ?",
+                                  "s", photo->job),
+                          "the turns of the jobs", err) >= 0;
+}
+
+bool store_finish(struct store *store, int64_t photo, const char *result, const char *code,
+                  struct err *err) {
+    char job[33] = "";
+    sqlite3_stmt *row = prepare(store, "SELECT job FROM photo WHERE id = ?", "i", photo);
+    if (row && sqlite3_step(row) == SQLITE_ROW)
+        copy_column(row, 0, job, sizeof job);
+    sqlite3_finalize(row);
+    if (!*job)
+        return true; // its job was forgotten meanwhile
+    if (!run(store, "BEGIN IMMEDIATE", "a result", err))
+        return false;
+    bool good = finish(store,
+                       prepare(store,
+                               "UPDATE photo SET state = ?, result = ?, code = ?"
+                               " WHERE id = ? AND state < 2",
+                               "issi", (int64_t)(code ? PHOTO_FAILED : PHOTO_DONE), result, code,
+                               photo),
+                       "a result", err) >= 0 &&
+                end_if_over(store, job, err) && run(store, "COMMIT", "a result", err);
+    if (!good)
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return good;
+}
+
+bool store_release(struct store *store, int64_t photo, struct err *err) {
+    return finish(store,
+                  prepare(store, "UPDATE photo SET state = 0 WHERE id = ? AND state = 1", "i",
+                          photo),
+                  "a photo put back", err) >= 0;
+}
+
+bool store_results(struct store *store, const char *job, store_result_fn *on_result, void *arg,
+                   struct err *err) {
+    sqlite3_stmt *row = prepare(store,
+                                "SELECT " PHOTO_COLUMNS ", state, result, code FROM photo"
+                                " WHERE job = ? ORDER BY pole, number",
+                                "s", job);
+    int code = row ? SQLITE_ROW : SQLITE_ERROR;
+    while (row && (code = sqlite3_step(row)) == SQLITE_ROW) {
+        struct photo photo;
+        read_photo(row, &photo);
+        if (!on_result(arg, &photo, (enum photo_state)sqlite3_column_int(row, 6),
+                       (const char *)sqlite3_column_text(row, 7),
+                       (const char *)sqlite3_column_text(row, 8)))
+            break;
+    }
+    bool good = code == SQLITE_DONE || code == SQLITE_ROW || wrong(store, "results", err);
+    sqlite3_finalize(row);
+    return good;
+}
+
+unsigned store_expire(struct store *store, int64_t before_ms) {
+    int n = finish(store,
+                   prepare(store, "DELETE FROM job WHERE state >= 2 AND ended < ?", "i", before_ms),
+                   "old jobs", NULL);
+    return n > 0 ? (unsigned)n : 0;
+}

@@ -1,0 +1,69 @@
+// Jobs and their photos in one SQLite file: what was accepted is done, each photo exactly once,
+// whenever the machine stops. A photo's result and its being done are one transaction; what was
+// under way when the process died waits again at the next start.
+//
+// One connection, one thread at a time (the caller's lock). Blocking; never called on a loop.
+#pragma once
+
+#include "base/err.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+// Made when it is not there; ":memory:" for tests. What was under way waits again (`recovered`,
+// may be NULL: how many). ERR_BUSY: another process has it open; ERR_SYSTEM: SQLite's own words.
+struct store *store_open(const char *path, unsigned *recovered, struct err *err);
+void store_close(struct store *store); // NULL is fine
+
+enum photo_state { PHOTO_WAITING, PHOTO_RUNNING, PHOTO_DONE, PHOTO_FAILED };
+enum job_state { JOB_FILLING, JOB_OPEN, JOB_DONE, JOB_CANCELLED };
+
+struct photo {
+    int64_t id;
+    char job[33];      // of the job
+    char pole[65];     // identifier of the pole it belongs to
+    unsigned number;   // within the pole, from 0
+    char source[1024]; // a path: of the user's file, or of one spooled for us
+    bool spooled;      // is ours to delete when it is done
+};
+
+// A new job that takes photos until store_job_ready; its id (32 hex digits) goes to `id`. A job
+// that never became ready is forgotten at the next start.
+bool store_job_create(struct store *store, const char *kind, const char *options, char id[33],
+                      struct err *err);
+bool store_job_add(struct store *store, const char *job, const struct photo *photo,
+                   struct err *err);
+bool store_job_ready(struct store *store, const char *job, struct err *err);
+// What waits is dropped; what runs may still end. False with ERR_NOTFOUND.
+bool store_job_cancel(struct store *store, const char *job, struct err *err);
+
+struct job {
+    char id[33], kind[16];
+    enum job_state state;
+    int64_t created_ms, ended_ms; // since the epoch; ended 0: not yet
+    unsigned photos, waiting, running, done, failed;
+};
+bool store_job_find(struct store *store, const char *id, struct job *job, struct err *err);
+// Newest first, at most `most`; how many.
+size_t store_jobs(struct store *store, struct job *jobs, size_t most);
+
+// Claims the photo that waits longest, of the jobs in turn. False with ERR_NOTFOUND when none does.
+bool store_claim(struct store *store, struct photo *photo, struct err *err);
+// `result` is its JSON (kept as text); code NULL: read, else why not ("FILE_MISSING"). A photo that
+// is already done stays as it is, and this is no error. The last one of a job ends it.
+bool store_finish(struct store *store, int64_t photo, const char *result, const char *code,
+                  struct err *err);
+// Puts a claimed photo back to wait: an engine is gone that may come back.
+bool store_release(struct store *store, int64_t photo, struct err *err);
+
+// Results of a job in their order: pole, number. False ends the walk.
+typedef bool store_result_fn(void *arg, const struct photo *photo, enum photo_state state,
+                             const char *result, const char *code);
+bool store_results(struct store *store, const char *job, store_result_fn *on_result, void *arg,
+                   struct err *err);
+// Forgets jobs that ended before this time (ms since the epoch); how many.
+unsigned store_expire(struct store *store, int64_t before_ms);

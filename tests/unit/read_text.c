@@ -1,0 +1,116 @@
+// read_text [--threads N] [--side N] [--repeat N] PHOTO... : what the text reader reads, a line of
+// JSON a photo, for comparisons with the reference (tests/clients/rapidocr_compare.py). Models and
+// library as tools/get-ocr lays them down.
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "format/json.h"
+#include "vision/text_reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct job {
+    unsigned threads;
+    int side, repeat;
+    bool silent;
+};
+
+static json_t *line_json(const struct text_line *line) {
+    json_t *quad = json_array();
+    for (size_t i = 0; i < 4; i++) {
+        json_array_append_new(quad, json_real((double)line->quad.corners[i].x));
+        json_array_append_new(quad, json_real((double)line->quad.corners[i].y));
+    }
+    json_t *out = json_object();
+    json_object_set_new(out, "text", json_text(line->text));
+    json_object_set_new(out, "confidence", json_real((double)line->confidence));
+    json_object_set_new(out, "quad", quad);
+    return out;
+}
+
+static void print_page(const char *path, const struct text_page *page) {
+    json_t *lines = json_array();
+    for (size_t i = 0; i < page->count; i++)
+        json_array_append_new(lines, line_json(&page->lines[i]));
+    json_t *out = json_object();
+    json_object_set_new(out, "file", json_text(path));
+    json_object_set_new(out, "turned", json_integer(page->turned));
+    json_object_set_new(out, "lines", lines);
+    json_object_set_new(out, "detect_ms", json_real(page->detect_ms));
+    json_object_set_new(out, "orient_ms", json_real(page->orient_ms));
+    json_object_set_new(out, "recognize_ms", json_real(page->recognize_ms));
+    json_object_set_new(out, "network_ms", json_real(page->network_ms));
+    struct buf text;
+    buf_init(&text, (size_t)64 << 20);
+    json_write(&text, out);
+    puts(buf_text(&text));
+    buf_fini(&text);
+    json_decref(out);
+}
+
+static bool read_photo(struct text_reader *reader, const char *path, const struct job *job,
+                       struct err *err) {
+    struct image image;
+    struct text_page page;
+    for (int i = 0; i < job->repeat; i++) {
+        if (!image_load(&image, path, job->side, NULL, err))
+            return false;
+        bool good = text_reader_read(reader, &image, &page, err);
+        image_fini(&image);
+        if (!good)
+            return false;
+        print_page(path, &page);
+        text_page_fini(&page);
+    }
+    return true;
+}
+
+static struct text_reader *open_reader(struct onnx *onnx, const struct job *job, struct err *err) {
+    char *detect = path_cache("ocr/det.onnx"), *orient = path_cache("ocr/cls.onnx");
+    char *recognize = path_cache("ocr/rec.onnx");
+    struct text_reader_options options = text_reader_defaults;
+    options.detect = detect;
+    options.orient = orient;
+    options.recognize = recognize;
+    options.threads = job->threads;
+    struct text_reader *reader = text_reader_create(onnx, &options, err);
+    mem_free(detect);
+    mem_free(orient);
+    mem_free(recognize);
+    return reader;
+}
+
+int main(int argc, char **argv) {
+    struct job job = {.threads = 2, .repeat = 1};
+    struct err err = {0};
+    int first = 1;
+    for (; first + 1 < argc && !strncmp(argv[first], "--", 2); first += 2) {
+        int value = (int)strtol(argv[first + 1], NULL, 10);
+        if (!strcmp(argv[first], "--threads"))
+            job.threads = (unsigned)value;
+        else if (!strcmp(argv[first], "--side"))
+            job.side = value;
+        else if (!strcmp(argv[first], "--repeat"))
+            job.repeat = value;
+    }
+    struct onnx *onnx = NULL;
+    struct text_reader *reader = NULL;
+    int status = 1;
+    if (!image_system_init(1, &err) || !(onnx = onnx_open(NULL, &err)) ||
+        !(reader = open_reader(onnx, &job, &err))) {
+        fprintf(stderr, "read_text: %s\n", err.text);
+    } else {
+        status = 0;
+        for (int i = first; i < argc; i++)
+            if (!read_photo(reader, argv[i], &job, &err)) {
+                fprintf(stderr, "read_text: %s\n", err.text);
+                status = 1;
+            }
+    }
+    text_reader_destroy(reader);
+    onnx_close(onnx);
+    image_system_fini();
+    return status;
+}

@@ -1,0 +1,214 @@
+#include "store.h"
+
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void new_job(struct store *store, const char *kind, unsigned photos, char id[33]) {
+    struct err err = {0};
+    assert_true(store_job_create(store, kind, NULL, id, &err));
+    for (unsigned i = 0; i < photos; i++) {
+        struct photo photo = {.number = i % 3};
+        snprintf(photo.pole, sizeof photo.pole, "pole-%03u", i / 3);
+        snprintf(photo.source, sizeof photo.source, "/photos/%u.jpg", i);
+        if (!store_job_add(store, id, &photo, &err))
+            fail_msg("%s", err.text);
+    }
+    assert_true(store_job_ready(store, id, &err));
+}
+
+static struct job job_of(struct store *store, const char *id) {
+    struct job job;
+    struct err err = {0};
+    if (!store_job_find(store, id, &job, &err))
+        fail_msg("%s", err.text);
+    return job;
+}
+
+struct seen {
+    unsigned rows, good;
+    char last[80];
+};
+
+static bool see(void *arg, const struct photo *photo, enum photo_state state, const char *result,
+                const char *code) {
+    struct seen *seen = arg;
+    char key[80], expected[80];
+    snprintf(key, sizeof key, "%s/%u", photo->pole, photo->number);
+    assert_true(strcmp(key, seen->last) > 0); // in their order, none twice
+    snprintf(seen->last, sizeof seen->last, "%s", key);
+    snprintf(expected, sizeof expected, "{\"of\":\"%.60s\"}", photo->source);
+    seen->rows++;
+    seen->good += state == PHOTO_DONE && result && strcmp(result, expected) == 0 && !code;
+    return true;
+}
+
+static void work_on(struct store *store, unsigned most) {
+    struct photo photo;
+    struct err err = {0};
+    while (most-- > 0 && store_claim(store, &photo, &err)) {
+        char result[80];
+        snprintf(result, sizeof result, "{\"of\":\"%.60s\"}", photo.source);
+        assert_true(store_finish(store, photo.id, result, NULL, &err));
+    }
+}
+
+static void test_a_job_from_begin_to_end(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct store *store = store_open(":memory:", NULL, &err);
+    struct photo photo;
+    char id[33];
+    assert_false(store_claim(store, &photo, &err));
+    assert_int_equal(err.code, ERR_NOTFOUND);
+    new_job(store, "lote", 4, id);
+    assert_int_equal(strlen(id), 32);
+    struct job job = job_of(store, id);
+    assert_int_equal(job.state, JOB_OPEN);
+    assert_int_equal(job.photos, 4);
+    assert_int_equal(job.waiting, 4);
+    assert_true(store_claim(store, &photo, &err));
+    assert_string_equal(photo.source, "/photos/0.jpg");
+    assert_int_equal(job_of(store, id).running, 1);
+    assert_true(store_release(store, photo.id, &err));
+    assert_int_equal(job_of(store, id).waiting, 4);
+    work_on(store, 3);
+    assert_true(store_claim(store, &photo, &err));
+    assert_true(store_finish(store, photo.id, NULL, "FILE_MISSING", &err));
+    job = job_of(store, id);
+    assert_int_equal(job.state, JOB_DONE);
+    assert_int_equal(job.done, 3);
+    assert_int_equal(job.failed, 1);
+    assert_true(job.ended_ms >= job.created_ms);
+    // A result that comes twice changes nothing.
+    assert_true(store_finish(store, photo.id, "{\"of\":\"another\"}", NULL, &err));
+    assert_int_equal(job_of(store, id).failed, 1);
+    struct seen seen = {0};
+    assert_true(store_results(store, id, see, &seen, &err));
+    assert_int_equal(seen.rows, 4);
+    assert_int_equal(seen.good, 3);
+    assert_int_equal(store_expire(store, job.ended_ms), 0);
+    assert_int_equal(store_expire(store, job.ended_ms + 1), 1);
+    assert_false(store_job_find(store, id, &job, &err));
+    store_close(store);
+}
+
+static void test_jobs_take_turns(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct store *store = store_open(":memory:", NULL, &err);
+    char large[33], small[33];
+    struct photo photo;
+    new_job(store, "tra", 30, large);
+    new_job(store, "lote", 3, small);
+    unsigned of_small = 0;
+    for (int i = 0; i < 6; i++) {
+        assert_true(store_claim(store, &photo, &err));
+        of_small += strcmp(photo.job, small) == 0;
+    }
+    assert_int_equal(of_small, 3); // not behind the thirty
+    store_close(store);
+}
+
+static void test_cancelled_and_empty_jobs(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct store *store = store_open(":memory:", NULL, &err);
+    char id[33], empty[33];
+    struct photo photo;
+    new_job(store, "lote", 3, id);
+    assert_true(store_claim(store, &photo, &err));
+    assert_true(store_job_cancel(store, id, &err));
+    assert_int_equal(job_of(store, id).state, JOB_CANCELLED);
+    assert_true(store_finish(store, photo.id, "{}", NULL, &err)); // what ran may end
+    assert_int_equal(job_of(store, id).done, 1);
+    assert_false(store_claim(store, &photo, &err));
+    assert_true(store_job_cancel(store, id, &err)); // again
+    assert_false(store_job_cancel(store, "no-such-job", &err));
+    assert_int_equal(err.code, ERR_NOTFOUND);
+    new_job(store, "lote", 0, empty);
+    assert_int_equal(job_of(store, empty).state, JOB_DONE);
+    struct job jobs[8];
+    assert_int_equal(store_jobs(store, jobs, 8), 2);
+    store_close(store);
+}
+
+// A worker is killed again and again in the middle of its work; at the end every photo is there
+// once, with its own result.
+static void test_killed_many_times(void **state) {
+    (void)state;
+    enum { PHOTOS = 120, KILLS = 20 };
+    char path[64], side[80], id[33], half[33];
+    struct err err = {0};
+    snprintf(path, sizeof path, "/tmp/test-ocr-store-%d.db", (int)getpid());
+    struct store *store = store_open(path, NULL, &err);
+    if (!store)
+        fail_msg("%s", err.text);
+    new_job(store, "lote", PHOTOS, id);
+    assert_true(store_job_create(store, "lote", NULL, half, &err)); // its client never ends
+    store_close(store);
+    for (int kill_number = 0; kill_number < KILLS; kill_number++) {
+        int ready[2];
+        assert_int_equal(pipe(ready), 0);
+        pid_t child = fork();
+        if (child == 0) {
+            struct store *own = store_open(path, NULL, NULL);
+            for (;;) {
+                struct photo photo;
+                char result[80];
+                if (!own || !store_claim(own, &photo, NULL))
+                    pause();
+                if (write(ready[1], "x", 1) != 1)
+                    _exit(1);
+                snprintf(result, sizeof result, "{\"of\":\"%.60s\"}", photo.source);
+                store_finish(own, photo.id, result, NULL, NULL);
+            }
+        }
+        char x;
+        for (int i = 0; i <= kill_number % 5; i++) // somewhere in the work, not before it
+            assert_int_equal(read(ready[0], &x, 1), 1);
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+        close(ready[0]);
+        close(ready[1]);
+    }
+    unsigned recovered = 0;
+    store = store_open(path, &recovered, &err);
+    assert_non_null(store);
+    assert_true(recovered <= 1);
+    struct job job;
+    assert_false(store_job_find(store, half, &job, &err));
+    work_on(store, PHOTOS);
+    assert_int_equal(job_of(store, id).state, JOB_DONE);
+    struct seen seen = {0};
+    assert_true(store_results(store, id, see, &seen, &err));
+    assert_int_equal(seen.rows, PHOTOS);
+    assert_int_equal(seen.good, PHOTOS);
+    store_close(store);
+    static const char *const TAILS[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(side, sizeof side, "%s%s", path, TAILS[i]);
+        unlink(side);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_job_from_begin_to_end),
+        cmocka_unit_test(test_jobs_take_turns),
+        cmocka_unit_test(test_cancelled_and_empty_jobs),
+        cmocka_unit_test(test_killed_many_times),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
