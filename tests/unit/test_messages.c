@@ -739,6 +739,8 @@ static void test_refused(void **state) {
         {ASK("'tools':[{'input_schema':{}}],"), "tools.0.custom.name: Field required"},
         {ASK("'tools':[" TOOL("A") "," TOOL("a.b") "],"),
          "tools.1.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"},
+        {ASK("'tools':[{'type':'bash_20250124','name':'a b'}],"),
+         "tools.0.name: String should match pattern"},
         {ASK("'tools':[" TOOL("") "],"), "tools.0.custom.name: String should match pattern"},
         {ASK("'tools':[" TOOL("read file") "],"), "tools.0.custom.name: String should match"},
         {ASK("'tools':[" TOOL("le\xc3\xado") "],"), "tools.0.custom.name: String should match"},
