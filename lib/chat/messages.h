@@ -64,8 +64,8 @@ struct messages_request {
 //
 // What the API refuses and is taken all the same, since a conversation must not end on it: unknown
 // members, an absent model (the server's default answers), empty turns beside others, results
-// without calls and calls without results, names and ids that a model made up, a thinking budget
-// below 1024 or, with tools, beyond max_tokens.
+// without calls and calls without results, names and ids that a model made up, names of tools up to
+// 256, a thinking budget below 1024 or, with tools, beyond max_tokens.
 bool messages_parse(struct messages_request *request, const char *bytes, size_t length,
                     struct err *err);
 // For count_tokens, which has no max_tokens and never streams.

@@ -63,14 +63,16 @@ static bool tool_fail(struct err *err, size_t index, const char *member, const c
     return err_set(err, ERR_INVALID, "tools.%zu%s: %s", index, member, why);
 }
 
-// The API's own rule, which Claude Code keeps to for tools of MCP servers, whatever they call them.
-// Only for what is offered: a call of the conversation may have any name that a model made up.
-#define NAME_RULE "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"
+// The API's own rule but for the length, which there ends at 128. Claude Code 2.1.197 writes _ for
+// any other character in the name of an MCP server or its tool, and cuts nothing: measured. Only
+// for what is offered: a call of the conversation may have any name that a model made up.
+enum { MAX_NAME = 256 };
+#define NAME_RULE "String should match pattern '^[a-zA-Z0-9_-]{1,256}$'"
 
 static bool is_name(const char *name) {
     size_t length =
         strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-    return length > 0 && length <= 128 && name[length] == '\0';
+    return length > 0 && length <= MAX_NAME && name[length] == '\0';
 }
 
 static bool custom_tool(json_t *tools, const json_t *tool, size_t index, struct err *err) {

@@ -704,6 +704,8 @@ static void test_max_tokens(void **state) {
     }
 }
 
+#define X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
 static void test_refused(void **state) {
     static const struct {
         const char *body, *expected;
@@ -738,7 +740,8 @@ static void test_refused(void **state) {
         {ASK("'tools':[{'name':'a'}],"), "tools.0.custom.input_schema: Field required"},
         {ASK("'tools':[{'input_schema':{}}],"), "tools.0.custom.name: Field required"},
         {ASK("'tools':[" TOOL("A") "," TOOL("a.b") "],"),
-         "tools.1.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"},
+         "tools.1.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,256}$'"},
+        {ASK("'tools':[" TOOL(X50 X50 X50 X50 X50 "1234567") "],"), "tools.0.custom.name: String"},
         {ASK("'tools':[{'type':'bash_20250124','name':'a b'}],"),
          "tools.0.name: String should match pattern"},
         {ASK("'tools':[" TOOL("") "],"), "tools.0.custom.name: String should match pattern"},
@@ -797,7 +800,8 @@ static void test_accepted(void **state) {
             "'tool_choice':null,'thinking':null,'system':null,'metadata':null,"),
         ASK("'anthropic_version':'x','betas':['y'],'inference_geo':'z','mcp_servers':[],"
             "'container':null,"),
-        ASK("'tools':[" TOOL("mcp__my-server__read_file") "],"),
+        ASK("'tools':[" TOOL("mcp__my-server__read_file") "," TOOL(X50 X50 X50 X50 X50
+                                                                   "123456") "],"),
         ASK("'tool_choice':{'type':'auto'},"),
         ASK("'tool_choice':{'type':'none'},'tools':[],"),
         ASK("'tools':[{'type':'web_search_20250305','name':'web_search'}],"
