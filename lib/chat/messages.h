@@ -118,6 +118,6 @@ bool messages_shorten(struct messages_request *request, int64_t prompt_tokens,
 
 // Tokens of the prompt where no tokenizer can be asked: an estimate from its characters that is
 // rather too high (the table of what it is worth is in messages_estimate.c), and a number that no
-// tokenizer of a usual model stays below. Images count as one flat number each.
+// usual text and tokenizer stay below. Images count as one flat number each.
 int64_t messages_estimate_tokens(const struct messages_request *request);
 int64_t messages_least_tokens(const struct messages_request *request);

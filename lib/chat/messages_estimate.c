@@ -118,7 +118,9 @@ static void add_text(struct cost *cost, const char *text) {
     for (size_t i = 0; text[i]; i++) {
         int64_t hundredths = messages_estimate_byte(text, i);
         cost->most += hundredths;
-        if (!is_third_in_a_row(text, i)) // one token may be 64 times the same character
+        if (is_third_in_a_row(text, i))
+            cost->least += 1; // one token may be 64 times the same character
+        else
             cost->least += hundredths / ((unsigned char)text[i] < 0x80 ? LEAST_ASCII : LEAST_OTHER);
     }
 }

@@ -932,6 +932,21 @@ static void test_estimate(void **state) {
     }
 }
 
+// The same character over and over is no proof, but enough of it is.
+static void test_least_of_a_run(void **state) {
+    struct messages_request request;
+    char *run = mem_alloc(1000001), *messages;
+    memset(run, '=', 1000000);
+    run[1000000] = '\0';
+    messages = mem_printf("[" U("'%s'") "]", run);
+    parse_messages(&request, messages);
+    assert_true(messages_least_tokens(&request) > 1000000 / 128);
+    assert_true(messages_least_tokens(&request) < 1000000 / 64); // cl100k
+    messages_fini(&request);
+    mem_free(messages);
+    mem_free(run);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turns),       cmocka_unit_test(test_results),
@@ -944,7 +959,7 @@ int main(void) {
         cmocka_unit_test(test_refused),     cmocka_unit_test(test_accepted),
 
         cmocka_unit_test(test_bounds),      cmocka_unit_test(test_count),
-        cmocka_unit_test(test_estimate),
+        cmocka_unit_test(test_estimate),    cmocka_unit_test(test_least_of_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
