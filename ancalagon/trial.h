@@ -11,7 +11,7 @@
 // by its clients. trial_run returns only when that engine is gone and its socket removed. SIGINT,
 // SIGTERM and SIGHUP belong to the session while it lives: they end the trial that runs (politely;
 // a second one at once) and every later one; whoever kills us with SIGKILL leaves a guardian that
-// kills the engine.
+// kills the engine and removes the folder.
 //
 // What is measured. Every run is one streamed POST /completion: a prompt of exactly so many tokens
 // of varied prose that begins as no earlier one did (and cache_prompt off, host prompt cache off,
