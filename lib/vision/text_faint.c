@@ -90,6 +90,17 @@ static bool lay_region(struct quad *out, struct box smudge, const struct scale *
     return true;
 }
 
+// What the region around a smudge is; false when it is none.
+static bool try_smudge(const struct text_regions *regions, size_t sure, struct box smudge,
+                       int width, int height, struct quad *out) {
+    struct scale scale = {0};
+    if (is_taken(regions, smudge) || !find_scale(regions, sure, middle_of(smudge), &scale))
+        return false;
+    float h = scale.height;
+    return box_width(smudge) <= LONGEST * h && box_height(smudge) <= 1.2f * h &&
+           box_height(smudge) >= .25f * h && lay_region(out, smudge, &scale, width, height);
+}
+
 void text_faint_find(struct text_regions *regions, const float *map, int width, int height,
                      int picture_width, int picture_height) {
     size_t pixels = (size_t)width * (size_t)height, sure = regions->count;
@@ -101,22 +112,15 @@ void text_faint_find(struct text_regions *regions, const float *map, int width, 
     mem_free(marks);
     float scale_x = (float)picture_width / (float)width;
     float scale_y = (float)picture_height / (float)height;
-    for (size_t i = 0; i < blobs.count && regions->count < sure + FAINT_MAX; i++) {
+    size_t most = sure + FAINT_MAX < TEXT_REGIONS_MAX ? sure + FAINT_MAX : TEXT_REGIONS_MAX;
+    for (size_t i = 0; i < blobs.count && regions->count < most; i++) {
         struct box box =
             box_around(blobs.points + blobs.starts[i], blobs.starts[i + 1] - blobs.starts[i]);
         struct box there = {box.x0 * scale_x, box.y0 * scale_y, box.x1 * scale_x, box.y1 * scale_y};
-        struct scale scale;
         struct quad quad;
-        if (peak_in(map, width, box) < PEAK || is_taken(regions, there) ||
-            !find_scale(regions, sure, middle_of(there), &scale))
-            continue;
-        float h = scale.height;
-        if (box_width(there) > LONGEST * h || box_height(there) > 1.2f * h ||
-            box_height(there) < .25f * h ||
-            !lay_region(&quad, there, &scale, picture_width, picture_height) ||
-            regions->count == TEXT_REGIONS_MAX)
-            continue;
-        regions->items[regions->count++] = (struct text_region){quad, 0, true};
+        if (peak_in(map, width, box) >= PEAK &&
+            try_smudge(regions, sure, there, picture_width, picture_height, &quad))
+            regions->items[regions->count++] = (struct text_region){quad, 0, true};
     }
     blobs_fini(&blobs);
 }

@@ -18,7 +18,7 @@ static uint8_t *drawn(const char *const *rows, int *width, int *height) {
     *width = (int)strlen(rows[0]);
     for (*height = 0; rows[*height]; ++*height)
         ;
-    uint8_t *marks = mem_alloc((size_t)(*width * *height));
+    uint8_t *marks = mem_alloc((size_t)*width * (size_t)*height);
     for (int y = 0; y < *height; y++)
         for (int x = 0; x < *width; x++)
             marks[y * *width + x] = rows[y][x] == '#';
@@ -105,6 +105,7 @@ static void test_hostile_maps(void **state) {
         blobs_fini(&blobs);
         struct text_regions regions;
         text_regions_find(&regions, map, SIDE, SIDE, 1000, 1000, &text_reader_defaults);
+        text_faint_find(&regions, map, SIDE, SIDE, 1000, 1000);
         assert_true(regions.count <= 1000);
         for (size_t i = 0; i < regions.count; i++)
             for (size_t k = 0; k < 4; k++) {
@@ -120,7 +121,7 @@ static void test_hostile_maps(void **state) {
 // A map of `value` in a turned rectangle, low elsewhere.
 static float *map_of(int width, int height, float cx, float cy, float w, float h, float degrees,
                      float value) {
-    float *map = mem_alloc((size_t)(width * height) * sizeof *map);
+    float *map = mem_alloc((size_t)width * (size_t)height * sizeof *map);
     float c = cosf(degrees * (float)M_PI / 180), s = sinf(degrees * (float)M_PI / 180);
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
