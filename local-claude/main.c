@@ -40,6 +40,7 @@ static const char help_rest[] =
     "  --model NAME     which of its models\n"
     "  --ctx N          tokens of context, such as 64K, where the server does not tell\n"
     "  --lean           only the six core tools: 4K tokens of prompt in place of 20K\n"
+    "  --draft WHAT     a smaller model that guesses ahead: FILE, auto or none (llama, remote-llama)\n"
     "  --kv TYPE        of the KV cache, such as q8_0 (lmstudio)\n"
     "  --airgap         the agent and its tools reach nothing but the model\n"
     "  --print-env      print the environment for a shell (eval) and run nothing\n"
