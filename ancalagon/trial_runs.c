@@ -4,6 +4,8 @@
 #include "format/json.h"
 #include "trial_private.h"
 
+#include <math.h>
+
 enum {
     WARM_PROMPT = 256,
     WARM_PREDICT = 16,
@@ -147,14 +149,47 @@ static bool find_run(struct trial *trial) {
     return false;
 }
 
-static void run_next(struct trial *trial) {
-    if (!find_run(trial)) {
+// Another round of all points, while one of them is not certain enough and there is time.
+static bool add_round(struct trial *trial) {
+    const struct trial_patience *patience = &trial->spec->patience;
+    int64_t ms = loop_now_ms() - trial->measuring_ms;
+    double error = 0;
+    unsigned repeats = 0;
+    trial_learn_errors(trial);
+    for (size_t p = 0; p < trial->point_count; p++) {
+        const struct trial_point_result *result = &trial->result->points[p];
+        error = fmax(error, fmax(result->prefill_error, result->decode_error));
+        repeats = trial->points[p].repeats > repeats ? trial->points[p].repeats : repeats;
+        ms += trial->run_ms[p];
+    }
+    if (error <= patience->error || repeats >= patience->repeats || repeats >= SERIES_MAX ||
+        ms > patience->ms)
+        return false;
+    for (size_t p = 0; p < trial->point_count; p++)
+        trial->points[p].repeats = trial->result->points[p].point.repeats = repeats + 1;
+    trial->round = repeats;
+    trial->point = 0;
+    return true;
+}
+
+void trial_go_on(struct trial *trial) {
+    if (!find_run(trial) && !add_round(trial)) {
         trial->result->outcome = TRIAL_MEASURED;
         trial_stop(trial);
         return;
     }
     const struct trial_point *point = &trial->points[trial->point];
     ask_run(trial, STEP_RUN, point->prompt_tokens, point->predict_tokens);
+}
+
+// The pace after one run is that before the next.
+static void run_next(struct trial *trial) {
+    if (!trial->result->runs_done)
+        trial->measuring_ms = loop_now_ms();
+    if (trial->pace_share > 0)
+        trial_pace_take(trial);
+    else
+        trial_go_on(trial);
 }
 
 bool trial_check_points(const struct trial *trial, struct err *err) {
@@ -218,6 +253,7 @@ static void learn_run(struct trial *trial, const struct trial_timings *t) {
     result->draft_accepted += t->draft_accepted;
     trial->run_ms[trial->point] = loop_now_ms() - trial->run_started_ms;
     trial->result->runs_done++;
+    trial->unpaced = result;
     trial->point++;
     run_next(trial);
 }
