@@ -65,8 +65,8 @@ class TinyWorld(RealWorld):
 
 @for_each_model
 class AtAncalagon(Real):
-    """Seen: dense full 99.99, 99.95 and 99.0 %, lean 99.98, 99.8 and 95.8 %; hybrid full 99.98, 99.67 and
-    98.9 %, lean 99.9, 98.5 and 95.2 %; sliding as hybrid."""
+    """Seen: dense full 99.99, 99.95 and 99.0 %, lean 99.98, 99.8 and 95.7 %; hybrid full 99.98, 99.66 and
+    98.9 %, lean 99.9, 98.5 and 95.3 %; sliding as dense."""
     world_type = TinyWorld
     dense, forgets = DENSE, FORGETS
     autostart = False
@@ -125,10 +125,10 @@ class AtOurOwn(BackendCase):
 
 @for_each_model
 class ThroughTheRelay(Local):
-    """A bare llama-server, of which nobody knows what model it has: nothing is read beforehand. One that
-    cannot go back goes on from where the user's turn begins. Seen:"""
+    """A bare llama-server, of which nobody knows what model it has: nothing is read beforehand. A hybrid one
+    goes on from where the user's turn begins. Seen: full 97.5 %, lean 91.7 %; the others as over ancalagon."""
     world_type = RealLocalWorld
-    dense, forgets = DENSE, {"full": (0.99, 0.97, 0.88), "lean": (0.99, 0.88, 0.88)}
+    dense, forgets = DENSE, {"full": (0.99, 0.97, 0.96), "lean": (0.99, 0.90, 0.90)}
 
     def measure(self, kind, tools):
         weights = self.world.path("tiny.gguf")
