@@ -1,5 +1,7 @@
 """Procedural surfaces: clouds of noise and what is made of them. Images in, images out; every
 function takes a numpy Generator, so that a seed gives the same picture."""
+import math
+
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
@@ -9,20 +11,21 @@ def grey(array):
 
 
 def clouds(noise, size, cell, octaves=4, aspect=1.0, gain=.55):
-    """Smooth noise, 0..255 about 128. `cell`: pixels of the coarsest lump; aspect > 1: upright."""
-    w, h = size
+    """Smooth noise, 0..255 about 128. `cell`: pixels of the coarsest lump; aspect > 1: upright.
+    Summed as small as its finest lumps allow, and enlarged once."""
+    octaves = max(1, min(octaves, int(math.log2(max(1.0, cell))) + 1))
+    shrink = max(1.0, cell / 2 ** (octaves - 1) / 2)
+    w, h = max(4, round(size[0] / shrink)), max(4, round(size[1] / shrink))
     total = np.zeros((h, w), np.float32)
     weight = 0.0
     for i in range(octaves):
-        step = max(1.0, cell / 2 ** i)
+        step = cell / shrink / 2 ** i
         gw, gh = max(2, round(w / step) + 1), max(2, round(h / (step * aspect)) + 1)
-        if gw > 2 * w or gh > 2 * h:
-            break
-        lump = noise.standard_normal((gh, gw)).astype(np.float32)
-        lump = np.asarray(Image.fromarray(lump, "F").resize(size, Image.BICUBIC))
-        total += lump * gain ** i
+        lump = Image.fromarray(noise.standard_normal((gh, gw)).astype(np.float32), "F")
+        total += np.asarray(lump.resize((w, h), Image.BICUBIC)) * gain ** i
         weight += gain ** (2 * i)
-    return grey(128 + total * (52 / weight ** .5))
+    image = grey(128 + total * (52 / weight ** .5))
+    return image.resize(size, Image.BILINEAR) if image.size != tuple(size) else image
 
 
 def spots(noise, size, cell, share, soft=30, aspect=1.0):
