@@ -8,6 +8,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 import texture
 
+TILE = 384  # pixels of noise that are drawn for a whole photo
+
 
 def multiply(photo, light):
     """Darkens by a small grey map, 255 = as it is."""
@@ -110,25 +112,23 @@ def grain(noise, photo, sigma, lump=1.0):
     """Sensor noise, a little of it in colour; `lump`: pixels a grain is wide."""
     if sigma <= 0:
         return photo
-    tile = noise.standard_normal((3, 256, 256)).astype(np.float32)
-    common = noise.standard_normal((256, 256)).astype(np.float32)
+    common = noise.standard_normal((TILE, TILE)).astype(np.float32)
     bands = []
-    for channel in tile:
-        image = texture.grey(128 + sigma * (.85 * common + .5 * channel))
+    for _ in range(3):
+        own = noise.standard_normal((TILE, TILE)).astype(np.float32)
+        image = texture.grey(128 + sigma * (.85 * common + .5 * own))
         if lump > 1.2:
-            wide = round(256 * lump)
-            image = image.resize((wide, wide), Image.BILINEAR)
-        bands.append(_tiled(image, photo.size))
-    return ImageChops.add(photo, Image.merge("RGB", bands), 1, -128)
+            image = image.resize((round(TILE * lump),) * 2, Image.BILINEAR)
+        bands.append(image)
+    return ImageChops.add(photo, _tiled(noise, Image.merge("RGB", bands), photo.size), 1, -128)
 
 
-def _tiled(tile, size):
-    sheet = Image.new("L", size)
-    turned = [tile, tile.transpose(Image.FLIP_LEFT_RIGHT), tile.transpose(Image.FLIP_TOP_BOTTOM)]
-    i = 0
-    for y in range(0, size[1], tile.height):
-        for x in range(0, size[0], tile.width):
-            sheet.paste(turned[i % 3], (x, y))
-            i += 1
-        i += 1
+def _tiled(noise, tile, size):
+    """Pieces from anywhere in the tile: no pattern comes back at a distance that the eye finds."""
+    sheet = Image.new("RGB", size)
+    piece = tile.width // 2
+    for y in range(0, size[1], piece):
+        for x in range(0, size[0], piece):
+            dx, dy = (int(n) for n in noise.integers(0, tile.width - piece, 2))
+            sheet.paste(tile.crop((dx, dy, dx + piece, dy + piece)), (x, y))
     return sheet

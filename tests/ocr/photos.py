@@ -1,31 +1,34 @@
 """Synthetic field photos as files: JPEG with EXIF beside a JSON that tells the truth.
 
-write_photo(folder, seed, grade, size) draws one. Boxes are pixels of the upright photo, that is
-after the EXIF orientation, x0 y0 x1 y1.
+Boxes are pixels of the upright photo, that is after the EXIF orientation, x0 y0 x1 y1.
 
 The JSON: fields (the eleven; absent is null), where (field, printed, box: every place a value is
 printed at), boxes (class, box, corners, seen: the part of it inside of the frame), decoys (kind, box,
 texts), width, height, turned (degrees that no tag tells), exif (orientation), grade, seed.
 """
+import csv
 import json
 import os
 import random
 
 from PIL import Image
 
+import plates
 import scene
 
-SIZES = {"12MP": 4032, "1600": 1600}
+SIZES = {"12MP": 4032}
+GRADES = {"clean": 1, "field": 2, "hard": 3}
+WITHOUT = 12  # one photo in so many shows no transformer's plate
 # What stored pixels must undergo so that EXIF's orientation undoes it.
 STORED = {1: None, 2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM,
           5: Image.TRANSPOSE, 6: Image.ROTATE_90, 7: Image.TRANSVERSE, 8: Image.ROTATE_270}
 
 
-def draw_photo(seed, grade, long_side):
+def draw_photo(seed, grade, long_side, with_plate=True):
     """(upright image, truth, JPEG quality)."""
     rng = random.Random(f"{seed}/{grade}/look")
     look = scene.Look(rng, grade)
-    image, truth = scene.draw_scene(seed, grade, long_side, look)
+    image, truth = scene.draw_scene(seed, grade, long_side, look, with_plate)
     truth["exif"] = look.exif
     return image, truth, look.quality
 
@@ -43,16 +46,39 @@ def save_jpeg(path, image, quality, orientation=1, seed=0):
                 subsampling=rng.choice(("4:2:0", "4:2:0", "4:4:4")))
 
 
-def write_photo(folder, seed, grade, size="1600"):
-    """Writes NAME.jpg and NAME.json; returns the truth."""
-    image, truth, quality = draw_photo(seed, grade, SIZES[size])
-    name = f"g{grade}-{seed:06d}"
-    truth["file"] = f"{name}.jpg"
-    save_jpeg(os.path.join(folder, truth["file"]), image, quality, truth["exif"], seed)
+def write_photo(folder, seed, index, grade, long_side):
+    """Writes photo `index` of a set as NAME.jpg and NAME.json; returns the truth."""
+    own = seed * 100000 + index
+    with_plate = random.Random(f"{own}/plate").randrange(WITHOUT) > 0
+    image, truth, quality = draw_photo(own, GRADES[grade], long_side, with_plate)
+    name = f"{grade}-{seed}-{index:04d}"
+    truth.update(file=f"{name}.jpg", grade=grade)
+    save_jpeg(os.path.join(folder, truth["file"]), image, quality, truth["exif"], own)
     with open(os.path.join(folder, f"{name}.json"), "w", encoding="utf-8") as out:
         json.dump(_rounded(truth), out, ensure_ascii=False, indent=1)
         out.write("\n")
     return truth
+
+
+def write_table(path, truths):
+    """One line a photo: file, the eleven fields (absent: empty), class (of the plate to be read;
+    empty: none is in the photo), plate_box (its x0 y0 x1 y1), decoys (the kinds of things in it that
+    are no plate, and on_plate where a text on the plate looks like a field)."""
+    with open(path, "w", encoding="utf-8", newline="") as out:
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(["file", *plates.FIELDS, "class", "plate_box", "decoys"])
+        for truth in truths:
+            named = sorted(truth["boxes"], key=lambda b: b["class"] != "placa_transformador")
+            label, box = (named[0]["class"], named[0]["box"]) if named else ("", [])
+            kinds = [d["kind"] for d in truth["decoys"] if d["texts"] or d["kind"] != "on_plate"]
+            table.writerow([truth["file"], *(_cell(truth["fields"][name]) for name in plates.FIELDS),
+                            label, " ".join(str(round(v)) for v in box), " ".join(kinds)])
+
+
+def _cell(value):
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _rounded(value):

@@ -1,6 +1,7 @@
 """One scene: what stands where, drawn as one photo, with the truth about it.
 
-draw_scene(seed, grade, long_side) -> (image, truth). A seed gives the same scene at every size.
+draw_scene(seed, grade, long_side) -> (image, truth). A seed gives the same scene at every size, but
+that the camera may stand further away where there are pixels enough.
 Grades: 1 clean; 2 dirt, shadow, perspective, rotation, round tanks, things beside the plate;
 3 the same with heavy blur, glare and rust.
 """
@@ -20,6 +21,8 @@ import things
 
 BASE = 1600    # the long side that backdrop and tank are drawn for
 DETAIL = 2400  # and the plate at most: what a phone's 12 megapixels really hold
+FAR_DETAIL = 3200
+FAR_SIDE = 3000  # from this long side on a plate may be far away
 
 
 class Look:
@@ -29,6 +32,8 @@ class Look:
         u = rng.uniform
         hard = grade - 1
         self.share = u(.58, .86) if grade == 1 else u(.42, .72)
+        # Legible from further away only where there are pixels enough: see _aim.
+        self.far = u(.24, .4) if grade > 1 and rng.random() < .45 else 0
         self.yaw, self.pitch = (u(-1, 1) * (7, 26, 26)[hard] for _ in range(2))
         self.roll = rng.gauss(0, (1.2, 5, 5)[hard])
         self.round = rng.random() < (.15, .5, .5)[hard]
@@ -44,7 +49,7 @@ class Look:
         self.blur = (u(.3, .6), u(.4, .9), u(.9, 1.9))[hard]
         self.motion = u(1.5, 4.5) if grade == 3 and rng.random() < .45 else 0
         self.noise = (u(1, 3), u(2, 7), u(3, 10))[hard]
-        self.gain = u(.92, 1.08) if grade == 1 else u(.7, 1.15)
+        self.gain = u(.95, 1.12) if grade == 1 else u(.8, 1.25)
         self.contrast = u(.95, 1.08) if grade == 1 else u(.75, 1.1)
         self.warmth = rng.gauss(0, .02 if grade == 1 else .05)
         self.quality = (rng.randint(88, 95), rng.randint(70, 92), rng.randint(55, 85))[hard]
@@ -77,7 +82,8 @@ def draw_scene(seed, grade, long_side=BASE, look=None, with_plate=True):
 class _Scene:
     def __init__(self, rng, seed, look, size, with_plate):
         self.rng, self.look, self.final = rng, look, size
-        self.size = size = tuple(n * min(max(size), DETAIL) // max(size) for n in size)
+        detail = FAR_DETAIL if look.far else DETAIL
+        self.size = size = tuple(n * min(max(size), detail) // max(size) for n in size)
         self.noise = np.random.default_rng(abs(hash_seed(seed)))
         self.scale = max(size) / BASE
         self.surface = cam.Surface(look.radius if look.round else cam.FLAT)
@@ -99,8 +105,9 @@ class _Scene:
             tilt = math.radians(rng.gauss(0, 1.5))
             item.place = cam.Place(0, 0, wide, wide * draft.height / draft.width, tilt)
             self.items.append(item)
-        names = rng.choices(("identification", "meter", "telecom", "warning", "painted", "blank"),
-                            (34, 10, 14, 12, 22, 8), k=look.things)
+        count = look.things if with_plate else max(1, look.things)
+        names = rng.choices(("identification", "meter", "telecom", "warning", "painted", "blank",
+                             "inspection"), (32, 10, 14, 12, 20, 6, 12), k=count)
         for name in names:
             self._add(name)
 
@@ -129,7 +136,8 @@ class _Scene:
         rng, look, size = self.rng, self.look, self.size
         main = self.items[0].place if self.items else cam.Place(0, 0, self.plate_wide, self.plate_wide * .7)
         focal = rng.uniform(.7, 1.0)
-        share = look.share if size[0] > size[1] else look.share * 1.15
+        share = look.far if look.far and max(self.final) >= FAR_SIDE else look.share
+        share = share if size[0] > size[1] else share * 1.15
         room = min(size[0] * share / main.wide, size[1] * .93 * min(1, share * 1.25) / main.tall)
         distance = focal * max(size) / room
         free = [max(0, (n - s * room) / 2 / room) for n, s in zip(size, (main.wide, main.tall))]

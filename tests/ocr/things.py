@@ -125,6 +125,27 @@ def warning(rng, noise, px):
     return image, texts
 
 
+def inspection(rng, noise, px):
+    """A tag of who looked at it when: dates and names that are not the plate's."""
+    back, ink = rng.choice((((250, 250, 246), (14, 14, 16)), ((250, 218, 60), (14, 14, 16)),
+                            ((120, 200, 120), (10, 20, 10)), ((240, 240, 240), (20, 50, 140))))
+    image = _panel(noise, px, rng.uniform(.55, 1.3), back, .06)
+    pen, h, bold = ImageDraw.Draw(image), image.height, fonts.role("print")[1]
+    year = rng.randint(2012, 2026)
+    texts = [rng.choice(("INSPEÇÃO", "MANUTENÇÃO", "ENSAIADO", "CONTROLE DE QUALIDADE", "ISENTO DE PCB")),
+             f"DATA {rng.randint(1, 28):02d}/{rng.randint(1, 12):02d}/{year}",
+             f"{rng.choice(('OS', 'NOTA', 'LACRE', 'LAUDO'))} {digits(rng, rng.randint(5, 8))}",
+             rng.choice(("EQUIPE 07", "TÉC. J. SILVA", "VISTO", f"PRÓXIMA {year + 2}", "APROVADO"))]
+    pen.rectangle([0, 0, px, h * .26], fill=ink)
+    centred(image, h * .18, texts[0], bold, h * .1, back)
+    for i, text in enumerate(texts[1:]):
+        centred(image, h * (.45 + .19 * i), text, bold, h * .075, ink)
+    if rng.random() < .4:
+        r = px * .035
+        pen.ellipse([px * .5 - r, h * .02, px * .5 + r, h * .02 + 2 * r], fill=(70, 70, 70))
+    return image, texts
+
+
 def painted(rng, noise, px, text=None):
     """Letters painted on the tank with a stencil or a brush; nothing behind them."""
     text = text or rng.choice((f"T{digits(rng, 4)}", f"ET-{digits(rng, 4)}", f"TR {digits(rng, 3)}",
@@ -161,6 +182,7 @@ KINDS = {
     "meter": (meter, 140, 180, None),
     "telecom": (telecom, 70, 130, None),
     "warning": (warning, 90, 170, None),
+    "inspection": (inspection, 45, 90, None),
     "painted": (painted, 90, 240, None),
     "blank": (blank, 50, 220, None),
 }
