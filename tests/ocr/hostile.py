@@ -6,7 +6,11 @@ crash, no great memory; "either": whichever, but neither a crash nor a hang.
 import io
 import json
 import os
+import random
+import shutil
 import struct
+import subprocess
+import tempfile
 import zlib
 
 import numpy as np
@@ -139,20 +143,21 @@ def _png(width, height):
 
 
 def heic(image):
-    """HEIC when Pillow can write it (python3-pillow-heif); else None."""
-    try:
-        import pillow_heif
-    except ImportError:
+    """HEIC when heif-enc is there (libheif-examples); else None."""
+    if not shutil.which("heif-enc"):
         return None
-    pillow_heif.register_heif_opener()
-    out = io.BytesIO()
-    image.save(out, "HEIF", quality=85)
-    return out.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        source, packed = os.path.join(folder, "photo.png"), os.path.join(folder, "photo.heic")
+        image.save(source)
+        run = subprocess.run(["heif-enc", "-q", "85", "-o", packed, source], capture_output=True, check=False)
+        if run.returncode:
+            return None
+        with open(packed, "rb") as file:
+            return file.read()
 
 
 def write_all(folder):
-    look_rng = __import__("random").Random("hostile")
-    look = scene.Look(look_rng, 1)
+    look = scene.Look(random.Random("hostile"), 1)
     look.turn, look.exif, look.shadow = 0, 1, 0
     image, truth = scene.draw_scene(SEED, 1, 1600, look)
     made = {}

@@ -47,16 +47,24 @@ def save_jpeg(path, image, quality, orientation=1, seed=0):
 
 
 def write_photo(folder, seed, index, grade, long_side):
-    """Writes photo `index` of a set as NAME.jpg and NAME.json; returns the truth."""
+    """Writes photo `index` of a set as NAME.jpg and NAME.json; returns the truth. What is there
+    already, from a run that was stopped, stays."""
     own = seed * 100000 + index
+    name = f"{grade}-{seed}-{index:04d}"
+    told = os.path.join(folder, f"{name}.json")
+    if os.path.exists(told):
+        with open(told, encoding="utf-8") as before:
+            truth = json.load(before)
+        if max(truth["width"], truth["height"]) == long_side:
+            return truth
     with_plate = random.Random(f"{own}/plate").randrange(WITHOUT) > 0
     image, truth, quality = draw_photo(own, GRADES[grade], long_side, with_plate)
-    name = f"{grade}-{seed}-{index:04d}"
     truth.update(file=f"{name}.jpg", grade=grade)
     save_jpeg(os.path.join(folder, truth["file"]), image, quality, truth["exif"], own)
-    with open(os.path.join(folder, f"{name}.json"), "w", encoding="utf-8") as out:
+    with open(told + ".part", "w", encoding="utf-8") as out:
         json.dump(_rounded(truth), out, ensure_ascii=False, indent=1)
         out.write("\n")
+    os.rename(told + ".part", told)
     return truth
 
 

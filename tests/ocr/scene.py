@@ -22,6 +22,7 @@ import things
 BASE = 1600    # the long side that backdrop and tank are drawn for
 DETAIL = 2400  # and the plate at most: what a phone's 12 megapixels really hold
 FAR_DETAIL = 3200
+DRAWN_LEAST = 40  # pixels that a thing is drawn at, at least, before it is made as small as seen
 FAR_SIDE = 3000  # from this long side on a plate may be far away
 
 
@@ -236,7 +237,8 @@ class _Scene:
         """Draws the thing at the size it has in the photo, and puts it there."""
         edge = self._bounds(item)
         wide = max(edge[2] - edge[0], (edge[3] - edge[1]) * item.place.wide / item.place.tall)
-        px = max(40, min(2 * max(self.size), round(wide * 1.08)))
+        need = max(40, min(2 * max(self.size), round(wide * 1.08)))
+        px = max(need, DRAWN_LEAST)
         rng = random.Random(item.seed)
         if item.kind == "plate":
             item.face = faces.Face(rng, item.plate, px)
@@ -247,6 +249,8 @@ class _Scene:
             picture, item.texts = things.KINDS[item.kind][0](rng, self.noise, px)
             if item.label or item.kind != "painted":
                 _soil(picture, self.look.wear, self.noise)
+        if px > need:
+            picture = picture.resize((need, max(2, picture.height * need // px)), Image.BOX)
         cam.lay(photo, picture, self.camera, self.surface, item.place, round(32 * max(1, self.scale)))
 
     def _bounds(self, item):
