@@ -7,7 +7,7 @@ import time
 
 import torch
 
-import photos
+import labelled
 from net import Net, loss
 
 BATCH = 16
@@ -36,7 +36,7 @@ def rate(step, steps, top):
 
 def learn(net, sets, steps, seed, top=2e-3, checkpoint=None, minutes=None):
     """The averaged network, and how many steps were made. sets: [(pairs, share of a batch)]."""
-    shuffled = [(photos.Shuffled(pairs, f"{seed}/{i}"), share) for i, (pairs, share) in enumerate(sets)]
+    shuffled = [(labelled.Shuffled(pairs, f"{seed}/{i}"), share) for i, (pairs, share) in enumerate(sets)]
     average = Average(net)
     optimizer = torch.optim.AdamW(net.parameters(), top, weight_decay=.02)
     step = _resume(checkpoint, net, average, optimizer)
@@ -50,7 +50,7 @@ def learn(net, sets, steps, seed, top=2e-3, checkpoint=None, minutes=None):
             pairs += found
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps, top)
-        total, sure, edges = loss(net, *photos.batch(pairs, rng))
+        total, sure, edges = loss(net, *labelled.batch(pairs, rng))
         optimizer.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 10)

@@ -6,6 +6,7 @@ ModelProto.metadata_props 14 (onnx.proto3). Appended fields count as if they sto
 """
 import ast
 import io
+import warnings
 
 import numpy as np
 import torch
@@ -17,8 +18,10 @@ def save(net, path, names, about):
     """`net` is folded for it and good for nothing else afterwards."""
     model = Exported(net.eval().fold())
     out = io.BytesIO()
-    torch.onnx.export(model, torch.zeros(1, 3, SIDE, SIDE), out, input_names=["images"],
-                      output_names=["output0"], opset_version=13)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of shapes that the exporter did not infer; it needs none
+        torch.onnx.export(model, torch.zeros(1, 3, SIDE, SIDE), out, input_names=["images"],
+                          output_names=["output0"], opset_version=13)
     told = {"names": repr(dict(enumerate(names))), "stride": "32", "task": "detect", "batch": "1",
             "imgsz": f"[{SIDE}, {SIDE}]", **about}
     with open(path, "wb") as file:

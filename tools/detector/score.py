@@ -1,7 +1,7 @@
 """How well a network finds: precision, recall and overlap against labelled photos."""
 import torch
 
-import photos
+import labelled
 from net import overlap
 
 CONFIDENCE = .4
@@ -47,8 +47,8 @@ def score(net, pairs, confidence=CONFIDENCE):
     net.eval()
     total = {}
     for pair in pairs:
-        frame, rows = photos.framed(pair)
-        for label, counts in match(find(net, photos.planes(frame)), rows, confidence).items():
+        frame, rows = labelled.framed(pair)
+        for label, counts in match(find(net, labelled.planes(frame)), rows, confidence).items():
             total[label] = [a + b for a, b in zip(total.get(label, [0, 0, 0, 0.0]), counts)]
     return {label: (right / max(1, seen), right / max(1, there), shared / max(1, right), there)
             for label, (right, seen, there, shared) in sorted(total.items())}
