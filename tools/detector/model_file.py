@@ -22,7 +22,7 @@ def save(net, path, names, about):
         warnings.simplefilter("ignore")  # of shapes that the exporter did not infer; it needs none
         torch.onnx.export(model, torch.zeros(1, 3, SIDE, SIDE), out, input_names=["images"],
                           output_names=["output0"], opset_version=13)
-    told = {"names": repr(dict(enumerate(names))), "stride": "32", "task": "detect", "batch": "1",
+    told = {"names": repr(dict(enumerate(names))), "stride": "16", "task": "detect", "batch": "1",
             "imgsz": f"[{SIDE}, {SIDE}]", **about}
     with open(path, "wb") as file:
         file.write(out.getvalue())
