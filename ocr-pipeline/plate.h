@@ -34,7 +34,9 @@ const char *source_name(enum source source);
 struct value {
     char text[64];    // normalised; "" = not known
     char raw[96];     // as it was read
-    float confidence; // 0..1
+    float confidence; // 0..1: its characters, and how it was found
+    float characters; // of its least sure character; 0: not known
+    float doubt;      // how likely its most doubtful character is another one; 0: not known
     struct box box;   // pixels of the upright photo; empty (x1 == x0): not known
     enum source source;
 };

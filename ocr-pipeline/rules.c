@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +29,7 @@ struct candidate *rules_offer(struct rules *rules, enum field field, const char 
     if (!candidate)
         return NULL;
     *candidate = (struct candidate){.field = field, .confidence = confidence, .weight = weight};
+    candidate->doubt = part_doubt(part, at);
     snprintf(candidate->text, sizeof candidate->text, "%s", text);
     part_raw(part, at, candidate->raw, sizeof candidate->raw);
     candidate->box = part_box(part, at);
@@ -196,8 +198,11 @@ static void choose(struct rules *rules, enum field field) {
     if (!best)
         return;
     struct value *value = &rules->plate->values[field];
-    *value = (struct value){
-        .confidence = best->confidence * best->weight, .box = best->box, .source = SOURCE_RULE};
+    *value = (struct value){.confidence = fminf(1, best->confidence * best->weight),
+                            .characters = best->confidence,
+                            .doubt = best->doubt,
+                            .box = best->box,
+                            .source = SOURCE_RULE};
     snprintf(value->text, sizeof value->text, "%s", best->text);
     snprintf(value->raw, sizeof value->raw, "%s", best->raw);
     if (best->code[0])

@@ -15,6 +15,7 @@ struct candidate {
     enum field field;
     char text[64], raw[96];
     float confidence; // of the characters
+    float doubt;      // of the most doubtful of them
     float weight;     // of pairing and domain
     struct box box;
     bool labelled;
