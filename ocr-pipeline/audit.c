@@ -158,8 +158,8 @@ static void check_phases(struct plate *plate) {
         (phases == 3 && is_one_of(kva, SINGLE, sizeof SINGLE / sizeof *SINGLE)))
         what = text_of(plate, FIELD_POTENCIA_KVA);
     if (what)
-        plate_add_reason(plate, FIELD_FASES, "phases_mismatch",
-                         "%s phases do not go with \"%s\"", text_of(plate, FIELD_FASES), what);
+        plate_add_reason(plate, FIELD_FASES, "phases_mismatch", "%s phases do not go with \"%s\"",
+                         text_of(plate, FIELD_FASES), what);
 }
 
 // The year after a stroke: "12345/2019". 0: none.

@@ -19,8 +19,8 @@
 #include <stddef.h>
 
 struct audit_options {
-    float characters_least;  // of a value's least sure character
-    float confidence_least;  // of a value as a whole
+    float characters_least;   // of a value's least sure character
+    float confidence_least;   // of a value as a whole
     const char *fuse_utility; // whose fuse table holds strictly; NULL: none, only gross misfits
 };
 extern const struct audit_options audit_defaults;

@@ -163,8 +163,8 @@ static bool is_beside(const struct filter *filter, size_t line) {
             continue;
         bool row = to.overlap_y >= .5f && to.right > -height && to.right < ROW_REACH * height &&
                    to.right < .45f * hull_side(filter);
-        bool below = to.overlap_x > .2f && to.below > -.5f * height &&
-                     to.below < BELOW_REACH * height;
+        bool below =
+            to.overlap_x > .2f && to.below > -.5f * height && to.below < BELOW_REACH * height;
         if (row || below)
             return true;
     }

@@ -7,9 +7,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-// How far apart lines of one thing may be, in heights of the smaller text; how many points make a
-// group a plate's for sure.
-static const float REACH = 4;
+// How far apart lines of one thing may be, in heights of the smaller text; lines as close as those
+// of a paragraph are one thing whatever they say. How many points make a group a plate's for sure.
+static const float REACH = 4, CLOSE = 1.5f;
 enum { PLATE_POINTS = 6 };
 
 struct edge {
@@ -19,9 +19,8 @@ struct edge {
 
 static float line_height(const struct text_line *line) {
     const struct point *c = line->upright.corners;
-    float height = (hypotf(c[3].x - c[0].x, c[3].y - c[0].y) +
-                    hypotf(c[2].x - c[1].x, c[2].y - c[1].y)) /
-                   2;
+    float height =
+        (hypotf(c[3].x - c[0].x, c[3].y - c[0].y) + hypotf(c[2].x - c[1].x, c[2].y - c[1].y)) / 2;
     return height > 1 ? height : 1;
 }
 
@@ -56,9 +55,9 @@ static bool may_join(const struct mark *a, const struct mark *b) {
     return (x == TEXT_NAMEPLATE ? a : b)->plate < PLATE_POINTS;
 }
 
-static void join(struct groups *groups, size_t a, size_t b) {
+static void join(struct groups *groups, size_t a, size_t b, bool close) {
     size_t x = group_of(groups, a), y = group_of(groups, b);
-    if (x == y || !may_join(&groups->sums[x], &groups->sums[y]))
+    if (x == y || (!close && !may_join(&groups->sums[x], &groups->sums[y])))
         return;
     size_t root = x < y ? x : y, other = x < y ? y : x;
     groups->root[other] = root;
@@ -85,7 +84,7 @@ void groups_init(struct groups *groups, const struct sheet *sheet, const struct 
     }
     qsort(edges, edge_count, sizeof *edges, by_distance);
     for (size_t i = 0; i < edge_count; i++)
-        join(groups, edges[i].a, edges[i].b);
+        join(groups, edges[i].a, edges[i].b, edges[i].distance < CLOSE);
     mem_free(edges);
 }
 

@@ -6,7 +6,7 @@
 
 // What a line says of where it belongs.
 struct mark {
-    unsigned plate;               // points: labels, kVA, "TRANSFORMADOR"
+    unsigned plate;                 // points: labels, kVA, "TRANSFORMADOR"
     unsigned votes[TEXT_OTHER + 1]; // words that stand on other things
     bool maker;
 };

@@ -5,7 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const WORDS[] = {"LAM", "DIR", "S/C"};
+static const struct {
+    const char *word, *fuse;
+} WORDS[] = {
+    {"LAMINA", "LAM"}, {"LAM", "LAM"}, {"DIRETO", "DIR"},
+    {"DIRETA", "DIR"}, {"DIR", "DIR"}, {"S/C", "S/C"},
+};
 static const char *const CURVES[] = {"EF", "H", "K", "T", "F"};
 
 static bool is_word_end(struct part part, size_t at) {
@@ -14,14 +19,12 @@ static bool is_word_end(struct part part, size_t at) {
 
 static bool word_at(struct part part, size_t at, struct fuse *fuse) {
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
-        size_t length = strlen(WORDS[i]);
-        if (at + length > part.end || strncmp(part.folded->text + at, WORDS[i], length) != 0)
-            continue;
-        // LAMINA, DIRETO
-        if (!is_word_end(part, at + length) && strcmp(WORDS[i], "S/C") == 0)
+        size_t length = strlen(WORDS[i].word);
+        if (at + length > part.end || !is_word_end(part, at + length) ||
+            strncmp(part.folded->text + at, WORDS[i].word, length) != 0)
             continue;
         *fuse = (struct fuse){.begin = at, .end = at + length};
-        snprintf(fuse->text, sizeof fuse->text, "%s", WORDS[i]);
+        snprintf(fuse->text, sizeof fuse->text, "%s", WORDS[i].fuse);
         return true;
     }
     return false;

@@ -117,7 +117,8 @@ static bool read_config(struct gemini_request *request, const json_t *config,
         return true;
     if (!json_is_object(config))
         return fail(fault, "generationConfig", "generationConfig is an object");
-    const json_t *schema = member(config, "responseSchema"), *mime = member(config, "responseMimeType");
+    const json_t *schema = member(config, "responseSchema"),
+                 *mime = member(config, "responseMimeType");
     const json_t *count = member(config, "candidateCount");
     if (!schema)
         schema = member(config, "responseJsonSchema");
@@ -318,11 +319,10 @@ const char *gemini_status(unsigned http) {
 json_t *gemini_error_with(const struct gemini_fault *fault, const char *reason) {
     json_t *details = json_array();
     if (fault->field[0])
-        json_array_append_new(details,
-                              json_build("{s:s, s:[{s:s, s:s}]}", "@type",
-                                         "type.googleapis.com/google.rpc.BadRequest",
-                                         "fieldViolations", "field", fault->field, "description",
-                                         fault->text));
+        json_array_append_new(details, json_build("{s:s, s:[{s:s, s:s}]}", "@type",
+                                                  "type.googleapis.com/google.rpc.BadRequest",
+                                                  "fieldViolations", "field", fault->field,
+                                                  "description", fault->text));
     if (reason)
         json_array_append_new(details, json_build("{s:s, s:s, s:s}", "@type",
                                                   "type.googleapis.com/google.rpc.ErrorInfo",

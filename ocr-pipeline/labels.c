@@ -166,8 +166,8 @@ static void take_number_sign(struct label_hit *hit, const char *text, size_t len
         at++;
     if (at + 1 < length && text[at] == 'N' && strchr("o.*'", text[at + 1]))
         hit->end = at + 2;
-    else if (at + 2 < length && text[at] == 'N' && strchr("OR0", text[at + 1]) &&
-             !is_letter(text[at + 2]) && !is_digit(text[at + 2]))
+    else if (at + 1 < length && text[at] == 'N' && strchr("OR0", text[at + 1]) &&
+             (at + 2 >= length || (!is_letter(text[at + 2]) && !is_digit(text[at + 2]))))
         hit->end = at + 2;
 }
 

@@ -39,9 +39,9 @@ static size_t without_unit(const char *text, size_t begin, size_t end, size_t st
     if (last == begin || last == end)
         return end;
     size_t unit_end;
-    if (unit_at(text, last, stop, &unit_end) != UNIT_NONE)
-        return last;
-    return end;
+    if (unit_at(text, end, stop, &unit_end) != UNIT_NONE) // "7S kVA": these are no seconds
+        return end;
+    return unit_at(text, last, stop, &unit_end) != UNIT_NONE ? last : end;
 }
 
 static size_t copy_digits(const char *text, size_t begin, size_t end, char *out, size_t size,

@@ -136,7 +136,7 @@ static void add_offer(struct match *match, size_t pair, const struct piece *valu
     if (part_is_empty(part))
         return;
     if (!match->fits(match->arg, label->hit.concept, label->hit.unit, part)) {
-        match->pairs[pair].blocked = true;
+        match->pairs[pair].blocked |= kind != PAIR_BELOW && cost < .35f;
         return;
     }
     match->offers[match->offer_count++] = (struct offer){
@@ -150,7 +150,7 @@ static void add_offer(struct match *match, size_t pair, const struct piece *valu
 }
 
 static void offer_right(struct match *match, size_t pair, const struct piece *label) {
-    struct offset to;
+    struct offset to = {0};
     const struct piece *value = right_of(match->sheet, label, &to);
     if (!value || piece_is_label(value))
         return;
@@ -161,7 +161,7 @@ static void offer_right(struct match *match, size_t pair, const struct piece *la
 }
 
 static void offer_below(struct match *match, size_t pair, const struct piece *label) {
-    struct offset to;
+    struct offset to = {0};
     const struct piece *value = below(match->sheet, label, &to);
     if (!value || piece_is_label(value))
         return;

@@ -14,7 +14,7 @@ struct pair {
     struct part part;    // of the value's piece
     enum pair_kind kind; // NONE: the label has no value
     float weight;        // how sure it is, 0..1
-    bool blocked;        // kind NONE: something stood there that did not fit
+    bool blocked;        // kind NONE: something close beside it did not fit
 };
 
 // Does the text read as a value of that concept? `unit` is the label's.

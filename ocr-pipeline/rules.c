@@ -97,7 +97,9 @@ bool rules_find_word(const struct rules *rules, const char *word, unsigned edits
         const struct folded *folded = &rules->sheet.folds[i];
         size_t count = skeleton_of(folded->text, folded->length, bones, at, sizeof bones);
         for (size_t start = 0; start + length <= count; start++) {
-            if (edit_distance(bones + start, length, wanted, length, edits) > edits)
+            bool inside = at[start] > 0 && is_letter(folded->text[at[start] - 1]);
+            if ((inside && edits > 0) || // "TRIFASICO" has a "BIFASICO" that was read wrong in it
+                edit_distance(bones + start, length, wanted, length, edits) > edits)
                 continue;
             if (line)
                 *line = i;
@@ -117,13 +119,16 @@ bool rules_has(const struct rules *rules, enum field field) {
 }
 
 // What stands beside a label of something else: its unit must not say that it is a field.
-static bool others_fits(enum concept concept, struct part part) {
+static bool others_fits(const struct domains *domains, enum concept concept, struct part part) {
     static const unsigned MAY[CONCEPT_COUNT] = {
         [CONCEPT_FREQUENCY] = 1u << UNIT_HZ,  [CONCEPT_IMPEDANCE] = 1u << UNIT_PERCENT,
         [CONCEPT_MASS] = 1u << UNIT_KG,       [CONCEPT_OIL] = 1u << UNIT_LITRE | 1u << UNIT_KG,
         [CONCEPT_INSULATION] = 1u << UNIT_KV, [CONCEPT_RISE] = 1u << UNIT_CELSIUS,
         [CONCEPT_LOSSES] = 1u << UNIT_WATT,   [CONCEPT_CURRENT] = 1u << UNIT_A,
     };
+    // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
+    if (concept == CONCEPT_CONNECTION && voltages_fits(domains, UNIT_NONE, part))
+        return false;
     struct number number;
     size_t at = part.begin;
     if (!number_next(&part, &at, &number) || number.unit == UNIT_NONE || number.unit == UNIT_OTHER)
@@ -151,7 +156,7 @@ static bool fits(void *arg, enum concept concept, enum unit unit, struct part pa
     const struct rules *rules = arg;
     if (concept < CONCEPT_FIELDS)
         return FAMILIES[concept](rules->domains, unit, part);
-    return others_fits(concept, part);
+    return others_fits(rules->domains, concept, part);
 }
 
 // Labels take themselves, and those of no field their values too.

@@ -49,6 +49,17 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     return candidate;
 }
 
+// "4-13" is a link of terminals: without a label the year has four digits, or the month a name.
+static bool is_plain(struct part part) {
+    size_t digits = 0;
+    for (size_t i = part.begin; i < part.end; i++) {
+        digits = is_digit(part.folded->text[i]) ? digits + 1 : 0;
+        if (digits == 4 || is_letter(part.folded->text[i]))
+            return true;
+    }
+    return false;
+}
+
 // A date that nobody's label took, with a month: one only, and a person looks at it.
 static void read_open(struct rules *rules) {
     struct date date;
@@ -60,7 +71,7 @@ static void read_open(struct rules *rules) {
             date.repaired || !date_is_past(&date, year, month))
             continue;
         struct part at = {piece->part.folded, date.begin, date.end};
-        if (!sheet_is_free(&rules->sheet, piece->line, at))
+        if (!is_plain(at) || !sheet_is_free(&rules->sheet, piece->line, at))
             continue;
         candidate_doubt(offer(rules, piece->line, at, WEIGHT_PATTERN), "unlabelled",
                         "no label says what date this is");

@@ -26,8 +26,9 @@ static const struct {
     {"four phases", "fases=4", "fases:out_of_domain"},
     {"a fuse for another transformer", "potencia_kva=300; elo_fusivel=1H; tensao_primaria_v=13800",
      "elo_fusivel:fuse_mismatch"},
-    {"another utility's fuse is none of ours", "potencia_kva=75; elo_fusivel=5K; "
-                                               "tensao_primaria_v=13800",
+    {"another utility's fuse is none of ours",
+     "potencia_kva=75; elo_fusivel=5K; "
+     "tensao_primaria_v=13800",
      ""},
     {"three phases at a single-phase secondary", "fases=3; tensao_secundaria_v=440/220",
      "fases:phases_mismatch"},

@@ -99,8 +99,8 @@ static const struct example LAYOUTS[] = {
      "BAIXA TENSÃO  220/127   V\n",
      "potencia_kva=300; fabricante=CEMEC; tensao_primaria_v=23100; tensao_secundaria_v=220/127",
      ""},
-    {"a fuse read with a letter for its digit",
-     "ELO FUSÍVEL: SH     POTÊNCIA: 112,5 kVA\n", "potencia_kva=112.5; elo_fusivel=5H", ""},
+    {"a fuse read with a letter for its digit", "ELO FUSÍVEL: SH     POTÊNCIA: 112,5 kVA\n",
+     "potencia_kva=112.5; elo_fusivel=5H", ""},
 };
 
 // Nothing of this is a field.
@@ -127,14 +127,15 @@ static const struct example DECOYS[] = {
 
 // Values that a person must look at; a doubt is never silent.
 static const struct example DOUBTS[] = {
-    {"a power one character off the list", "POTÊNCIA: 76 kVA\n", "potencia_kva=75",
+    {"a power one character off the list", "POTÊNCIA: 112,6 kVA\n", "potencia_kva=112.5",
      "potencia_kva:suggested"},
     {"a power that is none", "POTÊNCIA: 9431 kVA\n", "potencia_kva=9431",
      "potencia_kva:out_of_domain"},
     {"two different serial numbers", "Nº DE SÉRIE: 123456\nSÉRIE: 987654\n", "numero_serie=123456",
      "numero_serie:ambiguous"},
-    {"a date to come", "DATA FABR.: 08/2035\n", "", "data_fabricacao:date_implausible; "
-                                                    "data_fabricacao:no_value"},
+    {"a date to come", "DATA FABR.: 08/2035\n", "",
+     "data_fabricacao:date_implausible; "
+     "data_fabricacao:no_value"},
     {"a letter among a serial's digits", "Nº DE SÉRIE: 12O456\n", "numero_serie=12O456",
      "numero_serie:doubtful_letter"},
     {"a label without its value", "POTÊNCIA: 75 kVA\nNº DE SÉRIE:\n", "potencia_kva=75",
