@@ -42,9 +42,12 @@ enum {
     PROMPT_LEAST = 256,
     PROMPT_MS = 20 * 1000,  // one prompt may take so long
     MEASURE_MS = 45 * 1000, // all runs of a trial
+    REPEATS_MOST = 24,      // while they differ by so much that the median is not certain
     WORTH_WRITING = 101,    // per cent of the speed before
 };
 
+// Relative standard error of a trial's figures that is good enough.
+static const double CERTAIN = 0.02;
 // Of the present settings being as fast as what was found.
 static const double DOUBT_WORTH_TELLING = 0.05, DOUBT_TOO_MUCH = 0.5;
 
@@ -190,13 +193,13 @@ static bool on_progress(const struct trial_progress *progress, void *arg) {
 static void tell_row(struct run *run, const struct tune_measured *measured, const char *verdict) {
     char settings[256];
     tune_describe(&run->subject, &run->trial.choice, settings, sizeof settings);
-    json_array_append_new(run->rows,
-                          json_build("{s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:s}", "trial",
-                                     (int)run->trial.number, "settings", settings, "why",
-                                     run->trial.reason, "prefill_tok_s", measured->prefill,
-                                     "decode_tok_s", measured->decode, "predicted_prefill_tok_s",
-                                     run->trial.predicted_prefill, "predicted_decode_tok_s",
-                                     run->trial.predicted_decode, "verdict", verdict));
+    json_array_append_new(
+        run->rows,
+        json_build("{s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:s}", "trial", (int)run->trial.number,
+                   "settings", settings, "why", run->trial.reason, "prefill_tok_s",
+                   measured->prefill, "decode_tok_s", measured->decode, "error", measured->spread,
+                   "predicted_prefill_tok_s", run->trial.predicted_prefill,
+                   "predicted_decode_tok_s", run->trial.predicted_decode, "verdict", verdict));
     if (run->options.json)
         return;
     progress_clear(&run->line);
@@ -235,19 +238,27 @@ static void note_draft(struct run *run, const struct trial_point_result *point, 
     *drafted = (struct drafted){decode, (double)all / (all - point->draft_accepted)};
 }
 
+// By what the objective makes of each.
+static double error_of(const struct tune_options *search, const struct trial_point_result *point) {
+    double d = search->decode_weight, p = search->prefill_weight;
+    if (d <= 0 && p <= 0) {
+        d = 0.8;
+        p = 0.2;
+    }
+    return hypot(d * point->decode_error, p * point->prefill_error) / hypot(d, p);
+}
+
 static void take_result(struct run *run, const struct trial_result *result, const struct err *err) {
     struct tune_measured measured = {.outcome = TUNE_BROKEN};
     if (result->outcome == TRIAL_NO_MEMORY)
         measured.outcome = TUNE_NO_MEMORY;
     if (result->outcome == TRIAL_MEASURED || result->outcome == TRIAL_CUT) {
         const struct trial_point_result *point = &result->points[0];
-        double spread =
-            fmax(series_spread(&point->decode_tok_s), series_spread(&point->prefill_tok_s));
         double prefill = series_median(&point->prefill_tok_s);
         measured = (struct tune_measured){.outcome = TUNE_MEASURED,
                                           .decode = series_median(&point->decode_tok_s),
                                           .prefill = isnan(prefill) ? 0 : prefill,
-                                          .spread = isnan(spread) ? 0 : spread};
+                                          .spread = error_of(&run->options.search, point)};
         note_draft(run, point, measured.decode);
         tell_measured(run, &measured);
     } else {
@@ -275,6 +286,7 @@ static bool run_trial(struct run *run) {
                               .overlay_count = count,
                               .points = &run->point,
                               .point_count = 1,
+                              .patience = {CERTAIN, REPEATS_MOST, MEASURE_MS},
                               .on_progress = on_progress,
                               .on_warm = on_warm,
                               .arg = run};

@@ -11,7 +11,7 @@
 // by its clients. trial_run returns only when that engine is gone and its socket removed. SIGINT,
 // SIGTERM and SIGHUP belong to the session while it lives: they end the trial that runs (politely;
 // a second one at once) and every later one; whoever kills us with SIGKILL leaves a guardian that
-// kills the engine.
+// kills the engine and removes the folder.
 //
 // What is measured. Every run is one streamed POST /completion: a prompt of exactly so many tokens
 // of varied prose that begins as no earlier one did (and cache_prompt off, host prompt cache off,
@@ -74,6 +74,15 @@ struct trial_progress {
     const struct trial_result *so_far;
 };
 
+// After the repeats of all points, those whose figures are not yet certain are run again, as long
+// as the standard error of one of their medians is above `error` (relative) and the measured runs
+// have not taken `ms`. Zeros: as often as asked.
+struct trial_patience {
+    double error;
+    unsigned repeats; // of a point, at most
+    int64_t ms;
+};
+
 struct trial_spec {
     const struct preset *preset;
     const char *engine_path; // another build for this preset; NULL: its own
@@ -81,6 +90,7 @@ struct trial_spec {
     size_t overlay_count;
     const struct trial_point *points;
     size_t point_count;
+    struct trial_patience patience;
     // May return false to end the trial early (TRIAL_CUT): what was measured so far stands. May be
     // NULL.
     bool (*on_progress)(const struct trial_progress *progress, void *arg);
@@ -103,7 +113,8 @@ enum trial_outcome {
 struct trial_point_result {
     struct trial_point point; // as asked
     struct series prefill_tok_s, decode_tok_s;
-    unsigned prompt_n, predicted_n;   // as the engine counted them, last run
+    double prefill_error, decode_error; // relative standard error of the medians
+    unsigned prompt_n, predicted_n;     // as the engine counted them, last run
     unsigned cached_n;                // the most prompt tokens that came from a cache: 0, or beware
     unsigned draft_n, draft_accepted; // sums; 0: no speculation
 };

@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "trial.h"
 #include "trial_ask.h"
+#include "trial_noise.h"
 #include "trial_prompt.h"
 #include "trial_watch.h"
 #include "watchdog.h"
@@ -21,6 +22,7 @@ struct trial_session {
     size_t signal_count;
     unsigned signals_seen;
     struct trial *current; // NULL between trials
+    struct trial_noise prefill_noise, decode_noise;
 };
 
 enum step { STEP_NOTHING, STEP_PROPS, STEP_FIRST_TOKEN, STEP_TOKENS, STEP_WARMUP, STEP_RUN };
@@ -45,10 +47,10 @@ struct trial {
     size_t point_count;
     enum step step;
     enum trial_phase phase;
-    size_t point;    // of this run
-    unsigned round;  // repeats done of every point before it
-    unsigned tokens; // of this phase of this run
-    int64_t started_ms, run_started_ms;
+    size_t point;                                     // of this run
+    unsigned round;                                   // repeats done of every point before it
+    unsigned tokens;                                  // of this phase of this run
+    int64_t started_ms, run_started_ms, measuring_ms; // the last: since the first measured run
     int64_t run_ms[TRIAL_POINTS_MAX]; // what the last run of a point took; 0: none yet
     double warm_prefill, warm_decode; // tokens per ms
     bool is_warm;
@@ -69,4 +71,6 @@ void trial_begin(struct trial *trial); // the engine is ready
 bool trial_check_points(const struct trial *trial, struct err *err);
 void trial_take_points(struct trial *trial); // into the result
 void trial_enter(struct trial *trial, enum trial_phase phase);
-void trial_tell(struct trial *trial); // its progress
+void trial_tell(struct trial *trial);         // its progress
+void trial_learn_errors(struct trial *trial); // into the result
+void trial_learn_noise(struct trial *trial);  // for the session's next trials

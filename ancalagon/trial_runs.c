@@ -4,6 +4,8 @@
 #include "format/json.h"
 #include "trial_private.h"
 
+#include <math.h>
+
 enum {
     WARM_PROMPT = 256,
     WARM_PREDICT = 16,
@@ -147,8 +149,58 @@ static bool find_run(struct trial *trial) {
     return false;
 }
 
+static struct trial_noise noise_of(const struct trial *trial, bool is_decode) {
+    const struct trial_session *session = trial->session;
+    struct trial_noise noise = is_decode ? session->decode_noise : session->prefill_noise;
+    for (size_t p = 0; p < trial->result->point_count; p++) {
+        const struct trial_point_result *point = &trial->result->points[p];
+        trial_noise_learn(&noise, is_decode ? &point->decode_tok_s : &point->prefill_tok_s);
+    }
+    return noise;
+}
+
+void trial_learn_errors(struct trial *trial) {
+    struct trial_noise prefill = noise_of(trial, false), decode = noise_of(trial, true);
+    for (size_t p = 0; p < trial->result->point_count; p++) {
+        struct trial_point_result *point = &trial->result->points[p];
+        point->prefill_error = trial_noise_error(&prefill, &point->prefill_tok_s);
+        point->decode_error = trial_noise_error(&decode, &point->decode_tok_s);
+    }
+}
+
+void trial_learn_noise(struct trial *trial) {
+    struct trial_noise prefill = noise_of(trial, false), decode = noise_of(trial, true);
+    trial->session->prefill_noise = prefill;
+    trial->session->decode_noise = decode;
+}
+
+// Another round of all points, while one of them is not certain enough and there is time.
+static bool add_round(struct trial *trial) {
+    const struct trial_patience *patience = &trial->spec->patience;
+    int64_t ms = loop_now_ms() - trial->measuring_ms;
+    double error = 0;
+    unsigned repeats = 0;
+    trial_learn_errors(trial);
+    for (size_t p = 0; p < trial->point_count; p++) {
+        const struct trial_point_result *result = &trial->result->points[p];
+        error = fmax(error, fmax(result->prefill_error, result->decode_error));
+        repeats = trial->points[p].repeats > repeats ? trial->points[p].repeats : repeats;
+        ms += trial->run_ms[p];
+    }
+    if (error <= patience->error || repeats >= patience->repeats || repeats >= SERIES_MAX ||
+        ms > patience->ms)
+        return false;
+    for (size_t p = 0; p < trial->point_count; p++)
+        trial->points[p].repeats = trial->result->points[p].point.repeats = repeats + 1;
+    trial->round = repeats;
+    trial->point = 0;
+    return true;
+}
+
 static void run_next(struct trial *trial) {
-    if (!find_run(trial)) {
+    if (!trial->result->runs_done)
+        trial->measuring_ms = loop_now_ms();
+    if (!find_run(trial) && !add_round(trial)) {
         trial->result->outcome = TRIAL_MEASURED;
         trial_stop(trial);
         return;

@@ -6,8 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-extern char **environ; // macOS has it, and declares it nowhere
+// macOS has it, and declares it nowhere; glibc in some modes.
+extern char **environ; // NOLINT(readability-redundant-declaration)
 
 struct system_memory { // bytes; 0: not known
     uint64_t total, available, swap_free;

@@ -110,6 +110,11 @@ void plan_make(const struct model *model, const struct model *draft, const struc
                const struct plan_settings *settings, const struct plan_machine *machine,
                struct plan *out);
 
+// What llama-server keeps in host memory to go back to one place of a conversation (a context
+// checkpoint), where the model's own memory does not allow it; 0: it does. There are up to
+// --ctx-checkpoints of them for each slot, and they come with use: no plan counts them.
+uint64_t plan_checkpoint_bytes(const struct model *model, const struct plan_settings *settings);
+
 // False when no engine starts with these cache types: a quantised V without flash attention, blocks
 // that do not divide the model's heads.
 bool plan_cache_works(const struct model *model, const struct plan_settings *settings);
