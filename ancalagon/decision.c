@@ -197,6 +197,34 @@ static void keep_error(void *arg, bool is_error, const char *text) {
         err_set(err, ERR_INVALID, "%s", text);
 }
 
+// States that the engine keeps to go back to: 32 a slot unless told otherwise, which for a large
+// recurrent model comes to gigabytes. They may take a quarter of the host memory that is left. The
+// engine drops the oldest first when they are too many, and that is the one that all conversations
+// go back to: so fewer of them stand further apart.
+static void limit_checkpoints(struct judging *j, struct decision *out) {
+    enum { USUAL = 32, LEAST = 8, SPACING = 8192, RECENT = 5 };
+    const struct plan_settings *s = &j->fit.settings;
+    const struct preset *preset = j->asked->preset;
+    uint64_t one = plan_checkpoint_bytes(j->fit.model, s), ram = j->fit.machine->ram_bytes;
+    uint64_t taken = anonymous(j, &out->plan.host), slots = s->parallel ? s->parallel : 1;
+    if (one == 0 || ram == PLAN_UNKNOWN || preset_plan_get(preset, "ctx-checkpoints"))
+        return;
+    uint64_t count = ram > taken ? (ram - taken) / 4 / (one * slots) : 0;
+    if (count >= USUAL)
+        return;
+    count = count < LEAST ? LEAST : count;
+    uint32_t spacing = out->plan.ctx_slot / (uint32_t)(count - RECENT);
+    decide_number(out, "ctx-checkpoints", (uint32_t)count);
+    if (spacing > SPACING && !preset_plan_get(preset, "checkpoint-min-step"))
+        decide_number(out, "checkpoint-min-step", spacing);
+    char text[160];
+    snprintf(text, sizeof text,
+             "%u states of %.0f MiB to go back to for each slot (ctx-checkpoints), not %d, for "
+             "want of host memory",
+             (unsigned)count, (double)one / MIB, USUAL);
+    note(j, text);
+}
+
 // Only what differs from the preset, so that a command line stays what its user wrote.
 static void write_down(const struct judging *j, struct decision *out) {
     const struct plan_settings *s = &j->fit.settings;
@@ -295,6 +323,7 @@ bool decision_make(const struct decision_asked *asked, void (*tell)(void *arg, c
         plan_check(j.fit.model, &j.fit.settings, note_guard, &j);
         out->planned = true;
         write_down(&j, out);
+        limit_checkpoints(&j, out);
     }
     out->chosen = j.fit.settings;
     return ok;

@@ -121,14 +121,14 @@ static void clean_folder(const char *path) {
 }
 
 struct launch_context *launch_context_create(struct loop *loop, const char *runtime_dir,
-                                             struct err *err) {
+                                             bool of_this_run, struct err *err) {
     struct launch_context *context = mem_alloc(sizeof *context);
     context->loop = loop;
     context->runtime_dir = mem_strdup(runtime_dir);
     LIST_INIT(&context->engines);
     clean_folder(runtime_dir);
     char *program = system_program();
-    context->guardian = guardian_create(program, err);
+    context->guardian = guardian_create(program, of_this_run ? runtime_dir : NULL, err);
     mem_free(program);
     context->sandbox = context->guardian ? sandbox_no_network(err) : NULL;
     if (!context->sandbox) {

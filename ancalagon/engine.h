@@ -25,9 +25,10 @@ struct engine_ops {
     void (*on_probe)(struct engine *engine, bool moved, void *arg);
 };
 
-// The folder is the caller's alone: sockets and keys of earlier engines in it are removed.
+// The folder is the caller's alone: sockets and keys of earlier engines in it are removed. One that
+// is only of this run goes as a whole when we end, also when we are killed.
 struct launch_context *launch_context_create(struct loop *loop, const char *runtime_dir,
-                                             struct err *err);
+                                             bool of_this_run, struct err *err);
 void launch_context_destroy(struct launch_context *context);
 
 // NULL when it cannot even be started; err says why and what to do.

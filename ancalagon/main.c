@@ -48,7 +48,7 @@ int main(int argc, char **argv) {
     const char *slash = strrchr(argv[0], '/');
     const char *self = slash ? slash + 1 : argv[0];
     if (strcmp(self, "ancalagon-guard") == 0) // started by the server itself
-        return guardian_run(argc > 1 ? argv[1] : NULL);
+        return guardian_run(argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
     if (strcmp(self, "lmswitch") == 0)
         return cmd_lmswitch(argc, argv);
     const char *name = argc > 1 ? argv[1] : "--help";

@@ -186,7 +186,8 @@ static bool start(struct serve *serve, struct config *config, struct err *err) {
         config_destroy(config);
         return false;
     }
-    serve->server = server_create(serve->loop, config, serve->runtime_dir, exposed, err);
+    serve->server = server_create(serve->loop, config, serve->runtime_dir,
+                                  serve->options->wish != NULL, exposed, err);
     if (!serve->server)
         return false;
     serve->server->listen_given = listen_given;

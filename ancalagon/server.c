@@ -253,7 +253,7 @@ bool server_reload(struct server *server, struct err *err) {
 // --- Life
 
 struct server *server_create(struct loop *loop, struct config *config, const char *runtime_dir,
-                             bool exposed, struct err *err) {
+                             bool of_this_run, bool exposed, struct err *err) {
     struct server *server = mem_alloc(sizeof *server);
     server->loop = loop;
     server->config = config;
@@ -277,7 +277,8 @@ struct server *server_create(struct loop *loop, struct config *config, const cha
     server->control = http_server_create(loop, &limits, &admin_handler, server);
     server->guard = guard_create(config, exposed, err);
     server->memory = memory_store_open();
-    server->launch = server->guard ? launch_context_create(loop, runtime_dir, err) : NULL;
+    server->launch =
+        server->guard ? launch_context_create(loop, runtime_dir, of_this_run, err) : NULL;
     if (!server->launch) {
         server_destroy(server);
         return NULL;

@@ -92,9 +92,10 @@ struct server {
     bool stopping;
 };
 
-// server.c. Takes the config over. `exposed`: the port is reachable from other machines.
+// server.c. Takes the config over. `of_this_run`: the folder is of this run alone (engine.h).
+// `exposed`: the port is reachable from other machines.
 struct server *server_create(struct loop *loop, struct config *config, const char *runtime_dir,
-                             bool exposed, struct err *err);
+                             bool of_this_run, bool exposed, struct err *err);
 void server_destroy(struct server *server);
 struct service *server_find(struct server *server, const char *name_or_alias);
 // For a request that names no preset: the one loaded in the default's group, else the default.

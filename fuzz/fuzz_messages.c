@@ -64,6 +64,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
         return 0;
     }
     assert(messages_estimate_tokens(&request) > 0);
+    assert(messages_least_tokens(&request) < messages_estimate_tokens(&request));
     for (unsigned form = 0; form <= MESSAGES_FORM_PLAIN; form++)
         check_completions(&request, (enum messages_form)form);
     check_again(&request);

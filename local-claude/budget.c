@@ -17,6 +17,8 @@ enum {
     COMPACT_OUTPUT_MAX = 20000,
     OUTPUT_MIN = 512,
     OUTPUT_MAX = 8192,
+    OWN_TOKENS = 200, // of a prompt: folders, git's status and a short question, measured
+    SHARED_WELL = 95, // percent of the prompt
 };
 
 // What must be left for work, beside prompt and answer, for a set of tools to be worth having: a
@@ -127,6 +129,7 @@ bool budget_make(struct budget *budget, const struct budget_ask *ask, struct err
     *budget =
         (struct budget){.context_tokens = known ? ask->context_tokens : BUDGET_ASSUMED_TOKENS};
     budget->assumed = !known;
+    budget->project_tokens = ask->project_tokens;
     budget->toolless = ask->toolless && !ask->chat_only;
     budget->output_tokens = output_for(budget->context_tokens, ask->max_output_tokens);
     enum tool_set wanted = ask->chat_only   ? TOOLS_CHAT
@@ -178,6 +181,20 @@ static void tell_tools(const struct budget *budget, struct buf *out) {
                    budget->mcp_unseen, budget->mcp_unseen == 1 ? "" : "s");
 }
 
+// An engine reads what two projects share only once: all that stands before the first word that is
+// a project's own (lib/chat/messages_project.c).
+static void tell_shared(const struct budget *budget, struct buf *out) {
+    int64_t all = taken(budget) + budget->project_tokens;
+    if (budget->project_tokens == 0 || budget->tools > TOOLS_LEAN)
+        return;
+    int64_t shared = (taken(budget) - OWN_TOKENS) * 100 / all;
+    if (shared < SHARED_WELL)
+        buf_printf(out,
+                   "\nCLAUDE.md adds about %lld tokens; %lld %% of the prompt are the same in "
+                   "another project, and are not read again for it",
+                   (long long)budget->project_tokens, (long long)shared);
+}
+
 void budget_tell(const struct budget *budget, struct buf *out) {
     const char *about = budget->estimated ? "about " : "";
     int64_t left = budget->context_tokens - taken(budget) - budget->output_tokens;
@@ -194,6 +211,7 @@ void budget_tell(const struct budget *budget, struct buf *out) {
     else
         buf_adds(out, "; compacts when it is full");
     tell_tools(budget, out);
+    tell_shared(budget, out);
 }
 
 const char *const *budget_arguments(enum tool_set tools) { return rooms[tools].arguments; }

@@ -35,6 +35,7 @@ struct budget_ask {
     size_t mcp_servers;                  // that are configured
     int64_t mcp_tokens;                  // what their tools take; 0 = not measured yet
     bool mcp_always;                     // with --bare too
+    int64_t project_tokens;              // of CLAUDE.md, which comes on top; an estimate
 };
 
 struct budget {
@@ -49,6 +50,7 @@ struct budget {
     bool toolless;  // whatever the set, the model hears of none
     bool mcp_tight; // without MCP servers there would be room for more
     bool mcp_left;  // they are not started with these tools
+    int64_t project_tokens;
 };
 
 enum { BUDGET_ASSUMED_TOKENS = 32768 };
@@ -56,7 +58,8 @@ enum { BUDGET_ASSUMED_TOKENS = 32768 };
 // False: nothing useful fits; err says what would.
 bool budget_make(struct budget *budget, const struct budget_ask *ask, struct err *err);
 // "context 65536 = 18877 prompt + 8192 answer + 38467 left; compacts at 44344", and further lines
-// when tools were left out, are of no use or are not counted. No newline at the end.
+// when tools were left out, are of no use or are not counted, and when less than 95 % of the prompt
+// are shared with other projects. No newline at the end.
 void budget_tell(const struct budget *budget, struct buf *out);
 // Arguments for Claude Code that bring this set of tools about, NULL-terminated. Constants.
 const char *const *budget_arguments(enum tool_set tools);

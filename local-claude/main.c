@@ -12,6 +12,7 @@
 #include "learned.h"
 #include "mcp.h"
 #include "options.h"
+#include "project.h"
 #include "relay.h"
 #include "run.h"
 #include "seed.h"
@@ -190,6 +191,7 @@ static bool make_budget(struct session *session, struct err *err) {
         .chat_only = session->place.chat_only,
         .toolless = session->place.toolless && !wants_no_tools(options),
         .own_tools = chooses_tools(options),
+        .project_tokens = project_tokens(),
     };
     learned_recall(&session->claude, session->interactive, ask.known_tokens);
     mcp_look(&session->mcp, options, session->config_dir);

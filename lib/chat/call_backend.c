@@ -13,8 +13,7 @@ enum {
     // A prompt whose estimate, which is rather too high, is below this part of the window is not
     // counted: it would take longer than it tells.
     SURELY_FITS = 4,
-    MIN_ANSWER = 512,    // an answer with less room than this, or an eighth of the window, is none
-    SURELY_TOO_LONG = 2, // an estimate of so many windows is, whatever it is worth
+    MIN_ANSWER = 512, // an answer with less room than this, or an eighth of the window, is none
     MAX_PATH = 512,
     LOADING_MS = 250, // between two looks at a backend that loads its model
     MAX_LOADING_MS = 3600 * 1000,
@@ -271,9 +270,9 @@ static bool is_too_long(const struct chat_call *call, int64_t tokens, struct cha
 }
 
 // What is sure is said here: some servers cut a prompt that is too long, and say nothing.
-static bool is_surely_too_long(const struct chat_call *call, int64_t estimate) {
+static bool is_surely_too_long(const struct chat_call *call) {
     int64_t window = call->backend.context_tokens;
-    return window > 0 && estimate / SURELY_TOO_LONG >= window;
+    return window > 0 && messages_least_tokens(&call->request) >= window;
 }
 
 void call_uncounted(struct chat_call *call) {
@@ -284,7 +283,7 @@ void call_uncounted(struct chat_call *call) {
     call->http = NULL;
     if (call->only_count) {
         reply_count(call, estimate, true);
-    } else if (is_surely_too_long(call, estimate)) {
+    } else if (is_surely_too_long(call)) {
         if (shortens(call, 0, call->backend.context_tokens))
             return;
         chat_error_overflow(&error, estimate, call->backend.context_tokens);
@@ -364,7 +363,7 @@ bool call_begin(struct chat_call *call, struct err *err) {
     if (path)
         return count(call, path, err);
     int64_t estimate = messages_estimate_tokens(&call->request);
-    if (!call->only_count && !is_surely_too_long(call, estimate))
+    if (!call->only_count && !is_surely_too_long(call))
         return ask(call, estimate_for_room(call, estimate), err);
     call->phase = CALL_SAYS;
     call->started_ms = loop_now_ms();

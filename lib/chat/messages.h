@@ -64,8 +64,8 @@ struct messages_request {
 //
 // What the API refuses and is taken all the same, since a conversation must not end on it: unknown
 // members, an absent model (the server's default answers), empty turns beside others, results
-// without calls and calls without results, names and ids that a model made up, a thinking budget
-// below 1024 or, with tools, beyond max_tokens.
+// without calls and calls without results, names and ids that a model made up, names of tools up to
+// 256, a thinking budget below 1024 or, with tools, beyond max_tokens.
 bool messages_parse(struct messages_request *request, const char *bytes, size_t length,
                     struct err *err);
 // For count_tokens, which has no max_tokens and never streams.
@@ -116,6 +116,8 @@ bool messages_write_completions(const struct messages_request *request,
 bool messages_shorten(struct messages_request *request, int64_t prompt_tokens,
                       int64_t window_tokens);
 
-// Tokens of the prompt where no tokenizer can be asked: an estimate from its bytes that is rather
-// too high, by kind of text. Images count as one flat number each.
+// Tokens of the prompt where no tokenizer can be asked: an estimate from its characters that is
+// rather too high (the table of what it is worth is in messages_estimate.c), and a number that no
+// usual text and tokenizer stay below. Images count as one flat number each.
 int64_t messages_estimate_tokens(const struct messages_request *request);
+int64_t messages_least_tokens(const struct messages_request *request);

@@ -70,9 +70,10 @@ void project_place(struct messages_request *request);
 // "messages" of a chat completions body.
 json_t *completions_messages(const struct messages_request *request,
                              const struct messages_target *target);
-// Parts of messages_estimate_tokens: a JSON value in tokens, a byte in hundredths of one.
+// Parts of messages_estimate_tokens: a JSON value in tokens; one byte of a text, which depends on
+// what stands in front of it, in hundredths of one.
 int64_t messages_estimate_json(const json_t *json);
-int64_t messages_estimate_byte(unsigned char byte);
+int64_t messages_estimate_byte(const char *text, size_t index);
 // max_tokens within the target's window.
 int64_t messages_max_tokens(const struct messages_request *request,
                             const struct messages_target *target);

@@ -113,8 +113,7 @@ static size_t bytes_within(const char *text, size_t length, int64_t tokens, bool
     int64_t cost = 0;
     size_t n = 0;
     while (n < length) {
-        unsigned char c = (unsigned char)text[backwards ? length - 1 - n : n];
-        cost += messages_estimate_byte(c);
+        cost += messages_estimate_byte(text, backwards ? length - 1 - n : n);
         if (cost > tokens * 100)
             break;
         n++;

@@ -63,12 +63,16 @@ static bool tool_fail(struct err *err, size_t index, const char *member, const c
     return err_set(err, ERR_INVALID, "tools.%zu%s: %s", index, member, why);
 }
 
-// The API's own rule, which Claude Code keeps to for tools of MCP servers, whatever they call them.
-// Only for what is offered: a call of the conversation may have any name that a model made up.
+// The API's own rule but for the length, which there ends at 128. Claude Code 2.1.197 writes _ for
+// any other character in the name of an MCP server or its tool, and cuts nothing: measured. Only
+// for what is offered: a call of the conversation may have any name that a model made up.
+enum { MAX_NAME = 256 };
+#define NAME_RULE "String should match pattern '^[a-zA-Z0-9_-]{1,256}$'"
+
 static bool is_name(const char *name) {
     size_t length =
         strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-    return length > 0 && length <= 128 && name[length] == '\0';
+    return length > 0 && length <= MAX_NAME && name[length] == '\0';
 }
 
 static bool custom_tool(json_t *tools, const json_t *tool, size_t index, struct err *err) {
@@ -80,8 +84,7 @@ static bool custom_tool(json_t *tools, const json_t *tool, size_t index, struct 
     if (!json_is_string(name))
         return tool_fail(err, index, ".custom.name", "Input should be a valid string");
     if (!is_name(json_string_value(name)))
-        return tool_fail(err, index, ".custom.name",
-                         "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'");
+        return tool_fail(err, index, ".custom.name", NAME_RULE);
     if (text && !json_is_string(text) && !json_is_null(text))
         return tool_fail(err, index, ".custom.description", "Input should be a valid string");
     if (!schema)
@@ -106,11 +109,16 @@ static bool read_tool(struct messages_request *request, json_t *tools, const jso
     const char *type = json_get_text(tool, "type", "custom");
     if (strcmp(type, "custom") == 0)
         return custom_tool(tools, tool, index, err);
-    json_t *known = known_tool(type, json_get_text(tool, "name", type));
+    const char *name = json_get_text(tool, "name", type);
+    json_t *known = known_tool(type, name);
+    if (known && !is_name(name)) {
+        json_decref(known);
+        return tool_fail(err, index, ".name", NAME_RULE);
+    }
     if (known)
         json_array_append_new(tools, known);
     else if (!request->server_tool)
-        request->server_tool = messages_keep(request, json_get_text(tool, "name", type));
+        request->server_tool = messages_keep(request, name);
     return true;
 }
 

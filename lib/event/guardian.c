@@ -2,6 +2,7 @@
 #include "event/guardian.h"
 
 #include "base/mem.h"
+#include "base/run_folder.h"
 #include "event/fd.h"
 #include "event/stray.h"
 
@@ -30,7 +31,7 @@ static void keep(pid_t groups[MAX_GROUPS], pid_t message) {
     }
 }
 
-int guardian_run(const char *mark) {
+int guardian_run(const char *mark, const char *folder) {
     static pid_t groups[MAX_GROUPS];
     pid_t message;
     for (;;) {
@@ -45,10 +46,11 @@ int guardian_run(const char *mark) {
             kill(-groups[i], SIGKILL);
     if (mark)
         stray_kill(mark);
+    run_folder_remove(folder);
     return 0;
 }
 
-struct guardian *guardian_create(const char *program, struct err *err) {
+struct guardian *guardian_create(const char *program, const char *folder, struct err *err) {
     int ends[2];
     char mark[STRAY_MARK_MAX];
     if (!stray_mark(mark, err))
@@ -70,10 +72,11 @@ struct guardian *guardian_create(const char *program, struct err *err) {
         signal(SIGHUP, SIG_IGN);
         dup2(ends[0], STDIN_FILENO);
         fd_close_from(STDERR_FILENO + 1);
-        char *const argv[] = {"ancalagon-guard", mark, NULL}, *const envp[] = {NULL};
+        char *const argv[] = {"ancalagon-guard", mark, (char *)folder, NULL};
+        char *const envp[] = {NULL};
         if (program)
             execve(program, argv, envp); // small, and with a name of its own
-        _exit(guardian_run(mark));
+        _exit(guardian_run(mark, folder));
     }
     close(ends[0]);
     struct guardian *guardian = mem_alloc(sizeof *guardian);

@@ -63,6 +63,22 @@ void add_cache(const struct model *model, const struct plan_settings *settings,
     }
 }
 
+uint64_t plan_checkpoint_bytes(const struct model *model, const struct plan_settings *settings) {
+    struct cells cells;
+    cells_of(model, settings, &cells);
+    uint64_t rows = model->window < cells.full ? model->window : cells.full, bytes = 0;
+    for (uint32_t i = 0; i < model->layers; i++) {
+        const struct model_layer *layer = &model->layer[i];
+        if (layer->mtp)
+            continue;
+        if (layer->recurrent)
+            bytes += 4 * ((uint64_t)model->state_r + (uint64_t)model->state_s);
+        if (layer->attends && layer->sliding && !settings->swa_full)
+            bytes += layer_bytes(model, settings, layer, rows, settings->k, settings->v);
+    }
+    return bytes;
+}
+
 uint64_t unpacked_bytes(const struct model *model, const struct plan_settings *settings,
                         const struct model_layer *layer, uint64_t cells) {
     uint64_t bytes = 0;

@@ -89,7 +89,6 @@ struct plan {
     uint32_t ctx_slot;         // tokens that one slot can hold
     uint32_t ctx_total;        // tokens, after the engine's rounding
     uint32_t layers_offloaded; // repeating layers on devices
-    uint32_t layers_hosted;    // repeating layers that lie, in part or whole, in host memory
     int64_t spare_bytes;       // on the fullest device or the host; negative: that much too little
     bool estimated; // compute is an upper estimate: the architecture's graph is not known
     bool fits;
@@ -110,6 +109,11 @@ uint64_t plan_total(const struct plan_part *part);
 void plan_make(const struct model *model, const struct model *draft, const struct gguf *projector,
                const struct plan_settings *settings, const struct plan_machine *machine,
                struct plan *out);
+
+// What llama-server keeps in host memory to go back to one place of a conversation (a context
+// checkpoint), where the model's own memory does not allow it; 0: it does. There are up to
+// --ctx-checkpoints of them for each slot, and they come with use: no plan counts them.
+uint64_t plan_checkpoint_bytes(const struct model *model, const struct plan_settings *settings);
 
 // False when no engine starts with these cache types: a quantised V without flash attention, blocks
 // that do not divide the model's heads.

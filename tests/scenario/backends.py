@@ -277,7 +277,7 @@ class BackendCase(unittest.TestCase):
 
     def assert_nothing_left(self):
         self.assert_nobody_left()
-        self.assertEqual(self.world.left(), [])
+        eventually(lambda: not self.world.left(), "the folder of the run is gone", 5)
 
 
 __all__ = ["Backend", "BackendCase", "BackendWorld", "MODEL", "Session", "WholeProgram",

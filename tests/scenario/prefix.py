@@ -6,6 +6,7 @@ over, and stop where the second begins. Their tokenizer is a real one.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -38,6 +39,7 @@ class Shares:
     def __init__(self, world, port, key=None, rules=0):
         """`rules`: lines of CLAUDE.md, 17 tokens each, besides the project's name."""
         self.world, self.port, self.key, self.rules = world, port, key, rules
+        self.total = 0  # tokens of the last prompt
 
     def project(self, name):
         folder = self.world.path(name)
@@ -49,9 +51,10 @@ class Shares:
                     file.write(f"- rule {n} of {name}: {n * 7919 % 10007} has a reason\n")
             with open(os.path.join(folder, f"{name}.py"), "w") as file:
                 file.write("print(1)\n")
-            self.git(folder, "init", "-q")
-            self.git(folder, "add", ".")
-            self.git(folder, "commit", "-q", "-m", f"begin {name}")
+            if shutil.which("git"):
+                self.git(folder, "init", "-q")
+                self.git(folder, "add", ".")
+                self.git(folder, "commit", "-q", "-m", f"begin {name}")
         return folder
 
     def git(self, folder, *words):
@@ -88,6 +91,7 @@ class Shares:
             if not least < total < most:
                 raise AssertionError(f"{total} tokens: not one request with {tools} tools")
             shares.append(cached / total)
+        self.total = total
         return shares
 
 

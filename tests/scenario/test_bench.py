@@ -395,8 +395,10 @@ class Interrupted(Bench):
         process.kill()
         process.communicate()
         eventually(lambda: not self.world.census(), "the guardian ends the engine")
+        self.assertFalse([name for _, folders, _ in os.walk(self.world.path("run")) for name in folders
+                          if name.startswith("trial-")], "and takes the folder of the run with it")
         self.world.fake("a", **EXACT)
-        self.bench("a", *SMALL)  # sweeps what the killed one left
+        self.bench("a", *SMALL)
 
 
 class BesideAServer(Bench):

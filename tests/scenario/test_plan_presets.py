@@ -97,6 +97,28 @@ class Presets(unittest.TestCase):
     def test_the_fork_is_named(self):
         self.assertTrue(any("turbo-tan/llama.cpp-tq3" in n for n in self.plan("qwen36")["notes"]))
 
+    def states(self, *more):
+        """What the notes say of states to go back to: (how many, MiB each)."""
+        for note in self.plan("qwen36", *more)["notes"]:
+            found = re.match(r"(\d+) states of (\d+) MiB to go back to for each slot", note)
+            if found:
+                return tuple(map(int, found.groups()))
+        return None
+
+    def test_states_to_go_back_to_are_fewer_where_memory_is_short(self):
+        """They come with use, for each of the engine's four slots; 32 of them would be 19 GB."""
+        count, size = self.states("--ram", "32G")
+        self.assertEqual(size, 150)
+        self.assertTrue(8 < count < 16, count)
+        self.assertLess(4 * count * size, 32768 / 4)
+        self.assertEqual(self.states("--ram", "8G"), (8, 150))
+        self.assertIsNone(self.states("--ram", "96G"))
+        with open(self.config) as file:
+            text = file.read().replace("[qwen36]", "[qwen36]\nctx-checkpoints = 32")
+        with open(self.config, "w") as file:
+            file.write(text)
+        self.assertIsNone(self.states("--ram", "8G"), "who says a number gets it")
+
     def test_an_unequal_cache_is_refused(self):
         with open(self.config) as old:
             text = old.read()

@@ -213,6 +213,14 @@ static void test_telling(void **state) {
         {{.context_tokens = 0, .version = "2.1.197", .lean = true},
          "context 32768 (assumed, the server does not tell; --ctx says it) = 4243 prompt + 4096 "
          "answer + 24429 left; compacts at 15672"},
+        {{.context_tokens = 65536, .version = "2.1.197", .lean = true, .project_tokens = 1000},
+         "context 65536 = 4243 prompt + 8192 answer + 53101 left; compacts at 44344\n"
+         "CLAUDE.md adds about 1000 tokens; 77 % of the prompt are the same in another project, and "
+         "are not read again for it"},
+        {{.context_tokens = 65536, .version = "2.1.197", .lean = true, .project_tokens = 10},
+         "context 65536 = 4243 prompt + 8192 answer + 53101 left; compacts at 44344"},
+        {{.context_tokens = 65536, .version = "2.1.197", .project_tokens = 700},
+         "context 65536 = 18877 prompt + 8192 answer + 38467 left; compacts at 44344"},
         {{.context_tokens = 65536, .version = "2.1.197", .toolless = true},
          "context 65536 = 233 prompt + 8192 answer + 57111 left; compacts at 44344\n"
          "chat only: " TOOLLESS},

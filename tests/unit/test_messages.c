@@ -704,6 +704,8 @@ static void test_max_tokens(void **state) {
     }
 }
 
+#define X50 "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
 static void test_refused(void **state) {
     static const struct {
         const char *body, *expected;
@@ -738,7 +740,10 @@ static void test_refused(void **state) {
         {ASK("'tools':[{'name':'a'}],"), "tools.0.custom.input_schema: Field required"},
         {ASK("'tools':[{'input_schema':{}}],"), "tools.0.custom.name: Field required"},
         {ASK("'tools':[" TOOL("A") "," TOOL("a.b") "],"),
-         "tools.1.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"},
+         "tools.1.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,256}$'"},
+        {ASK("'tools':[" TOOL(X50 X50 X50 X50 X50 "1234567") "],"), "tools.0.custom.name: String"},
+        {ASK("'tools':[{'type':'bash_20250124','name':'a b'}],"),
+         "tools.0.name: String should match pattern"},
         {ASK("'tools':[" TOOL("") "],"), "tools.0.custom.name: String should match pattern"},
         {ASK("'tools':[" TOOL("read file") "],"), "tools.0.custom.name: String should match"},
         {ASK("'tools':[" TOOL("le\xc3\xado") "],"), "tools.0.custom.name: String should match"},
@@ -795,7 +800,8 @@ static void test_accepted(void **state) {
             "'tool_choice':null,'thinking':null,'system':null,'metadata':null,"),
         ASK("'anthropic_version':'x','betas':['y'],'inference_geo':'z','mcp_servers':[],"
             "'container':null,"),
-        ASK("'tools':[" TOOL("mcp__my-server__read_file") "],"),
+        ASK("'tools':[" TOOL("mcp__my-server__read_file") "," TOOL(X50 X50 X50 X50 X50
+                                                                   "123456") "],"),
         ASK("'tool_choice':{'type':'auto'},"),
         ASK("'tool_choice':{'type':'none'},'tools':[],"),
         ASK("'tools':[{'type':'web_search_20250305','name':'web_search'}],"
@@ -860,6 +866,87 @@ static void test_count(void **state) {
     messages_fini(&request);
 }
 
+// Counted by the tokenizers themselves (SmolLM2, Gemma, cl100k, o200k): what the one that needs the
+// most needs, and the one that needs the least.
+static void test_estimate(void **state) {
+    static const struct {
+        const char *what, *text;      // as in JSON
+        int64_t most, least, percent; // and the estimate is at most so many percent of the most
+    } cases[] = {
+        {"Chinese",
+         "请先阅读这个仓库里的说明文件，然后找出导致测试失败的原因。修"
+         "改代码时不要改变公开的接口，也不要删除已有的注释。如果你需要"
+         "新的依赖，请先说明理由，再等待我的确认。完成之后运行全部测试"
+         "，并把结果写进报告。\\n",
+         169, 60, 150},
+        {"Russian",
+         "Сначала прочитай файл с описанием проекта и найди причину, по которой "
+         "не проходят тесты. При исправлении не меняй открытый интерфейс и не уд"
+         "аляй существующие комментарии. Если понадобится новая зависимость, объ"
+         "ясни зачем и дождись моего согласия.\\n",
+         187, 58, 150},
+        {"English",
+         "Read the description of this repository first, then find out why the t"
+         "ests fail. Do not change the public interface while you fix the code, "
+         "and keep the comments that are there. If you need a new dependency, sa"
+         "y why and wait for my answer. Run all tests at the end and write down "
+         "what they said.\\n",
+         65, 64, 130},
+        {"code",
+         "static bool take(struct reader *reader, char c) {\\n    skip_space(rea"
+         "der);\\n    if (reader->p == reader->end || *reader->p != c)\\n       "
+         " return false;\\n    for (size_t i = 0; i < reader->count; i++)\\n    "
+         "    reader->seen[i] += reader->weights[i] * 0.25;\\n    return true;\\n"
+         "}\\n",
+         90, 80, 130},
+        {"code far to the right",
+         "                                static bool take(struct reader *reader"
+         ", char c) {\\n                                    skip_space(reader);\\n"
+         "                                    if (reader->p == reader->end || *r"
+         "eader->p != c)\\n                                        return false;"
+         "\\n                                    for (size_t i = 0; i < reader->"
+         "count; i++)\\n                                        reader->seen[i] "
+         "+= reader->weights[i] * 0.25;\\n                                    re"
+         "turn true;\\n                                }\\n",
+         92, 82, 140},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct messages_request request;
+        int64_t tokens[2], least[2];
+        for (int with = 0; with < 2; with++) {
+            char *body =
+                mem_printf("{\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":"
+                           "\"q\"}],\"system\":\"%s\"}",
+                           with ? cases[i].text : "");
+            assert_true(messages_parse(&request, body, strlen(body), NULL));
+            tokens[with] = messages_estimate_tokens(&request);
+            least[with] = messages_least_tokens(&request);
+            messages_fini(&request);
+            mem_free(body);
+        }
+        int64_t told = tokens[1] - tokens[0], surely = least[1] - least[0];
+        if (told * 100 < cases[i].most * 98 || told * 100 > cases[i].most * cases[i].percent ||
+            surely > cases[i].least || surely * 12 < cases[i].least)
+            fail_msg("%s: %lld, at least %lld, of %lld to %lld", cases[i].what, (long long)told,
+                     (long long)surely, (long long)cases[i].least, (long long)cases[i].most);
+    }
+}
+
+// The same character over and over is no proof, but enough of it is.
+static void test_least_of_a_run(void **state) {
+    struct messages_request request;
+    char *run = mem_alloc(1000001), *messages;
+    memset(run, '=', 1000000);
+    run[1000000] = '\0';
+    messages = mem_printf("[" U("'%s'") "]", run);
+    parse_messages(&request, messages);
+    assert_true(messages_least_tokens(&request) > 1000000 / 128);
+    assert_true(messages_least_tokens(&request) < 1000000 / 64); // cl100k
+    messages_fini(&request);
+    mem_free(messages);
+    mem_free(run);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_turns),       cmocka_unit_test(test_results),
@@ -872,6 +959,7 @@ int main(void) {
         cmocka_unit_test(test_refused),     cmocka_unit_test(test_accepted),
 
         cmocka_unit_test(test_bounds),      cmocka_unit_test(test_count),
+        cmocka_unit_test(test_estimate),    cmocka_unit_test(test_least_of_a_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,6 +210,37 @@ static void test_rules_of_architectures(void **state) {
     }
 }
 
+// What is kept of a sequence to go back to: its state, and the window of the layers that slide.
+static void test_checkpoints(void **state) {
+    static const struct {
+        const char *arch;
+        struct extra extra[8];
+        uint32_t ctx;
+        bool swa_full;
+        uint64_t bytes; // with an f16 cache
+    } cases[] = {
+        {"llama", {{0}}, 4096, false, 0},
+        {"gemma3", {{"attention.sliding_window", {512}, 1}}, 4096, false, 5 * 512 * 4 * ROW},
+        {"gemma3", {{"attention.sliding_window", {512}, 1}}, 256, false, 5 * 256 * 4 * ROW},
+        {"gemma3", {{"attention.sliding_window", {512}, 1}}, 4096, true, 0},
+        {"gemma3", {{0}}, 4096, false, 0},
+        {"lfm2",
+         {{"shortconv.l_cache", {3}, 1}, {"attention.head_count_kv", {0, 0, 4, 0, 0, 4}, 6}},
+         4096,
+         false,
+         4 * 4 * 2 * TINY_EMBD},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model *model = model_of(cases[i].arch, 6, cases[i].extra);
+        struct plan_settings settings;
+        plan_settings_init(&settings);
+        settings.ctx = cases[i].ctx;
+        settings.swa_full = cases[i].swa_full;
+        assert_int_equal(plan_checkpoint_bytes(model, &settings), cases[i].bytes);
+        model_close(model);
+    }
+}
+
 static void test_compressed_keys_have_no_values(void **state) {
     const struct extra extra[] = {{"attention.key_length_mla", {192}, 1},
                                   {"attention.value_length_mla", {128}, 1},
@@ -284,6 +315,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells),
         cmocka_unit_test(test_guesses_ask_for_more_outputs),
+        cmocka_unit_test(test_checkpoints),
         cmocka_unit_test(test_rules_of_architectures),
         cmocka_unit_test(test_compressed_keys_have_no_values),
         cmocka_unit_test(test_where_caches_lie),
