@@ -12,7 +12,8 @@ struct colour {
     uint8_t r, g, b;
 };
 
-static const struct colour GREEN = {0, 190, 60};
+static const struct colour GREEN = {0, 190, 60}, GREY = {130, 130, 130}, BLUE = {30, 90, 255},
+                           RED = {230, 30, 30};
 
 struct canvas {
     struct image image;
@@ -50,9 +51,20 @@ static void draw_quad(struct canvas *canvas, const struct quad *quad, struct col
         draw_line(canvas, quad->corners[i], quad->corners[(i + 1) % 4], colour);
 }
 
+static void draw_box(struct canvas *canvas, struct box box, struct colour colour) {
+    struct quad quad = {{{box.x0, box.y0}, {box.x1, box.y0}, {box.x1, box.y1}, {box.x0, box.y1}}};
+    if (box.x1 > box.x0)
+        draw_quad(canvas, &quad, colour);
+}
+
 static void draw_reading(struct canvas *canvas, const struct reading *reading) {
     for (size_t i = 0; i < reading->page.count; i++)
-        draw_quad(canvas, &reading->page.lines[i].quad, GREEN);
+        draw_quad(canvas, &reading->page.lines[i].quad,
+                  reading->classes[i] == TEXT_NAMEPLATE ? GREEN : GREY);
+    draw_box(canvas, reading->seen.box, BLUE);
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        if (reading->plate.values[i].text[0])
+            draw_box(canvas, reading->plate.values[i].box, RED);
 }
 
 bool annotate_write(const char *path, const void *bytes, size_t length, const char *name,

@@ -74,13 +74,34 @@ static void draw_progress(struct run *run, const char *photo) {
                   done ? elapsed * (int64_t)total / (int64_t)done : 0);
 }
 
+// "  potencia_kva        75            0.98"
+static void field_for_people(const char *key, const json_t *field, struct buf *out) {
+    const json_t *value = json_object_get(field, "value");
+    if (!value || json_is_null(value))
+        return;
+    buf_printf(out, "  %-20s", key);
+    struct buf text;
+    buf_init(&text, 4096);
+    if (json_is_string(value))
+        buf_adds(&text, json_string_value(value));
+    else
+        json_write(&text, value);
+    buf_printf(out, "%-16s", buf_text(&text));
+    buf_fini(&text);
+    buf_printf(out, " %.2f\n", json_number_value(json_object_get(field, "confidence")));
+}
+
 static void for_people(const json_t *report, struct buf *out) {
-    const json_t *texts = json_object_get(report, "texts");
+    const json_t *fields = json_object_get(report, "fields");
+    const json_t *reasons = json_object_get(report, "review_reasons");
+    const char *key;
+    json_t *field;
     buf_printf(out, "%s\n", json_get_text(report, "file", ""));
-    for (size_t i = 0; i < json_array_size(texts); i++) {
-        const json_t *text = json_array_get(texts, i);
-        buf_printf(out, "  %.2f  %s\n", json_real_value(json_object_get(text, "score")),
-                   json_get_text(text, "text", ""));
+    json_object_foreach((json_t *)(uintptr_t)fields, key, field) field_for_people(key, field, out);
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const json_t *reason = json_array_get(reasons, i);
+        buf_printf(out, "  look: %s%s%s\n", json_get_text(reason, "field", ""),
+                   json_object_get(reason, "field") ? ": " : "", json_get_text(reason, "text", ""));
     }
 }
 
@@ -136,8 +157,8 @@ static bool annotate(const struct run *run, size_t index, const char *bytes, siz
     if (!run->annotate)
         return true;
     char *path = annotated_path(run, index);
-    bool good = annotate_write(path, bytes, length, run->photos.paths[index], reading, run->config,
-                               why);
+    bool good =
+        annotate_write(path, bytes, length, run->photos.paths[index], reading, run->config, why);
     mem_free(path);
     return good;
 }
@@ -170,8 +191,9 @@ static bool make_annotate_folder(struct run *run, struct err *err) {
     if (!run->annotate)
         return true;
     bool folder = stat(run->annotate, &st) == 0 && S_ISDIR(st.st_mode);
-    run->annotate_is_folder = folder || run->photos.count > 1 ||
-                              !(str_ends(run->annotate, ".jpg") || str_ends(run->annotate, ".jpeg"));
+    run->annotate_is_folder =
+        folder || run->photos.count > 1 ||
+        !(str_ends(run->annotate, ".jpg") || str_ends(run->annotate, ".jpeg"));
     if (run->annotate_is_folder && !folder && mkdir(run->annotate, 0755) != 0)
         return err_errno(err, "cannot make the folder %s", run->annotate);
     return true;
@@ -241,10 +263,10 @@ static bool take_option(struct run *run, int letter) {
 // -1: go on.
 static int parse(struct run *run, int argc, char **argv) {
     static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},           {"csv", no_argument, NULL, 'v'},
-        {"out", required_argument, NULL, 'o'},      {"annotate", required_argument, NULL, 'a'},
-        {"fast", no_argument, NULL, 'f'},           {"config", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+        {"json", no_argument, NULL, 'j'},      {"csv", no_argument, NULL, 'v'},
+        {"out", required_argument, NULL, 'o'}, {"annotate", required_argument, NULL, 'a'},
+        {"fast", no_argument, NULL, 'f'},      {"config", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0}};
     int letter;
     opterr = 0;
     optind = 1;

@@ -1,5 +1,5 @@
-// The subcommands, one file each (cmd_<name>.c). argv[0] is the command's own name. Each returns the
-// program's exit status.
+// The subcommands, one file each (cmd_<name>.c). argv[0] is the command's own name. Each returns
+// the program's exit status.
 #pragma once
 
 #include "config.h"

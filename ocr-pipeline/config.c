@@ -43,6 +43,9 @@ static const struct setting {
     {"plate", "names", TEXT, MEMBER(plate_names), NULL, 0, 0},
     {"plate", "confidence", SHARE, MEMBER(plate_confidence), "0.25", 0, 0},
     {"plate", "padding", SHARE, MEMBER(plate_padding), "0.10", 0, 0},
+    {"audit", "characters", SHARE, MEMBER(audit.characters_least), NULL, 0, 0},
+    {"audit", "confidence", SHARE, MEMBER(audit.confidence_least), NULL, 0, 0},
+    {"audit", "fuse-utility", TEXT, MEMBER(audit.fuse_utility), NULL, 0, 0},
     {"limits", "photo", BYTES, MEMBER(photo_bytes), "64M", 1024, 1LL << 30},
     {"limits", "photo-pixels", BYTES, MEMBER(photo_pixels), "120000000", 10000, 1LL << 31},
     {"limits", "body", BYTES, MEMBER(body_bytes), "200M", 1024, 4LL << 30},
@@ -111,8 +114,8 @@ bool config_listen(struct config *config, const char *text, struct err *err) {
     } else {
         host = mem_strndup(text, colon ? (size_t)(colon - text) : strlen(text));
     }
-    const char *address = keep(config, strcmp(host, "localhost") == 0 ? mem_strdup("127.0.0.1")
-                                                                      : mem_strdup(host));
+    const char *address =
+        keep(config, strcmp(host, "localhost") == 0 ? mem_strdup("127.0.0.1") : mem_strdup(host));
     mem_free(host);
     if (!is_address(address) || (port && !str_to_int(port, 0, 65535, &number)))
         return err_set(err, ERR_INVALID,
@@ -197,7 +200,7 @@ static bool take_section(struct config *config, const struct ini_section *sectio
     if (!find(section->name, NULL))
         return err_set(err, ERR_INVALID,
                        "%s:%u: there is no section [%.60s]; there are [server], [read], [plate], "
-                       "[limits]; see ocr-pipeline(1)",
+                       "[audit], [limits]; see ocr-pipeline(1)",
                        config->path, section->line, section->name);
     for (size_t i = 0; i < section->count; i++) {
         const struct ini_entry *entry = &section->entries[i];
@@ -237,6 +240,7 @@ void config_fast(struct config *config) {
 }
 
 static void set_defaults(struct config *config) {
+    config->audit = audit_defaults;
     for (int i = 0; i < SETTINGS; i++)
         if (settings[i].initial)
             set(config, &settings[i], settings[i].initial, NULL);

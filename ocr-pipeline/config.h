@@ -2,6 +2,7 @@
 // its default, and what set-up fetched is used. A wrong line is an error that names it.
 #pragma once
 
+#include "audit.h"
 #include "base/err.h"
 #include "format/ini.h"
 #include "vision/image.h"
@@ -19,24 +20,25 @@ struct config {
     const char *allow_host;   // names, besides this machine's own, that a request may call us by
     const char *state_dir;    // jobs and their photos
     // [read]: where is text, what does it say
-    const char *runtime;                      // libonnxruntime; NULL: as onnx.h finds it
-    const char *detect, *orient, *recognize;  // ONNX files
-    const char *dictionary;                   // NULL: in the recogniser's metadata
-    unsigned threads;                         // of one photo
-    unsigned workers;                         // photos at a time
-    unsigned side_pixels;                     // a photo is read at this longer side
-    float box_confidence, line_confidence;    // of a region, of a line
+    const char *runtime;                     // libonnxruntime; NULL: as onnx.h finds it
+    const char *detect, *orient, *recognize; // ONNX files
+    const char *dictionary;                  // NULL: in the recogniser's metadata
+    unsigned threads;                        // of one photo
+    unsigned workers;                        // photos at a time
+    unsigned side_pixels;                    // a photo is read at this longer side
+    float box_confidence, line_confidence;   // of a region, of a line
     // [plate]: where is the plate
     const char *plate_model; // ONNX; NULL: the photo is read as a whole
     const char *plate_names; // NULL: in its metadata
     float plate_confidence;
-    float plate_padding; // of the box's sides, each side
+    float plate_padding;        // of the box's sides, each side
+    struct audit_options audit; // [audit]: what sends a photo to a person
     // [limits]
     uint64_t photo_bytes, photo_pixels;
-    uint64_t body_bytes;                 // of one request
-    unsigned poles, photos_a_pole;       // of one batch
-    unsigned queue;                      // photos that wait, besides those of jobs
-    int64_t keep_ms;                     // of a job that has ended
+    uint64_t body_bytes;           // of one request
+    unsigned poles, photos_a_pole; // of one batch
+    unsigned queue;                // photos that wait, besides those of jobs
+    int64_t keep_ms;               // of a job that has ended
     struct ini *ini; // other sections belong to those who know them; NULL without a file
     char **texts;    // what the members above point into
     size_t text_count;

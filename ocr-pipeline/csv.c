@@ -11,8 +11,8 @@ void csv_cell(struct buf *out, const char *text) {
     if (out->length && line[out->length - 1] != '\n')
         buf_adds(out, ",");
     // A number is no formula, whatever its sign.
-    bool formula = text[0] && strchr("=+-@\t\r", text[0]) &&
-                   text[strspn(text, "+-0123456789.")] != '\0';
+    bool formula =
+        text[0] && strchr("=+-@\t\r", text[0]) && text[strspn(text, "+-0123456789.")] != '\0';
     if (!formula && !strpbrk(text, ",\"\n\r")) {
         buf_adds(out, text[0] ? text : "");
         return;

@@ -33,11 +33,12 @@ struct door *door_create(const struct config *config, bool exposed, struct err *
     struct door *door = mem_alloc(sizeof *door);
     door->hosts = mem_strdup(config->allow_host ? config->allow_host : "");
     gethostname(door->own, HOST_MAX);
-    if (config->api_key_file ? read_keys(door, config->api_key_file, err)
-                             : !exposed || err_set(err, ERR_DENIED,
-                                                   "others can reach %s; name a file of keys first: "
-                                                   "[server] api-key-file = FILE",
-                                                   config->listen_host))
+    if (config->api_key_file
+            ? read_keys(door, config->api_key_file, err)
+            : !exposed || err_set(err, ERR_DENIED,
+                                  "others can reach %s; name a file of keys first: "
+                                  "[server] api-key-file = FILE",
+                                  config->listen_host))
         return door;
     door_destroy(door);
     return NULL;
@@ -68,8 +69,8 @@ static bool is_loopback(const char *name) {
 
 // "name:port", "[::1]:port" -> the name; "" when it is no name that could be ours.
 static void name_of(struct span host, char out[HOST_MAX + 1]) {
-    const char *close = host.length && host.data[0] == '[' ? memchr(host.data, ']', host.length)
-                                                           : NULL;
+    const char *close =
+        host.length && host.data[0] == '[' ? memchr(host.data, ']', host.length) : NULL;
     const char *colon = close ? NULL : memchr(host.data ? host.data : "", ':', host.length);
     struct span name = host;
     out[0] = '\0';

@@ -31,8 +31,8 @@ static bool add(struct photo_list *list, const char *path, struct err *err) {
     if (list->count == PHOTOS_MAX)
         return err_set(err, ERR_LIMIT, "more than %d photos", PHOTOS_MAX);
     if ((list->count & (list->count - 1)) == 0)
-        list->paths = mem_resize(list->paths, (list->count ? 2 * list->count : 1) *
-                                                  sizeof *list->paths);
+        list->paths =
+            mem_resize(list->paths, (list->count ? 2 * list->count : 1) * sizeof *list->paths);
     list->paths[list->count++] = mem_strdup(path);
     return true;
 }

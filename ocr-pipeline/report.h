@@ -8,6 +8,7 @@
 
 // {file, fields, _needs_review, review_reasons, texts, plate, timings_ms}; the caller's.
 json_t *report_json(const char *file, const struct reading *reading);
+json_t *report_text_json(const struct reading *reading, size_t index); // one of its texts
 // {file, error: {code, text}}
 json_t *report_error_json(const char *file, const struct err *err);
 // "FILE_MISSING", "INVALID_IMAGE", "TOO_LARGE": stable.

@@ -78,8 +78,8 @@ static bool learn(struct results *results, struct err *err) {
 bool results_has(const struct results *results, const char *photo) {
     json_t *text = json_text(photo); // as it was written
     const char *key = json_string_value(text);
-    bool has = results->count && bsearch(&key, results->done, results->count,
-                                         sizeof *results->done, by_text);
+    bool has = results->count &&
+               bsearch(&key, results->done, results->count, sizeof *results->done, by_text);
     json_decref(text);
     return has;
 }
@@ -154,8 +154,8 @@ bool results_add(struct results *results, const char *line, size_t length, struc
     if (!good)
         err_set(err, ERR_LIMIT, "a result of more than %d bytes", LINE_MAX_BYTES);
     else if (!write_all(results->fd, buf_bytes(&whole), whole.length)) {
-        good = err_errno(err, "cannot write to %s",
-                         results->path ? results->path : "standard output");
+        good =
+            err_errno(err, "cannot write to %s", results->path ? results->path : "standard output");
         if (file && ftruncate(results->fd, before.st_size) != 0)
             err_context(err, "the last line is cut");
     }
