@@ -108,7 +108,7 @@ static bool add_pattern(struct photo_list *list, const char *pattern, struct err
     glob_t found;
     int failed = glob(pattern, GLOB_ERR | GLOB_TILDE, NULL, &found);
     bool good = failed == 0;
-    if (failed == GLOB_NOMATCH)
+    if (failed == GLOB_NOMATCH || (failed && errno == ENOENT))
         err_set(err, ERR_NOTFOUND, "nothing matches %s", pattern);
     else if (failed)
         err_errno(err, "cannot look for %s", pattern);
