@@ -20,9 +20,9 @@ TAILQ_HEAD(order_list, order);
 struct desk {
     struct loop *loop;
     unsigned most_at_once, most_waiting, running, waiting;
-    struct order_list lines[2];
-    enum desk_line next; // whose turn it is when both wait
-    struct timer again;  // a thread could not be had
+    struct order_list lines[2]; // requests, jobs
+    bool jobs_next;             // whose turn it is when both wait
+    struct timer again;         // a thread could not be had
     bool winding_down;
     void (*on_idle)(void *arg);
     void *idle_arg;
@@ -39,8 +39,8 @@ struct desk *desk_create(struct loop *loop, unsigned most_at_once, unsigned most
     desk->loop = loop;
     desk->most_at_once = most_at_once;
     desk->most_waiting = most_waiting;
-    TAILQ_INIT(&desk->lines[DESK_NOW]);
-    TAILQ_INIT(&desk->lines[DESK_BATCH]);
+    TAILQ_INIT(&desk->lines[0]);
+    TAILQ_INIT(&desk->lines[1]);
     timer_init(&desk->again, loop, on_again, desk);
     return desk;
 }
@@ -49,7 +49,7 @@ void desk_destroy(struct desk *desk) {
     if (!desk)
         return;
     timer_stop(&desk->again);
-    for (int line = DESK_NOW; line <= DESK_BATCH; line++)
+    for (int line = 0; line < 2; line++)
         while (!TAILQ_EMPTY(&desk->lines[line]))
             desk_cancel(TAILQ_FIRST(&desk->lines[line]));
     mem_free(desk);
@@ -87,12 +87,12 @@ static void order_done(void *arg) {
 static const struct work_ops order_ops = {run_order, order_done, NULL};
 
 static struct order *next_order(const struct desk *desk) {
-    struct order *order = TAILQ_FIRST(&desk->lines[desk->next]);
-    return order ? order : TAILQ_FIRST(&desk->lines[!desk->next]);
+    struct order *order = TAILQ_FIRST(&desk->lines[desk->jobs_next]);
+    return order ? order : TAILQ_FIRST(&desk->lines[!desk->jobs_next]);
 }
 
 static void leave_line(struct order *order) {
-    TAILQ_REMOVE(&order->desk->lines[order->line], order, link);
+    TAILQ_REMOVE(&order->desk->lines[order->line == DESK_BATCH], order, link);
     order->desk->waiting -= order->line == DESK_NOW;
 }
 
@@ -108,7 +108,7 @@ static void start_waiting(struct desk *desk) {
             return;
         }
         leave_line(order);
-        desk->next = order->line == DESK_NOW ? DESK_BATCH : DESK_NOW;
+        desk->jobs_next = order->line != DESK_BATCH;
         desk->running++;
     }
 }
@@ -125,7 +125,7 @@ struct order *desk_submit(struct desk *desk, enum desk_line line, const struct d
     }
     struct order *order = mem_alloc(sizeof *order);
     *order = (struct order){.desk = desk, .ops = ops, .arg = arg, .line = line};
-    TAILQ_INSERT_TAIL(&desk->lines[line], order, link);
+    TAILQ_INSERT_TAIL(&desk->lines[line == DESK_BATCH], order, link);
     desk->waiting += line == DESK_NOW;
     start_waiting(desk);
     return order;

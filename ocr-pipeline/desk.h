@@ -10,6 +10,7 @@ struct order;
 
 enum desk_line {
     DESK_NOW,   // somebody waits for the answer
+    DESK_MORE,  // of a request that was let in: never refused
     DESK_BATCH, // of a job
 };
 

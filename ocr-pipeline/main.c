@@ -12,6 +12,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"read", cmd_read, "read photos: files, folders, patterns"},
+    {"serve", cmd_serve, "answer on 127.0.0.1:8091, as Google's Gemini API does"},
     {"doctor", cmd_doctor, "is everything there, and does it work?"},
 };
 
