@@ -43,8 +43,6 @@ const struct trial_point_result *bench_point(const struct bench_side *side,
 // Value i of b over value i of a: they were measured one after the other, so a machine that drifts
 // counts for both.
 void bench_ratio(const struct series *a, const struct series *b, struct series *out);
-// The machine's pace in all runs of a side.
-void bench_pace(const struct bench_side *side, struct series *out);
 
 // bench_report.c
 void bench_print(const struct bench *bench, struct buf *out);

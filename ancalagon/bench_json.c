@@ -30,12 +30,11 @@ static json_t *series_json(const struct series *series) {
 }
 
 static json_t *point_json(const struct trial_point_result *result) {
-    return json_build("{s:I, s:I, s:o, s:o, s:o, s:f, s:I, s:I, s:I}", "prompt_tokens",
+    return json_build("{s:I, s:I, s:o, s:o, s:I, s:I, s:I}", "prompt_tokens",
                       (json_int_t)result->point.prompt_tokens, "predict_tokens",
                       (json_int_t)result->point.predict_tokens, "prefill_tok_s",
                       series_json(&result->prefill_tok_s), "decode_tok_s",
-                      series_json(&result->decode_tok_s), "pace", series_json(&result->pace),
-                      "pace_share", result->pace_share, "cached_tokens",
+                      series_json(&result->decode_tok_s), "cached_tokens",
                       (json_int_t)result->cached_n, "draft_tokens", (json_int_t)result->draft_n,
                       "draft_accepted", (json_int_t)result->draft_accepted);
 }
@@ -131,8 +130,6 @@ static void point_read(const json_t *json, struct trial_point_result *out) {
     };
     series_read(json_object_get(json, "prefill_tok_s"), &out->prefill_tok_s);
     series_read(json_object_get(json, "decode_tok_s"), &out->decode_tok_s);
-    series_read(json_object_get(json, "pace"), &out->pace);
-    out->pace_share = json_number_value(json_object_get(json, "pace_share"));
     out->point.repeats = (unsigned)out->prefill_tok_s.count;
     out->prompt_n = out->point.prompt_tokens;
     out->predicted_n = out->point.predict_tokens;

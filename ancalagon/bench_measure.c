@@ -25,7 +25,6 @@ static void label_of(const struct bench_run *run, const struct trial_progress *p
     switch (progress->phase) {
     case TRIAL_LOADING: snprintf(out, size, "%s: loading%s", who, run_of); return;
     case TRIAL_WARMUP: snprintf(out, size, "%s: warming up%s", who, run_of); return;
-    case TRIAL_PACE: snprintf(out, size, "%s: the machine's pace%s", who, run_of); return;
     case TRIAL_PREFILL:
         snprintf(out, size, "%s: reading %u tokens%s", who, point->prompt_tokens, run_of);
         return;

@@ -69,8 +69,6 @@ static void add_point(struct bench_side *side, const struct trial_point_result *
     }
     add_series(&to->prefill_tok_s, &from->prefill_tok_s);
     add_series(&to->decode_tok_s, &from->decode_tok_s);
-    add_series(&to->pace, &from->pace);
-    to->pace_share = from->pace_share; // the last trial knows most
     to->point.repeats = (unsigned)to->prefill_tok_s.count;
     to->prompt_n = from->prompt_n;
     to->predicted_n = from->predicted_n;
@@ -118,10 +116,4 @@ void bench_ratio(const struct series *a, const struct series *b, struct series *
     for (size_t i = 0; i < a->count && i < b->count; i++)
         if (a->values[i] > 0)
             series_add(out, b->values[i] / a->values[i]);
-}
-
-void bench_pace(const struct bench_side *side, struct series *out) {
-    *out = (struct series){0};
-    for (size_t p = 0; p < side->point_count; p++)
-        add_series(out, &side->points[p].pace);
 }

@@ -159,31 +159,18 @@ static void print(const struct bench_options *options, const struct bench *bench
     buf_fini(&out);
 }
 
-// "" when one of them is not known.
-static void pace_then(char *out, size_t size, const struct bench_side *now,
-                      const struct bench_side *last) {
-    struct series here, then;
-    bench_pace(now, &here);
-    bench_pace(last, &then);
-    out[0] = '\0';
-    if (here.count && then.count)
-        snprintf(out, size, ", the machine's pace %.2f of now",
-                 series_median(&then) / series_median(&here));
-}
-
 static void print_change(const struct bench_side *now, const struct bench_side *last) {
-    char when[32] = "", pace[64];
+    char when[32] = "";
     time_t at = (time_t)last->measured_at;
     struct tm tm;
     if (localtime_r(&at, &tm))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
-    pace_then(pace, sizeof pace, now, last);
     for (size_t p = 0; p < now->point_count; p++) {
         const struct trial_point_result *old = bench_point(last, &now->points[p].point);
         if (old)
-            printf("%slast time (%s) after %u: prefill %.4g, decode %.4g tok/s%s\n", p ? "" : "\n",
+            printf("%slast time (%s) after %u: prefill %.4g, decode %.4g tok/s\n", p ? "" : "\n",
                    when, old->point.prompt_tokens, series_median(&old->prefill_tok_s),
-                   series_median(&old->decode_tok_s), pace);
+                   series_median(&old->decode_tok_s));
     }
 }
 

@@ -8,7 +8,6 @@
 #include "event/loop.h"
 #include "format/json.h"
 #include "trial.h"
-#include "tune_figures.h"
 #include "tune_write.h"
 
 #include <getopt.h>
@@ -49,8 +48,6 @@ enum {
 
 // Relative standard error of a trial's figures that is good enough.
 static const double CERTAIN = 0.02;
-// The machine's pace differed by so much between trials.
-static const double PACE_WORTH_TELLING = 0.03;
 // Of the present settings being as fast as what was found.
 static const double DOUBT_WORTH_TELLING = 0.05, DOUBT_TOO_MUCH = 0.5;
 
@@ -71,13 +68,11 @@ struct run {
     struct tune_trial trial;
     struct progress line;
     int64_t started_ms, trial_ms; // of the last trial
-    struct tune_pace pace;
-    double plain; // fastest decoding without a draft, tok/s
+    double plain;                 // fastest decoding without a draft, tok/s
     struct drafted {
         double decode, tokens; // fastest with it; what a step gave then
     } drafted[TUNE_DRAFTS_MAX];
     bool interrupted;
-    bool tells_pace; // a column of its own
     json_t *rows;
     double top; // objective of the best row so far
 };
@@ -195,50 +190,29 @@ static bool on_progress(const struct trial_progress *progress, void *arg) {
     return true;
 }
 
-static void keep_row(struct run *run, const struct tune_figures *figures, const char *settings,
-                     const char *verdict) {
-    const struct tune_trial *trial = &run->trial;
-    const struct tune_measured *measured = &figures->measured;
-    json_t *pace = isnan(figures->pace) ? json_null() : json_real(figures->pace);
+static void tell_row(struct run *run, const struct tune_measured *measured, const char *verdict) {
+    char settings[256];
+    tune_describe(&run->subject, &run->trial.choice, settings, sizeof settings);
     json_array_append_new(
         run->rows,
-        json_build("{s:i, s:s, s:s, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:s}", "trial",
-                   (int)trial->number, "settings", settings, "why", trial->reason, "prefill_tok_s",
-                   figures->prefill, "decode_tok_s", figures->decode, "pace", pace,
-                   "prefill_at_pace_tok_s", measured->prefill, "decode_at_pace_tok_s",
-                   measured->decode, "error", measured->spread, "predicted_prefill_tok_s",
-                   trial->predicted_prefill, "predicted_decode_tok_s", trial->predicted_decode,
-                   "verdict", verdict));
-}
-
-static void tell_row(struct run *run, const struct tune_figures *figures, const char *verdict) {
-    char settings[256], prefill[16] = "-", decode[16] = "-", pace[16] = "";
-    tune_describe(&run->subject, &run->trial.choice, settings, sizeof settings);
-    bool is_first = json_array_size(run->rows) == 0;
-    keep_row(run, figures, settings, verdict);
+        json_build("{s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:s}", "trial", (int)run->trial.number,
+                   "settings", settings, "why", run->trial.reason, "prefill_tok_s",
+                   measured->prefill, "decode_tok_s", measured->decode, "error", measured->spread,
+                   "predicted_prefill_tok_s", run->trial.predicted_prefill,
+                   "predicted_decode_tok_s", run->trial.predicted_decode, "verdict", verdict));
     if (run->options.json)
         return;
     progress_clear(&run->line);
-    if (is_first)
-        run->tells_pace = !isnan(figures->pace);
-    if (figures->measured.outcome == TUNE_MEASURED) {
-        snprintf(prefill, sizeof prefill, "%.1f", figures->prefill);
-        snprintf(decode, sizeof decode, "%.1f", figures->decode);
+    char prefill[16] = "-", decode[16] = "-";
+    if (measured->outcome == TUNE_MEASURED) {
+        snprintf(prefill, sizeof prefill, "%.1f", measured->prefill);
+        snprintf(decode, sizeof decode, "%.1f", measured->decode);
     }
-    if (run->tells_pace && isnan(figures->pace))
-        snprintf(pace, sizeof pace, "     -");
-    else if (run->tells_pace)
-        snprintf(pace, sizeof pace, "  %4.2f", figures->pace);
-    if (is_first)
-        printf(" #    prefill    decode%s  verdict     settings\n        tok/s     tok/s\n",
-               run->tells_pace ? "  pace" : "");
-    printf("%2u  %9s  %8s%s  %-10s  %s\n", run->trial.number, prefill, decode, pace, verdict,
-           settings);
+    printf("%2u  %9s  %8s  %-10s  %s\n", run->trial.number, prefill, decode, verdict, settings);
     fflush(stdout);
 }
 
-static void tell_measured(struct run *run, const struct tune_figures *figures) {
-    const struct tune_measured *measured = &figures->measured;
+static void tell_measured(struct run *run, const struct tune_measured *measured) {
     char verdict[16] = "first";
     double here = tune_objective(&run->options.search, measured->decode, measured->prefill);
     if (isfinite(run->top)) {
@@ -246,7 +220,7 @@ static void tell_measured(struct run *run, const struct tune_figures *figures) {
         snprintf(verdict, sizeof verdict, run->trial.again ? "again" : "%+.0f %%", 100 * change);
     }
     run->top = fmax(run->top, here);
-    tell_row(run, figures, verdict);
+    tell_row(run, measured, verdict);
 }
 
 static void note_draft(struct run *run, const struct trial_point_result *point, double decode) {
@@ -264,22 +238,35 @@ static void note_draft(struct run *run, const struct trial_point_result *point, 
     *drafted = (struct drafted){decode, (double)all / (all - point->draft_accepted)};
 }
 
+// By what the objective makes of each.
+static double error_of(const struct tune_options *search, const struct trial_point_result *point) {
+    double d = search->decode_weight, p = search->prefill_weight;
+    if (d <= 0 && p <= 0) {
+        d = 0.8;
+        p = 0.2;
+    }
+    return hypot(d * point->decode_error, p * point->prefill_error) / hypot(d, p);
+}
+
 static void take_result(struct run *run, const struct trial_result *result, const struct err *err) {
-    struct tune_figures figures = {.pace = NAN, .measured = {.outcome = TUNE_BROKEN}};
+    struct tune_measured measured = {.outcome = TUNE_BROKEN};
     if (result->outcome == TRIAL_NO_MEMORY)
-        figures.measured.outcome = TUNE_NO_MEMORY;
+        measured.outcome = TUNE_NO_MEMORY;
     if (result->outcome == TRIAL_MEASURED || result->outcome == TRIAL_CUT) {
         const struct trial_point_result *point = &result->points[0];
-        tune_figures(&run->pace, &run->options.search, point, &figures);
-        note_draft(run, point, figures.measured.decode);
-        tell_measured(run, &figures);
+        double prefill = series_median(&point->prefill_tok_s);
+        measured = (struct tune_measured){.outcome = TUNE_MEASURED,
+                                          .decode = series_median(&point->decode_tok_s),
+                                          .prefill = isnan(prefill) ? 0 : prefill,
+                                          .spread = error_of(&run->options.search, point)};
+        note_draft(run, point, measured.decode);
+        tell_measured(run, &measured);
     } else {
-        bool memory = figures.measured.outcome == TUNE_NO_MEMORY;
-        tell_row(run, &figures, memory ? "no memory" : "failed");
+        tell_row(run, &measured, measured.outcome == TUNE_NO_MEMORY ? "no memory" : "failed");
         if (!run->options.json)
             printf("               %.*s\n", 120, err->text);
     }
-    tune_result(run->tune, &figures.measured);
+    tune_result(run->tune, &measured);
 }
 
 static bool run_trial(struct run *run) {
@@ -329,6 +316,9 @@ static int measure(struct run *run) {
     run->top = -INFINITY;
     run->point = (struct trial_point){run->subject.tf.depth_tokens, PREDICT, 1};
     progress_init(&run->line, run->options.json ? stderr : stdout);
+    if (!run->options.json)
+        printf(" #    prefill    decode  verdict     settings\n"
+               "        tok/s     tok/s\n");
     while (!run->interrupted && tune_next(run->tune, &run->trial))
         run->interrupted = !run_trial(run);
     progress_clear(&run->line);
@@ -355,14 +345,7 @@ static void keep_drafts(const struct run *run) {
     }
 }
 
-static void tell_pace(const struct tune_pace *pace) {
-    if (pace->first > 0 && pace->most - pace->least > PACE_WORTH_TELLING)
-        printf("the machine's pace was %.2f to %.2f of the first trial's; these speeds are at the "
-               "first's\n",
-               pace->least, pace->most);
-}
-
-static void tell_best(const struct tune_best *best, const struct tune_pace *pace) {
+static void tell_best(const struct tune_best *best) {
     bool alone = best->compared == 0; // what is chosen is what was measured first
     if (alone)
         printf("\nwriting %.1f tok/s, reading %.0f tok/s, and nothing measured to compare it with",
@@ -376,7 +359,6 @@ static void tell_best(const struct tune_best *best, const struct tune_pace *pace
     if (!isnan(best->spare_mib))
         printf("; %.0f MiB stay free", best->spare_mib);
     puts("");
-    tell_pace(pace);
     if (best->drift > 0.05)
         printf("beware: the same settings differed by %.0f %%; something else may be running\n",
                100 * best->drift);
@@ -470,7 +452,7 @@ static int conclude(struct run *run, const struct tune_evidence *evidence, struc
         print_json(run, best, written);
         return done;
     }
-    tell_best(best, &run->pace);
+    tell_best(best);
     if (!write)
         tell_nothing_written(run, best);
     else if (!written)

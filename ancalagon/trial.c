@@ -5,7 +5,6 @@
 #include "survey.h"
 #include "trial_private.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,7 +19,6 @@ enum {
 
 void trial_stop(struct trial *trial) {
     trial_ask_cancel(&trial->ask);
-    trial_pace_end(trial);
     timer_stop(&trial->last_words);
     trial->step = STEP_NOTHING;
     trial->phase = TRIAL_STOPPING;
@@ -215,14 +213,12 @@ static bool start(struct trial *trial, struct err *err) {
         return false;
     }
     trial_watch_engine(session->watch, engine_pid(trial->engine));
-    trial_pace_begin(trial);
     return true;
 }
 
 static void init(struct trial *trial, struct trial_session *session, const struct trial_spec *spec,
                  struct trial_result *result, struct err *err) {
-    *trial =
-        (struct trial){.session = session, .spec = spec, .result = result, .err = err, .pace = NAN};
+    *trial = (struct trial){.session = session, .spec = spec, .result = result, .err = err};
     *result = (struct trial_result){.outcome = TRIAL_REFUSED, .load_ms = -1};
     trial->point_count =
         spec->point_count < TRIAL_POINTS_MAX ? spec->point_count : TRIAL_POINTS_MAX;
@@ -251,7 +247,6 @@ static bool run(struct trial *trial, struct err *err) {
     timer_start(&trial->tick, TICK_MS);
     loop_run(session->loop);
     session->current = NULL;
-    trial_pace_end(trial);
     trial_learn_errors(trial);
     trial_learn_noise(trial);
     trial_watch_report(session->watch, trial->decision.dialect, trial->result);

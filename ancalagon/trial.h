@@ -21,11 +21,6 @@
 // One run of the first point, as short as makes sense, is made and thrown away after each load.
 // An engine that stops making progress is killed by the server's own rule (watchdog.h).
 //
-// Where CPUs do the work or part of it, the machine's pace is taken before and after each run
-// (telemetry/pace.h), with as many threads as there are cores; figures stay as they were measured,
-// and trial_at_pace tells what they come to at another pace. Where runs of the same settings do not
-// agree better for it, the pace counts for nothing. ANCALAGON_PACE=off takes none.
-//
 // Owner: the caller owns spec and result (plain structs, nothing to free). One thread.
 #pragma once
 
@@ -63,7 +58,6 @@ struct trial_point {
 enum trial_phase {
     TRIAL_LOADING,
     TRIAL_WARMUP,
-    TRIAL_PACE,
     TRIAL_PREFILL,
     TRIAL_DECODE,
     TRIAL_STOPPING,
@@ -117,11 +111,9 @@ enum trial_outcome {
 };
 
 struct trial_point_result {
-    struct trial_point point;                  // as asked
-    struct series prefill_tok_s, decode_tok_s; // as measured
-    struct series pace;                        // of the machine, for each run; empty: not taken
-    double pace_share; // of the work, that CPUs do: 1 all, 0.5 a part; 0: the pace explains nothing
-    double prefill_error, decode_error; // relative standard error of the medians at equal pace
+    struct trial_point point; // as asked
+    struct series prefill_tok_s, decode_tok_s;
+    double prefill_error, decode_error; // relative standard error of the medians
     unsigned prompt_n, predicted_n;     // as the engine counted them, last run
     unsigned cached_n;                // the most prompt tokens that came from a cache: 0, or beware
     unsigned draft_n, draft_accepted; // sums; 0: no speculation
@@ -161,10 +153,6 @@ struct trial_result {
     char engine_version[96]; // of the build that ran
     char engine_path[512];
 };
-
-// The speeds at the pace `reference`; as they were measured, and false, when a run has no pace.
-bool trial_at_pace(const struct trial_point_result *point, double reference,
-                   struct series *prefill_tok_s, struct series *decode_tok_s);
 
 // True for TRIAL_MEASURED and TRIAL_CUT. Else err says why, for the person who must act; the result
 // holds what was measured until then.

@@ -5,20 +5,12 @@
 
 #include "decision.h"
 #include "engine.h"
-#include "event/work.h"
-#include "telemetry/pace.h"
 #include "trial.h"
 #include "trial_ask.h"
 #include "trial_noise.h"
 #include "trial_prompt.h"
 #include "trial_watch.h"
 #include "watchdog.h"
-
-// Of all trials, as measured and at equal pace. The pace is believed where runs of the same
-// settings agree better with it than without: an engine may wait for what no CPU does.
-struct trial_noises {
-    struct trial_noise raw_prefill, raw_decode, paced_prefill, paced_decode;
-};
 
 struct trial_session {
     const struct config *config;
@@ -30,8 +22,7 @@ struct trial_session {
     size_t signal_count;
     unsigned signals_seen;
     struct trial *current; // NULL between trials
-    struct pace *pace;     // NULL: not yet, or lent to a probe
-    struct trial_noises noises;
+    struct trial_noise prefill_noise, decode_noise;
 };
 
 enum step { STEP_NOTHING, STEP_PROPS, STEP_FIRST_TOKEN, STEP_TOKENS, STEP_WARMUP, STEP_RUN };
@@ -64,10 +55,6 @@ struct trial {
     double warm_prefill, warm_decode; // tokens per ms
     bool is_warm;
     bool stopping;
-    double pace_share;                  // 0: the pace says nothing here
-    double pace;                        // the last that was taken; NAN
-    struct work *probe;                 // that goes on
-    struct trial_point_result *unpaced; // the run before it
 };
 
 // trial.c
@@ -84,12 +71,6 @@ void trial_begin(struct trial *trial); // the engine is ready
 bool trial_check_points(const struct trial *trial, struct err *err);
 void trial_take_points(struct trial *trial); // into the result
 void trial_enter(struct trial *trial, enum trial_phase phase);
-void trial_tell(struct trial *trial);  // its progress
-void trial_go_on(struct trial *trial); // between two runs
-
-// trial_pace.c
-void trial_pace_begin(struct trial *trial);   // is it wanted?
-void trial_pace_take(struct trial *trial);    // then trial_go_on
-void trial_pace_end(struct trial *trial);     // none goes on; the last run keeps what is known
+void trial_tell(struct trial *trial);         // its progress
 void trial_learn_errors(struct trial *trial); // into the result
 void trial_learn_noise(struct trial *trial);  // for the session's next trials

@@ -149,6 +149,31 @@ static bool find_run(struct trial *trial) {
     return false;
 }
 
+static struct trial_noise noise_of(const struct trial *trial, bool is_decode) {
+    const struct trial_session *session = trial->session;
+    struct trial_noise noise = is_decode ? session->decode_noise : session->prefill_noise;
+    for (size_t p = 0; p < trial->result->point_count; p++) {
+        const struct trial_point_result *point = &trial->result->points[p];
+        trial_noise_learn(&noise, is_decode ? &point->decode_tok_s : &point->prefill_tok_s);
+    }
+    return noise;
+}
+
+void trial_learn_errors(struct trial *trial) {
+    struct trial_noise prefill = noise_of(trial, false), decode = noise_of(trial, true);
+    for (size_t p = 0; p < trial->result->point_count; p++) {
+        struct trial_point_result *point = &trial->result->points[p];
+        point->prefill_error = trial_noise_error(&prefill, &point->prefill_tok_s);
+        point->decode_error = trial_noise_error(&decode, &point->decode_tok_s);
+    }
+}
+
+void trial_learn_noise(struct trial *trial) {
+    struct trial_noise prefill = noise_of(trial, false), decode = noise_of(trial, true);
+    trial->session->prefill_noise = prefill;
+    trial->session->decode_noise = decode;
+}
+
 // Another round of all points, while one of them is not certain enough and there is time.
 static bool add_round(struct trial *trial) {
     const struct trial_patience *patience = &trial->spec->patience;
@@ -172,7 +197,9 @@ static bool add_round(struct trial *trial) {
     return true;
 }
 
-void trial_go_on(struct trial *trial) {
+static void run_next(struct trial *trial) {
+    if (!trial->result->runs_done)
+        trial->measuring_ms = loop_now_ms();
     if (!find_run(trial) && !add_round(trial)) {
         trial->result->outcome = TRIAL_MEASURED;
         trial_stop(trial);
@@ -180,16 +207,6 @@ void trial_go_on(struct trial *trial) {
     }
     const struct trial_point *point = &trial->points[trial->point];
     ask_run(trial, STEP_RUN, point->prompt_tokens, point->predict_tokens);
-}
-
-// The pace after one run is that before the next.
-static void run_next(struct trial *trial) {
-    if (!trial->result->runs_done)
-        trial->measuring_ms = loop_now_ms();
-    if (trial->pace_share > 0)
-        trial_pace_take(trial);
-    else
-        trial_go_on(trial);
 }
 
 bool trial_check_points(const struct trial *trial, struct err *err) {
@@ -253,7 +270,6 @@ static void learn_run(struct trial *trial, const struct trial_timings *t) {
     result->draft_accepted += t->draft_accepted;
     trial->run_ms[trial->point] = loop_now_ms() - trial->run_started_ms;
     trial->result->runs_done++;
-    trial->unpaced = result;
     trial->point++;
     run_next(trial);
 }

@@ -57,10 +57,8 @@ struct trial_session *trial_session_create(const struct config *config, struct e
     struct trial_session *session = mem_alloc(sizeof *session);
     char *base = path_runtime();
     session->config = config;
-    trial_noise_init(&session->noises.raw_prefill);
-    trial_noise_init(&session->noises.raw_decode);
-    trial_noise_init(&session->noises.paced_prefill);
-    trial_noise_init(&session->noises.paced_decode);
+    trial_noise_init(&session->prefill_noise);
+    trial_noise_init(&session->decode_noise);
     session->runtime_dir = mem_printf("%s/trial-%d", base, (int)getpid());
     signal(SIGPIPE, SIG_IGN);
     tie_adopt(); // what an engine forks away comes back to us
@@ -85,7 +83,6 @@ void trial_session_destroy(struct trial_session *session) {
     if (!session)
         return;
     trial_watch_destroy(session->watch);
-    pace_destroy(session->pace);
     launch_context_destroy(session->launch);
     for (size_t i = 0; i < session->signal_count; i++)
         signal_watch_stop(&session->signals[i]);

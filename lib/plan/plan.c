@@ -83,11 +83,8 @@ static void add_model(const struct model *model, const struct plan_settings *set
     out->host.overhead += (uint64_t)cells.sequences * model->vocab * 4; // the output buffer
     out->ctx_slot = cells.full;
     out->ctx_total = cells.full * cells.streams;
-    for (uint32_t i = 0; i < model->layers; i++) {
-        bool is_hosted = place.layer[i] == PLACE_HOST;
-        out->layers_offloaded += !is_hosted;
-        out->layers_hosted += is_hosted || i < settings->ncmoe || i < settings->ncffn;
-    }
+    for (uint32_t i = 0; i < model->layers; i++)
+        out->layers_offloaded += place.layer[i] != PLACE_HOST;
 }
 
 // The draft holds the same context; it makes one guess after another, for each slot.

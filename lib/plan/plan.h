@@ -89,7 +89,6 @@ struct plan {
     uint32_t ctx_slot;         // tokens that one slot can hold
     uint32_t ctx_total;        // tokens, after the engine's rounding
     uint32_t layers_offloaded; // repeating layers on devices
-    uint32_t layers_hosted;    // repeating layers that lie, in part or whole, in host memory
     int64_t spare_bytes;       // on the fullest device or the host; negative: that much too little
     bool estimated; // compute is an upper estimate: the architecture's graph is not known
     bool fits;
