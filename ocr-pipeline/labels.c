@@ -171,8 +171,8 @@ static void take_number_sign(struct label_hit *hit, const char *text, size_t len
         hit->end = at + 2;
 }
 
-// What letters are taken for: a long spelling may be read with faults.
-static unsigned most_edits(size_t length) { return length < SHORT ? 0 : length < 12 ? 1 : 2; }
+// A long spelling may be read with faults; "MARCO" is no "MARCA".
+static unsigned most_edits(size_t length) { return length <= SHORT ? 0 : length < 12 ? 1 : 2; }
 
 // The prefix of `text` that is nearest to a spelling: how many edits away, how long it is.
 static unsigned nearest_prefix(const struct spelling *spelling, const char *text, size_t length,
@@ -227,7 +227,10 @@ static bool short_at(const struct spelling *spelling, const struct folded *folde
             return false;
     }
     *end = at;
-    return at >= folded->length || !is_word_char(folded->text[at]);
+    // "MT-58947" is a serial number.
+    bool goes_on =
+        at + 1 < folded->length && folded->text[at] == '-' && is_digit(folded->text[at + 1]);
+    return !goes_on && (at >= folded->length || !is_word_char(folded->text[at]));
 }
 
 static bool long_at(const struct spelling *spelling, const struct search *search, size_t start,

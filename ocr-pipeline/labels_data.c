@@ -15,6 +15,8 @@ const struct label_data LABEL_DATA[] = {
     {"POT. NOMINAL", CONCEPT_POWER},
     {"CAPACIDADE", CONCEPT_POWER},
     {"KVA", CONCEPT_POWER},
+    {"KUA", CONCEPT_POWER}, // a V that was read as its look-alikes
+    {"KYA", CONCEPT_POWER},
 
     {"FABRICANTE", CONCEPT_MAKER},
     {"NOME DO FABRICANTE", CONCEPT_MAKER},

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 // How far to look, in heights of the label; how much of the height must be shared.
-static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, ROW_SHARE = .5f;
+static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SHARE = .5f;
 
 struct offer {
     size_t pair, value;
@@ -68,21 +68,44 @@ static const struct piece *right_of(const struct sheet *sheet, const struct piec
     return best;
 }
 
+// Is what stands somewhere below in the column of the label? Cells put their value at the left, in
+// the middle or further right, but never beyond the label of the next cell.
+static bool is_in_column(const struct sheet *sheet, const struct piece *label, struct offset to) {
+    if (to.overlap_x >= .3f || fabsf(to.left) < 1.5f * label->height ||
+        fabsf(to.middle) < 1.5f * label->height)
+        return true;
+    if (to.left < 0 || to.right > REACH_ASIDE * label->height)
+        return false;
+    for (size_t i = 0; i < sheet->count; i++) {
+        const struct piece *other = &sheet->pieces[i];
+        if (other == label || !piece_is_label(other))
+            continue;
+        struct offset next = offset_of(sheet, label, other);
+        if (next.overlap_y >= ROW_SHARE && next.left > 0 && next.left < to.left + label->height)
+            return false;
+    }
+    return true;
+}
+
+static float aside_of(struct offset to) {
+    return to.overlap_x > .5f ? 0 : fminf(fabsf(to.left), fabsf(to.middle));
+}
+
 static const struct piece *below(const struct sheet *sheet, const struct piece *label,
                                  struct offset *offset) {
     const struct piece *best = NULL;
+    float least = INFINITY;
     for (size_t i = 0; i < sheet->count; i++) {
         const struct piece *piece = &sheet->pieces[i];
         if (piece == label || piece->line == label->line || !is_like_size(label, piece))
             continue;
         struct offset to = offset_of(sheet, label, piece);
-        float high = fmaxf(label->height, piece->height);
-        bool aligned = to.overlap_x >= .3f || fabsf(to.left) < 1.5f * label->height ||
-                       fabsf(to.middle) < 1.5f * label->height;
-        if (!aligned || to.below < -.45f * label->height || to.below > REACH_BELOW * high ||
-            to.overlap_y >= ROW_SHARE || (best && to.below >= offset->below))
+        float high = fmaxf(label->height, piece->height), far = to.below + .1f * aside_of(to);
+        if (to.below < -.45f * label->height || to.below > REACH_BELOW * high ||
+            to.overlap_y >= ROW_SHARE || far >= least || !is_in_column(sheet, label, to))
             continue;
         best = piece;
+        least = far;
         *offset = to;
     }
     return best;
@@ -93,7 +116,7 @@ static float apart(const struct sheet *sheet, const struct piece *label, const s
                    struct part word) {
     struct quad quad = part_upright(word, sheet_line(sheet, value));
     struct offset to = sheet_offset(sheet, label->line, &label->quad, value->line, &quad);
-    return to.overlap_x > .5f ? 0 : fminf(fabsf(to.left), fabsf(to.middle));
+    return aside_of(to);
 }
 
 // Another label of the label's row is nearer to the word.
