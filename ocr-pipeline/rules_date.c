@@ -42,8 +42,7 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
                                               date.swaps ? weight * WEIGHT_SWAPPED : weight);
     if (date.repaired)
         candidate_doubt(candidate, "repaired",
-                        "read as \"%s\": the sign between month and year is "
-                        "missing",
+                        "a part of \"%s\" was not read right",
                         candidate ? candidate->raw : "");
     sheet_take(&rules->sheet, line, at, CONCEPT_DATE);
     return candidate;

@@ -29,13 +29,19 @@ static bool join_fraction(const struct domains *domains, const struct part *part
     return true;
 }
 
+// "112,5 kA": beside the label of a power, a V that was not read.
+static bool is_torn_unit(const char *text) {
+    return !strncmp(text + (*text == ' '), "KA", 2);
+}
+
 // The number of a part that is a power: with its unit, or, beside a label, without any.
 static bool find_power(const struct domains *domains, struct part part, enum unit unit,
                        bool labelled, struct number *number, bool *joined) {
     size_t at = part.begin;
     while (number_next(&part, &at, number)) {
         bool own = number->unit == UNIT_KVA;
-        bool bare = labelled && number->unit == UNIT_NONE &&
+        bool torn = number->unit == UNIT_OTHER && is_torn_unit(part.folded->text + number->end);
+        bool bare = labelled && (number->unit == UNIT_NONE || torn) &&
                     (unit == UNIT_NONE || unit == UNIT_KVA) && number->begin == part.begin;
         if (!own && !bare)
             continue;

@@ -164,6 +164,30 @@ static bool find_low(const struct domains *domains, struct part part, struct low
     return false;
 }
 
+// "880/220": a pair all the same, though no usual one; never one of its halves.
+static bool find_odd_pair(struct part part, struct low *low) {
+    struct number number, before = {0};
+    *low = (struct low){.part = part};
+    for (size_t at = part.begin; number_next(&part, &at, &number); before = number) {
+        bool three = strlen(number.whole) == 3 && strlen(before.whole) == 3 && !number.sign &&
+                     !before.sign;
+        if (!three || !is_joint(&part, before.end, number.begin))
+            continue;
+        snprintf(low->text, sizeof low->text, "%s/%s", before.whole, number.whole);
+        low->part = (struct part){part.folded, before.begin, number.end};
+        low->swaps = number.swaps + before.swaps;
+        low->pair = true;
+        return true;
+    }
+    return false;
+}
+
+static bool stands_alone(struct part part, const struct number *number) {
+    const char *text = part.folded->text;
+    return (number->begin == part.begin || !strchr("/|\\", text[number->begin - 1])) &&
+           (number->end >= part.end || !strchr("/|\\", text[number->end]));
+}
+
 // A secondary of one number: "220 V". Only beside a label.
 static bool find_single(struct part part, struct low *low) {
     struct number number;
@@ -171,7 +195,7 @@ static bool find_single(struct part part, struct low *low) {
     *low = (struct low){.part = part};
     while (number_next(&part, &at, &number)) {
         bool foreign = number.unit != UNIT_NONE && number.unit != UNIT_V && number.unit != UNIT_KV;
-        if (!is_low(low_volts(&number)) || foreign)
+        if (!is_low(low_volts(&number)) || foreign || !stands_alone(part, &number))
             continue;
         snprintf(low->text, sizeof low->text, "%d", low_volts(&number));
         low->part = (struct part){part.folded, number.begin, number.end};
@@ -193,7 +217,8 @@ bool secondary_fits(const struct domains *domains, enum unit unit, struct part p
     if (unit == UNIT_A || unit == UNIT_PERCENT)
         return false;
     find_taps(domains, part, &taps);
-    return find_low(domains, part, &low) || (taps.count == 0 && find_single(part, &low));
+    return find_low(domains, part, &low) || find_odd_pair(part, &low) ||
+           (taps.count == 0 && find_single(part, &low));
 }
 
 bool voltages_fits(const struct domains *domains, enum unit unit, struct part part) {
@@ -246,7 +271,7 @@ static void read_pair(struct rules *rules, const struct pair *pair, bool high, b
     if (high && (candidate = offer_taps(rules, line, &taps, pair->weight)))
         candidate->labelled = true;
     if (low &&
-        (find_low(rules->domains, pair->part, &found) ||
+        (find_low(rules->domains, pair->part, &found) || find_odd_pair(pair->part, &found) ||
          (taps.count == 0 && find_single(pair->part, &found))) &&
         (candidate = offer_low(rules, line, &found, pair->weight)))
         candidate->labelled = true;
@@ -280,6 +305,19 @@ static int labelled_volts(const struct rules *rules) {
     return most ? most : PRIMARY_MOST;
 }
 
+// 24.2 and 25 kV are classes of insulation, unless they are all there is.
+static void drop_classes(struct taps *taps, size_t *lines) {
+    size_t kept = 0;
+    for (size_t i = 0; i < taps->count; i++) {
+        const struct tap *tap = &taps->taps[i];
+        if (tap->kilo && (tap->volts == 24200 || tap->volts == 25000) && taps->count > 1)
+            continue;
+        lines[kept] = lines[i];
+        taps->taps[kept++] = taps->taps[i];
+    }
+    taps->count = kept ? kept : taps->count;
+}
+
 // Everywhere else: known taps, and how many different ones there are.
 static void read_open_taps(struct rules *rules) {
     struct taps all = {0}, taps;
@@ -296,6 +334,7 @@ static void read_open_taps(struct rules *rules) {
                 add_tap(&all, taps.taps[k]);
             }
     }
+    drop_classes(&all, lines);
     const struct tap *tap = highest(&all);
     if (!tap)
         return;
