@@ -9,7 +9,7 @@
 
 // How far apart lines of one thing may be, in heights of the smaller text; lines as close as those
 // of a paragraph are one thing whatever they say. How many points make a group a plate's for sure.
-static const float REACH = 4, CLOSE = 1.5f;
+static const float REACH = 4, CLOSE = 1.5f, LIKE = 1.6f;
 enum { PLATE_POINTS = 6 };
 
 struct edge {
@@ -34,8 +34,10 @@ static float distance_of(const struct sheet *sheet, size_t a, size_t b, bool *cl
     float below = fmaxf(0, fmaxf(to.below, back.below));
     // offset's gaps are signed one way: the larger of both is the gap, 0 when they overlap.
     float height = fminf(line_height(p), line_height(q));
+    // Letters of another size are another thing's more often than not.
+    float ratio = fmaxf(line_height(p), line_height(q)) / height;
     *close = fmaxf(right, below) < CLOSE * height;
-    return hypotf(right * .5f, below) / height;
+    return hypotf(right * .5f, below) / height * (ratio > LIKE ? ratio : 1);
 }
 
 static int by_distance(const void *a, const void *b) {

@@ -86,21 +86,28 @@ static const struct {
     {"EDP", TEXT_POLE},
 };
 
-// A word of the folded text. Long ones may be read with look-alikes, short ones must be exact.
+// A word of the folded text. Long ones may be read with faults, short ones must be exact.
 static bool says(const struct folded *folded, const char *word) {
     char bones[FOLDED_MAX + 1], wanted[32];
     uint16_t at[FOLDED_MAX + 1];
     size_t length = skeleton_of(word, strlen(word), wanted, NULL, sizeof wanted);
     size_t count = skeleton_of(folded->text, folded->length, bones, at, sizeof bones);
-    for (size_t start = 0; start + length <= count; start++) {
-        if (memcmp(bones + start, wanted, length) != 0)
+    unsigned edits = length >= 8 ? 1 : 0;
+    for (size_t start = 0; start + length <= count + edits; start++) {
+        size_t left = count - start, take = left < length ? left : length;
+        unsigned far = edit_distance(bones + start, take, wanted, length, edits);
+        if (far > edits && edits > 0 && take == length)
+            far = edit_distance(bones + start, take - 1, wanted, length, edits);
+        if (far > edits)
             continue;
+        if (length > 5)
+            return true;
         size_t begin = at[start], end = (size_t)at[start + length - 1] + 1;
         bool border = (begin == 0 || !is_letter(folded->text[begin - 1])) &&
                       (end >= folded->length || !is_letter(folded->text[end]));
         bool exact =
             end - begin == strlen(word) && memcmp(folded->text + begin, word, end - begin) == 0;
-        if (length > 5 || (border && (length == 5 || exact)))
+        if (border && (length == 5 || exact))
             return true;
     }
     return false;

@@ -242,7 +242,9 @@ static bool long_at(const struct spelling *spelling, const struct search *search
     unsigned most = word ? most_edits(spelling->length) : 0;
     if (!word && !long_enough)
         return false;
-    if (spelling->letters[0] != search->bones[start] && spelling->length < 8)
+    // A first letter may be wrong in long ones, or not have been read at all ("ATRIMONIO").
+    if (spelling->letters[0] != search->bones[start] && spelling->length < 8 &&
+        (!long_enough || spelling->letters[1] != search->bones[start]))
         return false;
     *edits = nearest_prefix(spelling, search->bones + start, search->count - start, most, &taken);
     if (*edits > most || taken == 0)

@@ -24,6 +24,8 @@ const struct label_data LABEL_DATA[] = {
     {"MARCA", CONCEPT_MAKER},
 
     {"SERIE", CONCEPT_SERIAL},
+    {"SERIE No", CONCEPT_SERIAL},
+    {"SERIE NR.", CONCEPT_SERIAL},
     {"No SERIE", CONCEPT_SERIAL},
     {"No DE SERIE", CONCEPT_SERIAL},
     {"No DA SERIE", CONCEPT_SERIAL},
@@ -82,6 +84,7 @@ const struct label_data LABEL_DATA[] = {
     {"MES E ANO DE FABRICACAO", CONCEPT_DATE},
     {"MES E ANO", CONCEPT_DATE},
     {"ANO", CONCEPT_DATE},
+    {"AN0", CONCEPT_DATE},
     {"ANO FABR.", CONCEPT_DATE},
     {"ANO FAB.", CONCEPT_DATE},
     {"ANO DE FAB.", CONCEPT_DATE},

@@ -49,13 +49,13 @@ static bool goes_on(const struct piece *label, const struct piece *next) {
            (next->hit.concept == CONCEPT_PRIMARY || next->hit.concept == CONCEPT_SECONDARY);
 }
 
-// The nearest piece to the right; a continuation of the label is skipped.
+// The nearest piece to the right but one; a continuation of the label is skipped.
 static const struct piece *right_of(const struct sheet *sheet, const struct piece *label,
-                                    struct offset *offset) {
+                                    const struct piece *but, struct offset *offset) {
     const struct piece *best = NULL;
     for (size_t i = 0; i < sheet->count; i++) {
         const struct piece *piece = &sheet->pieces[i];
-        if (piece == label || (piece->line == label->line && piece < label))
+        if (piece == label || piece == but || (piece->line == label->line && piece < label))
             continue;
         struct offset to = offset_of(sheet, label, piece);
         if (!is_in_row(to, label) || !is_like_size(label, piece) ||
@@ -172,9 +172,22 @@ static void add_offer(struct match *match, size_t pair, const struct piece *valu
     };
 }
 
+// A unit that was not read right, or a stroke of the frame.
+static bool is_junk(const struct piece *piece) {
+    size_t begin = piece->part.begin, end = piece->part.end;
+    for (size_t i = begin; i < end; i++)
+        if (is_digit(piece->part.folded->text[i]) || piece->part.folded->text[i] == '~')
+            return false;
+    return end - begin <= 4;
+}
+
 static void offer_right(struct match *match, size_t pair, const struct piece *label) {
     struct offset to = {0};
-    const struct piece *value = right_of(match->sheet, label, &to);
+    const struct piece *value = right_of(match->sheet, label, NULL, &to);
+    enum concept concept = label->hit.concept;
+    if (value && !piece_is_label(value) && is_junk(value) &&
+        !match->fits(match->arg, concept, label->hit.unit, value->part))
+        value = right_of(match->sheet, label, value, &to);
     if (!value || piece_is_label(value))
         return;
     bool inline_ = value->line == label->line && value == label + 1;

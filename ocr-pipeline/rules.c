@@ -126,11 +126,15 @@ static bool others_fits(const struct domains *domains, enum concept concept, str
         [CONCEPT_INSULATION] = 1u << UNIT_KV, [CONCEPT_RISE] = 1u << UNIT_CELSIUS,
         [CONCEPT_LOSSES] = 1u << UNIT_WATT,   [CONCEPT_CURRENT] = 1u << UNIT_A,
     };
-    // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
-    if (concept == CONCEPT_CONNECTION && voltages_fits(domains, UNIT_NONE, part))
-        return false;
     struct number number;
     size_t at = part.begin;
+    // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
+    bool words = concept == CONCEPT_CONNECTION || concept == CONCEPT_WORDS;
+    if (words && (voltages_fits(domains, UNIT_NONE, part) ||
+                  (number_next(&part, &at, &number) && number.unit != UNIT_NONE &&
+                   number.unit != UNIT_CELSIUS && number.unit != UNIT_OTHER)))
+        return false;
+    at = part.begin;
     if (!number_next(&part, &at, &number) || number.unit == UNIT_NONE || number.unit == UNIT_OTHER)
         return true;
     if (number.unit == UNIT_KVA)
@@ -223,9 +227,8 @@ static void miss(struct rules *rules, enum concept concept, enum field field) {
     size_t at = 0;
     const struct pair *pair;
     while (!rules->plate->values[field].text[0] && (pair = rules_next_pair(rules, concept, &at)))
-        if (rules_piece(rules, pair)->hit.edits == 0)
-            plate_add_reason(rules->plate, field, "no_value",
-                             "its label was read, its value was not");
+        plate_add_reason(rules->plate, field, "no_value",
+                         "its label was read, its value was not");
 }
 
 // A label without a value: the plate says more than was read.
