@@ -308,6 +308,33 @@ static void sort_hits(struct label_hit *hits, size_t count) {
     }
 }
 
+// "NÍVEL DE ISOLAMENTO AT", "CORRENTE BT": the side belongs to what is before it.
+static bool is_qualifier(const struct folded *folded, const struct label_hit *hit,
+                         const struct label_hit *next) {
+    if (hit->concept < CONCEPT_FIELDS || next->letters > 5 ||
+        (next->concept != CONCEPT_PRIMARY && next->concept != CONCEPT_SECONDARY &&
+         next->concept != CONCEPT_VOLTAGES))
+        return false;
+    for (size_t i = hit->end; i < next->begin; i++)
+        if (!strchr(" -/(", folded->text[i]))
+            return false;
+    return next->begin - hit->end <= 3;
+}
+
+static size_t join_qualifiers(const struct folded *folded, struct label_hit *hits, size_t count) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct label_hit *last = kept ? &hits[kept - 1] : NULL;
+        if (last && is_qualifier(folded, last, &hits[i])) {
+            last->end = hits[i].end;
+            last->unit = hits[i].unit != UNIT_NONE ? hits[i].unit : last->unit;
+        } else {
+            hits[kept++] = hits[i];
+        }
+    }
+    return kept;
+}
+
 size_t labels_find(const struct labels *labels, const struct folded *folded,
                    struct label_hit hits[LABEL_HITS_MAX]) {
     struct search search;
@@ -329,5 +356,5 @@ size_t labels_find(const struct labels *labels, const struct folded *folded,
         hits[count++] = *best;
     }
     sort_hits(hits, count);
-    return count;
+    return join_qualifiers(folded, hits, count);
 }

@@ -4,9 +4,14 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 // How far to look, in heights of the label; how much of the height must be shared.
 static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SHARE = .5f;
+
+// What a value below costs more than one beside; one beside that is some letters away costs as
+// much.
+static const float BELOW_COST = .3f;
 
 struct offer {
     size_t pair, value;
@@ -88,7 +93,8 @@ static bool is_in_column(const struct sheet *sheet, const struct piece *label, s
 }
 
 static float aside_of(struct offset to) {
-    return to.overlap_x > .5f ? 0 : fminf(fabsf(to.left), fabsf(to.middle));
+    float end = to.left < 0 ? 0 : fabsf(2 * to.middle - to.left); // of both, right-aligned
+    return to.overlap_x > .5f ? 0 : fminf(end, fminf(fabsf(to.left), fabsf(to.middle)));
 }
 
 static const struct piece *below(const struct sheet *sheet, const struct piece *label,
@@ -128,10 +134,17 @@ static bool is_others(const struct sheet *sheet, const struct piece *label,
         if (other == label || !piece_is_label(other))
             continue;
         struct offset to = offset_of(sheet, label, other);
-        if (to.overlap_y >= ROW_SHARE && apart(sheet, other, value, word) < own)
+        struct offset under = offset_of(sheet, other, value);
+        if (to.overlap_y >= ROW_SHARE && under.overlap_x > 0 &&
+            apart(sheet, other, value, word) < own)
             return true;
     }
     return false;
+}
+
+// "254 / 127" is one word.
+static bool is_stroke(const char *text, size_t at) {
+    return strchr("/-", text[at + 1]) || (at > 0 && strchr("/-", text[at - 1]));
 }
 
 // A row of values read as one box under a row of labels: the words of this label's column.
@@ -141,7 +154,7 @@ static struct part column_part(const struct sheet *sheet, const struct piece *la
     struct part column = {value->part.folded, value->part.end, value->part.begin};
     for (size_t at = value->part.begin; at < value->part.end;) {
         size_t end = at;
-        while (end < value->part.end && text[end] != ' ')
+        while (end < value->part.end && (text[end] != ' ' || is_stroke(text, end)))
             end++;
         struct part word = {value->part.folded, at, end};
         if (end > at && !is_others(sheet, label, value, word)) {
@@ -196,7 +209,17 @@ static void offer_right(struct match *match, size_t pair, const struct piece *la
               inline_ ? 0 : .1f + .06f * gap + .4f * (1 - to.overlap_y));
 }
 
+// "CÓD. PATRIMÔNIO": the first label is only the beginning of the second.
+static bool is_prefix(const struct sheet *sheet, const struct piece *label) {
+    const struct piece *next = label + 1;
+    return label->hit.concept >= CONCEPT_FIELDS && next < sheet->pieces + sheet->count &&
+           next->line == label->line && piece_is_label(next) &&
+           next->hit.concept < CONCEPT_FIELDS && next->part.begin <= label->part.end + 2;
+}
+
 static void offer_below(struct match *match, size_t pair, const struct piece *label) {
+    if (is_prefix(match->sheet, label))
+        return;
     struct offset to = {0};
     const struct piece *value = below(match->sheet, label, &to);
     if (!value || piece_is_label(value))
@@ -204,7 +227,7 @@ static void offer_below(struct match *match, size_t pair, const struct piece *la
     float gap = fmaxf(0, to.below) / label->height;
     float aside = fminf(fabsf(to.left), fabsf(to.middle)) / label->height;
     add_offer(match, pair, value, column_part(match->sheet, label, value), PAIR_BELOW,
-              .5f + .4f * gap + .04f * fminf(aside, 10));
+              BELOW_COST + .3f * gap + .04f * fminf(aside, 10));
 }
 
 static int by_cost(const void *a, const void *b) {

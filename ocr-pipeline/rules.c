@@ -225,10 +225,8 @@ static void choose(struct rules *rules, enum field field) {
 
 static void miss(struct rules *rules, enum concept concept, enum field field) {
     size_t at = 0;
-    const struct pair *pair;
-    while (!rules->plate->values[field].text[0] && (pair = rules_next_pair(rules, concept, &at)))
-        plate_add_reason(rules->plate, field, "no_value",
-                         "its label was read, its value was not");
+    if (!rules->plate->values[field].text[0] && rules_next_pair(rules, concept, &at))
+        plate_add_reason(rules->plate, field, "no_value", "its label was read, its value was not");
 }
 
 // A label without a value: the plate says more than was read.

@@ -41,8 +41,7 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     struct candidate *candidate = rules_offer(rules, FIELD_DATA_FABRICACAO, text, line, at,
                                               date.swaps ? weight * WEIGHT_SWAPPED : weight);
     if (date.repaired)
-        candidate_doubt(candidate, "repaired",
-                        "a part of \"%s\" was not read right",
+        candidate_doubt(candidate, "repaired", "a part of \"%s\" was not read right",
                         candidate ? candidate->raw : "");
     sheet_take(&rules->sheet, line, at, CONCEPT_DATE);
     return candidate;

@@ -40,7 +40,21 @@ static const struct {
     {"BIFASICA", "2"},   {"TRIFASICO", "3"},  {"TRIFASICA", "3"},
 };
 
+// "TRI": beside a label only.
+static const char *short_phases(struct part part) {
+    static const char *const SHORT[] = {"MONO", "BI", "TRI"};
+    static const char *const PHASES[] = {"1", "2", "3"};
+    part = part_trim(part);
+    for (size_t i = 0; i < 3; i++)
+        if (part.end - part.begin == strlen(SHORT[i]) &&
+            !strncmp(part.folded->text + part.begin, SHORT[i], strlen(SHORT[i])))
+            return PHASES[i];
+    return NULL;
+}
+
 static const char *word_phases(struct part part) {
+    if (short_phases(part))
+        return short_phases(part);
     char bones[FOLDED_MAX + 1], word[24];
     size_t count = skeleton_of(part.folded->text + part.begin, part.end - part.begin, bones, NULL,
                                sizeof bones);

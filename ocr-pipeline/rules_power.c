@@ -30,9 +30,7 @@ static bool join_fraction(const struct domains *domains, const struct part *part
 }
 
 // "112,5 kA": beside the label of a power, a V that was not read.
-static bool is_torn_unit(const char *text) {
-    return !strncmp(text + (*text == ' '), "KA", 2);
-}
+static bool is_torn_unit(const char *text) { return !strncmp(text + (*text == ' '), "KA", 2); }
 
 // The number of a part that is a power: with its unit, or, beside a label, without any.
 static bool find_power(const struct domains *domains, struct part part, enum unit unit,

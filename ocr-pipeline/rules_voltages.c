@@ -169,8 +169,8 @@ static bool find_odd_pair(struct part part, struct low *low) {
     struct number number, before = {0};
     *low = (struct low){.part = part};
     for (size_t at = part.begin; number_next(&part, &at, &number); before = number) {
-        bool three = strlen(number.whole) == 3 && strlen(before.whole) == 3 && !number.sign &&
-                     !before.sign;
+        bool three =
+            strlen(number.whole) == 3 && strlen(before.whole) == 3 && !number.sign && !before.sign;
         if (!three || !is_joint(&part, before.end, number.begin))
             continue;
         snprintf(low->text, sizeof low->text, "%s/%s", before.whole, number.whole);
