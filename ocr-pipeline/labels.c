@@ -321,11 +321,47 @@ static bool is_qualifier(const struct folded *folded, const struct label_hit *hi
     return next->begin - hit->end <= 3;
 }
 
+// "POTÊNCIA EM kVA": one label.
+static bool says_again(const struct folded *folded, const struct label_hit *hit,
+                       const struct label_hit *next) {
+    if (hit->concept != next->concept || next->begin - hit->end > 5)
+        return false;
+    for (size_t i = hit->end; i < next->begin; i++)
+        if (is_digit(folded->text[i]))
+            return false;
+    return true;
+}
+
+// The word after a label, past "DE", "DA", "DO".
+static size_t next_word(const struct folded *folded, size_t at) {
+    const char *text = folded->text;
+    at = skip_blanks(text, at, folded->length);
+    if (at + 3 <= folded->length && text[at] == 'D' && strchr("EAO", text[at + 1]) &&
+        text[at + 2] == ' ')
+        at += 3;
+    return at;
+}
+
+// "DATA DE ENERGIZAÇÃO", "ANO NORMA": another date than the plate's.
+static bool is_other_date(const struct folded *folded, const struct label_hit *hit) {
+    static const char WORDS[] = "JAN FEV MAR ABR MAI JUN JUL AGO SET OUT NOV DEZ FAB FAR MES ANO ";
+    size_t at = next_word(folded, hit->end), letters = 0;
+    char word[5] = "";
+    while (at + letters < folded->length && is_letter(folded->text[at + letters]))
+        letters++;
+    if (hit->concept != CONCEPT_DATE || letters < 4 || hit->letters > 4)
+        return false;
+    snprintf(word, sizeof word, "%.3s", folded->text + at);
+    return !strstr(WORDS, word);
+}
+
 static size_t join_qualifiers(const struct folded *folded, struct label_hit *hits, size_t count) {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         struct label_hit *last = kept ? &hits[kept - 1] : NULL;
-        if (last && is_qualifier(folded, last, &hits[i])) {
+        if (is_other_date(folded, &hits[i]))
+            hits[i].concept = CONCEPT_OTHER_DATE;
+        if (last && (is_qualifier(folded, last, &hits[i]) || says_again(folded, last, &hits[i]))) {
             last->end = hits[i].end;
             last->unit = hits[i].unit != UNIT_NONE ? hits[i].unit : last->unit;
         } else {
