@@ -11,7 +11,7 @@ static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SH
 
 // What a value below costs more than one beside; one beside that is some letters away costs as
 // much.
-static const float BELOW_COST = .3f;
+static const float BELOW_COST = .3f, OTHER_STYLE = .7f;
 
 struct offer {
     size_t pair, value;
@@ -206,7 +206,7 @@ static void offer_right(struct match *match, size_t pair, const struct piece *la
     bool inline_ = value->line == label->line && value == label + 1;
     float gap = fmaxf(0, to.right) / label->height;
     add_offer(match, pair, value, value->part, inline_ ? PAIR_INLINE : PAIR_RIGHT,
-              inline_ ? 0 : .1f + .06f * gap + .4f * (1 - to.overlap_y));
+              inline_ ? 0 : .1f + .06f * fminf(gap, 12) + .4f * (1 - to.overlap_y));
 }
 
 // "CÓD. PATRIMÔNIO": the first label is only the beginning of the second.
@@ -228,6 +228,26 @@ static void offer_below(struct match *match, size_t pair, const struct piece *la
     float aside = fminf(fabsf(to.left), fabsf(to.middle)) / label->height;
     add_offer(match, pair, value, column_part(match->sheet, label, value), PAIR_BELOW,
               BELOW_COST + .3f * gap + .04f * fminf(aside, 10));
+}
+
+// A plate keeps to one way: its labels that offer one way only say which, and the other way costs
+// more for the rest.
+static void favour_style(struct match *match) {
+    unsigned char *ways = mem_alloc(match->count + 1); // bits: 1 beside, 2 below
+    size_t beside = 0, under = 0;
+    for (size_t i = 0; i < match->offer_count; i++)
+        ways[match->offers[i].pair] |= match->offers[i].kind == PAIR_BELOW ? 2 : 1;
+    for (size_t i = 0; i < match->count; i++) {
+        beside += ways[i] == 1;
+        under += ways[i] == 2;
+    }
+    mem_free(ways);
+    for (size_t i = 0; i < match->offer_count; i++) {
+        struct offer *offer = &match->offers[i];
+        if ((offer->kind == PAIR_BELOW && beside > 2 * under + 2) ||
+            (offer->kind == PAIR_RIGHT && under > 2 * beside + 2))
+            offer->cost += OTHER_STYLE;
+    }
 }
 
 static int by_cost(const void *a, const void *b) {
@@ -274,6 +294,7 @@ struct pair *pairs_find(const struct sheet *sheet, pair_fits_fn *fits, void *arg
         offer_right(&match, i, label);
         offer_below(&match, i, label);
     }
+    favour_style(&match);
     settle(&match);
     mem_free(match.offers);
     *count = match.count;

@@ -19,10 +19,12 @@ static bool is_word(const struct folded *folded, size_t begin, size_t end) {
 
 // "TRAEL TRANSFORMADORES", read with its blank or without.
 static bool is_before_trade(const struct folded *folded, size_t begin, size_t end) {
-    while (end < folded->length && strchr(" -.", folded->text[end]))
-        end++;
+    char trade[16], bones[16];
+    size_t length = skeleton_of("TRANSFORMAD", 11, trade, NULL, sizeof trade);
+    size_t left = folded->length - end;
+    size_t count = skeleton_of(folded->text + end, left < 13 ? left : 13, bones, NULL, 12);
     return (begin == 0 || !is_letter(folded->text[begin - 1])) &&
-           !strncmp(folded->text + end, "TRANSF", 6);
+           edit_distance(bones, count, trade, length, 2) <= 2;
 }
 
 // Short names must be whole words, read exactly: "GE" is in half of all words.

@@ -127,7 +127,7 @@ static bool is_joint(const struct part *part, size_t from, size_t to) {
         char c = part->folded->text[i];
         if (!strchr(" /-|\\IYVK", c))
             return false;
-        stroke |= strchr("/-|\\I", c) != NULL;
+        stroke |= strchr("/-|\\IY", c) != NULL; // "220Y127"
     }
     return stroke && to - from <= 5;
 }
@@ -184,8 +184,8 @@ static bool find_odd_pair(struct part part, struct low *low) {
 
 static bool stands_alone(struct part part, const struct number *number) {
     const char *text = part.folded->text;
-    return (number->begin == part.begin || !strchr("/|\\", text[number->begin - 1])) &&
-           (number->end >= part.end || !strchr("/|\\", text[number->end]));
+    return (number->begin == part.begin || !strchr("/|\\Y", text[number->begin - 1])) &&
+           (number->end >= part.end || !strchr("/|\\Y", text[number->end]));
 }
 
 // A secondary of one number: "220 V". Only beside a label.
@@ -380,11 +380,32 @@ static void read_open_pairs(struct rules *rules) {
     }
 }
 
+// Of taps that go together the highest is the primary, however surely the others were read.
+static void drop_lower_taps(struct rules *rules) {
+    int most = 0;
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct candidate *one = &rules->candidates[i];
+        int volts = (int)strtol(one->text, NULL, 10);
+        if (one->field == FIELD_TENSAO_PRIMARIA && one->labelled && !one->code[0] && volts > most)
+            most = volts;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct candidate *one = &rules->candidates[i];
+        int volts = (int)strtol(one->text, NULL, 10);
+        if (one->field == FIELD_TENSAO_PRIMARIA && volts < most && volts > most * .75)
+            continue;
+        rules->candidates[kept++] = *one;
+    }
+    rules->count = kept;
+}
+
 void rules_voltages(struct rules *rules) {
     read_concept(rules, CONCEPT_PRIMARY, true, false);
     read_concept(rules, CONCEPT_SECONDARY, false, true);
     read_concept(rules, CONCEPT_VOLTAGES, true, true);
     read_open_taps(rules);
+    drop_lower_taps(rules);
     if (!rules_has(rules, FIELD_TENSAO_SECUNDARIA))
         read_open_pairs(rules);
 }
