@@ -2,6 +2,7 @@
 #include "filter_private.h"
 #include "number.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -132,6 +133,26 @@ static bool has_power(const struct part *part) {
     return false;
 }
 
+// Values that stand on plates of transformers and on little else.
+static unsigned value_points(const struct folded *folded, const struct domains *domains) {
+    static const char *const WORDS[] = {"ONAN",      "ONAF",     "DYN1",
+                                        "DYN11",     "DY1",      "MONOFASICO",
+                                        "TRIFASICO", "BIFASICO", "AUTOPROTEGIDO"};
+    struct part part = part_all(folded);
+    struct number number, before = {0};
+    unsigned points = 0;
+    char text[64];
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        points += says(folded, WORDS[i]) ? 2 : 0;
+    for (size_t at = part.begin; number_next(&part, &at, &number); before = number) {
+        snprintf(text, sizeof text, "%s/%s", before.whole, number.whole);
+        if (domain_has(domains, DOMAIN_SECONDARY, text))
+            points += 2;
+        points += number.unit == UNIT_KV;
+    }
+    return points;
+}
+
 static bool names_maker(const struct folded *folded, const struct domains *domains) {
     char bones[FOLDED_MAX + 1];
     size_t count, length = skeleton_of(folded->text, folded->length, bones, NULL, sizeof bones);
@@ -155,9 +176,11 @@ void filter_mark(const struct sheet *sheet, const struct domains *domains, struc
             marks[i].plate += 3;
         if (has_power(&all))
             marks[i].plate += 3;
+        marks[i].plate += value_points(folded, domains) + (marks[i].maker ? 2 : 0);
     }
     for (size_t i = 0; i < sheet->count; i++)
-        marks[sheet->pieces[i].line].plate += label_points(sheet->pieces[i].hit.concept);
+        marks[sheet->pieces[i].line].plate +=
+            sheet->pieces[i].hit.guessed ? 0 : label_points(sheet->pieces[i].hit.concept);
 }
 
 enum text_class mark_foreign(const struct mark *mark) {

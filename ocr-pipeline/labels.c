@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SPELLING_MAX = 48, SHORT = 5, MAYBE_MAX = 96 };
+enum { SPELLING_MAX = 48, SHORT = 5, MAYBE_MAX = 96, GUESS_SHARE = 36 };
 
 struct spelling {
     char letters[SPELLING_MAX]; // as a skeleton; of a short one as they are
@@ -102,6 +102,7 @@ static const struct {
 } UNITS[] = {
     {"KVA", UNIT_KVA},     {"KUA", UNIT_KVA},    {"KYA", UNIT_KVA},      {"K VA", UNIT_KVA},
     {"KV A", UNIT_KVA},    {"XVA", UNIT_KVA},    {"KV4", UNIT_KVA},      {"MVA", UNIT_OTHER},
+    {"KWA", UNIT_KVA},     {"RVA", UNIT_KVA},    {"WA", UNIT_KVA},       {"VA", UNIT_KVA},
     {"KVAR", UNIT_OTHER},  {"KWH", UNIT_OTHER},  {"KV", UNIT_KV},        {"KW", UNIT_WATT},
     {"KGS", UNIT_KG},      {"KG", UNIT_KG},      {"VOLTS", UNIT_V},      {"VCA", UNIT_V},
     {"V", UNIT_V},         {"AMP", UNIT_A},      {"A", UNIT_A},          {"HZ", UNIT_HZ},
@@ -360,7 +361,7 @@ static size_t join_qualifiers(const struct folded *folded, struct label_hit *hit
     for (size_t i = 0; i < count; i++) {
         struct label_hit *last = kept ? &hits[kept - 1] : NULL;
         if (is_other_date(folded, &hits[i]))
-            hits[i].concept = CONCEPT_OTHER_DATE;
+        hits[i].concept = CONCEPT_OTHER_DATE;
         if (last && (is_qualifier(folded, last, &hits[i]) || says_again(folded, last, &hits[i]))) {
             last->end = hits[i].end;
             last->unit = hits[i].unit != UNIT_NONE ? hits[i].unit : last->unit;
@@ -393,4 +394,49 @@ size_t labels_find(const struct labels *labels, const struct folded *folded,
     }
     sort_hits(hits, count);
     return join_qualifiers(folded, hits, count);
+}
+
+// Where the letters of a text end: at its first digit, or at its end.
+static size_t letters_end(struct part part, size_t *letters) {
+    const char *text = part.folded->text;
+    size_t at = part.begin;
+    *letters = 0;
+    for (; at < part.end && !is_digit(text[at]); at++)
+        *letters += is_letter(text[at]);
+    return at;
+}
+
+bool labels_guess(const struct labels *labels, struct part part, struct label_hit *hit) {
+    char bones[FOLDED_MAX + 1];
+    size_t letters, end = letters_end(part, &letters);
+    if (letters < 4 || letters > 28)
+        return false;
+    size_t count =
+        skeleton_of(part.folded->text + part.begin, end - part.begin, bones, NULL, sizeof bones);
+    double best = 1, other = 1;
+    *hit = (struct label_hit){.concept = CONCEPT_NONE};
+    for (size_t i = 0; i < labels->count; i++) {
+        const struct spelling *spelling = &labels->spellings[i];
+        unsigned most = (unsigned)(spelling->length * GUESS_SHARE / 100);
+        // Self-protection is said by its label alone: there is no value to confirm a guess.
+        if (spelling->length < SHORT || most == 0 || spelling->concept == CONCEPT_SELF_PROTECTED)
+            continue;
+        unsigned edits = edit_distance(bones, count, spelling->letters, spelling->length, most);
+        double share = (double)edits / (double)spelling->length;
+        if (edits > most || (share >= best && spelling->concept == hit->concept))
+            continue;
+        if (share < best) {
+            other = hit->concept == spelling->concept ? other : best;
+            best = share;
+            *hit = (struct label_hit){.begin = part.begin,
+                                      .end = end,
+                                      .concept = spelling->concept,
+                                      .edits = edits,
+                                      .letters = (unsigned)spelling->length,
+                                      .guessed = true};
+        } else if (share < other) {
+            other = share;
+        }
+    }
+    return best < 1 && other - best > .08;
 }

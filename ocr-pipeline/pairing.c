@@ -11,7 +11,7 @@ static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SH
 
 // What a value below costs more than one beside; one beside that is some letters away costs as
 // much.
-static const float BELOW_COST = .3f, OTHER_STYLE = .7f;
+static const float BELOW_COST = .3f, OTHER_STYLE = .7f, GUESSED_COST = .25f;
 
 struct offer {
     size_t pair, value;
@@ -180,7 +180,7 @@ static void add_offer(struct match *match, size_t pair, const struct piece *valu
         .value = (size_t)(value - match->sheet->pieces),
         .part = part,
         .kind = kind,
-        .cost = cost,
+        .cost = cost + (label->hit.guessed ? GUESSED_COST : 0),
         .weight = kind == PAIR_INLINE ? 1 : fmaxf(.85f, 1 - cost * .08f),
     };
 }

@@ -30,6 +30,8 @@ struct candidate *rules_offer(struct rules *rules, enum field field, const char 
         return NULL;
     *candidate = (struct candidate){.field = field, .confidence = confidence, .weight = weight};
     candidate->doubt = part_doubt(part, at);
+    candidate->line = line;
+    candidate->part = part;
     snprintf(candidate->text, sizeof candidate->text, "%s", text);
     part_raw(part, at, candidate->raw, sizeof candidate->raw);
     candidate->box = part_box(part, at);
@@ -174,6 +176,27 @@ static void take_labels(struct rules *rules) {
     }
 }
 
+// What stands beside a label that was guessed is somebody's guess, too.
+static void doubt_guesses(struct rules *rules) {
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        const struct piece *label = &rules->sheet.pieces[pair->label];
+        if (!label->hit.guessed || pair->kind == PAIR_NONE)
+            continue;
+        char raw[64];
+        part_raw(label->part, &rules->sheet.lines[label->line], raw, sizeof raw);
+        for (size_t k = 0; k < rules->count; k++) {
+            struct candidate *one = &rules->candidates[k];
+            if (!one->labelled || one->line != rules_line(rules, pair) ||
+                one->part.begin >= pair->part.end || one->part.end <= pair->part.begin)
+                continue;
+            one->labelled = false;
+            one->weight *= WEIGHT_GUESSED;
+            candidate_doubt(one, "label_unsure", "its label reads \"%s\"", raw);
+        }
+    }
+}
+
 // Candidates that say the same support each other.
 static float support(const struct rules *rules, const struct candidate *candidate) {
     float best = 0;
@@ -225,8 +248,13 @@ static void choose(struct rules *rules, enum field field) {
 
 static void miss(struct rules *rules, enum concept concept, enum field field) {
     size_t at = 0;
-    if (!rules->plate->values[field].text[0] && rules_next_pair(rules, concept, &at))
-        plate_add_reason(rules->plate, field, "no_value", "its label was read, its value was not");
+    const struct pair *pair;
+    if (rules->plate->values[field].text[0])
+        return;
+    while ((pair = rules_next_pair(rules, concept, &at)) != NULL)
+        if (!rules_piece(rules, pair)->hit.guessed)
+            plate_add_reason(rules->plate, field, "no_value",
+                             "its label was read, its value was not");
 }
 
 // A label without a value: the plate says more than was read.
@@ -258,6 +286,8 @@ void rules_read(struct plate *plate, const struct text_line *lines, size_t count
     rules_voltages(rules);
     rules_maker(rules);
     rules_phases(rules);
+    rules_open_numbers(rules);
+    doubt_guesses(rules);
     for (int field = 0; field < FIELD_COUNT; field++)
         choose(rules, (enum field)field);
     tell_missing(rules);

@@ -224,6 +224,42 @@ static void read_registrations(struct rules *rules) {
         }
 }
 
+// A number that is a line of its own and nobody's: what it may be.
+static bool is_open_number(const struct rules *rules, const struct piece *piece,
+                           struct identity *identity) {
+    struct part part = part_trim(piece->part);
+    return !piece_is_label(piece) && find_identity(part, 4, 2, identity) && !identity->joined &&
+           identity->part.begin == part.begin && identity->part.end == part.end &&
+           !strchr(identity->text, '.') && sheet_is_free(&rules->sheet, piece->line, part);
+}
+
+static void offer_open(struct rules *rules, enum field field, const struct piece *piece,
+                       const struct identity *identity) {
+    if (rules_has(rules, field))
+        return;
+    struct candidate *candidate =
+        rules_offer(rules, field, identity->text, piece->line, identity->part, WEIGHT_PATTERN);
+    candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
+}
+
+// Where labels were not read: a registration and a tag by their form, a serial number because every
+// plate has one. A person looks at each.
+void rules_open_numbers(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (!is_open_number(rules, piece, &identity))
+            continue;
+        bool hyphens = strchr(identity.text, '-') != NULL, stroke = strchr(identity.text, '/');
+        if (identity.text[0] == '0' && is_registration(identity.text, rules->domains))
+            offer_open(rules, FIELD_REGISTRO, piece, &identity);
+        else if (hyphens && !stroke && identity.digits >= 10 && identity.letters == 0)
+            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+        else if (identity.digits <= 10 && identity.text[0] != '0')
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
+    }
+}
+
 void rules_numbers(struct rules *rules) {
     read_serials(rules);
     read_tags(rules);

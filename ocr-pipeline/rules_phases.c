@@ -173,6 +173,22 @@ static void hint_ratio(struct hints *hints, const struct rules *rules) {
         hints->for_one++;
 }
 
+// Terminals of a diagram, each a line of its own: "H3" are three phases, "H2T" is one.
+static void hint_terminals(struct hints *hints, const struct rules *rules) {
+    bool third = false, earth = false;
+    for (size_t i = 0; i < rules->sheet.line_count; i++) {
+        const char *text = rules->sheet.folds[i].text;
+        third |= !strcmp(text, "H3");
+        earth |= !strcmp(text, "H2T");
+        if (!hints->part.folded && (!strcmp(text, "H3") || !strcmp(text, "H2T"))) {
+            hints->line = i;
+            hints->part = part_all(&rules->sheet.folds[i]);
+        }
+    }
+    hints->for_three += third;
+    hints->for_one += earth;
+}
+
 static void infer(struct rules *rules) {
     struct hints hints = {0};
     size_t at = 0;
@@ -182,6 +198,7 @@ static void infer(struct rules *rules) {
     hint(&hints, rules, "H2T", false);
     hint(&hints, rules, "MRT", false);
     hint_ratio(&hints, rules);
+    hint_terminals(&hints, rules);
     bool three = hints.for_three > 0;
     unsigned sure = three ? hints.for_three : hints.for_one;
     if ((hints.for_three && hints.for_one) || sure < 2 || !hints.part.folded)

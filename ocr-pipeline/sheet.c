@@ -43,7 +43,7 @@ static float middle_height(const struct text_line *lines, size_t count) {
 // How text runs at a place: askew as a whole, and more so along a bent tank or in perspective.
 struct bend {
     struct point middle, along; // of all text
-    double slope, by_x, by_y;   // of the direction there, against `along`; per pixel from the middle
+    double slope, by_x, by_y; // of the direction there, against `along`; per pixel from the middle
 };
 
 static struct point vector_of(const struct quad *quad) {
@@ -165,16 +165,30 @@ static void add_piece(struct sheet *sheet, size_t line, struct part part,
     piece->height = quad_height(&piece->quad);
 }
 
+// A piece without a label, which may begin with one that was not read right. Large letters are a
+// maker's name.
+static void add_unlabelled(struct sheet *sheet, size_t line, struct part part,
+                           const struct labels *labels) {
+    struct label_hit hit;
+    part = part_trim(part);
+    bool small = quad_height(&sheet->lines[line].upright) < 1.6f * sheet->height;
+    if (small && labels_guess(labels, part, &hit)) {
+        add_piece(sheet, line, (struct part){part.folded, hit.begin, hit.end}, &hit);
+        part.begin = hit.end;
+    }
+    add_piece(sheet, line, part, NULL);
+}
+
 static void cut_line(struct sheet *sheet, size_t line, const struct labels *labels) {
     struct label_hit hits[LABEL_HITS_MAX];
     const struct folded *folded = &sheet->folds[line];
     size_t count = labels_find(labels, folded, hits), at = 0;
     for (size_t i = 0; i < count; i++) {
-        add_piece(sheet, line, (struct part){folded, at, hits[i].begin}, NULL);
+        add_unlabelled(sheet, line, (struct part){folded, at, hits[i].begin}, labels);
         add_piece(sheet, line, (struct part){folded, hits[i].begin, hits[i].end}, &hits[i]);
         at = hits[i].end;
     }
-    add_piece(sheet, line, (struct part){folded, at, folded->length}, NULL);
+    add_unlabelled(sheet, line, (struct part){folded, at, folded->length}, labels);
 }
 
 void sheet_init(struct sheet *sheet, const struct text_line *lines, size_t count,
