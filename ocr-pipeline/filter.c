@@ -134,7 +134,8 @@ static void find_core(struct filter *filter) {
         best = i;
         most = filter->groups.sums[i].plate;
     }
-    if (best != SIZE_MAX && most >= POINTS_LEAST)
+    bool named = best != SIZE_MAX && filter->groups.sums[best].maker;
+    if (best != SIZE_MAX && (most >= POINTS_LEAST || named))
         take_group(filter, best);
     if (has_box(filter) && filter->context->seen != CONTEXT_POLE)
         for (size_t i = 0; i < filter->sheet.line_count; i++)

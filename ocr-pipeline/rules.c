@@ -176,7 +176,14 @@ static void take_labels(struct rules *rules) {
     }
 }
 
-// What stands beside a label that was guessed is somebody's guess, too.
+// A value of a closed list bears its label out.
+static bool is_listed(enum field field) {
+    return field == FIELD_POTENCIA_KVA || field == FIELD_ELO_FUSIVEL || field == FIELD_FASES ||
+           field == FIELD_TENSAO_PRIMARIA || field == FIELD_TENSAO_SECUNDARIA;
+}
+
+// What stands beside a label that was guessed is somebody's guess, too, but for labels that are one
+// letter off with a value that only they can have.
 static void doubt_guesses(struct rules *rules) {
     for (size_t i = 0; i < rules->pair_count; i++) {
         const struct pair *pair = &rules->pairs[i];
@@ -190,9 +197,11 @@ static void doubt_guesses(struct rules *rules) {
             if (!one->labelled || one->line != rules_line(rules, pair) ||
                 one->part.begin >= pair->part.end || one->part.end <= pair->part.begin)
                 continue;
-            one->labelled = false;
-            one->weight *= WEIGHT_GUESSED;
-            candidate_doubt(one, "label_unsure", "its label reads \"%s\"", raw);
+            bool near = label->hit.edits <= 1 && label->hit.letters >= 5 && is_listed(one->field);
+            one->labelled = near;
+            one->weight *= near ? WEIGHT_SWAPPED : WEIGHT_GUESSED;
+            if (!near)
+                candidate_doubt(one, "label_unsure", "its label reads \"%s\"", raw);
         }
     }
 }
@@ -286,6 +295,7 @@ void rules_read(struct plate *plate, const struct text_line *lines, size_t count
     rules_voltages(rules);
     rules_maker(rules);
     rules_phases(rules);
+    rules_open_power(rules);
     rules_open_numbers(rules);
     doubt_guesses(rules);
     for (int field = 0; field < FIELD_COUNT; field++)

@@ -135,7 +135,7 @@ static void read_signs(struct rules *rules) {
 
 static const struct candidate *offered(const struct rules *rules, enum field field) {
     for (size_t i = 0; i < rules->count; i++)
-        if (rules->candidates[i].field == field && !rules->candidates[i].code[0])
+        if (rules->candidates[i].field == field)
             return &rules->candidates[i];
     return NULL;
 }

@@ -91,6 +91,26 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     return candidate;
 }
 
+// A number of the list that is a line of its own, when nothing says a power: neither its label nor
+// its unit were read. Positions of taps are numbers of one digit, too, so those are left alone.
+void rules_open_power(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_POTENCIA_KVA); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_trim(piece->part);
+        struct number number;
+        char text[32];
+        if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||
+            number.end != part.end || number.swaps || part.end - part.begin < 2 ||
+            !sheet_is_free(&rules->sheet, piece->line, part))
+            continue;
+        power_text(&number, text, sizeof text);
+        if (domain_has(rules->domains, DOMAIN_KVA, text))
+            candidate_doubt(
+                rules_offer(rules, FIELD_POTENCIA_KVA, text, piece->line, part, WEIGHT_PATTERN),
+                "unlabelled", "neither label nor unit say what \"%s\" is", text);
+    }
+}
+
 void rules_power(struct rules *rules) {
     const struct pair *pair;
     for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_POWER, &at));)

@@ -69,6 +69,7 @@ family_fits_fn power_fits, primary_fits, secondary_fits, voltages_fits, date_fit
     serial_fits, tag_fits, registration_fits, maker_fits, phases_fits, protected_fits;
 
 void rules_power(struct rules *rules);
+void rules_open_power(struct rules *rules); // without label and unit; after all others
 void rules_voltages(struct rules *rules);
 void rules_date(struct rules *rules);
 void rules_fuse(struct rules *rules);

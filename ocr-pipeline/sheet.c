@@ -1,6 +1,7 @@
 #include "sheet.h"
 
 #include "base/mem.h"
+#include "date.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -171,7 +172,9 @@ static void add_unlabelled(struct sheet *sheet, size_t line, struct part part,
                            const struct labels *labels) {
     struct label_hit hit;
     part = part_trim(part);
-    bool small = quad_height(&sheet->lines[line].upright) < 1.6f * sheet->height;
+    struct date date; // "MARÇO/2016" is near to "MARCA"
+    bool dated = date_find(part, 2099, &date) && date.month;
+    bool small = !dated && quad_height(&sheet->lines[line].upright) < 1.6f * sheet->height;
     if (small && labels_guess(labels, part, &hit)) {
         add_piece(sheet, line, (struct part){part.folded, hit.begin, hit.end}, &hit);
         part.begin = hit.end;

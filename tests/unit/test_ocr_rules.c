@@ -154,7 +154,7 @@ static void check(const struct domains *domains, const struct example *example) 
     values_text(&plate, values, sizeof values);
     reasons_text(&plate, reasons, sizeof reasons);
     if (strcmp(values, example->values) != 0 || strcmp(reasons, example->reasons) != 0)
-        print_error("%s\n", example->name);
+        print_error("%s: %s\n", example->name, reasons);
     assert_string_equal(values, example->values);
     assert_string_equal(reasons, example->reasons);
 }
