@@ -360,8 +360,7 @@ static size_t join_qualifiers(const struct folded *folded, struct label_hit *hit
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         struct label_hit *last = kept ? &hits[kept - 1] : NULL;
-        if (is_other_date(folded, &hits[i]))
-        hits[i].concept = CONCEPT_OTHER_DATE;
+        hits[i].concept = is_other_date(folded, &hits[i]) ? CONCEPT_OTHER_DATE : hits[i].concept;
         if (last && (is_qualifier(folded, last, &hits[i]) || says_again(folded, last, &hits[i]))) {
             last->end = hits[i].end;
             last->unit = hits[i].unit != UNIT_NONE ? hits[i].unit : last->unit;

@@ -69,7 +69,7 @@ static void find_middle(const struct sheet *sheet, struct bend *bend) {
     for (size_t i = 0; i < sheet->line_count; i++) {
         struct point vector = vector_of(&sheet->lines[i].upright);
         struct point at = quad_middle(&sheet->lines[i].upright);
-        double weight = hypot(vector.x, vector.y);
+        double weight = (double)hypotf(vector.x, vector.y);
         sum = (struct point){sum.x + vector.x * (float)weight, sum.y + vector.y * (float)weight};
         x += at.x * weight;
         y += at.y * weight;
@@ -92,7 +92,7 @@ static void find_bend(const struct sheet *sheet, struct bend *bend) {
             struct point vector = vector_of(quad), at = quad_middle(quad);
             double x = at.x - bend->middle.x, y = at.y - bend->middle.y;
             double slope = slope_of(vector, bend->along) - (pass ? bend->slope : 0);
-            double weight = fmin(hypot(vector.x, vector.y) / sheet->height, 20);
+            double weight = (double)fminf(hypotf(vector.x, vector.y) / sheet->height, 20);
             weight *= weight;
             n += weight;
             s += weight * slope;
