@@ -2,12 +2,14 @@
 
 #include "base/mem.h"
 #include "normalise.h"
+#include "number.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-const struct audit_options audit_defaults = {.characters_least = .6f, .confidence_least = .5f};
+const struct audit_options audit_defaults = {
+    .open_least = .7f, .listed_least = .4f, .confidence_least = .35f};
 
 static const char *text_of(const struct plate *plate, enum field field) {
     return plate->values[field].text;
@@ -17,16 +19,9 @@ static bool has(const struct plate *plate, enum field field) {
     return text_of(plate, field)[0] != '\0';
 }
 
-// Our own texts: digits with a point. 0: not known.
+// 0: not known.
 static double number_of(const struct plate *plate, enum field field) {
-    const char *p = text_of(plate, field);
-    double value = 0, scale = 1;
-    for (; is_digit(*p); p++)
-        value = value * 10 + (*p - '0');
-    if (*p == '.')
-        for (p++; is_digit(*p); p++)
-            value += (*p - '0') * (scale /= 10);
-    return value;
+    return number_of_text(text_of(plate, field));
 }
 
 static void check_domains(struct plate *plate, const struct domains *domains) {
@@ -55,7 +50,9 @@ static void check_confidence(struct plate *plate, const struct audit_options *op
         const struct value *value = &plate->values[i];
         if (!value->text[0])
             continue;
-        bool read = value->characters > 0 && value->characters < options->characters_least;
+        bool open = i == FIELD_NUMERO_SERIE || i == FIELD_PATRIMONIO || i == FIELD_REGISTRO;
+        float least = open ? options->open_least : options->listed_least;
+        bool read = value->characters > 0 && value->characters < least;
         if (read || value->confidence < options->confidence_least)
             plate_add_reason(plate, (enum field)i, "low_confidence",
                              "\"%s\" was read with %.0f %% certainty", value->raw,

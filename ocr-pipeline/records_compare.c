@@ -1,6 +1,7 @@
 // A plate beside its record: field by field, and the power of a bank as a whole.
 #include "format/json.h"
 #include "normalise.h"
+#include "number.h"
 #include "records.h"
 
 #include <math.h>
@@ -10,16 +11,6 @@
 const char *match_name(enum match match) {
     static const char *const NAMES[] = {"unknown", "same", "near", "different"};
     return NAMES[match];
-}
-
-static double number_of(const char *text) {
-    double value = 0, scale = 1;
-    for (; is_digit(*text); text++)
-        value = value * 10 + (*text - '0');
-    if (*text == '.')
-        for (text++; is_digit(*text); text++)
-            value += (*text - '0') * (scale /= 10);
-    return value;
 }
 
 static enum match compare_power(double plate, double record, double tolerance) {
@@ -73,7 +64,8 @@ static enum match compare(enum field field, const char *plate, const char *recor
     if (!plate[0] || !record[0])
         return MATCH_UNKNOWN;
     switch (field) {
-    case FIELD_POTENCIA_KVA: return compare_power(number_of(plate), number_of(record), tolerance);
+    case FIELD_POTENCIA_KVA:
+        return compare_power(number_of_text(plate), number_of_text(record), tolerance);
     case FIELD_FABRICANTE: return compare_maker(plate, record);
     case FIELD_DATA_FABRICACAO: return compare_dates(plate, record);
     case FIELD_NUMERO_SERIE:
@@ -91,12 +83,12 @@ void records_compare(const struct record *record, double tolerance, struct plate
         comparison->banco_trafo = true;
         comparison->units = record->transformer_images;
     }
-    comparison->kva = number_of(power) * comparison->units;
+    comparison->kva = number_of_text(power) * comparison->units;
     for (int i = 0; i < FIELD_COUNT; i++) {
         enum field field = (enum field)i;
         enum match match = compare(field, plate->values[i].text, record->values[i], tolerance);
         if (field == FIELD_POTENCIA_KVA && comparison->banco_trafo)
-            match = compare_power(comparison->kva, number_of(record->values[i]), tolerance);
+            match = compare_power(comparison->kva, number_of_text(record->values[i]), tolerance);
         comparison->fields[i] = match;
         if (match == MATCH_DIFFERENT)
             plate_add_reason(plate, field, "records_differ", "the plate says %s%s, the records %s",

@@ -205,8 +205,9 @@ static void infer(struct rules *rules) {
         return;
     struct candidate *candidate =
         rules_offer(rules, FIELD_FASES, three ? "3" : "1", hints.line, hints.part, WEIGHT_PATTERN);
-    candidate_doubt(candidate, asked ? "inferred" : "unlabelled",
-                    "the number itself was not read; connection and voltages say it");
+    if (!asked) // where the plate tells their number, terminals and voltages that agree will do
+        candidate_doubt(candidate, "unlabelled",
+                        "the number itself was not read; connection and voltages say it");
 }
 
 static bool says_no(struct part part) {

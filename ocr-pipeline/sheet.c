@@ -226,8 +226,7 @@ const struct text_line *sheet_line(const struct sheet *sheet, const struct piece
 void sheet_take(struct sheet *sheet, size_t line, struct part part, enum concept concept) {
     unsigned char *taken = sheet->taken + line * (FOLDED_MAX + 1);
     for (size_t i = part.begin; i < part.end; i++)
-        if (taken[i] == CONCEPT_NONE)
-    taken[i] = (unsigned char)concept;
+        taken[i] = (unsigned char)(taken[i] == CONCEPT_NONE ? concept : (enum concept)taken[i]);
 }
 
 enum concept sheet_taken(const struct sheet *sheet, size_t line, size_t at) {

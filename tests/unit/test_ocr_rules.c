@@ -140,7 +140,7 @@ static const struct example DOUBTS[] = {
      "numero_serie:doubtful_letter"},
     {"a label without its value", "POTÊNCIA: 75 kVA\nNº DE SÉRIE:\n", "potencia_kva=75",
      "numero_serie:no_value"},
-    {"a fuse that nobody labels", "POTÊNCIA: 75 kVA\n\n\n5H\n", "potencia_kva=75; elo_fusivel=5H",
+    {"a fuse that nobody labels", "POTÊNCIA: 75 kVA\n\n\n15K\n", "potencia_kva=75; elo_fusivel=15K",
      "elo_fusivel:unlabelled"},
 };
 
