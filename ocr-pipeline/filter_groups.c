@@ -36,7 +36,7 @@ static float distance_of(const struct sheet *sheet, size_t a, size_t b, bool *cl
     float height = fminf(line_height(p), line_height(q));
     // Letters of another size are another thing's more often than not.
     float ratio = fmaxf(line_height(p), line_height(q)) / height;
-    *close = fmaxf(right, below) < CLOSE * height;
+    *close = fmaxf(right, below) < CLOSE * height && ratio <= LIKE;
     return hypotf(right * .5f, below) / height * (ratio > LIKE ? ratio : 1);
 }
 

@@ -225,6 +225,9 @@ static void read_registrations(struct rules *rules) {
         }
 }
 
+// A number so much larger than the rest is a pole's, in heights of text.
+#define POLE_HEIGHT 1.9f
+
 // One of the taps, the first of which is known, or a voltage of the lists.
 static bool is_tap(const struct rules *rules, const char *text) {
     long volts = strtol(text, NULL, 10);
@@ -244,9 +247,15 @@ static bool is_tap(const struct rules *rules, const char *text) {
 static bool is_open_number(const struct rules *rules, const struct piece *piece,
                            struct identity *identity) {
     struct part part = part_trim(piece->part);
-    return !piece_is_label(piece) && find_identity(part, 5, 2, identity) && !identity->joined &&
-           identity->part.begin == part.begin && identity->part.end == part.end &&
-           !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
+    if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
+        !find_identity(part, 4, 2, identity) || identity->joined ||
+        identity->part.begin != part.begin || identity->part.end != part.end)
+        return false;
+    // A year; links of terminals ("13-16").
+    long value = strtol(identity->text, NULL, 10);
+    bool brief = identity->digits == 4 && identity->letters == 0 &&
+                 (identity->text[4] || (value >= 1950 && value <= 2099));
+    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
            sheet_is_free(&rules->sheet, piece->line, part);
 }
 
