@@ -9,7 +9,7 @@
 #include <string.h>
 
 const struct audit_options audit_defaults = {
-    .open_least = .7f, .listed_least = .4f, .confidence_least = .35f};
+    .characters_least = .7f, .listed_least = .4f, .confidence_least = .35f};
 
 static const char *text_of(const struct plate *plate, enum field field) {
     return plate->values[field].text;
@@ -51,7 +51,7 @@ static void check_confidence(struct plate *plate, const struct audit_options *op
         if (!value->text[0])
             continue;
         bool open = i == FIELD_NUMERO_SERIE || i == FIELD_PATRIMONIO || i == FIELD_REGISTRO;
-        float least = open ? options->open_least : options->listed_least;
+        float least = open ? options->characters_least : options->listed_least;
         bool read = value->characters > 0 && value->characters < least;
         if (read || value->confidence < options->confidence_least)
             plate_add_reason(plate, (enum field)i, "low_confidence",

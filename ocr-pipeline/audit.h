@@ -22,7 +22,7 @@
 struct audit_options {
     // Of a value's least sure character: of numbers that may be anything, and of values that a
     // list, or the calendar, has borne out.
-    float open_least, listed_least;
+    float characters_least, listed_least;
     float confidence_least;   // of a value as a whole
     const char *fuse_utility; // whose fuse table holds strictly; NULL: none, only gross misfits
 };

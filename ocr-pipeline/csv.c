@@ -2,161 +2,93 @@
 
 #include "base/mem.h"
 #include "format/json.h"
+#include "plate.h"
 
 #include <string.h>
 
-// Latin-1 as UTF-8; the caller's.
-static char *from_latin1(const char *bytes, size_t length) {
-    char *out = mem_alloc(2 * length + 1);
-    size_t count = 0;
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)bytes[i];
-        if (c >= 0x80)
-            out[count++] = (char)(0xC0 | c >> 6);
-        out[count++] = (char)(c >= 0x80 ? 0x80 | (c & 0x3F) : c);
-    }
-    return out;
-}
-
-// A zero byte ends what a text can hold; a table with one is no table.
-static char *as_utf8(const char *bytes, size_t length) {
-    if (length >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0) {
-        bytes += 3;
-        length -= 3;
-    }
-    char *text = mem_strndup(bytes, length);
-    if (json_is_utf8(text))
-        return text;
-    mem_free(text);
-    return from_latin1(bytes, length);
-}
-
-static char find_separator(const char *text) {
-    static const char SEPARATORS[] = ";,\t";
-    size_t counts[3] = {0}, best = 1;
-    bool quoted = false;
-    for (; *text && (quoted || !strchr("\r\n", *text)); text++) {
-        quoted ^= *text == '"';
-        const char *found = quoted ? NULL : strchr(SEPARATORS, *text);
-        if (found)
-            counts[found - SEPARATORS]++;
-    }
-    for (size_t i = 0; i < 3; i++)
-        if (counts[i] > counts[best])
-            best = i;
-    return SEPARATORS[best];
-}
-
-struct reader {
-    struct csv *csv;
-    char *at, *out; // fields are written over what was read: they never grow
-    unsigned line;
-};
-
-static void add_field(struct csv *csv, char *field) {
-    if (csv->field_count == csv->field_capacity) {
-        csv->field_capacity = csv->field_capacity ? csv->field_capacity * 2 : 1024;
-        csv->fields = mem_resize(csv->fields, csv->field_capacity * sizeof *csv->fields);
-    }
-    csv->fields[csv->field_count++] = field;
-}
-
-static struct csv_row *add_row(struct csv *csv, unsigned line) {
-    if (csv->count == csv->capacity) {
-        csv->capacity = csv->capacity ? csv->capacity * 2 : 256;
-        csv->rows = mem_resize(csv->rows, csv->capacity * sizeof *csv->rows);
-    }
-    csv->rows[csv->count] = (struct csv_row){.line = line};
-    return &csv->rows[csv->count++];
-}
-
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
-// Inside quotes, from the one that opens; false: none closes.
-static bool read_quoted(struct reader *reader) {
-    for (reader->at++; *reader->at; reader->at++) {
-        if (*reader->at == '"' && reader->at[1] != '"') {
-            reader->at++;
-            return true;
-        }
-        reader->at += *reader->at == '"';
-        reader->line += *reader->at == '\n';
-        *reader->out++ = *reader->at;
-    }
-    return false;
-}
-
-static bool read_field(struct reader *reader, struct err *err) {
-    char separator = reader->csv->separator, *begin = reader->out;
-    unsigned line = reader->line;
-    while (is_blank(*reader->at) && *reader->at != separator)
-        reader->at++;
-    if (*reader->at == '"' && !read_quoted(reader))
-        return err_set(err, ERR_INVALID, "line %u: a quote that is not closed", line);
-    while (*reader->at && *reader->at != separator && !strchr("\r\n", *reader->at))
-        *reader->out++ = *reader->at++;
-    while (reader->out > begin && is_blank(reader->out[-1]))
-        reader->out--;
-    add_field(reader->csv, begin);
-    return true;
-}
-
-// One line; what ends it is read, too. Fields end with a zero where their separator stood.
-static bool read_row(struct reader *reader, struct err *err) {
-    struct csv *csv = reader->csv;
-    struct csv_row *row = add_row(csv, reader->line);
-    for (;;) {
-        if (row->count == CSV_COLUMNS_MAX)
-            return err_set(err, ERR_LIMIT, "line %u: more than %d columns", row->line,
-                           CSV_COLUMNS_MAX);
-        if (!read_field(reader, err))
-            return false;
-        row->count++;
-        char end = *reader->at;
-        reader->at += end != '\0';
-        *reader->out++ = '\0';
-        if (end == csv->separator)
-            continue;
-        reader->at += end == '\r' && *reader->at == '\n';
-        reader->line += end != '\0';
-        break;
-    }
-    if (row->count == 1 && !csv->fields[csv->field_count - 1][0]) { // a blank line
-        csv->count--;
-        csv->field_count--;
-    }
-    return true;
-}
-
-struct csv *csv_parse(const char *bytes, size_t length, struct err *err) {
-    struct csv *csv = mem_alloc(sizeof *csv);
-    if (memchr(bytes, '\0', length)) {
-        csv_destroy(csv);
-        err_set(err, ERR_INVALID, "this is no table of text (it has zero bytes)");
-        return NULL;
-    }
-    csv->text = as_utf8(bytes, length);
-    csv->separator = find_separator(csv->text);
-    struct reader reader = {csv, csv->text, csv->text, 1};
-    bool good = true;
-    while (good && *reader.at) {
-        good = csv->count < CSV_ROWS_MAX
-                   ? read_row(&reader, err)
-                   : err_set(err, ERR_LIMIT, "more than %d rows", CSV_ROWS_MAX);
-    }
-    for (size_t i = 0, at = 0; i < csv->count; at += csv->rows[i++].count)
-        csv->rows[i].fields = csv->fields + at; // once they do not move any more
-    if (good)
-        return csv;
-    csv_destroy(csv);
-    return NULL;
-}
-
-void csv_destroy(struct csv *csv) {
-    if (!csv)
+void csv_cell(struct buf *out, const char *text) {
+    const char *line = buf_text(out);
+    if (out->length && line[out->length - 1] != '\n')
+        buf_adds(out, ",");
+    // A number is no formula, whatever its sign.
+    bool formula =
+        text[0] && strchr("=+-@\t\r", text[0]) && text[strspn(text, "+-0123456789.")] != '\0';
+    if (!formula && !strpbrk(text, ",\"\n\r")) {
+        buf_adds(out, text[0] ? text : "");
         return;
-    mem_free(csv->rows);
-    mem_free(csv->fields);
-    mem_free(csv->text);
-    mem_free(csv);
+    }
+    buf_adds(out, formula ? "\"'" : "\"");
+    for (; *text; text++) {
+        if (*text == '"')
+            buf_adds(out, "\"");
+        buf_add(out, *text == '\n' || *text == '\r' ? " " : text, 1);
+    }
+    buf_adds(out, "\"");
+}
+
+void csv_head(struct buf *out) {
+    csv_cell(out, "file");
+    for (int i = 0; i < FIELD_COUNT; i++)
+        csv_cell(out, field_key((enum field)i));
+    csv_cell(out, "needs_review");
+    csv_cell(out, "review_reasons");
+    csv_cell(out, "error");
+}
+
+static void add_value(struct buf *out, const json_t *value) {
+    struct buf text;
+    buf_init(&text, 4096);
+    if (json_is_boolean(value))
+        buf_adds(&text, json_is_true(value) ? "true" : "false");
+    else if (json_is_string(value))
+        buf_adds(&text, json_string_value(value));
+    else if (value && !json_is_null(value))
+        json_write(&text, value);
+    csv_cell(out, buf_text(&text));
+    buf_fini(&text);
+}
+
+static void add_reasons(struct buf *out, const json_t *reasons) {
+    struct buf text;
+    buf_init(&text, 4096);
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const json_t *reason = json_array_get(reasons, i);
+        const char *field = json_get_text(reason, "field", "");
+        buf_printf(&text, "%s%s%s%s", i ? " " : "", field, field[0] ? ":" : "",
+                   json_get_text(reason, "code", ""));
+    }
+    csv_cell(out, buf_text(&text));
+    buf_fini(&text);
+}
+
+void csv_line(const json_t *report, struct buf *out) {
+    const json_t *fields = json_object_get(report, "fields");
+    const json_t *error = json_object_get(report, "error");
+    csv_cell(out, json_get_text(report, "file", ""));
+    for (int i = 0; i < FIELD_COUNT; i++)
+        add_value(out, json_object_get(json_object_get(fields, field_key((enum field)i)), "value"));
+    add_value(out, json_object_get(report, "_needs_review"));
+    add_reasons(out, json_object_get(report, "review_reasons"));
+    csv_cell(out, json_get_text(error, "code", ""));
+}
+
+char *csv_first(const char *line, size_t length) {
+    if (length == 0 || line[0] != '"') {
+        const char *comma = memchr(line, ',', length);
+        return comma ? mem_strndup(line, (size_t)(comma - line)) : NULL;
+    }
+    struct buf cell;
+    buf_init(&cell, length + 1);
+    size_t i = 1;
+    if (i + 1 < length && line[i] == '\'' && strchr("=+-@\t\r", line[i + 1]))
+        i++; // ours, before what looks like a formula
+    for (; i < length; i++) {
+        if (line[i] == '"' && (i + 1 >= length || line[i + 1] != '"'))
+            break;
+        i += line[i] == '"';
+        buf_add(&cell, line + i, 1);
+    }
+    char *text = i < length ? mem_strdup(buf_text(&cell)) : NULL;
+    buf_fini(&cell);
+    return text;
 }

@@ -1,29 +1,14 @@
-// Tables of text as spreadsheets write them (RFC 4180, and what is made of it): fields parted by
-// comma, semicolon or tab, whichever the first line has most of; "..." with "" inside; lines end
-// with LF, CR or CRLF; UTF-8 or, where that fails, Latin-1; a byte order mark is skipped. The bytes
-// are hostile: nothing is trusted, no recursion. The result owns all text.
+// Results as CSV (RFC 4180): file, the eleven fields, whether a person must look and why, and why
+// a photo gave nothing. Text that a spreadsheet would take for a formula gets an apostrophe.
 #pragma once
 
-#include "base/err.h"
+#include "base/buf.h"
 
+#include <jansson.h>
 #include <stddef.h>
 
-enum { CSV_COLUMNS_MAX = 256, CSV_ROWS_MAX = 4 << 20 };
-
-struct csv_row {
-    unsigned line; // that it begins in, from 1
-    size_t count;
-    char **fields; // without blanks around, UTF-8
-};
-struct csv {
-    struct csv_row *rows; // blank lines are left out
-    size_t count, capacity;
-    char separator;
-    char *text;    // what the fields point into
-    char **fields; // of all rows
-    size_t field_count, field_capacity;
-};
-
-// NULL with ERR_INVALID ("line 3: a quote that is not closed") or ERR_LIMIT.
-struct csv *csv_parse(const char *bytes, size_t length, struct err *err);
-void csv_destroy(struct csv *csv); // NULL is fine
+void csv_head(struct buf *out); // without a line end
+void csv_line(const json_t *report, struct buf *out);
+char *csv_first(const char *line, size_t length); // the first cell; the caller's, NULL: malformed
+// One more cell, with the comma before it when `out` does not stand at a line's beginning.
+void csv_cell(struct buf *out, const char *text);

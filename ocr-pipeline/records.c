@@ -1,7 +1,7 @@
 #include "records.h"
 
 #include "base/mem.h"
-#include "csv.h"
+#include "csv_table.h"
 #include "records_values.h"
 
 #include <sqlite3.h>
@@ -129,7 +129,7 @@ static bool import_image(struct records *records, const struct csv_row *row,
                              cell(row, columns->tag), err);
 }
 
-static bool import_rows(struct records *records, const struct csv *csv,
+static bool import_rows(struct records *records, const struct csv_table *csv,
                         const struct columns *columns, import_fn *import, struct err *err) {
     for (size_t i = 1; i < csv->count; i++) {
         const struct csv_row *row = &csv->rows[i];
@@ -149,7 +149,7 @@ static bool import(struct records *records, const char *bytes, size_t length, bo
     struct columns columns;
     if (length > RECORDS_CSV_MAX)
         return err_set(err, ERR_LIMIT, "the table is larger than %d MiB", RECORDS_CSV_MAX >> 20);
-    struct csv *csv = csv_parse(bytes, length, err);
+    struct csv_table *csv = csv_table_parse(bytes, length, err);
     if (!csv)
         return false;
     bool good = csv->count > 0 || err_set(err, ERR_INVALID, "the table is empty");
@@ -171,7 +171,7 @@ static bool import(struct records *records, const char *bytes, size_t length, bo
     }
     if (rows)
         *rows = good ? (unsigned)csv->count - 1 : 0;
-    csv_destroy(csv);
+    csv_table_destroy(csv);
     return good;
 }
 

@@ -1,4 +1,4 @@
-#include "csv.h"
+#include "csv_table.h"
 #include "plate_draw.h"
 #include "records.h"
 #include "records_values.h"
@@ -12,9 +12,9 @@
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-static struct csv *table_of(const char *text) {
+static struct csv_table *table_of(const char *text) {
     struct err err = {0};
-    struct csv *csv = csv_parse(text, strlen(text), &err);
+    struct csv_table *csv = csv_table_parse(text, strlen(text), &err);
     if (!csv)
         fail_msg("%s: %s", text, err.text);
     return csv;
@@ -37,7 +37,7 @@ static void tables(void **state) {
         {"", ""},
     };
     for (size_t i = 0; i < COUNT(CASES); i++) {
-        struct csv *csv = table_of(CASES[i].text);
+        struct csv_table *csv = table_of(CASES[i].text);
         char cells[256] = "";
         size_t length = 0;
         for (size_t r = 0; r < csv->count; r++)
@@ -48,20 +48,20 @@ static void tables(void **state) {
                                                : "",
                                            csv->rows[r].fields[c]);
         assert_string_equal(cells, CASES[i].cells);
-        csv_destroy(csv);
+        csv_table_destroy(csv);
     }
 }
 
 static void broken_tables(void **state) {
     (void)state;
     struct err err = {0};
-    assert_null(csv_parse("a\n\"b\n", 5, &err));
+    assert_null(csv_table_parse("a\n\"b\n", 5, &err));
     assert_string_equal(err.text, "line 2: a quote that is not closed");
-    assert_null(csv_parse("a\0b", 3, &err));
+    assert_null(csv_table_parse("a\0b", 3, &err));
     assert_int_equal(err.code, ERR_INVALID);
     char wide[600];
     memset(wide, ',', sizeof wide);
-    assert_null(csv_parse(wide, sizeof wide, &err));
+    assert_null(csv_table_parse(wide, sizeof wide, &err));
     assert_int_equal(err.code, ERR_LIMIT);
 }
 
