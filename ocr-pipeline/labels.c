@@ -110,6 +110,7 @@ static const struct {
     {"KVA", UNIT_KVA},     {"KUA", UNIT_KVA},    {"KYA", UNIT_KVA},      {"K VA", UNIT_KVA},
     {"KV A", UNIT_KVA},    {"XVA", UNIT_KVA},    {"KV4", UNIT_KVA},      {"MVA", UNIT_OTHER},
     {"KWA", UNIT_KVA},     {"RVA", UNIT_KVA},    {"WA", UNIT_KVA},       {"VA", UNIT_KVA},
+    {"IVA", UNIT_KVA},     {"LVA", UNIT_KVA},    {"HVA", UNIT_KVA},      {"KVVA", UNIT_KVA},
     {"KVAR", UNIT_OTHER},  {"KWH", UNIT_OTHER},  {"KV", UNIT_KV},        {"KW", UNIT_WATT},
     {"KGS", UNIT_KG},      {"KG", UNIT_KG},      {"VOLTS", UNIT_V},      {"VCA", UNIT_V},
     {"V", UNIT_V},         {"AMP", UNIT_A},      {"A", UNIT_A},          {"HZ", UNIT_HZ},
@@ -412,12 +413,21 @@ size_t labels_find(const struct labels *labels, const struct folded *folded,
     return join_qualifiers(folded, hits, count);
 }
 
+// The 0 of "EL0 FUSIVEL": inside of a word, or at its end with another after it.
+static bool is_letter_by_looks(struct part part, size_t at) {
+    const char *text = part.folded->text;
+    if (!strchr("01", text[at]) || at == part.begin || !is_letter(text[at - 1]))
+        return false;
+    size_t next = skip_blanks(text, at + 1, part.end);
+    return next < part.end && is_letter(text[next]);
+}
+
 // Where the letters of a text end: at its first digit, or at its end.
 static size_t letters_end(struct part part, size_t *letters) {
     const char *text = part.folded->text;
     size_t at = part.begin;
     *letters = 0;
-    for (; at < part.end && !is_digit(text[at]); at++)
+    for (; at < part.end && (!is_digit(text[at]) || is_letter_by_looks(part, at)); at++)
         *letters += is_letter(text[at]);
     return at;
 }

@@ -234,6 +234,9 @@ static bool is_tap(const struct rules *rules, const char *text) {
     if (domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
         domain_has(rules->domains, DOMAIN_TAP, text))
         return true;
+    // "18800" is no tap, but what a tap was read as.
+    if (strlen(text) == 5 && volts > 5000 && volts < 37000 && volts % 100 == 0)
+        return true;
     for (size_t i = 0; i < rules->count; i++) {
         long primary = strtol(rules->candidates[i].text, NULL, 10);
         if (rules->candidates[i].field == FIELD_TENSAO_PRIMARIA && volts * 10 >= primary * 7 &&
