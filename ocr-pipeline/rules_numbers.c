@@ -300,13 +300,30 @@ static void read_left(struct rules *rules, enum field field, bool letters) {
     }
 }
 
+// Of plain digits that are left the longest: tags are, and orders and links are not.
+static void read_longest(struct rules *rules) {
+    const struct piece *best = NULL;
+    struct identity identity, longest = {0};
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (!is_open_number(rules, piece, &identity) || identity.letters > 0 ||
+            identity.digits < 5 || identity.digits > 10 || identity.digits <= longest.digits ||
+            identity.text[0] == '0')
+            continue;
+        best = piece;
+        longest = identity;
+    }
+    if (best)
+        offer_open(rules, FIELD_PATRIMONIO, best, &longest);
+}
+
 // Where labels were not read: forms first, then a serial number because every plate has one, and a
 // tag because most have. A person looks at each.
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
     read_left(rules, FIELD_NUMERO_SERIE, false);
     read_left(rules, FIELD_NUMERO_SERIE, true);
-    read_left(rules, FIELD_PATRIMONIO, false);
+    read_longest(rules);
 }
 
 void rules_numbers(struct rules *rules) {
