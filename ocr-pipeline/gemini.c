@@ -117,7 +117,8 @@ static bool read_config(struct gemini_request *request, const json_t *config,
         return true;
     if (!json_is_object(config))
         return fail(fault, "generationConfig", "generationConfig is an object");
-    const json_t *schema = member(config, "responseSchema"), *mime = member(config, "responseMimeType");
+    const json_t *schema = member(config, "responseSchema"),
+                 *mime = member(config, "responseMimeType");
     const json_t *count = member(config, "candidateCount");
     if (!schema)
         schema = member(config, "responseJsonSchema");
@@ -165,6 +166,7 @@ bool gemini_read(struct gemini_request *request, const json_t *tree, struct gemi
 static const struct {
     const char *name;
     enum field field;
+    bool kilo; // asked for in thousands of the field's unit
 } ALIASES[] = {
     {"rated_power", FIELD_POTENCIA_KVA},
     {"rated_power_kva", FIELD_POTENCIA_KVA},
@@ -184,11 +186,13 @@ static const struct {
     {"fuse_link", FIELD_ELO_FUSIVEL},
     {"elo", FIELD_ELO_FUSIVEL},
     {"primary_voltage", FIELD_TENSAO_PRIMARIA},
-    {"primary_voltage_kv", FIELD_TENSAO_PRIMARIA},
-    {"tensao_primaria_kv", FIELD_TENSAO_PRIMARIA},
+    {"primary_voltage_v", FIELD_TENSAO_PRIMARIA},
+    {"tensao_primaria", FIELD_TENSAO_PRIMARIA},
+    {"primary_voltage_kv", FIELD_TENSAO_PRIMARIA, true},
+    {"tensao_primaria_kv", FIELD_TENSAO_PRIMARIA, true},
     {"secondary_voltage", FIELD_TENSAO_SECUNDARIA},
     {"secondary_voltage_v", FIELD_TENSAO_SECUNDARIA},
-    {"tensao_secundaria_v", FIELD_TENSAO_SECUNDARIA},
+    {"tensao_secundaria", FIELD_TENSAO_SECUNDARIA},
     {"phases", FIELD_FASES},
     {"numero_fases", FIELD_FASES},
     {"self_protection", FIELD_AUTOPROTEGIDO},
@@ -198,13 +202,19 @@ static const struct {
     {"registration_id", FIELD_REGISTRO},
 };
 
-static const json_t *known_value(const json_t *plate, const char *name) {
+// The caller's (json_decref); NULL: no such field.
+static json_t *known_value(const json_t *plate, const char *name) {
     const json_t *own = member(plate, name);
     if (own || json_object_get(plate, name))
-        return own;
-    for (size_t i = 0; i < sizeof ALIASES / sizeof *ALIASES; i++)
-        if (same_name(ALIASES[i].name, name))
-            return json_object_get(plate, field_key(ALIASES[i].field));
+        return json_incref((json_t *)(uintptr_t)own);
+    for (size_t i = 0; i < sizeof ALIASES / sizeof *ALIASES; i++) {
+        if (!same_name(ALIASES[i].name, name))
+            continue;
+        json_t *value = json_object_get(plate, field_key(ALIASES[i].field));
+        if (ALIASES[i].kilo && json_is_number(value))
+            return json_real(json_number_value(value) / 1000);
+        return json_incref(value);
+    }
     return NULL;
 }
 
@@ -309,11 +319,10 @@ const char *gemini_status(unsigned http) {
 json_t *gemini_error_with(const struct gemini_fault *fault, const char *reason) {
     json_t *details = json_array();
     if (fault->field[0])
-        json_array_append_new(details,
-                              json_build("{s:s, s:[{s:s, s:s}]}", "@type",
-                                         "type.googleapis.com/google.rpc.BadRequest",
-                                         "fieldViolations", "field", fault->field, "description",
-                                         fault->text));
+        json_array_append_new(details, json_build("{s:s, s:[{s:s, s:s}]}", "@type",
+                                                  "type.googleapis.com/google.rpc.BadRequest",
+                                                  "fieldViolations", "field", fault->field,
+                                                  "description", fault->text));
     if (reason)
         json_array_append_new(details, json_build("{s:s, s:s, s:s}", "@type",
                                                   "type.googleapis.com/google.rpc.ErrorInfo",

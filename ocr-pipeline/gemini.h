@@ -1,6 +1,7 @@
 // Google's Gemini API as its clients speak it (generateContent and friends): what a request says,
 // and answers and errors in its shape. Both spellings are read (inlineData and inline_data, proto
-// JSON); camelCase is written. Facts: shared/facts/ocr.md §3, measured with two of Google's clients.
+// JSON); camelCase is written. Facts: shared/facts/ocr.md §3, measured with two of Google's
+// clients.
 #pragma once
 
 #include "base/buf.h"

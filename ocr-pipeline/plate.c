@@ -12,8 +12,8 @@ static const char *const KEYS[FIELD_COUNT] = {
     [FIELD_NUMERO_SERIE] = "numero_serie",
     [FIELD_DATA_FABRICACAO] = "data_fabricacao",
     [FIELD_ELO_FUSIVEL] = "elo_fusivel",
-    [FIELD_TENSAO_PRIMARIA] = "tensao_primaria",
-    [FIELD_TENSAO_SECUNDARIA] = "tensao_secundaria",
+    [FIELD_TENSAO_PRIMARIA] = "tensao_primaria_v",
+    [FIELD_TENSAO_SECUNDARIA] = "tensao_secundaria_v",
     [FIELD_FASES] = "fases",
     [FIELD_AUTOPROTEGIDO] = "autoprotegido",
     [FIELD_PATRIMONIO] = "patrimonio",
@@ -66,13 +66,25 @@ static json_t *value_json(enum field field, const struct value *value) {
         return json_null();
     if (field == FIELD_AUTOPROTEGIDO)
         return json_boolean(strcmp(value->text, "true") == 0);
-    json_t *number = is_number_field(field) ? json_parse(value->text, strlen(value->text), 0,
-                                                         JSON_PARSE_ANY, NULL)
-                                            : NULL;
+    json_t *number = is_number_field(field)
+                         ? json_parse(value->text, strlen(value->text), 0, JSON_PARSE_ANY, NULL)
+                         : NULL;
     if (json_is_number(number))
         return number;
     json_decref(number);
     return json_text(value->text);
+}
+
+static json_t *box_json(const struct box *box) {
+    return json_build("[f, f, f, f]", (double)box->x0, (double)box->y0, (double)box->x1,
+                      (double)box->y1);
+}
+
+static json_t *reason_json(const struct reason *reason) {
+    json_t *one = json_build("{s:s, s:s}", "code", reason->code, "text", reason->text);
+    if (reason->field < FIELD_COUNT)
+        json_set(one, "field", json_text(KEYS[reason->field]));
+    return one;
 }
 
 static json_t *evidence(const struct value *value) {
@@ -80,9 +92,7 @@ static json_t *evidence(const struct value *value) {
     json_t *out = json_build("{s:f, s:s, s:s}", "confidence", (double)value->confidence, "source",
                              source_name(value->source), "raw", value->raw);
     if (box->x1 > box->x0)
-        json_set(out, "box",
-                 json_build("[f, f, f, f]", (double)box->x0, (double)box->y0, (double)box->x1,
-                            (double)box->y1));
+        json_set(out, "box", box_json(box));
     return out;
 }
 
@@ -94,15 +104,38 @@ json_t *plate_json(const struct plate *plate) {
         if (value->text[0])
             json_set(fields, KEYS[i], evidence(value));
     }
-    for (size_t i = 0; i < plate->reason_count; i++) {
-        const struct reason *reason = &plate->reasons[i];
-        json_t *one = json_build("{s:s, s:s}", "code", reason->code, "text", reason->text);
-        if (reason->field < FIELD_COUNT)
-            json_set(one, "field", json_text(KEYS[reason->field]));
-        json_array_append_new(reasons, one);
-    }
+    for (size_t i = 0; i < plate->reason_count; i++)
+        json_array_append_new(reasons, reason_json(&plate->reasons[i]));
     json_set(out, "_needs_review", json_boolean(plate_needs_review(plate)));
     json_set(out, "_reasons", reasons);
     json_set(out, "_fields", fields);
     return out;
+}
+
+static json_t *field_json(const struct plate *plate, enum field field) {
+    const struct value *value = &plate->values[field];
+    bool known = value->text[0] != '\0';
+    json_t *out = json_object(), *reasons = json_array();
+    for (size_t i = 0; i < plate->reason_count; i++)
+        if (plate->reasons[i].field == field)
+            json_array_append_new(reasons, json_text(plate->reasons[i].code));
+    json_set(out, "value", value_json(field, value));
+    json_set(out, "confidence", known ? json_real((double)value->confidence) : json_null());
+    json_set(out, "box",
+             known && value->box.x1 > value->box.x0 ? box_json(&value->box) : json_null());
+    json_set(out, "source", known ? json_text(source_name(value->source)) : json_null());
+    json_set(out, "raw", known ? json_text(value->raw) : json_null());
+    json_set(out, "reasons", reasons);
+    return out;
+}
+
+void plate_put_fields(const struct plate *plate, json_t *object) {
+    json_t *fields = json_object(), *reasons = json_array();
+    for (int i = 0; i < FIELD_COUNT; i++)
+        json_set(fields, KEYS[i], field_json(plate, (enum field)i));
+    for (size_t i = 0; i < plate->reason_count; i++)
+        json_array_append_new(reasons, reason_json(&plate->reasons[i]));
+    json_set(object, "fields", fields);
+    json_set(object, "_needs_review", json_boolean(plate_needs_review(plate)));
+    json_set(object, "review_reasons", reasons);
 }

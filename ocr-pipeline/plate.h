@@ -10,21 +10,21 @@
 #include <stddef.h>
 
 enum field {
-    FIELD_POTENCIA_KVA,        // rated power, kVA: "112.5"
-    FIELD_FABRICANTE,          // manufacturer, as the list spells it: "ROMAGNOLE"
-    FIELD_NUMERO_SERIE,        // serial number, as printed: "123456"
-    FIELD_DATA_FABRICACAO,     // "2019-08", or "2019" when the plate says no month
-    FIELD_ELO_FUSIVEL,         // fuse link: "5H"
-    FIELD_TENSAO_PRIMARIA,     // highest tap, kV: "13.8"
-    FIELD_TENSAO_SECUNDARIA,   // V: "220/127"
-    FIELD_FASES,               // "1", "2", "3"
-    FIELD_AUTOPROTEGIDO,       // "true", "false"
-    FIELD_PATRIMONIO,          // asset tag
-    FIELD_REGISTRO,            // registration (INMETRO)
+    FIELD_POTENCIA_KVA,      // rated power, kVA: "112.5"
+    FIELD_FABRICANTE,        // manufacturer, as the list spells it: "ROMAGNOLE"
+    FIELD_NUMERO_SERIE,      // serial number, as printed: "123456"
+    FIELD_DATA_FABRICACAO,   // "2019-08", or "2019" when the plate says no month
+    FIELD_ELO_FUSIVEL,       // fuse link: "5H"
+    FIELD_TENSAO_PRIMARIA,   // highest tap, V: "13800"
+    FIELD_TENSAO_SECUNDARIA, // V: "220/127"
+    FIELD_FASES,             // "1", "2", "3"
+    FIELD_AUTOPROTEGIDO,     // "true", "false"
+    FIELD_PATRIMONIO,        // asset tag
+    FIELD_REGISTRO,          // registration (INMETRO)
     FIELD_COUNT
 };
 
-const char *field_key(enum field field); // "potencia_kva": the JSON key
+const char *field_key(enum field field);  // "potencia_kva": the JSON key
 enum field field_by_key(const char *key); // FIELD_COUNT: none
 
 // Where a value comes from.
@@ -32,10 +32,12 @@ enum source { SOURCE_NONE, SOURCE_RULE, SOURCE_VLM, SOURCE_LLM, SOURCE_RECORDS }
 const char *source_name(enum source source);
 
 struct value {
-    char text[64];      // normalised; "" = not known
-    char raw[96];       // as it was read
-    float confidence;   // 0..1
-    struct box box;     // pixels of the upright photo; empty (x1 == x0): not known
+    char text[64];    // normalised; "" = not known
+    char raw[96];     // as it was read
+    float confidence; // 0..1: its characters, and how it was found
+    float characters; // of its least sure character; 0: not known
+    float doubt;      // how likely its most doubtful character is another one; 0: not known
+    struct box box;   // pixels of the upright photo; empty (x1 == x0): not known
     enum source source;
 };
 
@@ -56,6 +58,10 @@ bool plate_needs_review(const struct plate *plate);
 // The same code and field once only; past REASONS_MAX the last becomes "more".
 void plate_add_reason(struct plate *plate, enum field field, const char *code, const char *format,
                       ...) __attribute__((format(printf, 4, 5)));
-// The eleven keys, always all of them, null when not known; numbers as numbers (kVA, kV, phases),
-// autoprotegido as a boolean; then "_needs_review", "_reasons", "_fields" (confidence, box, source).
+// The eleven keys, always all of them, null when not known; numbers as numbers (kVA, V, phases),
+// autoprotegido as a boolean; then "_needs_review", "_reasons", "_fields" (confidence, box,
+// source).
 json_t *plate_json(const struct plate *plate);
+// The same for people who want evidence: sets "fields" (key -> {value, confidence, box, source,
+// raw, reasons}, all eleven), "_needs_review" and "review_reasons" in an object.
+void plate_put_fields(const struct plate *plate, json_t *object);

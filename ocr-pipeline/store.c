@@ -146,9 +146,9 @@ static bool end_if_over(struct store *store, const char *job, struct err *err) {
 }
 
 bool store_job_ready(struct store *store, const char *job, struct err *err) {
-    int n = finish(
-        store, prepare(store, "UPDATE job SET state = 1 WHERE id = ? AND state = 0", "s", job),
-        "a job", err);
+    int n = finish(store,
+                   prepare(store, "UPDATE job SET state = 1 WHERE id = ? AND state = 0", "s", job),
+                   "a job", err);
     if (n == 0)
         return err_set(err, ERR_NOTFOUND, "there is no new job %s", job);
     return n > 0 && end_if_over(store, job, err);
@@ -156,9 +156,8 @@ bool store_job_ready(struct store *store, const char *job, struct err *err) {
 
 bool store_job_cancel(struct store *store, const char *job, struct err *err) {
     int n = finish(store,
-                   prepare(store,
-                           "UPDATE job SET state = 3, ended = ? WHERE id = ? AND state < 2", "is",
-                           now_ms(), job),
+                   prepare(store, "UPDATE job SET state = 3, ended = ? WHERE id = ? AND state < 2",
+                           "is", now_ms(), job),
                    "a job", err);
     if (n == 0) {
         struct job found;
@@ -193,9 +192,9 @@ bool store_job_find(struct store *store, const char *id, struct job *job, struct
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
     if (code == SQLITE_ROW)
         read_job(row, job);
-    bool good = code == SQLITE_ROW || (code == SQLITE_DONE
-                                           ? err_set(err, ERR_NOTFOUND, "there is no job %.40s", id)
-                                           : wrong(store, "a job", err));
+    bool good = code == SQLITE_ROW ||
+                (code == SQLITE_DONE ? err_set(err, ERR_NOTFOUND, "there is no job %.40s", id)
+                                     : wrong(store, "a job", err));
     sqlite3_finalize(row);
     return good;
 }
@@ -258,24 +257,24 @@ bool store_finish(struct store *store, int64_t photo, const char *result, const 
         return true; // its job was forgotten meanwhile
     if (!run(store, "BEGIN IMMEDIATE", "a result", err))
         return false;
-    bool good = finish(store,
-                       prepare(store,
-                               "UPDATE photo SET state = ?, result = ?, code = ?"
-                               " WHERE id = ? AND state < 2",
-                               "issi", (int64_t)(code ? PHOTO_FAILED : PHOTO_DONE), result, code,
-                               photo),
-                       "a result", err) >= 0 &&
-                end_if_over(store, job, err) && run(store, "COMMIT", "a result", err);
+    bool good =
+        finish(store,
+               prepare(store,
+                       "UPDATE photo SET state = ?, result = ?, code = ?"
+                       " WHERE id = ? AND state < 2",
+                       "issi", (int64_t)(code ? PHOTO_FAILED : PHOTO_DONE), result, code, photo),
+               "a result", err) >= 0 &&
+        end_if_over(store, job, err) && run(store, "COMMIT", "a result", err);
     if (!good)
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     return good;
 }
 
 bool store_release(struct store *store, int64_t photo, struct err *err) {
-    return finish(store,
-                  prepare(store, "UPDATE photo SET state = 0 WHERE id = ? AND state = 1", "i",
-                          photo),
-                  "a photo put back", err) >= 0;
+    return finish(
+               store,
+               prepare(store, "UPDATE photo SET state = 0 WHERE id = ? AND state = 1", "i", photo),
+               "a photo put back", err) >= 0;
 }
 
 bool store_results(struct store *store, const char *job, store_result_fn *on_result, void *arg,

@@ -110,7 +110,8 @@ static struct plate some_plate(void) {
         const char *text;
     } known[] = {{FIELD_POTENCIA_KVA, "112.5"},        {FIELD_FABRICANTE, "ROMAGNOLE"},
                  {FIELD_NUMERO_SERIE, "123456"},       {FIELD_FASES, "3"},
-                 {FIELD_TENSAO_SECUNDARIA, "220/127"}, {FIELD_AUTOPROTEGIDO, "true"}};
+                 {FIELD_TENSAO_SECUNDARIA, "220/127"}, {FIELD_AUTOPROTEGIDO, "true"},
+                 {FIELD_TENSAO_PRIMARIA, "13800"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         snprintf(plate.values[known[i].field].text, sizeof plate.values[0].text, "%s",
                  known[i].text);
@@ -133,6 +134,9 @@ static const struct {
     {"{\"properties\":{\"potencia_kva\":{\"type\":\"INTEGER\"},"
      "\"tensao_secundaria\":{\"type\":\"NUMBER\"}}}",
      "{\"potencia_kva\":null,\"tensao_secundaria\":null}"}, // never another value than the plate's
+    {"{\"properties\":{\"tensao_primaria_kv\":{\"type\":\"NUMBER\"},"
+     "\"tensaoPrimariaV\":{\"type\":\"INTEGER\"},\"primary_voltage\":{\"type\":\"STRING\"}}}",
+     "{\"tensao_primaria_kv\":13.8,\"tensaoPrimariaV\":13800,\"primary_voltage\":\"13800\"}"},
     {"{\"type\":\"ARRAY\",\"items\":{\"type\":\"OBJECT\",\"properties\":"
      "{\"fabricante\":{\"type\":\"STRING\"}}}}",
      "[{\"fabricante\":\"ROMAGNOLE\"}]"},

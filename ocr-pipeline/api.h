@@ -1,0 +1,45 @@
+// The HTTP side of the pipeline: Google's API, ours, and the jobs.
+#pragma once
+
+#include "ask.h"
+#include "config.h"
+#include "desk.h"
+#include "door.h"
+#include "http/server.h"
+#include "pipeline.h"
+
+struct api {
+    const struct config *config;
+    struct loop *loop;
+    struct pipeline *pipeline;
+    struct http_server *server;
+    struct desk *desk;
+    struct door *door;
+    uint64_t held_bytes; // of photos of all requests
+    unsigned asks;       // that are open
+    unsigned long long answered;
+    int64_t started_ms;
+};
+
+struct api *api_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
+                       bool exposed, struct err *err);
+void api_destroy(struct api *api); // NULL is fine
+// Takes no new requests; calls back when no photo is read any more.
+void api_wind_down(struct api *api, void (*on_idle)(void *arg), void *arg);
+
+// Answers, in the caller's protocol.
+void api_reply(struct http_exchange *exchange, unsigned status, json_t *json); // takes it over
+void api_fail(struct http_exchange *exchange, unsigned status, const char *code, const char *text);
+unsigned api_status(const struct err *err);
+
+void api_fail_ask(struct ask *ask, const struct err *err); // and ends the ask
+
+// The body is complete: reads its photos. False of a protocol's: it was answered, the ask is gone.
+void api_begin(struct ask *ask);
+bool api_begin_gemini(struct ask *ask);
+bool api_begin_pole(struct ask *ask);
+// All photos are read: says so and ends the ask.
+void api_answer(struct ask *ask);
+void api_answer_gemini(struct ask *ask);
+void api_answer_pole(struct ask *ask);
+void api_models(struct http_exchange *exchange, enum route route, const char *name);

@@ -1,0 +1,38 @@
+// What speaks against a plate's values, whoever read them: out of their domain, at odds with each
+// other, read with doubt, or not found in the text that was read at all. Nothing is changed; each
+// doubt is a reason to look (plate_add_reason), so that no wrong value passes in silence.
+//
+//   code                  what it says
+//   out_of_domain         the value is none of the closed list
+//   low_confidence        a character of it was read with doubt
+//   ungrounded            a model said it, the text that was read does not have it
+//   no_value              the power, which every plate says, was not read
+//   fuse_mismatch         the fuse does not go with power and voltage
+//   phases_mismatch       number of phases, secondary, primary or power do not go together
+//   date_mismatch         the serial number's or the registration's year is not the date's
+//   no_identification     a maker was read, but no placa_identificacao was seen
+#pragma once
+
+#include "domains.h"
+#include "plate.h"
+#include "vision/text_reader.h"
+
+#include <stddef.h>
+
+struct audit_options {
+    // Of a value's least sure character: of numbers that may be anything, and of values that a
+    // list, or the calendar, has borne out.
+    float characters_least, listed_least;
+    float confidence_least;   // of a value as a whole
+    const char *fuse_utility; // whose fuse table holds strictly; NULL: none, only gross misfits
+};
+extern const struct audit_options audit_defaults;
+
+// Was the pole's own sign seen? Photos of one pole answer together: a single photo of a plate says
+// nothing, and is UNKNOWN.
+enum identification { IDENTIFICATION_UNKNOWN, IDENTIFICATION_SEEN, IDENTIFICATION_MISSING };
+
+// `lines`: what was read, for values of models; may be NULL with count 0 when there is no reader.
+void audit_plate(struct plate *plate, const struct text_line *lines, size_t count,
+                 enum identification identification, const struct audit_options *options,
+                 const struct domains *domains);

@@ -1,0 +1,25 @@
+// The subcommands, one file each (cmd_<name>.c). argv[0] is the command's own name. Each returns
+// the program's exit status.
+#pragma once
+
+#include "config.h"
+
+enum exit_status {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1, // some of it could not be done; what could is there
+    EXIT_USAGE = 2,  // the command line makes no sense
+    EXIT_CONFIG = 3, // the settings are wrong
+    EXIT_SETUP = 4,  // networks or the library are not there
+    EXIT_INTERRUPTED = 130,
+};
+
+int cmd_read(int argc, char **argv);
+int cmd_serve(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+
+// "ocr-pipeline: TEXT" to stderr, then the status.
+int command_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// What getopt_long refused, in words; EXIT_USAGE.
+int command_refuse(char *const *argv, int letter);
+// With what it says on stderr; NULL leaves the exit status.
+struct config *command_config(const char *path, int *status);

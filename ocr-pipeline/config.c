@@ -1,0 +1,290 @@
+#include "config.h"
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/str.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum kind { TEXT, PATH, COUNT, BYTES, SHARE, DURATION, LISTEN, FAST };
+
+#define MEMBER(name) offsetof(struct config, name)
+
+// `least` and `most` are of counts, bytes and milliseconds.
+static const struct setting {
+    const char *section, *key;
+    enum kind kind;
+    size_t member;
+    const char *initial; // as a line of the file would say it; NULL: nothing
+    int64_t least, most;
+} settings[] = {
+    {"server", "listen", LISTEN, 0, "127.0.0.1:8091", 0, 0},
+    {"server", "api-key-file", PATH, MEMBER(api_key_file), NULL, 0, 0},
+    {"server", "allow-host", TEXT, MEMBER(allow_host), NULL, 0, 0},
+    {"server", "state-dir", PATH, MEMBER(state_dir), NULL, 0, 0},
+    {"read", "runtime", PATH, MEMBER(runtime), NULL, 0, 0},
+    {"read", "fast", FAST, 0, NULL, 0, 0},
+    {"read", "detect", PATH, MEMBER(detect), NULL, 0, 0},
+    {"read", "orient", PATH, MEMBER(orient), NULL, 0, 0},
+    {"read", "recognize", PATH, MEMBER(recognize), NULL, 0, 0},
+    {"read", "dictionary", PATH, MEMBER(dictionary), NULL, 0, 0},
+    {"read", "threads", COUNT, MEMBER(threads), "2", 1, 64},
+    {"read", "workers", COUNT, MEMBER(workers), "1", 1, 8},
+    {"read", "side", COUNT, MEMBER(side_pixels), "1600", 320, 8000},
+    {"read", "box-confidence", SHARE, MEMBER(box_confidence), "0.5", 0, 0},
+    {"read", "line-confidence", SHARE, MEMBER(line_confidence), "0.5", 0, 0},
+    {"plate", "model", PATH, MEMBER(plate_model), NULL, 0, 0},
+    {"plate", "names", TEXT, MEMBER(plate_names), NULL, 0, 0},
+    {"plate", "confidence", SHARE, MEMBER(plate_confidence), "0.25", 0, 0},
+    {"plate", "padding", SHARE, MEMBER(plate_padding), "0.10", 0, 0},
+    {"audit", "characters", SHARE, MEMBER(audit.characters_least), NULL, 0, 0},
+    {"audit", "listed", SHARE, MEMBER(audit.listed_least), NULL, 0, 0},
+    {"audit", "confidence", SHARE, MEMBER(audit.confidence_least), NULL, 0, 0},
+    {"audit", "fuse-utility", TEXT, MEMBER(audit.fuse_utility), NULL, 0, 0},
+    {"limits", "photo", BYTES, MEMBER(photo_bytes), "64M", 1024, 1LL << 30},
+    {"limits", "photo-pixels", BYTES, MEMBER(photo_pixels), "120000000", 10000, 1LL << 31},
+    {"limits", "body", BYTES, MEMBER(body_bytes), "200M", 1024, 4LL << 30},
+    {"limits", "poles", COUNT, MEMBER(poles), "50", 1, 10000},
+    {"limits", "photos-a-pole", COUNT, MEMBER(photos_a_pole), "30", 1, 1000},
+    {"limits", "queue", COUNT, MEMBER(queue), "64", 1, 10000},
+    {"limits", "keep-jobs", DURATION, MEMBER(keep_ms), "168h", 0, 366LL * 86400000},
+};
+
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
+// Sections of the same file that others read: domains.h.
+static bool is_others(const char *section) {
+    return str_starts(section, "ocr.") || str_starts(section, "maker ") ||
+           str_starts(section, "fuses ");
+}
+
+static const char *keep(struct config *config, char *text) {
+    config->texts = mem_resize(config->texts, (config->text_count + 1) * sizeof *config->texts);
+    config->texts[config->text_count++] = text;
+    return text;
+}
+
+// --- Values
+
+static bool share_of(const char *text, float *out) {
+    char *end;
+    if (text[strspn(text, "0123456789.")] || !text[0])
+        return false;
+    double value = strtod(text, &end); // digits and one point: the same in every locale we set
+    if (*end || value < 0 || value > 1)
+        return false;
+    *out = (float)value;
+    return true;
+}
+
+// Relative to the file that says it.
+static char *path_from(const struct config *config, const char *text) {
+    char *expanded = path_expand(text);
+    const char *slash = config->path ? strrchr(config->path, '/') : NULL;
+    if (expanded[0] == '/' || !slash)
+        return expanded;
+    char *folder = mem_strndup(config->path, (size_t)(slash - config->path + 1));
+    char *path = path_join(folder, expanded);
+    mem_free(folder);
+    mem_free(expanded);
+    return path;
+}
+
+static bool is_address(const char *host) {
+    unsigned char binary[16];
+    return inet_pton(AF_INET, host, binary) == 1 || inet_pton(AF_INET6, host, binary) == 1;
+}
+
+bool config_listen(struct config *config, const char *text, struct err *err) {
+    const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : NULL;
+    int64_t number = 8091;
+    char *host;
+    if (text[0] && text[strspn(text, "0123456789")] == '\0') {
+        host = mem_strdup("127.0.0.1");
+        port = text;
+    } else if (text[0] == '[') {
+        const char *close = strchr(text, ']');
+        host = mem_strndup(text + 1, close ? (size_t)(close - text - 1) : 0);
+        port = close && close[1] == ':' ? close + 2 : close && !close[1] ? NULL : "";
+    } else {
+        host = mem_strndup(text, colon ? (size_t)(colon - text) : strlen(text));
+    }
+    const char *address =
+        keep(config, strcmp(host, "localhost") == 0 ? mem_strdup("127.0.0.1") : mem_strdup(host));
+    mem_free(host);
+    if (!is_address(address) || (port && !str_to_int(port, 0, 65535, &number)))
+        return err_set(err, ERR_INVALID,
+                       "\"%.80s\" is no address to listen on; write 127.0.0.1:8091 or [::1]:8091 "
+                       "(0.0.0.0:8091 for every IPv4 address of this machine)",
+                       text);
+    config->listen_host = address;
+    config->listen_port = (unsigned)number;
+    return true;
+}
+
+static bool set_number(void *member, const struct setting *setting, const char *value) {
+    int64_t number;
+    uint64_t bytes;
+    switch (setting->kind) {
+    case COUNT:
+        if (!str_to_int(value, setting->least, setting->most, &number))
+            return false;
+        *(unsigned *)member = (unsigned)number;
+        return true;
+    case BYTES:
+        if (!str_to_size(value, &bytes) || bytes < (uint64_t)setting->least ||
+            bytes > (uint64_t)setting->most)
+            return false;
+        *(uint64_t *)member = bytes;
+        return true;
+    case DURATION:
+        return str_to_duration_ms(value, (int64_t *)member) &&
+               *(int64_t *)member >= setting->least && *(int64_t *)member <= setting->most;
+    default: return share_of(value, member);
+    }
+}
+
+static const char *wanted(const struct setting *setting, char *text, size_t size) {
+    if (setting->kind == SHARE)
+        return "a number from 0 to 1, such as 0.5";
+    if (setting->kind == DURATION)
+        return "a time such as 36h, 10m or 90s";
+    snprintf(text, size, "a whole number from %lld to %lld%s", (long long)setting->least,
+             (long long)setting->most, setting->kind == BYTES ? "; K, M and G may be used" : "");
+    return text;
+}
+
+static bool set(struct config *config, const struct setting *setting, const char *value,
+                struct err *err) {
+    void *member = (char *)config + setting->member;
+    char text[96];
+    bool fast;
+    if (!value[0])
+        return err_set(err, ERR_INVALID, "%s needs a value", setting->key);
+    switch (setting->kind) {
+    case TEXT: *(const char **)member = keep(config, mem_strdup(value)); return true;
+    case PATH: *(const char **)member = keep(config, path_from(config, value)); return true;
+    case LISTEN: return config_listen(config, value, err);
+    case FAST:
+        if (!str_to_bool(value, &fast))
+            return err_set(err, ERR_INVALID, "fast \"%.40s\" is neither on nor off", value);
+        if (fast)
+            config_fast(config);
+        return true;
+    default:
+        return set_number(member, setting, value) ||
+               err_set(err, ERR_INVALID, "%s \"%.40s\" is not %s", setting->key, value,
+                       wanted(setting, text, sizeof text));
+    }
+}
+
+// --- The file
+
+static const struct setting *find(const char *section, const char *key) {
+    for (int i = 0; i < SETTINGS; i++)
+        if (strcmp(settings[i].section, section) == 0 &&
+            (!key || strcmp(settings[i].key, key) == 0))
+            return &settings[i];
+    return NULL;
+}
+
+static bool take_section(struct config *config, const struct ini_section *section,
+                         struct err *err) {
+    if (is_others(section->name) || (!section->name[0] && section->count == 0))
+        return true;
+    if (!find(section->name, NULL))
+        return err_set(err, ERR_INVALID,
+                       "%s:%u: there is no section [%.60s]; there are [server], [read], [plate], "
+                       "[audit], [limits]; see ocr-pipeline(1)",
+                       config->path, section->line, section->name);
+    for (size_t i = 0; i < section->count; i++) {
+        const struct ini_entry *entry = &section->entries[i];
+        const struct setting *setting = find(section->name, entry->key);
+        if (!setting)
+            return err_set(err, ERR_INVALID, "%s:%u: [%s] has no \"%.60s\"; see ocr-pipeline(1)",
+                           config->path, entry->line, section->name, entry->key);
+        if (!set(config, setting, entry->value, err)) {
+            err_context(err, "%s:%u", config->path, entry->line);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool take_file(struct config *config, struct err *err) {
+    size_t length;
+    char *bytes = path_read_file(config->path, INI_MAX_BYTES, &length, err);
+    if (!bytes)
+        return false;
+    config->ini = ini_parse(bytes, length, NULL, NULL, err);
+    mem_free(bytes);
+    if (!config->ini) {
+        err_context(err, "%s", config->path);
+        return false;
+    }
+    for (size_t i = 0; i < config->ini->count; i++)
+        if (!take_section(config, &config->ini->sections[i], err))
+            return false;
+    return true;
+}
+
+void config_fast(struct config *config) {
+    config->detect = keep(config, path_cache("ocr/fast-det.onnx"));
+    config->recognize = keep(config, path_cache("ocr/fast-rec.onnx"));
+    config->dictionary = keep(config, path_cache("ocr/fast-rec.txt"));
+}
+
+static void set_defaults(struct config *config) {
+    config->audit = audit_defaults;
+    for (int i = 0; i < SETTINGS; i++)
+        if (settings[i].initial)
+            set(config, &settings[i], settings[i].initial, NULL);
+    config->state_dir = keep(config, path_state("ocr"));
+    config->detect = keep(config, path_cache("ocr/det.onnx"));
+    config->orient = keep(config, path_cache("ocr/cls.onnx"));
+    config->recognize = keep(config, path_cache("ocr/rec.onnx"));
+}
+
+static bool is_missing(const char *path) {
+    struct stat st;
+    return stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+struct config *config_load(const char *path, struct err *err) {
+    struct config *config = mem_alloc(sizeof *config);
+    set_defaults(config);
+    config->path = path ? path_absolute(path, err) : path_config("ocr.ini");
+    if (!path && is_missing(config->path)) {
+        mem_free(config->path);
+        config->path = NULL;
+        return config;
+    }
+    if (config->path && take_file(config, err))
+        return config;
+    config_destroy(config);
+    return NULL;
+}
+
+void config_destroy(struct config *config) {
+    if (!config)
+        return;
+    ini_destroy(config->ini);
+    for (size_t i = 0; i < config->text_count; i++)
+        mem_free(config->texts[i]);
+    mem_free(config->texts);
+    mem_free(config->path);
+    mem_free(config);
+}
+
+struct image_limits config_image_limits(const struct config *config) {
+    struct image_limits limits = image_default_limits;
+    limits.file_bytes = (size_t)config->photo_bytes;
+    limits.pixels = config->photo_pixels;
+    return limits;
+}

@@ -1,0 +1,55 @@
+// The settings of ocr-pipeline: one INI file, all of it optional. Without a file everything is at
+// its default, and what set-up fetched is used. A wrong line is an error that names it.
+#pragma once
+
+#include "audit.h"
+#include "base/err.h"
+#include "format/ini.h"
+#include "vision/image.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct config {
+    char *path; // of the file; NULL: there is none
+    // [server]
+    const char *listen_host;  // numeric
+    unsigned listen_port;     // 8091
+    const char *api_key_file; // one key a line
+    const char *allow_host;   // names, besides this machine's own, that a request may call us by
+    const char *state_dir;    // jobs and their photos
+    // [read]: where is text, what does it say
+    const char *runtime;                     // libonnxruntime; NULL: as onnx.h finds it
+    const char *detect, *orient, *recognize; // ONNX files
+    const char *dictionary;                  // NULL: in the recogniser's metadata
+    unsigned threads;                        // of one photo
+    unsigned workers;                        // photos at a time
+    unsigned side_pixels;                    // a photo is read at this longer side
+    float box_confidence, line_confidence;   // of a region, of a line
+    // [plate]: where is the plate
+    const char *plate_model; // ONNX; NULL: the photo is read as a whole
+    const char *plate_names; // NULL: in its metadata
+    float plate_confidence;
+    float plate_padding;        // of the box's sides, each side
+    struct audit_options audit; // [audit]: what sends a photo to a person
+    // [limits]
+    uint64_t photo_bytes, photo_pixels;
+    uint64_t body_bytes;           // of one request
+    unsigned poles, photos_a_pole; // of one batch
+    unsigned queue;                // photos that wait, besides those of jobs
+    int64_t keep_ms;               // of a job that has ended
+    struct ini *ini; // other sections belong to those who know them; NULL without a file
+    char **texts;    // what the members above point into
+    size_t text_count;
+};
+
+// path NULL: ~/.config/ancalagon/ocr.ini, which need not be there. ERR_INVALID: "FILE:LINE: why".
+struct config *config_load(const char *path, struct err *err);
+void config_destroy(struct config *config); // NULL is fine
+
+// "127.0.0.1:8091", "8091", "[::1]:8091"; replaces what the file says.
+bool config_listen(struct config *config, const char *text, struct err *err);
+// PP-OCRv6 tiny, as `tools/get-ocr --fast` fetches it, in place of the small networks.
+void config_fast(struct config *config);
+struct image_limits config_image_limits(const struct config *config);

@@ -1,0 +1,55 @@
+// A line of text as the rules see it: capitals without accents, one spelling for each sign, and for
+// every byte the character of the line it came from, so that raw text, box and confidence stay at
+// hand. Nothing is corrected here.
+//
+//   letters, digits   A-Z 0-9; full-width, Greek and Cyrillic look-alikes too
+//   o                 a ring: º ° ˚ (the only small letter there is)
+//   ~                 a phase sign: Ø ∅ Φ, and ~ itself
+//   - / . , : ( )     dashes, fractions, stops, brackets of all kinds
+//   #                 anything else
+#pragma once
+
+#include "vision/text_reader.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FOLDED_MAX = 512 }; // bytes of a line that the rules look at; what is longer is no plate's
+
+struct folded {
+    char text[FOLDED_MAX + 1];
+    uint16_t from[FOLDED_MAX + 1]; // index of the character; from[length] is their number
+    size_t length;
+};
+
+void fold_line(struct folded *folded, const char *utf8);
+
+// Part of a folded text.
+struct part {
+    const struct folded *folded;
+    size_t begin, end;
+};
+
+struct part part_all(const struct folded *folded);
+struct part part_trim(struct part part); // signs and blanks at both ends
+bool part_is_empty(struct part part);
+
+// What was read there, as it was read; cut at a whole character when `size` is too small.
+void part_raw(struct part part, const struct text_line *line, char *out, size_t size);
+// The least confidence among its characters; the line's own when no characters are known.
+float part_confidence(struct part part, const struct text_line *line);
+// How likely the doubtful character there is another one: the most of second confidences.
+float part_doubt(struct part part, const struct text_line *line);
+// Where it is: the line's region, cut along the text. `upright` for geometry, `quad` for people.
+struct quad part_upright(struct part part, const struct text_line *line);
+struct box part_box(struct part part, const struct text_line *line);
+
+// Letters and digits only, look-alikes as one (0 O, 1 I L, 5 S, 8 B, 2 Z, 6 G): how labels and
+// names are found in text that was not read quite right. `at`, when not NULL: where in `text` each
+// came from.
+size_t skeleton_of(const char *text, size_t length, char *out, uint16_t *at, size_t size);
+bool is_letter(char c);
+bool is_digit(char c);
+// Edit distance (insert, drop, replace), `most` + 1 when it is more than `most` (at most 3).
+unsigned edit_distance(const char *a, size_t a_length, const char *b, size_t b_length,
+                       unsigned most);

@@ -1,0 +1,54 @@
+// One photo through all stages: decode, read its text, filter, rules, audit. What a stage needs is
+// opened once; then several threads may read photos at the same time. Blocking, no I/O but opening.
+#pragma once
+
+#include "base/err.h"
+#include "config.h"
+#include "filter.h"
+#include "plate.h"
+#include "vision/text_reader.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct pipeline;
+
+// Networks are loaded: a second or so. `config` is borrowed. Errors say what is missing and how to
+// get it.
+struct pipeline *pipeline_create(const struct config *config, struct err *err);
+void pipeline_destroy(struct pipeline *pipeline); // NULL is fine
+
+struct timings { // milliseconds; network_ms: of the others, inside the networks
+    double decode_ms, plate_ms, read_ms, rules_ms, network_ms, total_ms;
+};
+
+// Where the plate is, and by what it was found.
+enum plate_fallback {
+    FALLBACK_NONE,         // the detector saw it
+    FALLBACK_TEXT_DENSITY, // the texts that belong together and speak as a plate does
+    FALLBACK_WHOLE_PHOTO,  // nothing looked like one
+};
+const char *plate_fallback_name(enum plate_fallback fallback); // "text_density"; NULL: none
+
+struct plate_seen {
+    char class_name[48]; // "placa_transformador"; "": none
+    struct box box;      // empty: not known
+    float score;         // of the detector; 0: it did not say
+    enum plate_fallback fallback;
+};
+
+// What one photo gave. Everything is in pixels of the upright photo at its full size.
+struct reading {
+    int width, height;
+    struct text_page page;
+    enum text_class *classes; // of each line
+    struct plate_seen seen;
+    struct plate plate;
+    struct timings timings;
+};
+
+// `name` is for errors, which are image.h's (ERR_INVALID: not a picture; ERR_LIMIT) or of a network
+// that failed (ERR_SYSTEM). What fails leaves `reading` empty.
+bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
+                   struct reading *reading, struct err *err);
+void reading_fini(struct reading *reading); // an empty one is fine

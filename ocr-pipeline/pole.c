@@ -1,0 +1,94 @@
+#include "pole.h"
+
+#include "format/json.h"
+
+#include <string.h>
+
+#define SURE 0.5f // a value below it contradicts nobody
+
+bool pole_is_image(const char *parent, const char *key) {
+    static const char *const keys[] = {"dados", "data", "base64", "imagem"};
+    if (strcmp(key, "imagens") == 0 || strcmp(key, "images") == 0)
+        return true;
+    bool inside = strcmp(parent, "imagens") == 0 || strcmp(parent, "images") == 0;
+    for (size_t i = 0; inside && i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool holds_image(const json_t *element, size_t index) {
+    const char *key;
+    json_t *value;
+    if (json_is_integer(element))
+        return (size_t)json_integer_value(element) == index;
+    json_object_foreach((json_t *)(uintptr_t)element, key, value) {
+        if (pole_is_image("imagens", key) && json_is_integer(value) &&
+            (size_t)json_integer_value(value) == index)
+            return true;
+    }
+    return false;
+}
+
+const char *pole_photo_name(const json_t *pole, size_t index) {
+    const json_t *images = json_object_get(pole, "imagens");
+    if (!images)
+        images = json_object_get(pole, "images");
+    for (size_t i = 0; i < json_array_size(images); i++) {
+        const json_t *element = json_array_get(images, i);
+        if (holds_image(element, index))
+            return json_get_text(element, "nome", json_get_text(element, "name", ""));
+    }
+    return "";
+}
+
+static void take_field(struct plate *out, const struct reading *reading, enum field field) {
+    const struct value *value = &reading->plate.values[field];
+    out->values[field] = *value;
+    for (size_t i = 0; i < reading->plate.reason_count; i++) {
+        const struct reason *reason = &reading->plate.reasons[i];
+        if (reason->field == field)
+            plate_add_reason(out, field, reason->code, "%s", reason->text);
+    }
+}
+
+static void merge_field(struct plate *out, const struct reading *const *readings, size_t count,
+                        enum field field) {
+    const struct reading *best = NULL;
+    float confidence = -1;
+    for (size_t i = 0; i < count; i++) {
+        const struct value *value = readings[i] ? &readings[i]->plate.values[field] : NULL;
+        if (value && value->text[0] && value->confidence > confidence) {
+            best = readings[i];
+            confidence = value->confidence;
+        }
+    }
+    if (!best)
+        return;
+    take_field(out, best, field);
+    for (size_t i = 0; i < count; i++) {
+        const struct value *value = readings[i] ? &readings[i]->plate.values[field] : NULL;
+        if (value && value->text[0] && value->confidence >= SURE &&
+            strcmp(value->text, out->values[field].text) != 0)
+            plate_add_reason(out, field, "photos_disagree", "one photo says \"%s\", another \"%s\"",
+                             out->values[field].text, value->text);
+    }
+}
+
+void pole_merge(struct plate *out, const struct reading *const *readings, size_t count) {
+    *out = (struct plate){.reason_count = 0};
+    for (int field = 0; field < FIELD_COUNT; field++)
+        merge_field(out, readings, count, (enum field)field);
+    for (size_t i = 0; i < count; i++) {
+        if (!readings[i]) {
+            plate_add_reason(out, FIELD_COUNT, "photo_unreadable", "photo %zu could not be read",
+                             i + 1);
+            continue;
+        }
+        const struct plate *plate = &readings[i]->plate;
+        for (size_t k = 0; k < plate->reason_count; k++)
+            if (plate->reasons[k].field == FIELD_COUNT)
+                plate_add_reason(out, FIELD_COUNT, plate->reasons[k].code, "%s",
+                                 plate->reasons[k].text);
+    }
+}

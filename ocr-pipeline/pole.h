@@ -1,0 +1,21 @@
+// The photos of one pole: how a request gives them, and what they say together.
+//
+//   {"imagens": ["BASE64", {"nome": "a.jpg", "dados": "BASE64"}]}
+#pragma once
+
+#include "pipeline.h"
+#include "plate.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+bool pole_is_image(const char *parent, const char *key); // body.h: the strings that are photos
+
+// The name of photo `index` in the tree of a request ("imagens" of this object), or "" when it has
+// none; borrowed.
+const char *pole_photo_name(const json_t *pole, size_t index);
+
+// One plate out of several photos: of each field the surest value; photos that say something else
+// are a reason to look (photos_disagree). NULLs among the readings are photos that could not be
+// read, another reason (photo_unreadable).
+void pole_merge(struct plate *out, const struct reading *const *readings, size_t count);

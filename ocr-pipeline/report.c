@@ -1,0 +1,76 @@
+#include "report.h"
+
+#include "base/mem.h"
+#include "format/json.h"
+
+#include <math.h>
+#include <string.h>
+
+// --- JSON
+
+// Tenths of a pixel and thousandths of a likelihood: what lies below says nothing.
+static json_t *rounded(double value, double parts) {
+    return json_real(round(value * parts) / parts);
+}
+
+static json_t *box_json(struct box box) {
+    return json_build("[o, o, o, o]", rounded((double)box.x0, 10), rounded((double)box.y0, 10),
+                      rounded((double)box.x1, 10), rounded((double)box.y1, 10));
+}
+
+json_t *report_text_json(const struct reading *reading, size_t index) {
+    const struct text_line *line = &reading->page.lines[index];
+    return json_build("{s:s, s:o, s:o, s:s}", "text", line->text, "score",
+                      rounded((double)line->confidence, 1000), "box",
+                      box_json(quad_box(&line->quad)), "class",
+                      text_class_name(reading->classes[index]));
+}
+
+static json_t *plate_seen_json(const struct plate_seen *seen) {
+    bool known = seen->box.x1 > seen->box.x0;
+    return json_build("{s:o, s:o, s:o, s:s}", "class",
+                      seen->class_name[0] ? json_text(seen->class_name) : json_null(), "box",
+                      known ? box_json(seen->box) : json_null(), "score",
+                      seen->score > 0 ? rounded((double)seen->score, 1000) : json_null(),
+                      "fallback", plate_fallback_name(seen->fallback));
+}
+
+static json_t *timings_json(const struct timings *timings) {
+    return json_build("{s:o, s:o, s:o, s:o, s:o, s:o}", "decode", rounded(timings->decode_ms, 10),
+                      "plate", rounded(timings->plate_ms, 10), "read",
+                      rounded(timings->read_ms, 10), "rules", rounded(timings->rules_ms, 10),
+                      "network", rounded(timings->network_ms, 10), "total",
+                      rounded(timings->total_ms, 10));
+}
+
+json_t *report_json(const char *file, const struct reading *reading) {
+    json_t *report = json_object(), *texts = json_array();
+    for (size_t i = 0; i < reading->page.count; i++)
+        json_array_append_new(texts, report_text_json(reading, i));
+    json_set(report, "file", json_text(file));
+    plate_put_fields(&reading->plate, report);
+    json_set(report, "width", json_integer(reading->width));
+    json_set(report, "height", json_integer(reading->height));
+    json_set(report, "texts", texts);
+    json_set(report, "plate", plate_seen_json(&reading->seen));
+    json_set(report, "timings_ms", timings_json(&reading->timings));
+    return report;
+}
+
+const char *report_code(const struct err *err) {
+    switch (err->code) {
+    case ERR_INVALID: return "INVALID_IMAGE";
+    case ERR_NOTFOUND: return "FILE_MISSING";
+    case ERR_LIMIT: return "TOO_LARGE";
+    case ERR_DENIED: return "FILE_DENIED";
+    case ERR_PEER: return "SHARE_UNREACHABLE";
+    case ERR_TIMEOUT: return "DEADLINE_EXCEEDED";
+    case ERR_BUSY: return "BUSY";
+    default: return "INTERNAL";
+    }
+}
+
+json_t *report_error_json(const char *file, const struct err *err) {
+    return json_build("{s:s, s:{s:s, s:s}}", "file", file, "error", "code", report_code(err),
+                      "text", err->text);
+}

@@ -1,0 +1,108 @@
+// Manufacturing date, YYYY-MM or YYYY. Only beside its label, or alone on the plate: dates of
+// tests, repairs and guarantees have labels of their own, and norms carry years ("NBR 5440/2014").
+#include "rules_private.h"
+
+#include "date.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool date_fits(const struct domains *domains, enum unit unit, struct part part) {
+    struct date date;
+    int year, month;
+    (void)unit;
+    domains_today(domains, &year, &month);
+    return date_find(part, year, &date);
+}
+
+static void date_text(const struct date *date, char *out, size_t size) {
+    if (date->month)
+        snprintf(out, size, "%04d-%02d", date->year, date->month);
+    else
+        snprintf(out, size, "%04d", date->year);
+}
+
+static struct candidate *offer(struct rules *rules, size_t line, struct part part, float weight) {
+    struct date date;
+    char text[16];
+    int year, month;
+    domains_today(rules->domains, &year, &month);
+    if (!date_find(part, year, &date))
+        return NULL;
+    struct part at = {part.folded, date.begin, date.end};
+    if (!date_is_past(&date, year, month)) {
+        char raw[40];
+        part_raw(at, &rules->sheet.lines[line], raw, sizeof raw);
+        plate_add_reason(rules->plate, FIELD_DATA_FABRICACAO, "date_implausible",
+                         "\"%s\" is no date of the past", raw);
+        return NULL;
+    }
+    date_text(&date, text, sizeof text);
+    struct candidate *candidate = rules_offer(rules, FIELD_DATA_FABRICACAO, text, line, at,
+                                              date.swaps ? weight * WEIGHT_SWAPPED : weight);
+    if (date.repaired)
+        candidate_doubt(candidate, "repaired", "a part of \"%s\" was not read right",
+                        candidate ? candidate->raw : "");
+    sheet_take(&rules->sheet, line, at, CONCEPT_DATE);
+    return candidate;
+}
+
+// "4-13" is a link of terminals: without a label the year has four digits, or the month a name.
+static bool is_plain(struct part part) {
+    size_t digits = 0;
+    for (size_t i = part.begin; i < part.end; i++) {
+        digits = is_digit(part.folded->text[i]) ? digits + 1 : 0;
+        if (digits == 4 || is_letter(part.folded->text[i]))
+            return true;
+    }
+    return false;
+}
+
+// A date that nobody's label took, with a month: one only, and a person looks at it.
+static void read_open(struct rules *rules) {
+    struct date date;
+    int year, month;
+    domains_today(rules->domains, &year, &month);
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (piece_is_label(piece) || !date_find(piece->part, year, &date) || !date.month ||
+            date.repaired || !date_is_past(&date, year, month))
+            continue;
+        struct part at = {piece->part.folded, date.begin, date.end};
+        if (!is_plain(at) || !sheet_is_free(&rules->sheet, piece->line, at))
+            continue;
+        candidate_doubt(offer(rules, piece->line, at, WEIGHT_PATTERN), "unlabelled",
+                        "no label says what date this is");
+    }
+}
+
+// A year that is a line of its own, when there is no better date.
+static void read_open_year(struct rules *rules) {
+    struct date date;
+    int year, month;
+    domains_today(rules->domains, &year, &month);
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_trim(piece->part);
+        if (piece_is_label(piece) || part.end - part.begin != 4 || !date_find(part, year, &date) ||
+            date.month || date.swaps || !date_is_past(&date, year, month) ||
+            !sheet_is_free(&rules->sheet, piece->line, part))
+            continue;
+        candidate_doubt(offer(rules, piece->line, part, WEIGHT_PATTERN), "unlabelled",
+                        "no label says what year this is");
+    }
+}
+
+void rules_date(struct rules *rules) {
+    const struct pair *pair;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_DATE, &at));) {
+        struct candidate *candidate =
+            offer(rules, rules_line(rules, pair), pair->part, pair->weight);
+        if (candidate)
+            candidate->labelled = true;
+    }
+    if (!rules_has(rules, FIELD_DATA_FABRICACAO))
+        read_open(rules);
+    if (!rules_has(rules, FIELD_DATA_FABRICACAO))
+        read_open_year(rules);
+}

@@ -1,0 +1,69 @@
+// Fuse link: a number and a letter for its curve (5H, 10K, 0,5H, 40EF), or LAM, DIR, S/C.
+#include "rules_private.h"
+
+#include "fuse.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool fuse_fits(const struct domains *domains, enum unit unit, struct part part) {
+    struct fuse fuse;
+    (void)domains, (void)unit;
+    return fuse_find(part, true, &fuse);
+}
+
+static struct candidate *offer(struct rules *rules, size_t line, const struct fuse *fuse,
+                               float weight) {
+    struct part at = {rules->sheet.folds + line, fuse->begin, fuse->end};
+    if (fuse->swaps)
+        weight *= WEIGHT_SWAPPED;
+    sheet_take(&rules->sheet, line, at, CONCEPT_FUSE);
+    struct candidate *candidate =
+        rules_offer_listed(rules, FIELD_ELO_FUSIVEL, DOMAIN_FUSE, fuse->text, line, at, weight);
+    if (fuse->guessed)
+        candidate_doubt(candidate, "repaired", "read as \"%s\"", candidate ? candidate->raw : "");
+    return candidate;
+}
+
+// Some utility's table has it for the power that was read.
+static bool fits_power(const struct rules *rules, const char *fuse) {
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct candidate *one = &rules->candidates[i];
+        double kva = number_of_text(one->text);
+        if (one->field == FIELD_POTENCIA_KVA && !one->code[0] &&
+            domains_fuse_fit(rules->domains, NULL, kva, 0, fuse) == FUSE_FITS)
+            return true;
+    }
+    return false;
+}
+
+// Painted on the tank or beside the plate: "5H", "EF5H" as a line of its own.
+static void read_open(struct rules *rules) {
+    struct fuse fuse;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (piece_is_label(piece) || !fuse_find(piece->part, false, &fuse) ||
+            fuse.begin != piece->part.begin || fuse.end != piece->part.end ||
+            !domain_has(rules->domains, DOMAIN_FUSE, fuse.text) ||
+            !sheet_is_free(&rules->sheet, piece->line, piece->part))
+            continue;
+        struct candidate *candidate = offer(rules, piece->line, &fuse, WEIGHT_PATTERN);
+        if (fuse.swaps || !fits_power(rules, fuse.text))
+            candidate_doubt(candidate, "unlabelled", "no label says that \"%s\" is a fuse link",
+                            fuse.text);
+    }
+}
+
+void rules_fuse(struct rules *rules) {
+    const struct pair *pair;
+    struct fuse fuse;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_FUSE, &at));) {
+        if (!fuse_find(pair->part, true, &fuse))
+            continue;
+        struct candidate *candidate = offer(rules, rules_line(rules, pair), &fuse, pair->weight);
+        if (candidate)
+            candidate->labelled = true;
+    }
+    if (!rules_has(rules, FIELD_ELO_FUSIVEL))
+        read_open(rules);
+}

@@ -1,0 +1,311 @@
+// Numbers that identify: serial number, asset tag, registration. They are as printed: no letter is
+// taken for a digit here, what is doubtful goes to a person. Only beside a label; a number alone is
+// the pole's, the meter's or a drawing's.
+#include "rules_private.h"
+
+#include "date.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A run of letters, digits and the signs that serials have inside.
+struct token {
+    size_t begin, end;
+    size_t letters, digits;
+};
+
+static bool is_token_char(char c) { return is_letter(c) || is_digit(c) || strchr("-./", c); }
+
+static bool token_next(struct part part, size_t *at, struct token *token) {
+    const char *text = part.folded->text;
+    while (*at < part.end && !is_letter(text[*at]) && !is_digit(text[*at]))
+        (*at)++;
+    *token = (struct token){.begin = *at};
+    while (*at < part.end && text[*at] && is_token_char(text[*at]))
+        (*at)++;
+    token->end = *at;
+    while (token->end > token->begin && strchr("-./", text[token->end - 1]))
+        token->end--;
+    for (size_t i = token->begin; i < token->end; i++) {
+        token->letters += is_letter(text[i]);
+        token->digits += is_digit(text[i]);
+    }
+    return token->end > token->begin;
+}
+
+// "75 kVA", "60 Hz", "220/127 V", "08/2019": something else's value.
+static bool is_foreign(struct part part, const struct token *token) {
+    size_t end;
+    struct part own = {part.folded, token->begin, token->end};
+    enum unit unit = unit_at(part.folded->text, token->end, part.end, &end);
+    struct date date;
+    if (unit != UNIT_NONE && unit != UNIT_OTHER && unit != UNIT_A && unit != UNIT_LITRE &&
+        unit != UNIT_CELSIUS && token->letters == 0)
+        return true;
+    // Units that stuck to their number.
+    struct number number;
+    size_t at = own.begin;
+    if (number_next(&own, &at, &number) && number.begin == own.begin &&
+        number.unit_end == own.end && number.unit != UNIT_NONE && number.unit != UNIT_A &&
+        number.unit != UNIT_OTHER && number.unit != UNIT_LITRE && number.unit != UNIT_CELSIUS)
+        return true;
+    return token->end - token->begin <= 7 && token->letters == 0 &&
+           memchr(part.folded->text + own.begin, '/', own.end - own.begin) &&
+           date_find(own, 2099, &date) && date.begin == own.begin && date.end == own.end;
+}
+
+static bool is_cnpj(const struct part *part, const struct token *token) {
+    return token->digits >= 14 &&
+           memchr(part->folded->text + token->begin, '/', token->end - token->begin);
+}
+
+// A number in two boxes' worth of blanks: "12345 / 2019", "123 456".
+static bool joins(struct part part, const struct token *token, const struct token *next,
+                  bool *plain) {
+    const char *text = part.folded->text;
+    bool sign = false;
+    for (size_t i = token->end; i < next->begin; i++)
+        sign |= strchr("-./", text[i]) != NULL;
+    *plain = sign;
+    if (is_foreign(part, next) || next->letters > 0)
+        return false;
+    if (sign)
+        return token->digits > 0 && next->digits > 0;
+    bool prefix = token->letters > 0 && token->letters <= 3 && token->digits == 0;
+    return next->begin == token->end + 1 && (prefix || (token->letters == 0 && next->digits >= 2));
+}
+
+struct identity {
+    struct part part;
+    char text[32];
+    size_t letters, digits;
+    bool joined; // over a blank
+};
+
+static void copy_token(struct part part, struct identity *identity) {
+    const char *text = part.folded->text;
+    size_t count = 0;
+    for (size_t i = part.begin; i < part.end && count + 1 < sizeof identity->text; i++)
+        if (text[i] != ' ')
+            identity->text[count++] = text[i];
+    identity->text[count] = '\0';
+    identity->part = part;
+}
+
+// The first token that can be one, with what belongs to it.
+static bool find_identity(struct part part, size_t least_digits, size_t most_letters,
+                          struct identity *identity) {
+    struct token token, next;
+    for (size_t at = part.begin; token_next(part, &at, &token);) {
+        struct part own = {part.folded, token.begin, token.end};
+        bool plain = true, blank = false;
+        for (size_t more = at; token_next(part, &more, &next) && joins(part, &token, &next, &plain);
+             at = more) {
+            blank |= !plain;
+            own.end = token.end = next.end;
+            token.letters += next.letters;
+            token.digits += next.digits;
+        }
+        if (token.digits < least_digits || token.letters > most_letters ||
+            own.end - own.begin < 3 || own.end - own.begin > 24 || is_foreign(part, &token) ||
+            is_cnpj(&part, &token))
+            continue;
+        *identity =
+            (struct identity){.letters = token.letters, .digits = token.digits, .joined = blank};
+        copy_token(own, identity);
+        return true;
+    }
+    return false;
+}
+
+static bool find_serial(struct part part, struct identity *identity) {
+    return find_identity(part, 2, 6, identity) && identity->digits + 1 >= identity->letters;
+}
+
+static bool find_tag(struct part part, struct identity *identity) {
+    return find_identity(part, 4, 4, identity);
+}
+
+// INMETRO's: NNNNNN/YYYY.
+static bool find_registration(struct part part, struct identity *identity) {
+    return find_identity(part, 4, 2, identity);
+}
+
+bool serial_fits(const struct domains *domains, enum unit unit, struct part part) {
+    struct identity identity;
+    (void)domains, (void)unit;
+    return find_serial(part, &identity);
+}
+
+bool tag_fits(const struct domains *domains, enum unit unit, struct part part) {
+    struct identity identity;
+    (void)domains, (void)unit;
+    return find_tag(part, &identity);
+}
+
+bool registration_fits(const struct domains *domains, enum unit unit, struct part part) {
+    struct identity identity;
+    (void)domains, (void)unit;
+    return find_registration(part, &identity);
+}
+
+// A letter that looks like a digit among digits, or one such in front: which is it?
+static bool is_doubtful(const struct identity *identity) {
+    if (identity->digits < identity->letters * 2)
+        return false;
+    for (const char *p = identity->text; *p; p++) {
+        bool swapped;
+        if (!is_letter(*p) || !digit_of(*p, &swapped) || *p == 'D' || *p == 'L' || *p == 'G')
+            continue;
+        bool before = p > identity->text && is_digit(p[-1]), after = is_digit(p[1]);
+        if (before || after)
+            return true;
+    }
+    return false;
+}
+
+static struct candidate *offer(struct rules *rules, enum field field, const struct pair *pair,
+                               const struct identity *identity, enum concept concept) {
+    size_t line = rules_line(rules, pair);
+    sheet_take(&rules->sheet, line, identity->part, concept);
+    struct candidate *candidate =
+        rules_offer(rules, field, identity->text, line, identity->part, pair->weight);
+    if (!candidate)
+        return NULL;
+    candidate->labelled = true;
+    if (identity->joined)
+        candidate_doubt(candidate, "split_number", "\"%s\" was taken for one number",
+                        candidate->raw);
+    if (is_doubtful(identity))
+        candidate_doubt(candidate, "doubtful_letter", "\"%s\" has a letter that may be a digit",
+                        candidate->raw);
+    return candidate;
+}
+
+static void read_serials(struct rules *rules) {
+    const struct pair *pair;
+    struct identity identity;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_SERIAL, &at));)
+        if (find_serial(pair->part, &identity))
+            offer(rules, FIELD_NUMERO_SERIE, pair, &identity, CONCEPT_SERIAL);
+}
+
+static void read_tags(struct rules *rules) {
+    const struct pair *pair;
+    struct identity identity;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_TAG, &at));)
+        if (find_tag(pair->part, &identity))
+            offer(rules, FIELD_PATRIMONIO, pair, &identity, CONCEPT_TAG);
+}
+
+static bool is_registration(const char *text, const struct domains *domains) {
+    int year, month;
+    size_t length = strlen(text);
+    const char *stroke = strchr(text, '/');
+    domains_today(domains, &year, &month);
+    if (!stroke || strlen(stroke) != 5 || length < 8)
+        return false;
+    struct folded folded;
+    struct date date;
+    fold_line(&folded, stroke + 1);
+    return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
+}
+
+static void read_registrations(struct rules *rules) {
+    const struct pair *pair;
+    struct identity identity;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_REGISTRATION, &at));)
+        if (find_registration(pair->part, &identity)) {
+            struct candidate *candidate =
+                offer(rules, FIELD_REGISTRO, pair, &identity, CONCEPT_REGISTRATION);
+            if (!is_registration(identity.text, rules->domains))
+                candidate_doubt(candidate, "out_of_domain", "\"%s\" is not of the form NNNNNN/YYYY",
+                                identity.text);
+        }
+}
+
+// A number so much larger than the rest is a pole's, in heights of text.
+#define POLE_HEIGHT 1.9f
+
+// One of the taps, the first of which is known, or a voltage of the lists.
+static bool is_tap(const struct rules *rules, const char *text) {
+    long volts = strtol(text, NULL, 10);
+    if (domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
+        domain_has(rules->domains, DOMAIN_TAP, text))
+        return true;
+    for (size_t i = 0; i < rules->count; i++) {
+        long primary = strtol(rules->candidates[i].text, NULL, 10);
+        if (rules->candidates[i].field == FIELD_TENSAO_PRIMARIA && volts * 10 >= primary * 7 &&
+            volts * 10 <= primary * 11)
+            return true;
+    }
+    return false;
+}
+
+// A number that is a line of its own and nobody's: what it may be.
+static bool is_open_number(const struct rules *rules, const struct piece *piece,
+                           struct identity *identity) {
+    struct part part = part_trim(piece->part);
+    if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
+        !find_identity(part, 4, 2, identity) || identity->joined ||
+        identity->part.begin != part.begin || identity->part.end != part.end)
+        return false;
+    // A year; links of terminals ("13-16").
+    long value = strtol(identity->text, NULL, 10);
+    bool brief = identity->digits == 4 && identity->letters == 0 &&
+                 (identity->text[4] || (value >= 1950 && value <= 2099));
+    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
+           sheet_is_free(&rules->sheet, piece->line, part);
+}
+
+static void offer_open(struct rules *rules, enum field field, const struct piece *piece,
+                       const struct identity *identity) {
+    if (rules_has(rules, field))
+        return;
+    sheet_take(&rules->sheet, piece->line, identity->part, CONCEPT_NUMBER);
+    struct candidate *candidate =
+        rules_offer(rules, field, identity->text, piece->line, identity->part, WEIGHT_PATTERN);
+    candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
+}
+
+// What its form says: a registration begins with zeros, a long number with hyphens is a tag.
+static void read_forms(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (!is_open_number(rules, piece, &identity))
+            continue;
+        bool hyphens = strchr(identity.text, '-') && !strchr(identity.text, '/');
+        if (identity.text[0] == '0' && is_registration(identity.text, rules->domains))
+            offer_open(rules, FIELD_REGISTRO, piece, &identity);
+        else if (hyphens && identity.digits >= 10 && identity.letters == 0)
+            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+    }
+}
+
+// The first that is left, of plain digits or with letters among them.
+static void read_left(struct rules *rules, enum field field, bool letters) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, field); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (is_open_number(rules, piece, &identity) && identity.digits <= 10 &&
+            identity.text[0] != '0' && (identity.letters > 0) == letters)
+            offer_open(rules, field, piece, &identity);
+    }
+}
+
+// Where labels were not read: forms first, then a serial number because every plate has one, and a
+// tag because most have. A person looks at each.
+void rules_open_numbers(struct rules *rules) {
+    read_forms(rules);
+    read_left(rules, FIELD_NUMERO_SERIE, false);
+    read_left(rules, FIELD_NUMERO_SERIE, true);
+    read_left(rules, FIELD_PATRIMONIO, false);
+}
+
+void rules_numbers(struct rules *rules) {
+    read_serials(rules);
+    read_tags(rules);
+    read_registrations(rules);
+}

@@ -1,0 +1,262 @@
+// Number of phases, and self-protection. Both are said in words as often as beside a label; what
+// connection, taps and terminals imply is used where the digit itself was not read.
+#include "rules_private.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// "3", "3Ø", "3~", "3F", "30" (a Ø read as 0), "03".
+static bool find_phases(struct part part, char *digit, struct part *at, bool *repaired) {
+    const char *text = part.folded->text;
+    struct number number;
+    size_t from = part.begin;
+    *repaired = false;
+    if (!number_next(&part, &from, &number) || number.begin != part.begin || number.sign)
+        return false;
+    const char *digits = number.whole;
+    while (*digits == '0' && digits[1])
+        digits++;
+    *repaired = number.swaps > 0 && is_letter(text[number.begin]);
+    if (digits[1] == '0' && !digits[2]) {
+        *repaired = true;
+    } else if (digits[1]) {
+        return false;
+    }
+    enum unit unit = number.unit;
+    if (digits[0] < '1' || digits[0] > '3' || (unit != UNIT_NONE && unit != UNIT_CELSIUS))
+        return false;
+    *digit = digits[0];
+    *at = (struct part){part.folded, number.begin, number.end};
+    return number.end >= part.end || !strchr("/.,", text[number.end]);
+}
+
+static const struct {
+    const char *word;
+    const char *phases;
+} WORDS[] = {
+    {"MONOFASICO", "1"}, {"MONOFASICA", "1"}, {"BIFASICO", "2"},
+    {"BIFASICA", "2"},   {"TRIFASICO", "3"},  {"TRIFASICA", "3"},
+};
+
+// "TRI": beside a label only.
+static const char *short_phases(struct part part) {
+    static const char *const SHORT[] = {"MONO", "BI", "TRI"};
+    static const char *const PHASES[] = {"1", "2", "3"};
+    part = part_trim(part);
+    for (size_t i = 0; i < 3; i++)
+        if (part.end - part.begin == strlen(SHORT[i]) &&
+            !strncmp(part.folded->text + part.begin, SHORT[i], strlen(SHORT[i])))
+            return PHASES[i];
+    return NULL;
+}
+
+static const char *word_phases(struct part part) {
+    if (short_phases(part))
+        return short_phases(part);
+    char bones[FOLDED_MAX + 1], word[24];
+    size_t count = skeleton_of(part.folded->text + part.begin, part.end - part.begin, bones, NULL,
+                               sizeof bones);
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
+        size_t length = skeleton_of(WORDS[i].word, strlen(WORDS[i].word), word, NULL, sizeof word);
+        if (count >= length && edit_distance(bones, length, word, length, 1) <= 1)
+            return WORDS[i].phases;
+    }
+    return NULL;
+}
+
+bool phases_fits(const struct domains *domains, enum unit unit, struct part part) {
+    char digit;
+    struct part at;
+    bool repaired;
+    (void)domains, (void)unit;
+    return find_phases(part, &digit, &at, &repaired) || word_phases(part);
+}
+
+static void read_labels(struct rules *rules) {
+    const struct pair *pair;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_PHASES, &at));) {
+        char text[2] = {0};
+        struct part part = pair->part;
+        bool repaired = false;
+        const char *word = word_phases(part);
+        if (word)
+            text[0] = word[0];
+        else if (!find_phases(part, text, &part, &repaired))
+            continue;
+        size_t line = rules_line(rules, pair);
+        sheet_take(&rules->sheet, line, part, CONCEPT_PHASES);
+        struct candidate *candidate =
+            rules_offer(rules, FIELD_FASES, text, line, part,
+                        repaired ? pair->weight * WEIGHT_SWAPPED : pair->weight);
+        if (candidate)
+            candidate->labelled = true;
+    }
+}
+
+static void read_words(struct rules *rules) {
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
+        size_t line;
+        struct part part;
+        unsigned edits = 0;
+        if (!rules_find_word(rules, WORDS[i].word, 0, &line, &part) &&
+            !rules_find_word(rules, WORDS[i].word, edits = 1, &line, &part))
+            continue;
+        struct candidate *candidate = rules_offer(rules, FIELD_FASES, WORDS[i].phases, line, part,
+                                                  edits ? WEIGHT_SWAPPED : 1);
+        if (candidate)
+            candidate->labelled = true;
+    }
+}
+
+// "3Ø", "3~" anywhere, "3Ø60Hz" and what it becomes ("3060Hz").
+static void read_signs(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.line_count; i++) {
+        const struct folded *folded = &rules->sheet.folds[i];
+        for (size_t at = 0; at + 1 < folded->length; at++) {
+            char text[2] = {folded->text[at]};
+            bool border =
+                at == 0 || (!is_digit(folded->text[at - 1]) && !is_letter(folded->text[at - 1]));
+            if (text[0] < '1' || text[0] > '3' || !border)
+                continue;
+            struct part part = {folded, at, at + 1};
+            size_t next = at + 1;
+            while (next < folded->length && folded->text[next] == ' ')
+                next++;
+            bool sign = folded->text[next] == '~';
+            bool merged = !strncmp(folded->text + at + 1, "060HZ", 5) ||
+                          !strncmp(folded->text + at + 1, "060 HZ", 6);
+            if (sign || merged)
+                rules_offer(rules, FIELD_FASES, text, i, part, sign ? WEIGHT_UNIT : WEIGHT_PATTERN);
+        }
+    }
+}
+
+static const struct candidate *offered(const struct rules *rules, enum field field) {
+    for (size_t i = 0; i < rules->count; i++)
+        if (rules->candidates[i].field == field)
+            return &rules->candidates[i];
+    return NULL;
+}
+
+// What the rest of the plate says: vector group, terminals, the ratio of the secondary's numbers.
+struct hints {
+    unsigned for_one, for_three;
+    size_t line;
+    struct part part;
+};
+
+static void hint(struct hints *hints, const struct rules *rules, const char *word, bool three) {
+    struct part part;
+    size_t line;
+    if (!rules_find_word(rules, word, 0, &line, &part))
+        return;
+    // "H3" inside a word is no terminal.
+    const char *text = part.folded->text;
+    if (part.begin > 0 && is_letter(text[part.begin - 1]))
+        return;
+    *(three ? &hints->for_three : &hints->for_one) += 1;
+    hints->line = line;
+    hints->part = part;
+}
+
+static void hint_ratio(struct hints *hints, const struct rules *rules) {
+    const struct candidate *low = offered(rules, FIELD_TENSAO_SECUNDARIA);
+    const char *stroke = low ? strchr(low->text, '/') : NULL;
+    if (!stroke)
+        return;
+    double ratio = (double)strtol(low->text, NULL, 10) / (double)strtol(stroke + 1, NULL, 10);
+    if (fabs(ratio - 1.732) < .05)
+        hints->for_three++;
+    else if (fabs(ratio - 2) < .05)
+        hints->for_one++;
+}
+
+// Terminals of a diagram, each a line of its own: "H3" are three phases, "H2T" is one.
+static void hint_terminals(struct hints *hints, const struct rules *rules) {
+    bool third = false, earth = false;
+    for (size_t i = 0; i < rules->sheet.line_count; i++) {
+        const char *text = rules->sheet.folds[i].text;
+        third |= !strcmp(text, "H3");
+        earth |= !strcmp(text, "H2T");
+        if (!hints->part.folded && (!strcmp(text, "H3") || !strcmp(text, "H2T"))) {
+            hints->line = i;
+            hints->part = part_all(&rules->sheet.folds[i]);
+        }
+    }
+    hints->for_three += third;
+    hints->for_one += earth;
+}
+
+static void infer(struct rules *rules) {
+    struct hints hints = {0};
+    size_t at = 0;
+    bool asked = rules_next_pair(rules, CONCEPT_PHASES, &at) != NULL;
+    hint(&hints, rules, "DYN", true);
+    hint(&hints, rules, "H1H2H3", true);
+    hint(&hints, rules, "H2T", false);
+    hint(&hints, rules, "MRT", false);
+    hint_ratio(&hints, rules);
+    hint_terminals(&hints, rules);
+    bool three = hints.for_three > 0;
+    unsigned sure = three ? hints.for_three : hints.for_one;
+    if ((hints.for_three && hints.for_one) || sure < 2 || !hints.part.folded)
+        return;
+    struct candidate *candidate =
+        rules_offer(rules, FIELD_FASES, three ? "3" : "1", hints.line, hints.part, WEIGHT_PATTERN);
+    if (!asked) // where the plate tells their number, terminals and voltages that agree will do
+        candidate_doubt(candidate, "unlabelled",
+                        "the number itself was not read; connection and voltages say it");
+}
+
+static bool says_no(struct part part) {
+    const char *text = part.folded->text;
+    return part.end - part.begin <= 4 && (!strncmp(text + part.begin, "NAO", 3) ||
+                                          (part.end - part.begin == 1 && text[part.begin] == 'N'));
+}
+
+static bool says_yes(struct part part) {
+    const char *text = part.folded->text;
+    return part.end - part.begin <= 4 && (!strncmp(text + part.begin, "SIM", 3) ||
+                                          (part.end - part.begin == 1 && text[part.begin] == 'S'));
+}
+
+bool protected_fits(const struct domains *domains, enum unit unit, struct part part) {
+    (void)domains, (void)unit;
+    return says_no(part) || says_yes(part);
+}
+
+// "NÃO AUTOPROTEGIDO", "SEM AUTOPROTEÇÃO".
+static bool is_denied(const struct piece *label) {
+    char before[FOLDED_MAX + 1], bones[FOLDED_MAX + 1];
+    size_t length = label->part.begin;
+    memcpy(before, label->part.folded->text, length);
+    size_t count = skeleton_of(before, length, bones, NULL, sizeof bones);
+    return count >= 3 && (!strcmp(bones + count - 3, "NAO") || !strcmp(bones + count - 3, "SEM"));
+}
+
+static void read_protection(struct rules *rules) {
+    const struct pair *pair;
+    for (size_t at = 0; (pair = rules_next_pair(rules, CONCEPT_SELF_PROTECTED, &at));) {
+        const struct piece *label = rules_piece(rules, pair);
+        bool no = is_denied(label) || (pair->kind != PAIR_NONE && says_no(pair->part));
+        struct candidate *candidate = rules_offer(rules, FIELD_AUTOPROTEGIDO, no ? "false" : "true",
+                                                  label->line, label->part, 1);
+        if (candidate)
+            candidate->labelled = true;
+        // A form with boxes to tick says both.
+        if (pair->kind == PAIR_NONE && pair->blocked)
+            candidate_doubt(candidate, "ambiguous", "what stands beside \"%s\" was not understood",
+                            candidate ? candidate->raw : "");
+    }
+}
+
+void rules_phases(struct rules *rules) {
+    read_labels(rules);
+    read_words(rules);
+    read_signs(rules);
+    if (!rules_has(rules, FIELD_FASES))
+        infer(rules);
+    read_protection(rules);
+}

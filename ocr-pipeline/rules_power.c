@@ -1,0 +1,132 @@
+// Rated power: kVA, of a closed list. Painted, engraved or printed, with a comma or without.
+#include "rules_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// "112 5 kVA": a comma that was not read. The parts as one number, when the list knows it.
+static bool join_fraction(const struct domains *domains, const struct part *part,
+                          const struct number *number, struct number *before) {
+    size_t at = part->begin;
+    struct number one;
+    bool found = false;
+    while (number_next(part, &at, &one) && one.begin < number->begin) {
+        *before = one;
+        found = true;
+    }
+    const char *text = part->folded->text;
+    if (!found || before->sign || number->sign || strlen(number->whole) != 1 ||
+        before->end + 1 != number->begin || text[before->end] != ' ')
+        return false;
+    char joined[48];
+    snprintf(joined, sizeof joined, "%s.%s", before->whole, number->whole);
+    if (!domain_has(domains, DOMAIN_KVA, joined))
+        return false;
+    snprintf(before->fraction, sizeof before->fraction, "%.1s", number->whole);
+    before->sign = ',';
+    before->end = number->end;
+    before->swaps += number->swaps;
+    return true;
+}
+
+// "112,5 kA": beside the label of a power, a V that was not read.
+static bool is_torn_unit(const char *text) { return !strncmp(text + (*text == ' '), "KA", 2); }
+
+// The number of a part that is a power: with its unit, or, beside a label, without any.
+static bool find_power(const struct domains *domains, struct part part, enum unit unit,
+                       bool labelled, struct number *number, bool *joined) {
+    size_t at = part.begin;
+    while (number_next(&part, &at, number)) {
+        bool own = number->unit == UNIT_KVA;
+        bool torn = number->unit == UNIT_OTHER && is_torn_unit(part.folded->text + number->end);
+        bool bare = labelled && (number->unit == UNIT_NONE || torn) &&
+                    (unit == UNIT_NONE || unit == UNIT_KVA) && number->begin == part.begin;
+        if (!own && !bare)
+            continue;
+        struct number before;
+        *joined = own && join_fraction(domains, &part, number, &before);
+        if (*joined)
+            *number = before;
+        return true;
+    }
+    return false;
+}
+
+static void power_text(const struct number *number, char *out, size_t size) {
+    number_text(number_value(number), out, size);
+}
+
+bool power_fits(const struct domains *domains, enum unit unit, struct part part) {
+    struct number number;
+    bool joined;
+    char text[32];
+    if (!find_power(domains, part, unit, true, &number, &joined))
+        return false;
+    if (number.unit == UNIT_KVA)
+        return true;
+    power_text(&number, text, sizeof text);
+    return domain_has(domains, DOMAIN_KVA, text) || domain_near(domains, DOMAIN_KVA, text);
+}
+
+static struct candidate *offer(struct rules *rules, size_t line, struct part part, enum unit unit,
+                               bool labelled, float weight) {
+    struct number number;
+    bool joined;
+    char text[32];
+    if (!find_power(rules->domains, part, unit, labelled, &number, &joined))
+        return NULL;
+    struct part at = {part.folded, number.begin, number.end};
+    power_text(&number, text, sizeof text);
+    if (number.swaps)
+        weight *= WEIGHT_SWAPPED;
+    struct candidate *candidate =
+        rules_offer_listed(rules, FIELD_POTENCIA_KVA, DOMAIN_KVA, text, line, at, weight);
+    if (candidate)
+        candidate->labelled = labelled;
+    if (joined)
+        candidate_doubt(candidate, "split_number", "\"%s\" was taken for one number",
+                        candidate ? candidate->raw : "");
+    at.end = number.unit_end > at.end ? number.unit_end : at.end;
+    sheet_take(&rules->sheet, line, at, CONCEPT_POWER);
+    return candidate;
+}
+
+// A number of the list that is a line of its own, when nothing says a power: neither its label nor
+// its unit were read. Positions of taps are numbers of one digit, too, so those are left alone.
+void rules_open_power(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_POTENCIA_KVA); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_trim(piece->part);
+        struct number number;
+        char text[32];
+        if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||
+            number.end != part.end || number.swaps || part.end - part.begin < 2 ||
+            !sheet_is_free(&rules->sheet, piece->line, part))
+            continue;
+        power_text(&number, text, sizeof text);
+        if (domain_has(rules->domains, DOMAIN_KVA, text))
+            candidate_doubt(
+                rules_offer(rules, FIELD_POTENCIA_KVA, text, piece->line, part, WEIGHT_PATTERN),
+                "unlabelled", "neither label nor unit say what \"%s\" is", text);
+    }
+}
+
+void rules_power(struct rules *rules) {
+    const struct pair *pair;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_POWER, &at));)
+        offer(rules, rules_line(rules, pair), pair->part, rules_piece(rules, pair)->hit.unit, true,
+              pair->weight);
+    // A number with kVA behind it is a power wherever it stands.
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (piece_is_label(piece))
+            continue;
+        struct number number;
+        for (size_t at = piece->part.begin; number_next(&piece->part, &at, &number);)
+            if (number.unit == UNIT_KVA &&
+                sheet_taken(&rules->sheet, piece->line, number.begin) != CONCEPT_POWER) {
+                offer(rules, piece->line, piece->part, UNIT_NONE, false, WEIGHT_UNIT);
+                break;
+            }
+    }
+}

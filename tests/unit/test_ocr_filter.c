@@ -1,0 +1,99 @@
+#include "domains.h"
+#include "filter.h"
+#include "plate_draw.h"
+#include "rules.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+#define PLATE                                                                                      \
+    "ROMAGNOLE\n"                                                                                  \
+    "POTÊNCIA: 75 kVA        Nº DE SÉRIE: 123456\n"                                             \
+    "FASES: 3                DATA FABR.: 08/2019\n"                                                \
+    "TENSÃO SECUNDÁRIA: 220/127 V\n"
+
+// One letter a line of the drawing: n nameplate, m meter, p pole, t telecom, o other.
+static const struct {
+    const char *name, *picture, *classes;
+} SCENES[] = {
+    {"a plate alone", PLATE, "nnnnnn"},
+    {"a plate above a meter",
+     PLATE "\n\n\n\n\n00450\nkWh\nMEDIDOR ELETRÔNICO\nNº 12345678\n120 V 15(120)A 60 Hz\n",
+     "nnnnnnmmmmm"},
+    {"an inspector's tag with a date of its own",
+     PLATE "\n\n\n\nINSPEÇÃO\nDATA 12/03/2024\nOS 1234567\nEQUIPE 07\n", "nnnnnnoooo"},
+    {"a telecom company's tag",
+     PLATE "\n\n\n\n\nFIBRANET\nCABO ÓPTICO\n0800 123 4567\nCTO 12-3456\n", "nnnnnntttt"},
+    {"a pole's sign", PLATE "\n\n\n\n\n\n\nCEMIG\n\n123456\n", "nnnnnnpp"},
+    {"a pole's sign alone", "POSTE Nº\n\n123456\n", "pp"},
+    {"a warning, which is no plate's high voltage", "PERIGO\nALTA TENSÃO\n13.800 VOLTS\n", "ooo"},
+    {"a meter alone", "00450\nkWh\nMEDIDOR ELETRÔNICO\nNº 12345678\n", "mmmm"},
+    {"a warning on the plate itself", PLATE "CUIDADO: NÃO OPERE O COMUTADOR SOB TENSÃO\n",
+     "nnnnnnn"},
+};
+
+static void check(const struct domains *domains, size_t scene) {
+    static struct drawing drawing;
+    enum text_class classes[DRAWN_MAX];
+    char letters[DRAWN_MAX + 1] = "";
+    draw(&drawing, SCENES[scene].picture);
+    filter_classify(drawing.lines, drawing.count, NULL, domains, classes);
+    for (size_t i = 0; i < drawing.count; i++)
+        letters[i] = text_class_name(classes[i])[0];
+    drawing_fini(&drawing);
+    if (strcmp(letters, SCENES[scene].classes) != 0)
+        print_error("%s\n", SCENES[scene].name);
+    assert_string_equal(letters, SCENES[scene].classes);
+}
+
+static void scenes(void **state) {
+    (void)state;
+    struct domains *domains = domains_create();
+    for (size_t i = 0; i < COUNT(SCENES); i++)
+        check(domains, i);
+    domains_destroy(domains);
+}
+
+// The detector's box decides where words do not: a second plate outside of it is not read.
+static void the_box_of_the_detector(void **state) {
+    (void)state;
+    static struct drawing drawing;
+    enum text_class classes[DRAWN_MAX];
+    struct text_line kept[DRAWN_MAX];
+    struct domains *domains = domains_create();
+    const struct filter_context context = {CONTEXT_TRANSFORMER, {0, 0, 500, 130}};
+    draw(&drawing, PLATE "\n\n\n\nPOTÊNCIA: 45 kVA\nNº DE SÉRIE: 777777\n");
+    filter_classify(drawing.lines, drawing.count, &context, domains, classes);
+    assert_int_equal(filter_keep(drawing.lines, classes, drawing.count, TEXT_NAMEPLATE, kept), 6);
+    assert_int_equal(classes[6], TEXT_OTHER);
+    // A sign of a pole: what is in its box is the pole's.
+    const struct filter_context pole = {CONTEXT_POLE, {0, 0, 200, 60}};
+    drawing_fini(&drawing);
+    draw(&drawing, "AB 1234\n");
+    filter_classify(drawing.lines, drawing.count, &pole, domains, classes);
+    assert_int_equal(classes[0], TEXT_POLE);
+    drawing_fini(&drawing);
+    domains_destroy(domains);
+}
+
+static void no_lines(void **state) {
+    (void)state;
+    struct domains *domains = domains_create();
+    filter_classify(NULL, 0, NULL, domains, NULL);
+    domains_destroy(domains);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scenes),
+        cmocka_unit_test(the_box_of_the_detector),
+        cmocka_unit_test(no_lines),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

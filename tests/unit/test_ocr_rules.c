@@ -1,0 +1,226 @@
+#include "domains.h"
+#include "plate_draw.h"
+#include "rules.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+// A plate as it is drawn, the values that are read from it, and the reasons to look at it again.
+struct example {
+    const char *name, *picture, *values, *reasons;
+};
+
+static const struct example LAYOUTS[] = {
+    {"label and value in one line",
+     "ROMAGNOLE\n"
+     "TRANSFORMADOR DE DISTRIBUIÇÃO\n"
+     "POTÊNCIA: 75 kVA        Nº DE SÉRIE: 123456\n"
+     "FASES: 3                DATA FABR.: 08/2019\n"
+     "TENSÃO PRIMÁRIA: 13800/13200/12600 V\n"
+     "TENSÃO SECUNDÁRIA: 220/127 V\n"
+     "ELO FUSÍVEL: 3H         FREQUÊNCIA: 60 Hz\n"
+     "PATRIMÔNIO: 0045678     REG. INMETRO: 001234/2018\n",
+     "potencia_kva=75; fabricante=ROMAGNOLE; numero_serie=123456; data_fabricacao=2019-08; "
+     "elo_fusivel=3H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3; "
+     "patrimonio=0045678; registro=001234/2018",
+     ""},
+    {"label and value apart",
+     "WEG        TRANSFORMADOR TRIFASICO\n"
+     "POTENCIA            112,5 kVA     SERIE No      1012345678\n"
+     "ANO DE FABRICACAO   2016          FASES         3\n"
+     "AT                  13,8 kV       BT            380/220 V\n"
+     "ELO                 5H            MASSA TOTAL   520 kg\n",
+     "potencia_kva=112.5; fabricante=WEG; numero_serie=1012345678; data_fabricacao=2016; "
+     "elo_fusivel=5H; tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"label above value",
+     "TRAEL TRANSFORMADORES\n"
+     "POTÊNCIA (kVA)     Nº SÉRIE          DATA\n"
+     "45                 87654-3           MAI/2012\n"
+     "TENSÃO AT (V)      TENSÃO BT (V)     Nº FASES\n"
+     "13800              220/127           3\n"
+     "IMPEDÂNCIA %       ÓLEO              MASSA\n"
+     "3,5                75 L              300 kg\n",
+     "potencia_kva=45; fabricante=TRAEL; numero_serie=87654-3; data_fabricacao=2012-05; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"a row of labels and one of values, each read as one line",
+     "ITAM\n"
+     "POTENCIA (kVA)   TENSAO PRIMARIA (V)   TENSAO SECUNDARIA (V)\n"
+     "75               34500                 380/220\n",
+     "potencia_kva=75; fabricante=ITAM; tensao_primaria_v=34500; tensao_secundaria_v=380/220", ""},
+    {"taps in a table",
+     "COMTRAFO\n"
+     "kVA 30       Nº FABR. 4455      FASES 3\n"
+     "TENSÃO PRIMÁRIA              TENSÃO INFERIOR\n"
+     "POS.    VOLTS    LIGAÇÃO     220/127 V\n"
+     "1       13800    10-7\n"
+     "2       13200    7-4\n"
+     "3       12600    4-13\n",
+     "potencia_kva=30; fabricante=COMTRAFO; numero_serie=4455; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"one phase, self-protected",
+     "BALESTRO\n"
+     "TRANSFORMADOR MONOFÁSICO AUTOPROTEGIDO\n"
+     "POT. 15 kVA          N/S 99231\n"
+     "T.S. 7.967 V         T.I. 440/220 V\n"
+     "FAB. 14MAI16         Z 75 °C 2,5 %\n",
+     "potencia_kva=15; fabricante=BALESTRO; numero_serie=99231; data_fabricacao=2016-05; "
+     "tensao_primaria_v=7967; tensao_secundaria_v=440/220; fases=1; autoprotegido=true",
+     ""},
+    {"labels that were not read right",
+     "R0MAGNOLE\n"
+     "POTENC1A: 75 KVA     N° DE SERlE: 123456\n"
+     "TENSA0 PRlMARlA: 13800 V     TENSA0 SECUNDARlA: 220/127 V\n"
+     "EL0 FUSIVEI: 3H     DATA FABRICACA0: 08/2019\n",
+     "potencia_kva=75; fabricante=ROMAGNOLE; numero_serie=123456; data_fabricacao=2019-08; "
+     "elo_fusivel=3H; tensao_primaria_v=13800; tensao_secundaria_v=220/127",
+     ""},
+    {"one column of labels, one of values, far apart",
+     "TUSCO\n"
+     "POTÊNCIA NOMINAL ..................... 150 kVA\n"
+     "NÚMERO DE SÉRIE                        20145\n"
+     "TENSÃO SUPERIOR                        13.800 V\n"
+     "TENSÃO INFERIOR                        220 / 127 V\n"
+     "NÚMERO DE FASES                        3\n"
+     "VOLUME DE ÓLEO                         160 L\n",
+     "potencia_kva=150; fabricante=TUSCO; numero_serie=20145; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"the unit stands apart from its number",
+     "CEMEC\n"
+     "POTÊNCIA      300    kVA\n"
+     "ALTA TENSÃO   23,1   kV\n"
+     "BAIXA TENSÃO  220/127   V\n",
+     "potencia_kva=300; fabricante=CEMEC; tensao_primaria_v=23100; tensao_secundaria_v=220/127",
+     ""},
+    {"a fuse read with a letter for its digit", "ELO FUSÍVEL: SH     POTÊNCIA: 112,5 kVA\n",
+     "potencia_kva=112.5; elo_fusivel=5H", ""},
+};
+
+// Nothing of this is a field.
+static const struct example DECOYS[] = {
+    {"what else a plate says",
+     "MASSA TOTAL: 450 kg        VOLUME DE ÓLEO: 75 L\n"
+     "NBI: 95 kV                 IMPEDÂNCIA 75 °C: 3,50 %\n"
+     "PERDAS VAZIO/TOTAL: 150/750 W      ELEV. TEMP. ÓLEO/ENROL.: 50/55 °C\n"
+     "NORMA: NBR 5440/2014       FREQUÊNCIA: 60 Hz\n"
+     "DESENHO Nº: 12345-A        TIPO: TDA-13\n"
+     "CLASSE: 15 kV              PEDIDO: 1234567\n"
+     "CNPJ 12.345.678/0001-90    CORRENTE AT 3,14 A\n",
+     "", ""},
+    {"labels of one row, decoys of the next",
+     "MASSA (kg)    ÓLEO (L)    NBI (kV)    IMPEDÂNCIA (%)\n"
+     "225           75          95          4,5\n",
+     "", ""},
+    {"a meter's face", "00450\nkWh\nMEDIDOR ELETRÔNICO\nNº 12345678\n120 V 15(120)A 60 Hz\n", "",
+     ""},
+    {"pole, telecom, warning",
+     "POSTE Nº\n123456\n\n\nFIBRANET\n0800 123 4567\nCTO 12-3456\n\n\nPERIGO\nALTA TENSÃO\n", "",
+     "tensao_primaria_v:no_value"},
+};
+
+// Values that a person must look at; a doubt is never silent.
+static const struct example DOUBTS[] = {
+    {"a power one character off the list", "POTÊNCIA: 112,6 kVA\n", "potencia_kva=112.5",
+     "potencia_kva:suggested"},
+    {"a power that is none", "POTÊNCIA: 9431 kVA\n", "potencia_kva=9431",
+     "potencia_kva:out_of_domain"},
+    {"two different serial numbers", "Nº DE SÉRIE: 123456\nSÉRIE: 987654\n", "numero_serie=123456",
+     "numero_serie:ambiguous"},
+    {"a date to come", "DATA FABR.: 08/2035\n", "",
+     "data_fabricacao:date_implausible; "
+     "data_fabricacao:no_value"},
+    {"a letter among a serial's digits", "Nº DE SÉRIE: 12O456\n", "numero_serie=12O456",
+     "numero_serie:doubtful_letter"},
+    {"a label without its value", "POTÊNCIA: 75 kVA\nNº DE SÉRIE:\n", "potencia_kva=75",
+     "numero_serie:no_value"},
+    {"a fuse that nobody labels", "POTÊNCIA: 75 kVA\n\n\n15K\n", "potencia_kva=75; elo_fusivel=15K",
+     "elo_fusivel:unlabelled"},
+};
+
+static void check(const struct domains *domains, const struct example *example) {
+    static struct drawing drawing;
+    struct plate plate = {0};
+    char values[1024], reasons[1024];
+    draw(&drawing, example->picture);
+    rules_read(&plate, drawing.lines, drawing.count, domains);
+    drawing_fini(&drawing);
+    values_text(&plate, values, sizeof values);
+    reasons_text(&plate, reasons, sizeof reasons);
+    if (strcmp(values, example->values) != 0 || strcmp(reasons, example->reasons) != 0)
+        print_error("%s: %s\n", example->name, reasons);
+    assert_string_equal(values, example->values);
+    assert_string_equal(reasons, example->reasons);
+}
+
+static void check_all(const struct example *examples, size_t count) {
+    struct domains *domains = domains_create();
+    domains_set_today(domains, 2026, 11);
+    for (size_t i = 0; i < count; i++)
+        check(domains, &examples[i]);
+    domains_destroy(domains);
+}
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+static void layouts_of_plates(void **state) {
+    (void)state;
+    check_all(LAYOUTS, COUNT(LAYOUTS));
+}
+
+static void decoys_are_no_fields(void **state) {
+    (void)state;
+    check_all(DECOYS, COUNT(DECOYS));
+}
+
+static void doubts_are_told(void **state) {
+    (void)state;
+    check_all(DOUBTS, COUNT(DOUBTS));
+}
+
+// Turned as a camera held askew: the rows still pair.
+static void a_plate_askew(void **state) {
+    (void)state;
+    static struct drawing drawing;
+    struct plate plate = {0};
+    char values[1024];
+    struct domains *domains = domains_create();
+    draw(&drawing, LAYOUTS[2].picture);
+    for (size_t i = 0; i < drawing.count; i++)
+        for (size_t k = 0; k < 4; k++) {
+            struct point *p = &drawing.lines[i].quad.corners[k];
+            *p = (struct point){p->x * .97f - p->y * .24f, p->x * .24f + p->y * .97f};
+            drawing.lines[i].upright = drawing.lines[i].quad;
+        }
+    rules_read(&plate, drawing.lines, drawing.count, domains);
+    values_text(&plate, values, sizeof values);
+    assert_string_equal(values, LAYOUTS[2].values);
+    drawing_fini(&drawing);
+    domains_destroy(domains);
+}
+
+static void nothing_to_read(void **state) {
+    (void)state;
+    struct plate plate = {0};
+    struct domains *domains = domains_create();
+    rules_read(&plate, NULL, 0, domains);
+    for (int i = 0; i < FIELD_COUNT; i++)
+        assert_string_equal(plate.values[i].text, "");
+    assert_false(plate_needs_review(&plate));
+    domains_destroy(domains);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layouts_of_plates), cmocka_unit_test(decoys_are_no_fields),
+        cmocka_unit_test(doubts_are_told),   cmocka_unit_test(a_plate_askew),
+        cmocka_unit_test(nothing_to_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
