@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "desk.h"
+#include "guest.h"
 #include "http/server.h"
 #include "pipeline.h"
 #include "route.h"
@@ -21,6 +22,7 @@ struct photo_read {
 };
 
 struct ask {
+    struct guest guest;
     struct api *api;
     struct http_exchange *exchange; // NULL: the client has gone
     enum route route;
@@ -37,16 +39,11 @@ struct ask {
     struct order *order;
 };
 
-// NULL: answered already (too much is held, too large).
 struct ask *ask_create(struct api *api, struct http_exchange *exchange, enum route route,
                        const char *name);
 void ask_destroy(struct ask *ask);
-// False: the ask is refused; what with is told by ask_fail.
-bool ask_body(struct ask *ask, const char *bytes, size_t length, struct err *err);
-bool ask_body_end(struct ask *ask, struct err *err);
 // All photos, then api_answer.
 bool ask_read(struct ask *ask, struct err *err);
-void ask_gone(struct ask *ask); // the client is
 // Of the photos, NULL where one could not be read; the caller's (mem_free). NULL when none could
 // be, and `err` is the first one's.
 const struct reading **ask_readings(const struct ask *ask, struct err *err);

@@ -11,6 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Where photos of feeders lie: requests name a share and a folder in it, never a path of ours.
+struct share {
+    const char *name, *path;
+};
+
 struct config {
     char *path; // of the file; NULL: there is none
     // [server]
@@ -39,6 +44,8 @@ struct config {
     unsigned poles, photos_a_pole; // of one batch
     unsigned queue;                // photos that wait, besides those of jobs
     int64_t keep_ms;               // of a job that has ended
+    struct share *shares;          // [share NAME]
+    size_t share_count;
     struct ini *ini; // other sections belong to those who know them; NULL without a file
     char **texts;    // what the members above point into
     size_t text_count;
@@ -52,4 +59,5 @@ void config_destroy(struct config *config); // NULL is fine
 bool config_listen(struct config *config, const char *text, struct err *err);
 // PP-OCRv6 tiny, as `tools/get-ocr --fast` fetches it, in place of the small networks.
 void config_fast(struct config *config);
+const struct share *config_share(const struct config *config, const char *name); // NULL: none
 struct image_limits config_image_limits(const struct config *config);
