@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct model_file;
 struct options;
 
 // All owned by the place (place_fini).
@@ -39,6 +40,10 @@ struct place {
     bool trims;     // our relay drops the oldest turns, the window cannot be compacted
 };
 void place_fini(struct place *place);
+// Of a dry run: where a model of this run would be, with `wanted` tokens of context (0 = as many as
+// fit). Nothing is started, nobody is there. False when it does not fit.
+bool place_foretell(struct place *place, const struct model_file *file, int64_t wanted,
+                    const char *machine, struct err *err);
 
 struct backend {
     const char *name, *summary;

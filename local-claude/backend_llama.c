@@ -25,8 +25,7 @@
 enum {
     LIST_MS = 120 * 1000, // folders on a share that has to wake up
     MAX_LIST = 32 << 20,
-    GRACE_MS = 1500,          // more than ancalagon gives its engine
-    CTX_MOST_TOKENS = 131072, // Claude Code compacts long before; more is memory for nothing
+    GRACE_MS = 1500, // more than ancalagon gives its engine
     ARGS = 24,
 };
 
@@ -172,9 +171,7 @@ static void add(struct command *command, const char *option, const char *value) 
 static void make_command(struct command *command, const struct options *options,
                          const struct model_file *file) {
     *command = (struct command){.argv = {"ancalagon", "private"}, .count = 2};
-    int64_t ctx = options->context_tokens;
-    if (ctx == 0 && !file->preset && file->ctx_tokens > CTX_MOST_TOKENS)
-        ctx = CTX_MOST_TOKENS;
+    int64_t ctx = model_file_ctx(file, options->context_tokens);
     snprintf(command->ctx, sizeof command->ctx, "%lld", (long long)ctx);
     snprintf(command->listen, sizeof command->listen, "127.0.0.1:%u", options->port);
     add(command, "--model", file->preset ? file->preset : file->path);
@@ -234,8 +231,12 @@ static bool open_llama(const struct options *options, struct place *place, struc
     bool ok = ancalagon ||
               err_set(err, ERR_NOTFOUND,
                       "ancalagon is neither beside local-claude nor on PATH; it runs the model");
-    ok = ok && choose(options, ancalagon, &files, &chosen, err) &&
-         start(options, ancalagon, &files.items[chosen], place, err);
+    ok = ok && choose(options, ancalagon, &files, &chosen, err);
+    if (ok && options->dry_run)
+        ok = place->direct = place_foretell(place, &files.items[chosen], options->context_tokens,
+                                            "this machine", err);
+    else
+        ok = ok && start(options, ancalagon, &files.items[chosen], place, err);
     model_files_fini(&files);
     mem_free(ancalagon);
     return ok;

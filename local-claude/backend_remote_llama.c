@@ -32,7 +32,6 @@ enum {
     MAX_LOG = 64 * 1024,
     HEALTH_MS = 5000,
     KEY_BYTES = 24,
-    CTX_MOST_TOKENS = 131072,
 };
 
 #define MARK "@lc "
@@ -153,9 +152,7 @@ static const char *draft_for(const struct far *far) {
 static bool answer(struct far *far, struct err *err) {
     const struct options *options = far->options;
     struct buf lines;
-    int64_t ctx = options->context_tokens;
-    if (ctx == 0 && !far->file->preset && far->file->ctx_tokens > CTX_MOST_TOKENS)
-        ctx = CTX_MOST_TOKENS;
+    int64_t ctx = model_file_ctx(far->file, options->context_tokens);
     if (!make_key(far->key, err))
         return false;
     buf_init(&lines, MAX_ANSWERS);
@@ -255,16 +252,6 @@ static struct props ask_props(const struct far *far, const char *socket) {
     return props;
 }
 
-// The file's name without its ending: what the person called it.
-static char *model_name(const struct far *far) {
-    const char *slash = strrchr(far->file->file, '/');
-    const char *name = slash ? slash + 1 : far->file->file;
-    size_t length = strlen(name);
-    if (length > 5 && strcasecmp(name + length - 5, ".gguf") == 0)
-        length -= 5;
-    return mem_strndup(name, length);
-}
-
 static bool open_bare(struct far *far, struct place *place, struct err *err) {
     char label[240];
     snprintf(label, sizeof label, "loading %.120s on %.100s", far->file->file, far->host);
@@ -279,7 +266,7 @@ static bool open_bare(struct far *far, struct place *place, struct err *err) {
     place->label = mem_printf("llama-server on %s, for this run", far->host);
     place->unix_path = mem_strdup(socket);
     place->key = mem_strdup(far->key);
-    place->model = model_name(far);
+    place->model = model_file_name(far->file);
     place->context_tokens = props.window_tokens;
     place->blind = props.blind;
     place->toolless = props.toolless;
@@ -322,7 +309,11 @@ static bool open_ancalagon(struct far *far, struct place *place, struct err *err
 
 static bool talk(struct far *far, struct place *place, struct err *err) {
     wait_view_init(&far->view);
-    if (!list_models(far, err) || !choose(far, err) || !answer(far, err))
+    if (!list_models(far, err) || !choose(far, err))
+        return false;
+    if (far->options->dry_run)
+        return place_foretell(place, far->file, far->options->context_tokens, far->host, err);
+    if (!answer(far, err))
         return false;
     return far->ancalagon ? open_ancalagon(far, place, err) : open_bare(far, place, err);
 }
@@ -340,7 +331,7 @@ static bool open_remote_llama(const struct options *options, struct place *place
     far.tether = far.ssh ? ssh_tether(far.ssh) : NULL;
     bool ok = far.ssh && talk(&far, place, err);
     if (ok) {
-        place->prefix = mem_strdup("");
+        place->prefix = place->prefix ? place->prefix : mem_strdup("");
         place->llama = true;
         tether_settle(far.tether);
         connection = far.ssh;

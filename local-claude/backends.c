@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "model_files.h"
 #include "options.h"
 
 #include <string.h>
@@ -51,6 +52,24 @@ const struct backend *backend_discover(const struct options *options, char *why,
             buf_text(&reasons));
     buf_fini(&reasons);
     return NULL;
+}
+
+bool place_foretell(struct place *place, const struct model_file *file, int64_t wanted,
+                    const char *machine, struct err *err) {
+    if (!file->fits)
+        return err_set(err, ERR_LIMIT, "%s does not fit on %s: %s", file->file, machine,
+                       file->reason);
+    int64_t ctx = model_file_ctx(file, wanted);
+    *place = (struct place){
+        .label = mem_printf("a server on %s, for this run (a dry run starts none)", machine),
+        .address = mem_strdup("127.0.0.1"),
+        .prefix = mem_strdup(""),
+        .model = model_file_name(file),
+        .context_tokens = ctx ? ctx : file->ctx_tokens,
+        .api = CHAT_API_MESSAGES,
+        .llama = true,
+    };
+    return true;
 }
 
 void place_fini(struct place *place) {

@@ -19,6 +19,7 @@ enum {
     OUTPUT_MAX = 8192,
     OWN_TOKENS = 200, // of a prompt: folders, git's status and a short question, measured
     SHARED_WELL = 95, // percent of the prompt
+    TOLD_FROM = 256,  // tokens of CLAUDE.md; of fewer nobody need hear
 };
 
 // What must be left for work, beside prompt and answer, for a set of tools to be worth having: a
@@ -185,13 +186,13 @@ static void tell_tools(const struct budget *budget, struct buf *out) {
 // a project's own (lib/chat/messages_project.c).
 static void tell_shared(const struct budget *budget, struct buf *out) {
     int64_t all = taken(budget) + budget->project_tokens;
-    if (budget->project_tokens == 0 || budget->tools > TOOLS_LEAN)
+    if (budget->project_tokens < TOLD_FROM || budget->tools > TOOLS_LEAN)
         return;
     int64_t shared = (taken(budget) - OWN_TOKENS) * 100 / all;
     if (shared < SHARED_WELL)
         buf_printf(out,
                    "\nCLAUDE.md adds about %lld tokens; %lld %% of the prompt are the same in "
-                   "another project, and are not read again for it",
+                   "another project",
                    (long long)budget->project_tokens, (long long)shared);
 }
 

@@ -58,8 +58,8 @@ enum { BUDGET_ASSUMED_TOKENS = 32768 };
 // False: nothing useful fits; err says what would.
 bool budget_make(struct budget *budget, const struct budget_ask *ask, struct err *err);
 // "context 65536 = 18877 prompt + 8192 answer + 38467 left; compacts at 44344", and further lines
-// when tools were left out, are of no use or are not counted, and when less than 95 % of the prompt
-// are shared with other projects. No newline at the end.
+// when tools were left out, are of no use or are not counted, and when CLAUDE.md is so long
+// that other projects share less than 95 % of the prompt. No newline at the end.
 void budget_tell(const struct budget *budget, struct buf *out);
 // Arguments for Claude Code that bring this set of tools about, NULL-terminated. Constants.
 const char *const *budget_arguments(enum tool_set tools);

@@ -40,6 +40,7 @@ static const char help_rest[] =
     "  --model NAME     which of its models\n"
     "  --ctx N          tokens of context, such as 64K, where the server does not tell\n"
     "  --lean           only the six core tools: 4K tokens of prompt in place of 20K\n"
+    "  --draft WHAT     a smaller model that guesses ahead: FILE, auto or none (llama, remote-llama)\n"
     "  --kv TYPE        of the KV cache, such as q8_0 (lmstudio)\n"
     "  --airgap         the agent and its tools reach nothing but the model\n"
     "  --print-env      print the environment for a shell (eval) and run nothing\n"
@@ -156,17 +157,19 @@ static bool refuse_print_env(const char *whose, struct err *err) {
         whose);
 }
 
+static bool names_a_backend(const struct options *options, struct err *err) {
+    return !options->backend || backend_find(options->backend) ||
+           err_set(err, ERR_INVALID, "there is no backend \"%s\"; there are: %s", options->backend,
+                   backend_names());
+}
+
 static bool open_place(struct session *session, struct err *err) {
     const struct options *options = &session->options;
     char why[256] = "";
-    if (options->backend) {
-        session->backend = backend_find(options->backend);
-        if (!session->backend)
-            return err_set(err, ERR_INVALID, "there is no backend \"%s\"; there are: %s",
-                           options->backend, backend_names());
-    } else if (!(session->backend = backend_discover(options, why, sizeof why, err))) {
+    session->backend = options->backend ? backend_find(options->backend)
+                                        : backend_discover(options, why, sizeof why, err);
+    if (!session->backend)
         return false;
-    }
     if (options->print_env && !session->backend->lasting)
         return refuse_print_env(session->backend->name, err);
     if (!session->backend->open(options, &session->place, err))
@@ -427,6 +430,8 @@ int main(int argc, char **argv) {
         status = say(STATUS_USAGE, "%s; see: local-claude --help", err.text);
     else if (session.options.help)
         status = print_help();
+    else if (!names_a_backend(&session.options, &err))
+        status = say(STATUS_USAGE, "%s; see: local-claude --help", err.text);
     else
         status = run_session(&session, &err);
     end(&session);

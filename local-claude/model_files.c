@@ -10,7 +10,11 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MOST = 4096, LISTED = 20 };
+enum {
+    MOST = 4096,
+    LISTED = 20,
+    CTX_MOST_TOKENS = 131072, // Claude Code compacts long before; more is memory for nothing
+};
 
 // Heads that guess for one model and answer nobody by themselves.
 static bool is_head(const char *architecture) {
@@ -115,6 +119,22 @@ int model_files_find(const struct model_files *files, const char *wanted, struct
     found = model_choice(wanted, names, files->count, err);
     mem_free(names);
     return found;
+}
+
+int64_t model_file_ctx(const struct model_file *file, int64_t wanted) {
+    bool limited = wanted == 0 && !file->preset && file->ctx_tokens > CTX_MOST_TOKENS;
+    return limited ? CTX_MOST_TOKENS : wanted;
+}
+
+char *model_file_name(const struct model_file *file) {
+    if (file->preset)
+        return mem_strdup(file->preset);
+    const char *slash = strrchr(file->file, '/');
+    const char *name = slash ? slash + 1 : file->file;
+    size_t length = strlen(name);
+    if (length > 5 && strcasecmp(name + length - 5, ".gguf") == 0)
+        length -= 5;
+    return mem_strndup(name, length);
 }
 
 static void size_text(char *out, size_t size, int64_t bytes) {

@@ -39,6 +39,11 @@ void model_files_fini(struct model_files *files);
 int model_files_find(const struct model_files *files, const char *wanted, struct err *err);
 int model_files_by_path(const struct model_files *files, const char *path); // -1: it is not there
 
+// What its server is asked for: `wanted` tokens of context; 0 = what its server chooses.
+int64_t model_file_ctx(const struct model_file *file, int64_t wanted);
+// Its preset, else the file's name without its ending: what the person calls it. The caller's.
+char *model_file_name(const struct model_file *file);
+
 // "Qwen3-8B-Q4_K_M.gguf", and what a person wants to know of it: "5.0 GB, Q4_K_M, 40K".
 void model_files_describe(const struct model_file *file, char *out, size_t size);
 // All of them, one a line.

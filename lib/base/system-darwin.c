@@ -69,6 +69,7 @@ void system_memory_read(struct system_memory *out) {
 }
 
 void system_return_memory(void) {} // this malloc does
+void system_trim_memory(void) {}
 
 void system_condition_init(pthread_cond_t *condition) { pthread_cond_init(condition, NULL); }
 

@@ -99,6 +99,12 @@ void system_return_memory(void) {
 #endif
 }
 
+void system_trim_memory(void) {
+#ifdef M_MMAP_THRESHOLD
+    malloc_trim(0);
+#endif
+}
+
 void system_condition_init(pthread_cond_t *condition) {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

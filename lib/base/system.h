@@ -29,6 +29,7 @@ char *system_cpu_name(void);                    // the caller's; NULL when it is
 void system_memory_read(struct system_memory *out);
 // From here on malloc gives large blocks back to the system when they are freed.
 void system_return_memory(void);
+void system_trim_memory(void); // what was freed and is kept for later goes to the system now
 
 // A condition whose waits last as long as they say, whatever becomes of the wall clock. False: the
 // time is over.

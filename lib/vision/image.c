@@ -209,14 +209,15 @@ static VipsImage *shrink_on_the_way(VipsImage *image, int wanted) {
     return next_step(image, out, vips_shrink(image, &out, factor, factor, NULL));
 }
 
-static void scale_to(struct image *image, int wanted) {
-    int side = longer(image->width, image->height);
+// width, height: of the picture as it is stored, before any shrinking.
+static void scale_to(struct image *image, int width, int height, int wanted) {
+    int side = longer(width, height);
     if (wanted <= 0 || side <= wanted)
         return;
     struct image scaled;
     double scale = (double)wanted / side;
-    warp_shrink(&scaled, image, longer(1, (int)lrint(image->width * scale)),
-                longer(1, (int)lrint(image->height * scale)));
+    warp_shrink(&scaled, image, longer(1, (int)lrint(width * scale)),
+                longer(1, (int)lrint(height * scale)));
     image_fini(image);
     *image = scaled;
 }
@@ -247,7 +248,7 @@ static bool decode_bmp(struct image *out, const void *bytes, size_t length, cons
         !within(limits, bmp.width, bmp.height, name, err))
         return false;
     bmp_decode(out, &bmp, bytes);
-    scale_to(out, longest_side);
+    scale_to(out, bmp.width, bmp.height, longest_side);
     return true;
 }
 
@@ -258,11 +259,12 @@ static bool decode_vips(struct image *out, enum kind kind, const void *bytes, si
     if (!image)
         return vips_failed(err, name);
     int orientation = vips_image_get_orientation(image);
-    if (!within(limits, image->Xsize, image->Ysize, name, err)) {
+    int width = image->Xsize, height = image->Ysize;
+    if (!within(limits, width, height, name, err)) {
         g_object_unref(image);
         return false;
     }
-    int shrink = jpeg_shrink(longer(image->Xsize, image->Ysize), longest_side);
+    int shrink = jpeg_shrink(longer(width, height), longest_side);
     if (kind == KIND_JPEG && shrink > 1) {
         g_object_unref(image);
         image = open_kind(kind, bytes, length, shrink);
@@ -276,7 +278,7 @@ static bool decode_vips(struct image *out, enum kind kind, const void *bytes, si
     g_object_unref(image);
     if (!good)
         return vips_failed(err, name);
-    scale_to(out, longest_side);
+    scale_to(out, width, height, longest_side);
     make_upright(out, orientation);
     return true;
 }

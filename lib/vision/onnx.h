@@ -23,8 +23,15 @@ void onnx_close(struct onnx *onnx);                // NULL is fine; networks are
 const char *onnx_version(const struct onnx *onnx); // "1.32.0"
 const char *onnx_path(const struct onnx *onnx);    // of the library that was opened
 
+// value = byte x scale + shift, for each of three channels.
+struct network_pixels {
+    float scale[3], shift[3];
+};
+
 struct network_options {
     unsigned threads; // of one run; 0: 1
+    const struct network_pixels
+        *pixels; // for network_run_pixels; NULL: network_run is what is used
 };
 
 // The file is read whole by the runtime. Errors name the file.
@@ -60,4 +67,15 @@ struct tensors {
 // A run that fails leaves `out` empty; the text is the runtime's, the network stays usable.
 bool network_run(struct network *network, const float *input, const int64_t *dims, size_t rank,
                  struct tensors *out, struct err *err);
+// The same for a network that was loaded with `pixels`: three planes of bytes, 1 x 3 x height x
+// width.
+bool network_run_pixels(struct network *network, const uint8_t *planes, int height, int width,
+                        struct tensors *out, struct err *err);
 void tensors_fini(struct tensors *tensors);
+
+// What the networks' tensors (weights included) use: now, at most so far, and how much memory
+// that took at most. Zeros when the runtime allocates by itself.
+struct onnx_use {
+    size_t now_bytes, most_bytes, warm_bytes;
+};
+struct onnx_use onnx_use(const struct onnx *onnx);

@@ -14,14 +14,19 @@
 enum { ORT_API_ASKED = 17 }; // a table of 2024; every later library still hands it out
 
 enum ort_code { // those that we tell apart
-    ORT_INVALID_ARGUMENT = 2,
-    ORT_NO_SUCHFILE = 3,
-    ORT_INVALID_PROTOBUF = 7,
-    ORT_INVALID_GRAPH = 10,
+    ORT_CODE_INVALID_ARGUMENT = 2,
+    ORT_CODE_NO_SUCHFILE = 3,
+    ORT_CODE_INVALID_PROTOBUF = 7,
+    ORT_CODE_INVALID_GRAPH = 10,
 };
 enum { ORT_LOG_FATAL = 4, ORT_OPTIMIZE_ALL = 99, ORT_DEVICE_ALLOCATOR = 0, ORT_MEMORY_DEFAULT = 0 };
 enum { ORT_KIND_TENSOR = 1 };
-enum ort_element { ORT_ELEMENT_F32 = 1, ORT_ELEMENT_I64 = 7, ORT_ELEMENT_F16 = 10 };
+enum ort_element {
+    ORT_ELEMENT_F32 = 1,
+    ORT_ELEMENT_U8 = 2,
+    ORT_ELEMENT_I64 = 7,
+    ORT_ELEMENT_F16 = 10
+};
 
 struct ort_status;
 struct ort_env;
@@ -33,7 +38,14 @@ struct ort_type_info;
 struct ort_tensor_info;
 struct ort_memory_info;
 struct ort_metadata;
-struct ort_allocator;
+
+// Ours or the runtime's: the first members of OrtAllocator; `version` says how many there are.
+struct ort_allocator {
+    uint32_t version;
+    void *(*alloc)(struct ort_allocator *self, size_t bytes); // NULL: no memory
+    void (*free)(struct ort_allocator *self, void *block);
+    const struct ort_memory_info *(*info)(const struct ort_allocator *self);
+};
 
 // Each gap is named after its first position.
 struct ort_api {
@@ -46,7 +58,10 @@ struct ort_api {
     struct ort_status *(*create_session)(const struct ort_env *env, const char *path,
                                          const struct ort_session_options *options,
                                          struct ort_session **session);
-    void *gap_8;
+    struct ort_status *(*create_session_from_array)(const struct ort_env *env, const void *bytes,
+                                                    size_t length,
+                                                    const struct ort_session_options *options,
+                                                    struct ort_session **session);
     struct ort_status *(*run)(struct ort_session *session, const struct ort_run_options *options,
                               const char *const *input_names, const struct ort_value *const *inputs,
                               size_t input_count, const char *const *output_names,
@@ -122,6 +137,11 @@ struct ort_api {
     void *gap_119[11];
     struct ort_status *(*add_session_config)(struct ort_session_options *options, const char *key,
                                              const char *value);
+    void *gap_131[45];
+    // For all sessions of the environment that ask for it ("session.use_env_allocators").
+    struct ort_status *(*register_allocator)(struct ort_env *env, struct ort_allocator *allocator);
+    struct ort_status *(*unregister_allocator)(struct ort_env *env,
+                                               const struct ort_memory_info *info);
 };
 
 struct ort_api_base {
@@ -136,6 +156,7 @@ struct ort_api_base {
     X(create_env, CreateEnv, 3)                                                                    \
     X(disable_telemetry_events, DisableTelemetryEvents, 6)                                         \
     X(create_session, CreateSession, 7)                                                            \
+    X(create_session_from_array, CreateSessionFromArray, 8)                                        \
     X(run, Run, 9)                                                                                 \
     X(create_session_options, CreateSessionOptions, 10)                                            \
     X(disable_mem_pattern, DisableMemPattern, 17)                                                  \
@@ -172,7 +193,9 @@ struct ort_api_base {
     X(session_metadata, SessionGetModelMetadata, 111)                                              \
     X(metadata_lookup, ModelMetadataLookupCustomMetadataMap, 116)                                  \
     X(release_metadata, ReleaseModelMetadata, 118)                                                 \
-    X(add_session_config, AddSessionConfigEntry, 130)
+    X(add_session_config, AddSessionConfigEntry, 130)                                              \
+    X(register_allocator, RegisterAllocator, 176)                                                  \
+    X(unregister_allocator, UnregisterAllocator, 177)
 
 #define ORT_CHECK_POSITION(ours, theirs, position)                                                 \
     _Static_assert(offsetof(struct ort_api, ours) == (position) * sizeof(void *),                  \

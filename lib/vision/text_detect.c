@@ -16,22 +16,16 @@ static int whole_cells(int side, double ratio) {
 void text_detect_size(int width, int height, int side_min, int *out_width, int *out_height) {
     int shorter = width < height ? width : height, longer = width < height ? height : width;
     double ratio = shorter < side_min ? (double)side_min / shorter : 1;
-    if (longer * ratio > LONGEST)
-        ratio = fmin(1, fmax((double)LONGEST / longer, 1e-3));
+    ratio = fmin(ratio, (double)LONGEST / longer);
     *out_width = whole_cells(width, ratio);
     *out_height = whole_cells(height, ratio);
 }
 
-// PP-OCR's own models want ImageNet's mean and deviation; halves are what the reference uses, and
-// the texts differ little. Equal to the reference is what counts.
-static const struct warp_norm detect_norm = {{.5f, .5f, .5f}, {.5f, .5f, .5f}, .bgr = true};
-
-static float *detect_input(const struct text_reader *reader, const struct image *picture, int width,
-                           int height) {
+static uint8_t *detect_input(const struct image *picture, int width, int height) {
     struct image scaled;
     warp_resize(&scaled, picture, width, height);
-    float *planes = mem_alloc((size_t)width * (size_t)height * 3 * sizeof *planes);
-    warp_planes(planes, (size_t)width, &scaled, &detect_norm);
+    uint8_t *planes = mem_alloc((size_t)width * (size_t)height * 3);
+    warp_byte_planes(planes, &scaled, true);
     image_fini(&scaled);
     return planes;
 }
@@ -51,11 +45,10 @@ bool text_detect(struct text_reader *reader, const struct image *picture, struct
     int width, height;
     *out = (struct text_regions){0};
     choose_size(reader, picture, &width, &height);
-    float *planes = detect_input(reader, picture, width, height);
+    uint8_t *planes = detect_input(picture, width, height);
     struct tensors tensors;
     double began = text_now_ms();
-    bool good =
-        network_run(reader->detect, planes, (int64_t[]){1, 3, height, width}, 4, &tensors, err);
+    bool good = network_run_pixels(reader->detect, planes, height, width, &tensors, err);
     *network_ms += text_now_ms() - began;
     mem_free(planes);
     if (!good)
@@ -65,9 +58,12 @@ bool text_detect(struct text_reader *reader, const struct image *picture, struct
         shape->dims[2] != height || shape->dims[3] != width)
         good = err_set(err, ERR_INVALID, "%s does not give one map of the picture's size",
                        network_path(reader->detect));
-    else
+    else {
         text_regions_find(out, tensors.values[0], width, height, picture->width, picture->height,
                           &reader->options);
+        if (reader->options.faint)
+            text_faint_find(out, tensors.values[0], width, height, picture->width, picture->height);
+    }
     tensors_fini(&tensors);
     return good;
 }

@@ -46,10 +46,9 @@ static bool takes_pictures(const struct network *network, struct err *err) {
                    network_path(network));
 }
 
-static struct network *load(struct onnx *onnx, const char *path, unsigned threads,
-                            struct err *err) {
-    struct network *network =
-        network_load(onnx, path, &(struct network_options){.threads = threads}, err);
+static struct network *load(struct onnx *onnx, const char *path,
+                            const struct network_options *options, struct err *err) {
+    struct network *network = network_load(onnx, path, options, err);
     if (network && !takes_pictures(network, err)) {
         network_destroy(network);
         return NULL;
@@ -57,9 +56,15 @@ static struct network *load(struct onnx *onnx, const char *path, unsigned thread
     return network;
 }
 
+// -1 .. 1. PP-OCR's own recipe is ImageNet's means and deviations; this is the reference's, which
+// reads the same, and equal to the reference is what counts.
+static const struct network_pixels detect_pixels = {{1 / 127.5f, 1 / 127.5f, 1 / 127.5f},
+                                                    {-1, -1, -1}};
+
 static bool load_detector(struct text_reader *reader, struct onnx *onnx, const char *path,
                           struct err *err) {
-    reader->detect = load(onnx, path, reader->options.threads, err);
+    const struct network_options options = {reader->options.threads, &detect_pixels};
+    reader->detect = load(onnx, path, &options, err);
     if (!reader->detect)
         return false;
     struct tensor_shape shape = network_input_shape(reader->detect);
@@ -71,7 +76,7 @@ static bool load_orienter(struct text_reader *reader, struct onnx *onnx, const c
                           struct err *err) {
     if (!path)
         return true;
-    reader->orient = load(onnx, path, 1, err);
+    reader->orient = load(onnx, path, &(struct network_options){.threads = 1}, err);
     if (!reader->orient)
         return false;
     struct tensor_shape shape = network_input_shape(reader->orient);
@@ -104,7 +109,8 @@ static bool read_dictionary(struct text_reader *reader, const char *path, struct
 
 static bool load_recogniser(struct text_reader *reader, struct onnx *onnx,
                             const struct text_reader_options *options, struct err *err) {
-    reader->recognize = load(onnx, options->recognize, 1, err);
+    reader->recognize =
+        load(onnx, options->recognize, &(struct network_options){.threads = 1}, err);
     if (!reader->recognize)
         return false;
     struct tensor_shape shape = network_input_shape(reader->recognize);

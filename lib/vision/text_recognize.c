@@ -16,7 +16,7 @@ float *text_line_planes(const struct image *line, int height, int width) {
     struct image scaled;
     warp_resize(&scaled, line, own < 1 ? 1 : own < width ? own : width, height);
     float *planes = mem_alloc((size_t)width * (size_t)height * 3 * sizeof *planes);
-    warp_planes(planes, (size_t)width, &scaled, &line_norm);
+    warp_planes(planes, (size_t)width, (size_t)width * (size_t)height, &scaled, &line_norm);
     image_fini(&scaled);
     return planes;
 }

@@ -120,22 +120,32 @@ void warp_shrink(struct image *out, const struct image *in, int width, int heigh
     mem_free(down_room);
 }
 
-void warp_planes(float *planes, size_t row_floats, const struct image *in,
+void warp_planes(float *planes, size_t row_floats, size_t plane_floats, const struct image *in,
                  const struct warp_norm *norm) {
     float table[3][256];
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++)
             table[c][v] =
                 (float)((((double)v / 255) - (double)norm->mean[c]) / (double)norm->std[c]);
-    size_t plane = row_floats * (size_t)in->height;
     int first = norm->bgr ? 2 : 0, last = 2 - first;
     for (int y = 0; y < in->height; y++) {
         const uint8_t *from = row_of(in, y);
         float *to = planes + (size_t)y * row_floats;
         for (int x = 0; x < in->width; x++, from += 3) {
             to[x] = table[0][from[first]];
-            to[plane + (size_t)x] = table[1][from[1]];
-            to[2 * plane + (size_t)x] = table[2][from[last]];
+            to[plane_floats + (size_t)x] = table[1][from[1]];
+            to[2 * plane_floats + (size_t)x] = table[2][from[last]];
         }
+    }
+}
+
+void warp_byte_planes(uint8_t *planes, const struct image *in, bool bgr) {
+    size_t plane = (size_t)in->width * (size_t)in->height;
+    uint8_t *first = planes + (bgr ? 2 * plane : 0), *last = planes + (bgr ? 0 : 2 * plane);
+    const uint8_t *from = in->pixels;
+    for (size_t i = 0; i < plane; i++, from += 3) {
+        first[i] = from[0];
+        planes[plane + i] = from[1];
+        last[i] = from[2];
     }
 }

@@ -27,6 +27,10 @@ struct warp_norm { // value = (pixel / 255 - mean) / std, in the order of the ne
     float mean[3], std[3];
     bool bgr;
 };
-// Planes of floats, 3 x rows x row_floats, the picture at the left; the rest is left as it is.
-void warp_planes(float *planes, size_t row_floats, const struct image *in,
+// Three planes of floats, one `plane_floats` behind the other, rows of `row_floats`; the picture
+// goes to where `planes` points, what is around it is left as it is.
+void warp_planes(float *planes, size_t row_floats, size_t plane_floats, const struct image *in,
                  const struct warp_norm *norm);
+
+// The same as bytes, one plane behind the other without gaps: 3 x height x width.
+void warp_byte_planes(uint8_t *planes, const struct image *in, bool bgr);

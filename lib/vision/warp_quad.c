@@ -1,13 +1,8 @@
 // A four-cornered region of a picture, flattened: for every pixel of the result its place in the
 // picture by the projective map of the corners, and a bicubic mean of the 4 x 4 pixels around it.
-// As OpenCV does it (modules/imgproc/src/imgwarp.cpp): places are rounded to 1/32 of a pixel.
-#include "base/mem.h"
 #include "vision/warp.h"
 
 #include <math.h>
-#include <string.h>
-
-enum { PARTS = 32 };
 
 // (x, y) -> ((m0 x + m1 y + m2) / d, (m3 x + m4 y + m5) / d), d = m6 x + m7 y + 1.
 struct projection {
@@ -33,39 +28,35 @@ static struct projection project(const struct quad *quad, double w, double h) {
                                 (p[3].y - p[0].y + k * p[3].y) / h, p[0].y, g / w, k / h}};
 }
 
-// Keys' cubic convolution for places between the second and third of four pixels.
-static void cubic_weights(float weights[PARTS][4]) {
+// Keys' cubic convolution ("Cubic Convolution Interpolation for Digital Image Processing", 1981):
+// the weights of four pixels for a place that is `x` behind the second.
+static void cubic_weights(float *w, float x) {
     const float a = -0.75f;
-    for (int i = 0; i < PARTS; i++) {
-        float x = (float)i / PARTS;
-        float *w = weights[i];
-        w[0] = ((a * (x + 1) - 5 * a) * (x + 1) + 8 * a) * (x + 1) - 4 * a;
-        w[1] = ((a + 2) * x - (a + 3)) * x * x + 1;
-        w[2] = ((a + 2) * (1 - x) - (a + 3)) * (1 - x) * (1 - x) + 1;
-        w[3] = 1 - w[0] - w[1] - w[2];
-    }
+    w[0] = ((a * (x + 1) - 5 * a) * (x + 1) + 8 * a) * (x + 1) - 4 * a;
+    w[1] = ((a + 2) * x - (a + 3)) * x * x + 1;
+    w[2] = ((a + 2) * (1 - x) - (a + 3)) * (1 - x) * (1 - x) + 1;
+    w[3] = 1 - w[0] - w[1] - w[2];
 }
 
 static int clamp(int value, int max) { return value < 0 ? 0 : value > max ? max : value; }
 
-// One pixel; x and y in 1/32 of a pixel.
-static void cubic_pixel(uint8_t *to, const struct image *in, int x, int y,
-                        const float weights[PARTS][4]) {
-    const float *wx = weights[x & (PARTS - 1)], *wy = weights[y & (PARTS - 1)];
-    int left = (x >> 5) - 1, top = (y >> 5) - 1;
+static void cubic_pixel(uint8_t *to, const struct image *in, float x, float y) {
+    float left = floorf(x), top = floorf(y), wx[4], wy[4];
+    cubic_weights(wx, x - left);
+    cubic_weights(wy, y - top);
     size_t columns[4];
     for (int i = 0; i < 4; i++)
-        columns[i] = (size_t)clamp(left + i, in->width - 1) * 3;
+        columns[i] = (size_t)clamp((int)left - 1 + i, in->width - 1) * 3;
     float sum[3] = {0};
     for (int j = 0; j < 4; j++) {
         const uint8_t *row =
-            in->pixels + (size_t)clamp(top + j, in->height - 1) * (size_t)in->width * 3;
+            in->pixels + (size_t)clamp((int)top - 1 + j, in->height - 1) * (size_t)in->width * 3;
         for (int c = 0; c < 3; c++)
             sum[c] += wy[j] * (wx[0] * row[columns[0] + c] + wx[1] * row[columns[1] + c] +
                                wx[2] * row[columns[2] + c] + wx[3] * row[columns[3] + c]);
     }
     for (int c = 0; c < 3; c++)
-        to[c] = (uint8_t)fmaxf(0, fminf(255, sum[c] + 0.5f));
+        to[c] = (uint8_t)lrintf(fmaxf(0, fminf(255, sum[c])));
 }
 
 void warp_quad_size(const struct quad *quad, int *width, int *height) {
@@ -97,8 +88,6 @@ void warp_quad(struct image *out, const struct image *in, const struct quad *qua
     image_init(out, width, height);
     struct projection map = project(quad, width, height);
     const double *m = map.m;
-    float weights[PARTS][4];
-    cubic_weights(weights);
     uint8_t *to = out->pixels;
     // Far outside is as good as just outside, where the edge is repeated.
     double max_x = in->width + 4.0, max_y = in->height + 4.0;
@@ -107,6 +96,6 @@ void warp_quad(struct image *out, const struct image *in, const struct quad *qua
             double d = m[6] * x + m[7] * y + 1, scale = d != 0 ? 1 / d : 0;
             double fx = fmax(-4, fmin(max_x, (m[0] * x + m[1] * y + m[2]) * scale));
             double fy = fmax(-4, fmin(max_y, (m[3] * x + m[4] * y + m[5]) * scale));
-            cubic_pixel(to, in, (int)lrint(fx * PARTS), (int)lrint(fy * PARTS), weights);
+            cubic_pixel(to, in, (float)fx, (float)fy);
         }
 }

@@ -14,20 +14,22 @@ struct linear_tap {
     short weight[2];
 };
 
-static struct linear_tap *linear_taps(int in, int out) {
+// Across, a place before the first pixel's middle is the first pixel; down, it is a mean of that
+// pixel with itself, which the arithmetic below rounds otherwise.
+static struct linear_tap *linear_taps(int in, int out, bool across) {
     struct linear_tap *taps = mem_alloc((size_t)out * sizeof *taps);
     double scale = 1 / ((double)out / in); // so, not in / out: the last bit counts
     for (int i = 0; i < out; i++) {
         float at = (float)((i + 0.5) * scale - 0.5);
         int first = (int)floorf(at);
         at -= (float)first;
-        if (first < 0)
-            first = 0, at = 0;
-        if (first >= in - 1)
-            first = in - 1, at = 0;
+        if (across && (first < 0 || first >= in - 1)) {
+            first = first < 0 ? 0 : in - 1;
+            at = 0;
+        }
         taps[i] = (struct linear_tap){
-            first,
-            first + 1 < in ? first + 1 : first,
+            first < 0 ? 0 : first,
+            first + 1 < in ? first + 1 : in - 1,
             {(short)lrintf((1 - at) * WEIGHT_ONE), (short)lrintf(at * WEIGHT_ONE)}};
     }
     return taps;
@@ -91,8 +93,8 @@ void warp_resize(struct image *out, const struct image *in, int width, int heigh
         halve(out, in);
         return;
     }
-    struct linear_tap *across = linear_taps(in->width, width);
-    struct linear_tap *down = linear_taps(in->height, height);
+    struct linear_tap *across = linear_taps(in->width, width, true);
+    struct linear_tap *down = linear_taps(in->height, height, false);
     int *room = mem_alloc(2 * row * sizeof *room);
     struct row_pair rows = {{-1, -1}, {room, room + row}};
     for (int y = 0; y < height; y++) {

@@ -227,6 +227,37 @@ class WholeProgram:
         self.assertEqual(self.world.engines(), [], "it waits for the engine's end")
         self.assert_nothing_left()
 
+    def engines_asked(self):
+        """How often an engine was started for a model, not only asked for its flags."""
+        try:
+            with open(self.world.path("asked")) as file:
+                return sum(".gguf" in line for line in file)
+        except FileNotFoundError:
+            return 0
+
+    def test_a_dry_run_starts_no_model(self):
+        spy = self.world.path("bin", "llama-server")
+        with open(spy, "w") as file:
+            file.write(f'#!/bin/sh\necho "$*" >>{self.world.path("asked")}\nexec {self.world.engine} "$@"\n')
+        os.chmod(spy, 0o755)
+        self.world.engine = spy
+        claude = self.world.path("bin", "claude")
+        with open(claude, "w") as file:
+            file.write(Session.CLAUDE)
+        os.chmod(claude, 0o755)
+        run = subprocess.run([binary("local-claude"), "--backend", self.backend, "--model", "smol", "--dry-run",
+                              "-p", "hi"], env=self.world.environment(LOCAL_CLAUDE_BIN=claude, SAY="/dev/null"),
+                             cwd=self.world.root, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                             timeout=scaled(30))
+        self.assertEqual(run.returncode, 0, run)
+        self.assertRegex(run.stdout, r"(?s)model    smol at a server on .* starts none.*-p hi\n")
+        self.assertEqual(self.engines_asked(), 0)
+        self.assert_nothing_left()
+        session, _ = self.session()
+        self.assertEqual(self.engines_asked(), 1)
+        session.process.kill()
+        self.assert_engine_gone()
+
     def test_kill_claude(self):
         session, claude = self.session()
         os.kill(claude, signal.SIGKILL)

@@ -95,4 +95,4 @@ class Shares:
         return shares
 
 
-__all__ = ["Shares", "WRITERS", "flags", "write_model", "write_template"]
+__all__ = ["ROOM", "Shares", "WRITERS", "flags", "write_model", "write_template"]

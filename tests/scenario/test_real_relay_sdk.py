@@ -1,5 +1,6 @@
-"""npm's @anthropic-ai/sdk against local-claude's relay: before a bare llama-server, and before models
-that play a script (test_real_sdk.py has it against ancalagon)."""
+"""npm's @anthropic-ai/sdk against local-claude's relay: before a bare llama-server, before models that
+play a script, and before what stands for LM Studio, apfel and an ancalagon (test_real_sdk.py has it
+against the real one)."""
 import json
 import os
 import sys
@@ -8,6 +9,7 @@ import unittest
 from harness import eventually
 from local_world import Local
 from real import HERE, Node, model
+from test_lmstudio import Fake
 from test_real_claude import llama_server
 
 sys.path.insert(0, os.path.join(HERE, "..", "fakes"))
@@ -19,9 +21,9 @@ TOOL = {"name": "look", "description": "Looks at a place.", "input_schema": {
 
 
 class Relay(Local):
-    def open(self, port, *words):
+    def open(self, port, *words, backend="remote"):
         """Starts a run whose claude only waits; its relay is ours."""
-        process = self.world.start("--backend", "remote", "--port", str(port), *words,
+        process = self.world.start("--backend", backend, "--port", str(port), *words,
                                    env={"FAKE_CLAUDE": "sleep:100"})
         env = eventually(self.world.record, "claude is started", 20)["env"]
         self.addCleanup(process.kill)
@@ -149,6 +151,48 @@ class OverScript(Relay):
             with self.subTest(kind=kind):
                 self.model(turn)
                 self.assertEqual(self.refused(kind, status)["type"], name)
+
+
+class OverOthers(Relay):
+    def fake(self, backend, *words, flags=()):
+        fake = Fake(self.world, f"fake_{backend}.py", *words)
+        self.addCleanup(fake.close)
+        self.open(fake.port, *flags, backend=backend)
+
+    def says(self, answer, **more):
+        for case, message in self.both(max_tokens=64, **more):
+            with self.subTest(case=case):
+                self.assertEqual([(block["type"], block["text"]) for block in message["content"]],
+                                 [("text", answer)])
+                self.assertEqual((message["stop_reason"], message["model"]), ("end_turn", self.name))
+                self.assertGreater(message["usage"]["input_tokens"], 0)
+        self.assertEqual([model["id"] for model in self.node("models").result()], [self.name])
+
+    def refuses(self, window):
+        count = self.node("count", body={"model": self.name, "messages": [
+            {"role": "user", "content": "word " * window}]}).result()
+        self.assertGreaterEqual(count["input_tokens"], window)
+        error = self.refused("BadRequestError", 400, messages=[{"role": "user", "content": "word " * window}])
+        self.assertRegex(error["message"], rf"^prompt is too long: \d+ tokens > {window} maximum$")
+
+    def test_lmstudio(self):
+        self.fake("lmstudio", "--loaded", "gemma-3-4b=8192", flags=("--model", "gemma"))
+        self.says("A sentence from LM Studio.", stop_sequences=["END"], tools=[TOOL])
+        self.refuses(8192)
+
+    def test_apfel(self):
+        self.fake("apfel")
+        self.says("A sentence from Apple.", stop_sequences=["END"])
+        self.refuses(4096)
+
+    def test_an_ancalagon_behind_the_relay(self):
+        """Which is asked in the Messages API: its model's name would make Claude Code send its long prompt."""
+        backend = self.world.backend(models=("claude-like",))
+        self.open(backend.port)
+        self.assertEqual(self.name, "local-model")
+        self.says(backend.answer, tools=[TOOL])
+        self.assertEqual({json.loads(body)["model"] for _, path, _, body in backend.seen
+                          if path.startswith("/v1/messages")}, {"claude-like"})
 
 
 if __name__ == "__main__":

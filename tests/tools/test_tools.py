@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 
 sys.dont_write_bytecode = True  # no __pycache__ beside the scripts
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -139,7 +140,7 @@ class Fetch(World):
             lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
             self.assertTrue(lines)
             for line in lines:
-                self.assertRegex(line, r"^[\w.-]+==[\w.]+ +--hash=sha256:[0-9a-f]{64}$")
+                self.assertRegex(line, r"^[\w.-]+==[\w.]+( +--hash=sha256:[0-9a-f]{64})+$")
 
     def test_offline_without_the_file_fails_and_leaves_nothing(self):
         folder = self.home / "d"
@@ -179,6 +180,65 @@ class GetModel(World):
             f.truncate(98362431)
         run = self.run_tool("get-model")
         self.assertEqual((run.returncode, run.stdout), (1, ""))
+
+
+class GetOcr(World):
+    FILES = {"onnxruntime": {"onnxruntime/capi/libonnxruntime.so.1.2.3": b"library"},
+             "rapidocr": {"rapidocr/models/PP-OCRv6_det_small.onnx": b"where",
+                          "rapidocr/models/PP-OCRv6_rec_small.onnx": b"what",
+                          "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx": b"up"}}
+
+    def setUp(self):
+        super().setUp()
+        self.tools = self.home / "tools"
+        shutil.copytree(ROOT / "tools", self.tools)
+        self.folder = self.cache / "ocr"
+        (self.tools / "packages.txt").write_text("")
+
+    def wheels(self):
+        """Our own packages, where an earlier call would have left them."""
+        (self.folder / ".download").mkdir(parents=True, exist_ok=True)
+        for package, members in self.FILES.items():
+            wheel = self.folder / ".download" / f"{package}-1.whl"
+            with zipfile.ZipFile(wheel, "w") as z:
+                for name, body in members.items():
+                    z.writestr(name, body)
+            pin = f"{package}==1 \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+            with open(self.tools / "packages.txt", "a", encoding="utf-8") as f:
+                f.write(pin)
+
+    def get(self, *argv):
+        return subprocess.run([str(self.tools / "get-ocr"), *argv], env=self.env, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True)
+
+    def test_members_and_nothing_else(self):
+        self.wheels()
+        run = self.get()
+        self.assertEqual((run.returncode, run.stdout.strip()), (0, str(self.folder)), run.stderr)
+        names = {p.name: p.read_bytes() for p in self.folder.iterdir() if not p.name.startswith(".")}
+        self.assertEqual(names, {"libonnxruntime.so": b"library", "det.onnx": b"where",
+                                 "rec.onnx": b"what", "cls.onnx": b"up"})
+        self.assertFalse((self.folder / ".download").exists())
+        run = self.get()  # needs nothing any more
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+
+    def test_a_cut_file_or_another_pin_does_not_count(self):
+        self.wheels()
+        self.assertEqual(self.get().returncode, 0)
+        (self.folder / "rec.onnx").write_bytes(b"wha")
+        run = self.get()
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+        (self.folder / "rec.onnx").write_bytes(b"what")
+        self.assertEqual(self.get().returncode, 0)
+        pins = self.tools / "packages.txt"
+        pins.write_text(pins.read_text().replace("rapidocr==1", "rapidocr==2"))
+        self.assertIn("fetches", self.get("--plan").stderr)
+
+    def test_a_plan_does_nothing(self):
+        run = self.get("--fast", "--plan")
+        self.assertEqual((run.returncode, run.stdout), (0, ""))
+        self.assertEqual(run.stderr.count("fetches"), 2, run.stderr)
+        self.assertFalse(self.cache.exists())
 
 
 class GetEngine(World):

@@ -1,6 +1,7 @@
-// read_text [--threads N] [--side N] [--repeat N] PHOTO... : what the text reader reads, a line of
-// JSON a photo, for comparisons with the reference (tests/clients/rapidocr_compare.py). Models and
-// library as tools/get-ocr lays them down.
+// read_text [OPTION VALUE]... PHOTO... : what the text reader reads, a line of JSON a photo, for
+// comparisons with the reference (tests/clients/rapidocr_lines.py). Options: --threads --side
+// --repeat --confidence (percent) --faint 1 --memory 1. PHOTO `-`: the paths come on stdin, after a
+// first line `{}` has said that all is loaded. Models and library as tools/get-ocr lays them down.
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -13,8 +14,8 @@
 
 struct job {
     unsigned threads;
-    int side, repeat;
-    bool silent;
+    int side, repeat, confidence;
+    bool memory, faint;
 };
 
 static json_t *line_json(const struct text_line *line) {
@@ -26,6 +27,7 @@ static json_t *line_json(const struct text_line *line) {
     json_t *out = json_object();
     json_object_set_new(out, "text", json_text(line->text));
     json_object_set_new(out, "confidence", json_real((double)line->confidence));
+    json_object_set_new(out, "faint", json_boolean(line->faint));
     json_object_set_new(out, "quad", quad);
     return out;
 }
@@ -67,6 +69,19 @@ static bool read_photo(struct text_reader *reader, const char *path, const struc
     return true;
 }
 
+static bool read_from_stdin(struct text_reader *reader, const struct job *job, struct err *err) {
+    char path[4096];
+    puts("{}");
+    fflush(stdout);
+    while (fgets(path, sizeof path, stdin)) {
+        path[strcspn(path, "\n")] = '\0';
+        if (!read_photo(reader, path, job, err))
+            return false;
+        fflush(stdout);
+    }
+    return true;
+}
+
 static struct text_reader *open_reader(struct onnx *onnx, const struct job *job, struct err *err) {
     char *detect = path_cache("ocr/det.onnx"), *orient = path_cache("ocr/cls.onnx");
     char *recognize = path_cache("ocr/rec.onnx");
@@ -75,6 +90,8 @@ static struct text_reader *open_reader(struct onnx *onnx, const struct job *job,
     options.orient = orient;
     options.recognize = recognize;
     options.threads = job->threads;
+    options.faint = job->faint;
+    options.line_confidence = (float)job->confidence / 100;
     struct text_reader *reader = text_reader_create(onnx, &options, err);
     mem_free(detect);
     mem_free(orient);
@@ -94,6 +111,12 @@ int main(int argc, char **argv) {
             job.side = value;
         else if (!strcmp(argv[first], "--repeat"))
             job.repeat = value;
+        else if (!strcmp(argv[first], "--confidence"))
+            job.confidence = value;
+        else if (!strcmp(argv[first], "--faint"))
+            job.faint = value;
+        else if (!strcmp(argv[first], "--memory"))
+            job.memory = value;
     }
     struct onnx *onnx = NULL;
     struct text_reader *reader = NULL;
@@ -104,10 +127,16 @@ int main(int argc, char **argv) {
     } else {
         status = 0;
         for (int i = first; i < argc; i++)
-            if (!read_photo(reader, argv[i], &job, &err)) {
+            if (!(strcmp(argv[i], "-") ? read_photo(reader, argv[i], &job, &err)
+                                       : read_from_stdin(reader, &job, &err))) {
                 fprintf(stderr, "read_text: %s\n", err.text);
                 status = 1;
             }
+    }
+    if (onnx && job.memory) {
+        struct onnx_use use = onnx_use(onnx);
+        fprintf(stderr, "tensors: %zu MiB at most, %zu MiB resident, %zu MiB now\n",
+                use.most_bytes >> 20, use.warm_bytes >> 20, use.now_bytes >> 20);
     }
     text_reader_destroy(reader);
     onnx_close(onnx);

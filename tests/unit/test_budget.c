@@ -215,9 +215,8 @@ static void test_telling(void **state) {
          "answer + 24429 left; compacts at 15672"},
         {{.context_tokens = 65536, .version = "2.1.197", .lean = true, .project_tokens = 1000},
          "context 65536 = 4243 prompt + 8192 answer + 53101 left; compacts at 44344\n"
-         "CLAUDE.md adds about 1000 tokens; 77 % of the prompt are the same in another project, and "
-         "are not read again for it"},
-        {{.context_tokens = 65536, .version = "2.1.197", .lean = true, .project_tokens = 10},
+         "CLAUDE.md adds about 1000 tokens; 77 % of the prompt are the same in another project"},
+        {{.context_tokens = 65536, .version = "2.1.197", .lean = true, .project_tokens = 255},
          "context 65536 = 4243 prompt + 8192 answer + 53101 left; compacts at 44344"},
         {{.context_tokens = 65536, .version = "2.1.197", .project_tokens = 700},
          "context 65536 = 18877 prompt + 8192 answer + 38467 left; compacts at 44344"},
