@@ -90,9 +90,9 @@ static bool find_folder(void *arg, const struct photo *photo, enum photo_state s
     return false; // one folder a job
 }
 
-static void forget_spool(struct store *store, const char *job) {
+void jobs_forget_spool(struct jobs *jobs, const char *job) {
     char folder[sizeof((struct photo *)0)->source] = "";
-    store_results(store, job, find_folder, folder, NULL);
+    store_results(jobs->store, job, find_folder, folder, NULL);
     if (folder[0])
         spool_remove(folder);
 }
@@ -107,7 +107,7 @@ static void run_finish(void *arg) {
         unlink(piece->photo.source);
     piece->job_known = store_job_find(jobs->store, piece->photo.job, &piece->job, NULL);
     if (piece->job_known && piece->job.state != JOB_OPEN)
-        forget_spool(jobs->store, piece->photo.job);
+        jobs_forget_spool(jobs, piece->photo.job);
 }
 
 static void finish_done(void *arg) {

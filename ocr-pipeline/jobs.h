@@ -27,6 +27,8 @@ struct store *jobs_store(struct jobs *jobs);
 const struct config *jobs_config(const struct jobs *jobs);
 void jobs_wake(struct jobs *jobs); // there may be photos to read
 
+void jobs_forget_spool(struct jobs *jobs, const char *job); // of a job that is over; the clerk's
+
 // Called on the loop after each photo of that job, and when it ends or is cancelled.
 struct job_watch *jobs_watch(struct jobs *jobs, const char *job,
                              void (*on_change)(void *arg, const struct job *job), void *arg);

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct new_job {
     struct guest guest;
@@ -62,6 +63,7 @@ static void run_make(void *arg) {
     struct new_job *job = arg;
     struct store *store = jobs_store(job->api->jobs);
     struct err *err = &job->err;
+    store_expire(store, (int64_t)time(NULL) * 1000 - job->api->config->keep_ms);
     bool good = (!job->folder || spool_keep(job->folder, err)) &&
                 store_job_create(store, job->kind, "{}", job->made.id, err) &&
                 store_job_add_all(store, job->made.id, job->photos, job->count, err) &&
