@@ -4,13 +4,14 @@ import math
 import os
 import signal
 import time
+from concurrent import futures
 
 import torch
 
 import labelled
 from net import Net, loss
 
-BATCH = 16
+BATCH = 8
 
 
 class Average:
@@ -30,8 +31,8 @@ class Average:
 
 
 def rate(step, steps, top):
-    """Up in 150 steps, then down along a cosine to a fiftieth."""
-    return top * min(1, (step + 1) / 150) * (.02 + .98 * (1 + math.cos(math.pi * step / steps)) / 2)
+    """Up in 60 steps, then down along a cosine to a fiftieth."""
+    return top * min(1, (step + 1) / 60) * (.02 + .98 * (1 + math.cos(math.pi * step / steps)) / 2)
 
 
 def learn(net, sets, steps, seed, top=2e-3, checkpoint=None, minutes=None):
@@ -43,14 +44,14 @@ def learn(net, sets, steps, seed, top=2e-3, checkpoint=None, minutes=None):
     stop, saved, begun = _Stop(), time.monotonic(), time.process_time()
     net.train()
     shown = [0.0, 0.0]
+    ahead = futures.ThreadPoolExecutor(1)  # pictures of the next step, meanwhile
+    coming = ahead.submit(_batch, shuffled, step)
     while step < steps and not stop.asked:
-        pairs = []
-        for set_, share in shuffled:
-            found, rng = set_.at(step, round(BATCH * share))
-            pairs += found
+        batch = coming.result()
+        coming = ahead.submit(_batch, shuffled, step + 1)
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps, top)
-        total, sure, edges = loss(net, *labelled.batch(pairs, rng))
+        total, sure, edges = loss(net, *batch)
         optimizer.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 10)
@@ -67,9 +68,18 @@ def learn(net, sets, steps, seed, top=2e-3, checkpoint=None, minutes=None):
         if checkpoint and time.monotonic() - saved > 60:
             _save(checkpoint, net, average, optimizer, step)
             saved = time.monotonic()
+    ahead.shutdown()
     if checkpoint:
         _save(checkpoint, net, average, optimizer, step)
     return average.net, step
+
+
+def _batch(shuffled, step):
+    pairs = []
+    for pairs_, share in shuffled:
+        found, rng = pairs_.at(step, round(BATCH * share))
+        pairs += found
+    return labelled.batch(pairs, rng)
 
 
 class _Stop:
