@@ -11,6 +11,7 @@ struct spelling {
     char letters[SPELLING_MAX]; // as a skeleton; of a short one as they are
     size_t length;
     enum concept concept;
+    bool whole; // ends with "Nº": never where a word goes on ("FABRICAÇÃO NOV/05")
 };
 struct labels {
     struct spelling *spellings;
@@ -18,14 +19,14 @@ struct labels {
 };
 
 static void add_spelling(struct labels *labels, const char *letters, size_t length,
-                         enum concept concept) {
+                         enum concept concept, bool whole) {
     if (labels->count == labels->capacity) {
         labels->capacity = labels->capacity ? labels->capacity * 2 : 512;
         labels->spellings =
             mem_resize(labels->spellings, labels->capacity * sizeof *labels->spellings);
     }
     struct spelling *one = &labels->spellings[labels->count++];
-    *one = (struct spelling){.length = length, .concept = concept};
+    *one = (struct spelling){.length = length, .concept = concept, .whole = whole};
     memcpy(one->letters, letters, length);
 }
 
@@ -48,6 +49,11 @@ static void without_rings(const char *text, char *out, size_t size) {
     out[count] = '\0';
 }
 
+static bool ends_with_number_sign(const char *text) {
+    size_t length = strlen(text);
+    return length > 2 && text[length - 2] == 'N' && text[length - 1] == 'o';
+}
+
 static bool add_folded(struct labels *labels, const char *text, enum concept concept) {
     char letters[SPELLING_MAX];
     size_t length = skeleton_of(text, strlen(text), letters, NULL, sizeof letters);
@@ -56,7 +62,7 @@ static bool add_folded(struct labels *labels, const char *text, enum concept con
     if (length < SHORT)
         length = plain_letters(text, letters, sizeof letters);
     if (length >= 2)
-        add_spelling(labels, letters, length, concept);
+        add_spelling(labels, letters, length, concept, ends_with_number_sign(text));
     return length >= 2;
 }
 
@@ -65,9 +71,9 @@ bool labels_add(struct labels *labels, const char *text, enum concept concept) {
     char plain[FOLDED_MAX + 1];
     fold_line(&folded, text);
     without_rings(folded.text, plain, sizeof plain);
-    if (strchr(folded.text, 'o'))
-        add_folded(labels, folded.text, concept);
-    return add_folded(labels, plain, concept);
+    bool ring = strchr(folded.text, 'o') && add_folded(labels, folded.text, concept);
+    // "SÉRIE N" would take the first letter of "SÉRIE: N4214".
+    return ends_with_number_sign(folded.text) ? ring : add_folded(labels, plain, concept);
 }
 
 struct labels *labels_create(void) {
@@ -77,7 +83,8 @@ struct labels *labels_create(void) {
         without_rings(LABEL_DATA[i].text, plain, sizeof plain);
         if (strchr(LABEL_DATA[i].text, 'o'))
             add_folded(labels, LABEL_DATA[i].text, LABEL_DATA[i].concept);
-        add_folded(labels, plain, LABEL_DATA[i].concept);
+        if (!ends_with_number_sign(LABEL_DATA[i].text))
+            add_folded(labels, plain, LABEL_DATA[i].concept);
     }
     return labels;
 }
@@ -216,6 +223,13 @@ struct search {
 
 static bool is_word_char(char c) { return is_letter(c) || is_digit(c) || c == 'o'; }
 
+// "ELO0,5H", "ANO2005": three letters that no serial number begins with.
+static bool may_stick(const struct spelling *spelling) {
+    enum concept concept = spelling->concept;
+    return spelling->length >= 3 && (concept == CONCEPT_POWER || concept == CONCEPT_FUSE ||
+                                     concept == CONCEPT_DATE || concept == CONCEPT_INSULATION);
+}
+
 // Short ones: as they are, a stop or stroke between letters at most ("A.T.", "N/S").
 static bool short_at(const struct spelling *spelling, const struct folded *folded, size_t at,
                      size_t *end) {
@@ -231,7 +245,8 @@ static bool short_at(const struct spelling *spelling, const struct folded *folde
     // "MT-58947" is a serial number.
     bool goes_on =
         at + 1 < folded->length && folded->text[at] == '-' && is_digit(folded->text[at + 1]);
-    return !goes_on && (at >= folded->length || !is_word_char(folded->text[at]));
+    bool stuck = at < folded->length && is_digit(folded->text[at]) && may_stick(spelling);
+    return !goes_on && (at >= folded->length || stuck || !is_word_char(folded->text[at]));
 }
 
 static bool long_at(const struct spelling *spelling, const struct search *search, size_t start,
@@ -256,6 +271,8 @@ static bool long_at(const struct spelling *spelling, const struct search *search
     if (!is_letter(text[last]) && (is_digit(after) || *edits > 0))
         return false;
     *end = last + 1;
+    if (spelling->whole && is_letter(after))
+        return false;
     return !is_letter(after) || (*edits == 0 && long_enough);
 }
 
