@@ -23,9 +23,9 @@ static const char *state_name(enum job_state state) {
 json_t *job_json(const struct job *job) {
     return json_build("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "id", job->id, "tipo",
                       job->kind, "estado", state_name(job->state), "fotos", (json_int_t)job->photos,
-                      "esperando", (json_int_t)(job->state == JOB_CANCELLED ? 0 : job->waiting), "lendo", (json_int_t)job->running,
-                      "prontas", (json_int_t)job->done, "falhas", (json_int_t)job->failed,
-                      "criado_ms", (json_int_t)job->created_ms, "fim_ms",
+                      "esperando", (json_int_t)(job->state == JOB_CANCELLED ? 0 : job->waiting),
+                      "lendo", (json_int_t)job->running, "prontas", (json_int_t)job->done, "falhas",
+                      (json_int_t)job->failed, "criado_ms", (json_int_t)job->created_ms, "fim_ms",
                       job->ended_ms ? json_integer(job->ended_ms) : json_null());
 }
 

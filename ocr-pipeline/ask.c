@@ -131,7 +131,8 @@ static void run_photo(void *arg) {
     struct photo_read *photo = &ask->photos[ask->next];
     char name[48];
     snprintf(name, sizeof name, "photo %zu", ask->next + 1);
-    pipeline_read(ask->api->pipeline, photo->bytes, photo->length, name, &photo->reading,
+    pipeline_read(ask->api->pipeline, photo->bytes, photo->length, name,
+                  ask->route == ROUTE_POLE_TEXT ? AREA_WHOLE : AREA_PLATE, &photo->reading,
                   &photo->err);
 }
 

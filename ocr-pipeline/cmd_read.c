@@ -174,7 +174,7 @@ static bool read_one(void *context, size_t index, unsigned worker, struct err *e
     if (results_has(run->results, photo))
         return true;
     char *bytes = photo_load(photo, (size_t)run->config->photo_bytes, &length, &why);
-    if (bytes && pipeline_read(run->pipeline, bytes, length, photo, &reading, &why))
+    if (bytes && pipeline_read(run->pipeline, bytes, length, photo, AREA_PLATE, &reading, &why))
         annotate(run, index, bytes, length, &reading, &why);
     json_t *report = why.code ? report_error_json(photo, &why) : report_json(photo, &reading);
     bool good = finish(run, photo, report, &why, err);

@@ -138,8 +138,8 @@ static void run_read(void *arg) {
     if (piece->photo.spooled)
         name = spooled;
     if (!piece->why.code)
-        pipeline_read(piece->jobs->pipeline, piece->bytes, piece->length, name, &reading,
-                      &piece->why);
+        pipeline_read(piece->jobs->pipeline, piece->bytes, piece->length, name, AREA_PLATE,
+                      &reading, &piece->why);
     json_t *report =
         piece->why.code ? report_error_json(name, &piece->why) : report_json(name, &reading);
     buf_init(&text, RESULT_MAX);
