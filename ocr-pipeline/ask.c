@@ -134,6 +134,9 @@ static void run_photo(void *arg) {
     pipeline_read(ask->api->pipeline, photo->bytes, photo->length, name,
                   ask->route == ROUTE_POLE_TEXT ? AREA_WHOLE : AREA_PLATE, &photo->reading,
                   &photo->err);
+    if (ask->route == ROUTE_POLE && ask->next + 1 == ask->photo_count)
+        ask->recorded =
+            pipeline_record(ask->api->pipeline, ask->name, &ask->record, &ask->record_err);
 }
 
 static void photo_done(void *arg) {

@@ -15,6 +15,7 @@ enum exit_status {
 
 int cmd_read(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
+int cmd_records(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 // "ocr-pipeline: TEXT" to stderr, then the status.

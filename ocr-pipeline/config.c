@@ -48,6 +48,8 @@ static const struct setting {
     {"audit", "listed", SHARE, MEMBER(audit.listed_least), NULL, 0, 0},
     {"audit", "confidence", SHARE, MEMBER(audit.confidence_least), NULL, 0, 0},
     {"audit", "fuse-utility", TEXT, MEMBER(audit.fuse_utility), NULL, 0, 0},
+    {"records", "file", PATH, MEMBER(records_file), NULL, 0, 0},
+    {"records", "tolerance", SHARE, MEMBER(records_tolerance), "0.05", 0, 0},
     {"limits", "photo", BYTES, MEMBER(photo_bytes), "64M", 1024, 1LL << 30},
     {"limits", "photo-pixels", BYTES, MEMBER(photo_pixels), "120000000", 10000, 1LL << 31},
     {"limits", "body", BYTES, MEMBER(body_bytes), "200M", 1024, 4LL << 30},
@@ -223,7 +225,7 @@ static bool take_section(struct config *config, const struct ini_section *sectio
     if (!find(section->name, NULL))
         return err_set(err, ERR_INVALID,
                        "%s:%u: there is no section [%.60s]; there are [server], [read], [plate], "
-                       "[audit], [limits], [share NAME]; see ocr-pipeline(1)",
+                       "[audit], [records], [limits], [share NAME]; see ocr-pipeline(1)",
                        config->path, section->line, section->name);
     for (size_t i = 0; i < section->count; i++) {
         const struct ini_entry *entry = &section->entries[i];

@@ -38,6 +38,9 @@ struct config {
     float plate_confidence;
     float plate_padding;        // of the box's sides, each side
     struct audit_options audit; // [audit]: what sends a photo to a person
+    // [records]: what the utility knows
+    const char *records_file; // made by `ocr-pipeline records`; NULL: there are none
+    float records_tolerance;  // of power
     // [limits]
     uint64_t photo_bytes, photo_pixels;
     uint64_t body_bytes;           // of one request

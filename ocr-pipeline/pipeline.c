@@ -4,15 +4,18 @@
 #include "base/mem.h"
 #include "domains.h"
 #include "event/loop.h"
+#include "records.h"
 #include "rules.h"
 #include "vision/object_finder.h"
 #include "vision/warp.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { PLATE_LINES_LEAST = 3 }; // fewer texts are no plate
+#define CUT_SCORE_LEAST 0.5f    // a detector that is less sure does not decide what is read
 #define PLATE_OVERLAP 0.45f     // boxes of one plate; more are several
 #define TRANSFORMER "placa_transformador"
 #define IDENTIFICATION "placa_identificacao"
@@ -25,6 +28,8 @@ struct pipeline {
     struct object_finder *finder; // NULL: photos are read as a whole
     struct domains *domains;
     struct audit_options audit;
+    pthread_mutex_t lock;    // protects what is below
+    struct records *records; // NULL: there are none
 };
 
 static double now_ms(void) { return (double)loop_now_us() / 1000; }
@@ -73,6 +78,30 @@ static bool open_finder(struct pipeline *pipeline, struct err *err) {
     return pipeline->finder != NULL;
 }
 
+static bool open_records(struct pipeline *pipeline, struct err *err) {
+    const char *path = pipeline->config->records_file;
+    if (!path)
+        return true;
+    if (access(path, R_OK) != 0)
+        return err_set(
+            err, ERR_NOTFOUND,
+            "there are no records at %s ([records] file); import them with: ocr-pipeline "
+            "records TABLE.csv",
+            path);
+    pipeline->records = records_open(path, err);
+    return pipeline->records != NULL;
+}
+
+bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,
+                     struct err *err) {
+    if (!pipeline->records)
+        return err_set(err, ERR_NOTFOUND, "there are no records");
+    pthread_mutex_lock(&pipeline->lock);
+    bool good = records_find(pipeline->records, pole, record, err);
+    pthread_mutex_unlock(&pipeline->lock);
+    return good;
+}
+
 static bool open_domains(struct pipeline *pipeline, struct err *err) {
     const struct config *config = pipeline->config;
     pipeline->domains = domains_create();
@@ -85,11 +114,12 @@ static bool open_domains(struct pipeline *pipeline, struct err *err) {
 struct pipeline *pipeline_create(const struct config *config, struct err *err) {
     struct pipeline *pipeline = mem_alloc(sizeof *pipeline);
     pipeline->config = config;
+    pthread_mutex_init(&pipeline->lock, NULL);
     pipeline->limits = config_image_limits(config);
     pipeline->audit = config->audit;
     if (open_domains(pipeline, err) && image_system_init(1, err) &&
         (pipeline->onnx = onnx_open(config->runtime, err)) && open_reader(pipeline, err) &&
-        open_finder(pipeline, err))
+        open_finder(pipeline, err) && open_records(pipeline, err))
         return pipeline;
     pipeline_destroy(pipeline);
     return NULL;
@@ -101,6 +131,8 @@ void pipeline_destroy(struct pipeline *pipeline) {
     object_finder_destroy(pipeline->finder);
     text_reader_destroy(pipeline->reader);
     onnx_close(pipeline->onnx);
+    records_close(pipeline->records);
+    pthread_mutex_destroy(&pipeline->lock);
     domains_destroy(pipeline->domains);
     mem_free(pipeline);
 }
@@ -237,7 +269,8 @@ static bool read_image(struct pipeline *pipeline, const struct image *image,
     float y = (float)reading->height / (float)image->height;
     if (pipeline->finder && !find_plate(pipeline, image, reading, err))
         return false;
-    bool cut = area == AREA_PLATE && reading->context == CONTEXT_TRANSFORMER;
+    bool cut = area == AREA_PLATE && reading->context == CONTEXT_TRANSFORMER &&
+               reading->seen.score >= CUT_SCORE_LEAST;
     if (!read_part(pipeline, image, cut ? reading->seen.box : whole, x, y, reading, err))
         return false;
     if (!cut || reading->page.count >= PLATE_LINES_LEAST)

@@ -59,4 +59,8 @@ enum pipeline_area {
 // that failed (ERR_SYSTEM). What fails leaves `reading` empty.
 bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
                    enum pipeline_area area, struct reading *reading, struct err *err);
+// What the records say of a pole. ERR_NOTFOUND: nothing, or there are none. Not on a loop.
+struct record;
+bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,
+                     struct err *err);
 void reading_fini(struct reading *reading); // an empty one is fine

@@ -5,9 +5,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 
 from harness import eventually
-from ocr import BASE64, OcrWorld, PLATE
+from ocr import BASE64, OcrWorld
 
 BATCH = "/api/v41/ocr/lote"
 JOBS = "/api/v41/ocr/trabalhos"
@@ -84,7 +85,6 @@ class Jobs(OcrWorld):
 
     def test_a_request_that_is_cut_leaves_nothing(self):
         body = json.dumps({"postes": [{"id": "1", "imagens": [BASE64] * 3}]}).encode()
-        import socket
         with socket.create_connection(("127.0.0.1", self.port)) as sock:
             sock.sendall(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" %
                          (BATCH.encode(), len(body)) + body[:-200])

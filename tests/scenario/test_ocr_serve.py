@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import eventually, scaled
+from harness import Raw, eventually, scaled
 from ocr import BASE64, OcrWorld, PLATE, TRUTH
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -201,6 +201,32 @@ class GoogleClients(OcrWorld):
         self.assertIn("not a picture", error["message"])
 
 
+class Records(OcrWorld):
+    def test_a_pole_is_compared_with_the_records(self):
+        self.write("config/ancalagon/ocr.ini", "[records]\nfile = records.sqlite\n")
+        self.write("table.csv", "poste;potencia;fabricante;n_serie\n42;150;WEG;626607/2006\n")
+        self.assertIn("1 rows", self.ocr("records", "table.csv")[0])
+        self.serve()
+        answer = self.ask("POST", POLE + "42", {"imagens": [BASE64]}).json()
+        self.check_truth(answer["fields"])  # the records change no value
+        matches = {key: answer["registros"][key]["match"] for key in ("potencia_kva", "fabricante", "numero_serie",
+                                                                      "fases")}
+        self.assertEqual(matches, {"potencia_kva": "same", "fabricante": "different", "numero_serie": "same",
+                                   "fases": "unknown"})
+        self.assertIs(answer["_needs_review"], True)
+        self.assertEqual([(r["code"], r["field"]) for r in answer["review_reasons"]],
+                         [("records_differ", "fabricante")])
+        answer = self.ask("POST", POLE + "43", {"imagens": [BASE64]}).json()
+        self.assertEqual((answer["registros"], answer["_needs_review"]), (None, False))
+
+    def test_tables_that_are_none(self):
+        self.write("table.csv", "nothing;here\n1;2\n")
+        self.assertIn("[records] file", self.ocr("records", "table.csv", status=3)[1])
+        self.write("config/ancalagon/ocr.ini", "[records]\nfile = records.sqlite\n")
+        self.assertIn("table.csv", self.ocr("records", "table.csv", status=1)[1])
+        self.assertIn("gone.csv", self.ocr("records", "gone.csv", status=1)[1])
+
+
 class Doors(OcrWorld):
     def test_keys(self):
         self.write("keys", "# ours\nsecret-1\nsecret-2\n")
@@ -225,7 +251,10 @@ class Doors(OcrWorld):
     def test_limits(self):
         self.write("config/ancalagon/ocr.ini", "[limits]\nbody = 64K\nphotos-a-pole = 2\n")
         self.serve()
-        reply = self.ask("POST", POLE + "7", {"imagens": [BASE64]})
+        with socket.create_connection(("127.0.0.1", self.port)) as sock:
+            raw = Raw(sock).send(b"POST %s7 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" %
+                                 POLE.encode())
+            reply = raw.read_reply()
         self.assertEqual((reply.status, reply.json()["error"]["code"]), (413, "TOO_LARGE"))
         reply = self.ask("POST", POLE + "7", {"imagens": ["aGVsbG8="] * 3})
         self.assertEqual((reply.status, reply.json()["error"]["code"]), (413, "TOO_LARGE"))
