@@ -41,7 +41,7 @@ static void fail_as(struct http_exchange *exchange, bool gemini, unsigned status
 
 void api_fail(struct http_exchange *exchange, unsigned status, const char *code, const char *text) {
     const struct http_head *head = http_exchange_head(exchange);
-    fail_as(exchange, head && route_is_gemini(head), status, code, text);
+    fail_as(exchange, head && head->target.length && route_is_gemini(head), status, code, text);
 }
 
 unsigned api_status(const struct err *err) {
@@ -167,21 +167,14 @@ static void on_request(struct http_exchange *exchange, void *arg) {
 
 static void on_gone(struct http_exchange *exchange, const struct err *why, void *arg) {
     struct guest *guest = http_exchange_data(exchange);
+    http_exchange_set_data(exchange, NULL); // on_malformed may follow
     if (guest)
         guest->ops->gone(guest);
 }
 
 static void on_malformed(struct http_exchange *exchange, unsigned status, const struct err *why,
                          void *arg) {
-    struct guest *guest = http_exchange_data(exchange);
-    struct err err = *why;
-    if (status == 413)
-        err.code = ERR_LIMIT;
-    if (guest)
-        guest->ops->refuse(guest, &err);
-    else
-        fail_as(exchange, false, status, status == 413 ? "TOO_LARGE" : "INVALID_REQUEST",
-                why->text);
+    api_fail(exchange, status, status == 413 ? "TOO_LARGE" : "INVALID_REQUEST", why->text);
 }
 
 static const struct http_handler handler = {

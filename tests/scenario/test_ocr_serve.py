@@ -256,6 +256,14 @@ class Doors(OcrWorld):
                                  POLE.encode())
             reply = raw.read_reply()
         self.assertEqual((reply.status, reply.json()["error"]["code"]), (413, "TOO_LARGE"))
+        with socket.create_connection(("127.0.0.1", self.port)) as sock:
+            raw = Raw(sock).send(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" %
+                                 GENERATE.encode())
+            reply = raw.read_reply()
+        self.assertEqual((reply.status, reply.json()["error"]["status"]), (413, "INVALID_ARGUMENT"))
+        with socket.create_connection(("127.0.0.1", self.port)) as sock:
+            reply = Raw(sock).send(b"NONSENSE\r\n\r\n").read_reply()
+        self.assertEqual((reply.status, reply.json()["error"]["code"]), (400, "INVALID_REQUEST"))
         reply = self.ask("POST", POLE + "7", {"imagens": ["aGVsbG8="] * 3})
         self.assertEqual((reply.status, reply.json()["error"]["code"]), (413, "TOO_LARGE"))
 
