@@ -231,8 +231,13 @@ static void read_registrations(struct rules *rules) {
 // One of the taps, the first of which is known, or a voltage of the lists.
 static bool is_tap(const struct rules *rules, const char *text) {
     long volts = strtol(text, NULL, 10);
+    if (strlen(text) > 6)
+        return false;
     if (domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
         domain_has(rules->domains, DOMAIN_TAP, text))
+        return true;
+    // "18800" is no tap, but what a tap was read as.
+    if (strlen(text) == 5 && volts > 5000 && volts < 37000 && volts % 100 == 0)
         return true;
     for (size_t i = 0; i < rules->count; i++) {
         long primary = strtol(rules->candidates[i].text, NULL, 10);
@@ -252,7 +257,7 @@ static bool is_open_number(const struct rules *rules, const struct piece *piece,
         identity->part.begin != part.begin || identity->part.end != part.end)
         return false;
     // A year; links of terminals ("13-16").
-    long value = strtol(identity->text, NULL, 10);
+    long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
     bool brief = identity->digits == 4 && identity->letters == 0 &&
                  (identity->text[4] || (value >= 1950 && value <= 2099));
     return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&

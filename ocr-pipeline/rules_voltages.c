@@ -410,6 +410,23 @@ static void drop_lower_taps(struct rules *rules) {
     rules->count = kept;
 }
 
+// "220 V" as a line of its own, when nothing else says a secondary.
+static void read_open_singles(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_trim(piece->part);
+        struct number number;
+        struct low low;
+        if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||
+            number.unit != UNIT_V || number.unit_end != part.end || !find_single(part, &low) ||
+            !domain_has(rules->domains, DOMAIN_SECONDARY, low.text) ||
+            !sheet_is_free(&rules->sheet, piece->line, low.part))
+            continue;
+        struct candidate *candidate = offer_low(rules, piece->line, &low, WEIGHT_PATTERN);
+        candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", low.text);
+    }
+}
+
 void rules_voltages(struct rules *rules) {
     read_concept(rules, CONCEPT_PRIMARY, true, false);
     read_concept(rules, CONCEPT_SECONDARY, false, true);
@@ -418,4 +435,6 @@ void rules_voltages(struct rules *rules) {
     drop_lower_taps(rules);
     if (!rules_has(rules, FIELD_TENSAO_SECUNDARIA))
         read_open_pairs(rules);
+    if (!rules_has(rules, FIELD_TENSAO_SECUNDARIA))
+        read_open_singles(rules);
 }
