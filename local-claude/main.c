@@ -137,10 +137,9 @@ static bool chooses_tools(const struct options *options) {
 
 // --tools "": nobody need be told that there are none.
 static bool wants_no_tools(const struct options *options) {
-    for (int i = 0; i < options->claude_arg_count; i++)
-        if (strcmp(options->claude_args[i], "--tools=") == 0 ||
-            (strcmp(options->claude_args[i], "--tools") == 0 && options->claude_args[i + 1] &&
-             !options->claude_args[i + 1][0]))
+    for (char **word = options->claude_args; *word; word++)
+        if (strcmp(*word, "--tools=") == 0 ||
+            (strcmp(*word, "--tools") == 0 && word[1] && !word[1][0]))
             return true;
     return false;
 }

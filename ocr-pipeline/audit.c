@@ -2,12 +2,14 @@
 
 #include "base/mem.h"
 #include "normalise.h"
+#include "number.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-const struct audit_options audit_defaults = {.characters_least = .6f, .confidence_least = .5f};
+const struct audit_options audit_defaults = {
+    .characters_least = .7f, .listed_least = .4f, .confidence_least = .35f};
 
 static const char *text_of(const struct plate *plate, enum field field) {
     return plate->values[field].text;
@@ -17,16 +19,9 @@ static bool has(const struct plate *plate, enum field field) {
     return text_of(plate, field)[0] != '\0';
 }
 
-// Our own texts: digits with a point. 0: not known.
+// 0: not known.
 static double number_of(const struct plate *plate, enum field field) {
-    const char *p = text_of(plate, field);
-    double value = 0, scale = 1;
-    for (; is_digit(*p); p++)
-        value = value * 10 + (*p - '0');
-    if (*p == '.')
-        for (p++; is_digit(*p); p++)
-            value += (*p - '0') * (scale /= 10);
-    return value;
+    return number_of_text(text_of(plate, field));
 }
 
 static void check_domains(struct plate *plate, const struct domains *domains) {
@@ -55,7 +50,9 @@ static void check_confidence(struct plate *plate, const struct audit_options *op
         const struct value *value = &plate->values[i];
         if (!value->text[0])
             continue;
-        bool read = value->characters > 0 && value->characters < options->characters_least;
+        bool open = i == FIELD_NUMERO_SERIE || i == FIELD_PATRIMONIO || i == FIELD_REGISTRO;
+        float least = open ? options->characters_least : options->listed_least;
+        bool read = value->characters > 0 && value->characters < least;
         if (read || value->confidence < options->confidence_least)
             plate_add_reason(plate, (enum field)i, "low_confidence",
                              "\"%s\" was read with %.0f %% certainty", value->raw,
@@ -172,6 +169,15 @@ static long year_after(const char *text) {
     return *end == '\0' && year >= 1950 && year <= 2099 ? year : 0;
 }
 
+// Every plate says its power; where it was not read, more is likely to be missing.
+static void check_power(struct plate *plate) {
+    size_t known = 0;
+    for (int i = 0; i < FIELD_COUNT; i++)
+        known += has(plate, (enum field)i);
+    if (known > 0 && !has(plate, FIELD_POTENCIA_KVA))
+        plate_add_reason(plate, FIELD_POTENCIA_KVA, "no_value", "no power was read");
+}
+
 static void check_years(struct plate *plate) {
     long made = has(plate, FIELD_DATA_FABRICACAO)
                     ? strtol(text_of(plate, FIELD_DATA_FABRICACAO), NULL, 10)
@@ -192,6 +198,7 @@ void audit_plate(struct plate *plate, const struct text_line *lines, size_t coun
     check_fuse(plate, o, domains);
     check_phases(plate);
     check_years(plate);
+    check_power(plate);
     if (identification == IDENTIFICATION_MISSING && has(plate, FIELD_FABRICANTE))
         plate_add_reason(plate, FIELD_FABRICANTE, "no_identification",
                          "a maker was read, but no placa_identificacao was seen");

@@ -6,6 +6,7 @@
 //   out_of_domain         the value is none of the closed list
 //   low_confidence        a character of it was read with doubt
 //   ungrounded            a model said it, the text that was read does not have it
+//   no_value              the power, which every plate says, was not read
 //   fuse_mismatch         the fuse does not go with power and voltage
 //   phases_mismatch       number of phases, secondary, primary or power do not go together
 //   date_mismatch         the serial number's or the registration's year is not the date's
@@ -19,7 +20,9 @@
 #include <stddef.h>
 
 struct audit_options {
-    float characters_least;   // of a value's least sure character
+    // Of a value's least sure character: of numbers that may be anything, and of values that a
+    // list, or the calendar, has borne out.
+    float characters_least, listed_least;
     float confidence_least;   // of a value as a whole
     const char *fuse_utility; // whose fuse table holds strictly; NULL: none, only gross misfits
 };

@@ -44,6 +44,7 @@ static const struct setting {
     {"plate", "confidence", SHARE, MEMBER(plate_confidence), "0.25", 0, 0},
     {"plate", "padding", SHARE, MEMBER(plate_padding), "0.10", 0, 0},
     {"audit", "characters", SHARE, MEMBER(audit.characters_least), NULL, 0, 0},
+    {"audit", "listed", SHARE, MEMBER(audit.listed_least), NULL, 0, 0},
     {"audit", "confidence", SHARE, MEMBER(audit.confidence_least), NULL, 0, 0},
     {"audit", "fuse-utility", TEXT, MEMBER(audit.fuse_utility), NULL, 0, 0},
     {"limits", "photo", BYTES, MEMBER(photo_bytes), "64M", 1024, 1LL << 30},

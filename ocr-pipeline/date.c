@@ -193,7 +193,10 @@ static bool bare_year_at(struct part part, size_t at, struct date *date) {
     if (!run_at(part, at, 4, &run) || !is_year(&run) ||
         !is_border(part.folded->text, part.begin, part.end, run.end))
         return false;
-    *date = (struct date){run.value, 0, at, run.end, false, run.swaps};
+    // "0/2002": the month was there and was not read.
+    bool torn = at > part.begin + 1 &&
+                (is_sign(part.folded->text[at - 1]) || is_letter(part.folded->text[at - 1]));
+    *date = (struct date){run.value, 0, at, run.end, torn, run.swaps};
     return true;
 }
 

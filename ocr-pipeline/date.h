@@ -9,7 +9,7 @@
 struct date {
     int year, month;   // month 0: not told
     size_t begin, end; // in the folded text
-    bool repaired;     // a sign between the parts was not read, or read as a digit
+    bool repaired;     // a part, or a sign between the parts, was not read right
     unsigned swaps;    // letters read as digits
 };
 

@@ -7,9 +7,9 @@
 
 // A plate's text has at least so many points (two labels); a group with so many is a plate's part
 // even some way off.
-enum { POINTS_LEAST = 4 };
+enum { POINTS_LEAST = 4, POINTS_SURE = 6 };
 // How far beside the plate's text more of it may stand, in its width or height, whichever is more.
-static const float NEAR_LABELS = .35f, NEAR_MAKER = .25f;
+static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f;
 // Lines in the row or below a line of the plate: heights between them, ratio of their heights.
 static const float ROW_REACH = 40, BELOW_REACH = 2.6f, LIKE_LEAST = .5f, LIKE_MOST = 1.9f;
 // How much larger than the detector's box the plate may be.
@@ -134,7 +134,8 @@ static void find_core(struct filter *filter) {
         best = i;
         most = filter->groups.sums[i].plate;
     }
-    if (best != SIZE_MAX && most >= POINTS_LEAST)
+    bool named = best != SIZE_MAX && filter->groups.sums[best].maker;
+    if (best != SIZE_MAX && (most >= POINTS_LEAST || named))
         take_group(filter, best);
     if (has_box(filter) && filter->context->seen != CONTEXT_POLE)
         for (size_t i = 0; i < filter->sheet.line_count; i++)
@@ -178,7 +179,8 @@ static bool group_belongs(const struct filter *filter, size_t root) {
     if (is_foreign(filter, root)) // a warning on the plate itself is a part of it
         return gap <= 0 && holds_middle(&filter->hull, &extent) &&
                extent.x1 - extent.x0 < .95f * (filter->hull.x1 - filter->hull.x0);
-    return (sum->plate >= POINTS_LEAST && gap < NEAR_LABELS * side) ||
+    return (sum->plate >= POINTS_SURE && gap < NEAR_COLUMN * side) ||
+           (sum->plate >= POINTS_LEAST && gap < NEAR_LABELS * side) ||
            (sum->maker && gap < NEAR_MAKER * side);
 }
 

@@ -9,11 +9,12 @@
 
 // How far apart lines of one thing may be, in heights of the smaller text; lines as close as those
 // of a paragraph are one thing whatever they say. How many points make a group a plate's for sure.
-static const float REACH = 4, CLOSE = 1.5f;
+static const float REACH = 4, CLOSE = 1.5f, LIKE = 1.6f;
 enum { PLATE_POINTS = 6 };
 
 struct edge {
     float distance;
+    bool close;
     uint16_t a, b;
 };
 
@@ -25,14 +26,18 @@ static float line_height(const struct text_line *line) {
 }
 
 // Columns stand further apart than rows.
-static float distance_of(const struct sheet *sheet, size_t a, size_t b) {
+static float distance_of(const struct sheet *sheet, size_t a, size_t b, bool *close) {
     const struct text_line *p = &sheet->lines[a], *q = &sheet->lines[b];
     struct offset to = sheet_offset(sheet, a, &p->upright, b, &q->upright);
     struct offset back = sheet_offset(sheet, b, &q->upright, a, &p->upright);
     float right = fmaxf(0, fmaxf(to.right, back.right));
     float below = fmaxf(0, fmaxf(to.below, back.below));
     // offset's gaps are signed one way: the larger of both is the gap, 0 when they overlap.
-    return hypotf(right * .5f, below) / fminf(line_height(p), line_height(q));
+    float height = fminf(line_height(p), line_height(q));
+    // Letters of another size are another thing's more often than not.
+    float ratio = fmaxf(line_height(p), line_height(q)) / height;
+    *close = fmaxf(right, below) < CLOSE * height && ratio <= LIKE;
+    return hypotf(right * .5f, below) / height * (ratio > LIKE ? ratio : 1);
 }
 
 static int by_distance(const void *a, const void *b) {
@@ -52,7 +57,8 @@ static bool may_join(const struct mark *a, const struct mark *b) {
         return true;
     if (x != TEXT_NAMEPLATE && y != TEXT_NAMEPLATE)
         return x == y;
-    return (x == TEXT_NAMEPLATE ? a : b)->plate < PLATE_POINTS;
+    const struct mark *plate = x == TEXT_NAMEPLATE ? a : b;
+    return plate->plate < PLATE_POINTS && !plate->maker;
 }
 
 static void join(struct groups *groups, size_t a, size_t b, bool close) {
@@ -77,14 +83,15 @@ void groups_init(struct groups *groups, const struct sheet *sheet, const struct 
         groups->root[i] = i;
         groups->sums[i] = marks[i];
         for (size_t k = 0; k < i; k++) {
-            float distance = distance_of(sheet, k, i);
+            bool close;
+            float distance = distance_of(sheet, k, i, &close);
             if (distance < REACH)
-                edges[edge_count++] = (struct edge){distance, (uint16_t)k, (uint16_t)i};
+                edges[edge_count++] = (struct edge){distance, close, (uint16_t)k, (uint16_t)i};
         }
     }
     qsort(edges, edge_count, sizeof *edges, by_distance);
     for (size_t i = 0; i < edge_count; i++)
-        join(groups, edges[i].a, edges[i].b, edges[i].distance < CLOSE);
+        join(groups, edges[i].a, edges[i].b, edges[i].close);
     mem_free(edges);
 }
 

@@ -2,6 +2,7 @@
 #include "filter_private.h"
 #include "number.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -86,21 +87,28 @@ static const struct {
     {"EDP", TEXT_POLE},
 };
 
-// A word of the folded text. Long ones may be read with look-alikes, short ones must be exact.
+// A word of the folded text. Long ones may be read with faults, short ones must be exact.
 static bool says(const struct folded *folded, const char *word) {
     char bones[FOLDED_MAX + 1], wanted[32];
     uint16_t at[FOLDED_MAX + 1];
     size_t length = skeleton_of(word, strlen(word), wanted, NULL, sizeof wanted);
     size_t count = skeleton_of(folded->text, folded->length, bones, at, sizeof bones);
-    for (size_t start = 0; start + length <= count; start++) {
-        if (memcmp(bones + start, wanted, length) != 0)
+    unsigned edits = length >= 8 ? 1 : 0;
+    for (size_t start = 0; start + length <= count + edits; start++) {
+        size_t left = count - start, take = left < length ? left : length;
+        unsigned far = edit_distance(bones + start, take, wanted, length, edits);
+        if (far > edits && edits > 0 && take == length)
+            far = edit_distance(bones + start, take - 1, wanted, length, edits);
+        if (far > edits)
             continue;
+        if (length > 5)
+            return true;
         size_t begin = at[start], end = (size_t)at[start + length - 1] + 1;
         bool border = (begin == 0 || !is_letter(folded->text[begin - 1])) &&
                       (end >= folded->length || !is_letter(folded->text[end]));
         bool exact =
             end - begin == strlen(word) && memcmp(folded->text + begin, word, end - begin) == 0;
-        if (length > 5 || (border && (length == 5 || exact)))
+        if (border && (length == 5 || exact))
             return true;
     }
     return false;
@@ -123,6 +131,26 @@ static bool has_power(const struct part *part) {
         if (number.unit == UNIT_KVA)
             return true;
     return false;
+}
+
+// Values that stand on plates of transformers and on little else.
+static unsigned value_points(const struct folded *folded, const struct domains *domains) {
+    static const char *const WORDS[] = {"ONAN",      "ONAF",     "DYN1",
+                                        "DYN11",     "DY1",      "MONOFASICO",
+                                        "TRIFASICO", "BIFASICO", "AUTOPROTEGIDO"};
+    struct part part = part_all(folded);
+    struct number number, before = {0};
+    unsigned points = 0;
+    char text[64];
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        points += says(folded, WORDS[i]) ? 2 : 0;
+    for (size_t at = part.begin; number_next(&part, &at, &number); before = number) {
+        snprintf(text, sizeof text, "%s/%s", before.whole, number.whole);
+        if (domain_has(domains, DOMAIN_SECONDARY, text))
+            points += 2;
+        points += number.unit == UNIT_KV;
+    }
+    return points;
 }
 
 static bool names_maker(const struct folded *folded, const struct domains *domains) {
@@ -148,9 +176,11 @@ void filter_mark(const struct sheet *sheet, const struct domains *domains, struc
             marks[i].plate += 3;
         if (has_power(&all))
             marks[i].plate += 3;
+        marks[i].plate += value_points(folded, domains) + (marks[i].maker ? 2 : 0);
     }
     for (size_t i = 0; i < sheet->count; i++)
-        marks[sheet->pieces[i].line].plate += label_points(sheet->pieces[i].hit.concept);
+        marks[sheet->pieces[i].line].plate +=
+            sheet->pieces[i].hit.guessed ? 0 : label_points(sheet->pieces[i].hit.concept);
 }
 
 enum text_class mark_foreign(const struct mark *mark) {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SPELLING_MAX = 48, SHORT = 5, MAYBE_MAX = 96 };
+enum { SPELLING_MAX = 48, SHORT = 5, MAYBE_MAX = 96, GUESS_SHARE = 36 };
 
 struct spelling {
     char letters[SPELLING_MAX]; // as a skeleton; of a short one as they are
@@ -102,6 +102,7 @@ static const struct {
 } UNITS[] = {
     {"KVA", UNIT_KVA},     {"KUA", UNIT_KVA},    {"KYA", UNIT_KVA},      {"K VA", UNIT_KVA},
     {"KV A", UNIT_KVA},    {"XVA", UNIT_KVA},    {"KV4", UNIT_KVA},      {"MVA", UNIT_OTHER},
+    {"KWA", UNIT_KVA},     {"RVA", UNIT_KVA},    {"WA", UNIT_KVA},       {"VA", UNIT_KVA},
     {"KVAR", UNIT_OTHER},  {"KWH", UNIT_OTHER},  {"KV", UNIT_KV},        {"KW", UNIT_WATT},
     {"KGS", UNIT_KG},      {"KG", UNIT_KG},      {"VOLTS", UNIT_V},      {"VCA", UNIT_V},
     {"V", UNIT_V},         {"AMP", UNIT_A},      {"A", UNIT_A},          {"HZ", UNIT_HZ},
@@ -171,8 +172,8 @@ static void take_number_sign(struct label_hit *hit, const char *text, size_t len
         hit->end = at + 2;
 }
 
-// What letters are taken for: a long spelling may be read with faults.
-static unsigned most_edits(size_t length) { return length < SHORT ? 0 : length < 12 ? 1 : 2; }
+// A long spelling may be read with faults; "MARCO" is no "MARCA".
+static unsigned most_edits(size_t length) { return length <= SHORT ? 0 : length < 12 ? 1 : 2; }
 
 // The prefix of `text` that is nearest to a spelling: how many edits away, how long it is.
 static unsigned nearest_prefix(const struct spelling *spelling, const char *text, size_t length,
@@ -227,7 +228,10 @@ static bool short_at(const struct spelling *spelling, const struct folded *folde
             return false;
     }
     *end = at;
-    return at >= folded->length || !is_word_char(folded->text[at]);
+    // "MT-58947" is a serial number.
+    bool goes_on =
+        at + 1 < folded->length && folded->text[at] == '-' && is_digit(folded->text[at + 1]);
+    return !goes_on && (at >= folded->length || !is_word_char(folded->text[at]));
 }
 
 static bool long_at(const struct spelling *spelling, const struct search *search, size_t start,
@@ -239,7 +243,9 @@ static bool long_at(const struct spelling *spelling, const struct search *search
     unsigned most = word ? most_edits(spelling->length) : 0;
     if (!word && !long_enough)
         return false;
-    if (spelling->letters[0] != search->bones[start] && spelling->length < 8)
+    // A first letter may be wrong in long ones, or not have been read at all ("ATRIMONIO").
+    if (spelling->letters[0] != search->bones[start] && spelling->length < 8 &&
+        (!long_enough || spelling->letters[1] != search->bones[start]))
         return false;
     *edits = nearest_prefix(spelling, search->bones + start, search->count - start, most, &taken);
     if (*edits > most || taken == 0)
@@ -303,6 +309,68 @@ static void sort_hits(struct label_hit *hits, size_t count) {
     }
 }
 
+// "NÍVEL DE ISOLAMENTO AT", "CORRENTE BT": the side belongs to what is before it.
+static bool is_qualifier(const struct folded *folded, const struct label_hit *hit,
+                         const struct label_hit *next) {
+    if (hit->concept < CONCEPT_FIELDS || next->letters > 5 ||
+        (next->concept != CONCEPT_PRIMARY && next->concept != CONCEPT_SECONDARY &&
+         next->concept != CONCEPT_VOLTAGES))
+        return false;
+    for (size_t i = hit->end; i < next->begin; i++)
+        if (!strchr(" -/(", folded->text[i]))
+            return false;
+    return next->begin - hit->end <= 3;
+}
+
+// "POTÊNCIA EM kVA": one label.
+static bool says_again(const struct folded *folded, const struct label_hit *hit,
+                       const struct label_hit *next) {
+    if (hit->concept != next->concept || next->begin - hit->end > 5)
+        return false;
+    for (size_t i = hit->end; i < next->begin; i++)
+        if (is_digit(folded->text[i]))
+            return false;
+    return true;
+}
+
+// The word after a label, past "DE", "DA", "DO".
+static size_t next_word(const struct folded *folded, size_t at) {
+    const char *text = folded->text;
+    at = skip_blanks(text, at, folded->length);
+    if (at + 3 <= folded->length && text[at] == 'D' && strchr("EAO", text[at + 1]) &&
+        text[at + 2] == ' ')
+        at += 3;
+    return at;
+}
+
+// "DATA DE ENERGIZAÇÃO", "ANO NORMA": another date than the plate's.
+static bool is_other_date(const struct folded *folded, const struct label_hit *hit) {
+    static const char WORDS[] = "JAN FEV MAR ABR MAI JUN JUL AGO SET OUT NOV DEZ FAB FAR MES ANO ";
+    size_t at = next_word(folded, hit->end), letters = 0;
+    char word[5] = "";
+    while (at + letters < folded->length && is_letter(folded->text[at + letters]))
+        letters++;
+    if (hit->concept != CONCEPT_DATE || letters < 4 || hit->letters > 4)
+        return false;
+    snprintf(word, sizeof word, "%.3s", folded->text + at);
+    return !strstr(WORDS, word);
+}
+
+static size_t join_qualifiers(const struct folded *folded, struct label_hit *hits, size_t count) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct label_hit *last = kept ? &hits[kept - 1] : NULL;
+        hits[i].concept = is_other_date(folded, &hits[i]) ? CONCEPT_OTHER_DATE : hits[i].concept;
+        if (last && (is_qualifier(folded, last, &hits[i]) || says_again(folded, last, &hits[i]))) {
+            last->end = hits[i].end;
+            last->unit = hits[i].unit != UNIT_NONE ? hits[i].unit : last->unit;
+        } else {
+            hits[kept++] = hits[i];
+        }
+    }
+    return kept;
+}
+
 size_t labels_find(const struct labels *labels, const struct folded *folded,
                    struct label_hit hits[LABEL_HITS_MAX]) {
     struct search search;
@@ -324,5 +392,50 @@ size_t labels_find(const struct labels *labels, const struct folded *folded,
         hits[count++] = *best;
     }
     sort_hits(hits, count);
-    return count;
+    return join_qualifiers(folded, hits, count);
+}
+
+// Where the letters of a text end: at its first digit, or at its end.
+static size_t letters_end(struct part part, size_t *letters) {
+    const char *text = part.folded->text;
+    size_t at = part.begin;
+    *letters = 0;
+    for (; at < part.end && !is_digit(text[at]); at++)
+        *letters += is_letter(text[at]);
+    return at;
+}
+
+bool labels_guess(const struct labels *labels, struct part part, struct label_hit *hit) {
+    char bones[FOLDED_MAX + 1];
+    size_t letters, end = letters_end(part, &letters);
+    if (letters < 4 || letters > 28)
+        return false;
+    size_t count =
+        skeleton_of(part.folded->text + part.begin, end - part.begin, bones, NULL, sizeof bones);
+    double best = 1, other = 1;
+    *hit = (struct label_hit){.concept = CONCEPT_NONE};
+    for (size_t i = 0; i < labels->count; i++) {
+        const struct spelling *spelling = &labels->spellings[i];
+        unsigned most = (unsigned)(spelling->length * GUESS_SHARE / 100);
+        // Self-protection is said by its label alone: there is no value to confirm a guess.
+        if (spelling->length < SHORT || most == 0 || spelling->concept == CONCEPT_SELF_PROTECTED)
+            continue;
+        unsigned edits = edit_distance(bones, count, spelling->letters, spelling->length, most);
+        double share = (double)edits / (double)spelling->length;
+        if (edits > most || (share >= best && spelling->concept == hit->concept))
+            continue;
+        if (share < best) {
+            other = hit->concept == spelling->concept ? other : best;
+            best = share;
+            *hit = (struct label_hit){.begin = part.begin,
+                                      .end = end,
+                                      .concept = spelling->concept,
+                                      .edits = edits,
+                                      .letters = (unsigned)spelling->length,
+                                      .guessed = true};
+        } else if (share < other) {
+            other = share;
+        }
+    }
+    return best < 1 && other - best > .08;
 }

@@ -77,11 +77,16 @@ struct label_hit {
     enum unit unit;   // "(kVA)"
     unsigned edits;   // characters that were not as in the table
     unsigned letters; // length of the spelling
+    bool guessed;     // labels_guess: likely, not sure
 };
 enum { LABEL_HITS_MAX = 16 };
 // The labels of a line, from the left; they do not overlap.
 size_t labels_find(const struct labels *labels, const struct folded *folded,
                    struct label_hit hits[LABEL_HITS_MAX]);
+
+// The label that a text without one begins with, when most of its letters were read right and no
+// other comes near: for what small print in bad light is likely to say. Whoever uses it says so.
+bool labels_guess(const struct labels *labels, struct part part, struct label_hit *hit);
 
 // The unit that begins at `at` (blanks before it are skipped), and where it ends; UNIT_NONE leaves
 // `end` alone. It must not run on into a word.

@@ -97,7 +97,7 @@ void fold_line(struct folded *folded, const char *utf8) {
     size_t at = 0, index = 0;
     folded->length = 0;
     while (utf8[at]) {
-        char buffer[2];
+        char buffer[8] = "";
         const char *text = fold_code(next_code(utf8, &at), buffer);
         size_t length = strlen(text);
         if (folded->length + length > FOLDED_MAX)

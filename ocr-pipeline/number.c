@@ -122,3 +122,13 @@ void number_text(double value, char *out, size_t size) {
     else
         snprintf(out, size, "%lld.%0*d", thousandths / 1000, digits, fraction);
 }
+
+double number_of_text(const char *text) {
+    double value = 0, scale = 1;
+    for (; is_digit(*text); text++)
+        value = value * 10 + (*text - '0');
+    if (*text == '.')
+        for (text++; is_digit(*text); text++)
+            value += (*text - '0') * (scale /= 10);
+    return value;
+}

@@ -24,4 +24,5 @@ bool number_next(const struct part *part, size_t *at, struct number *number);
 double number_value(const struct number *number); // the sign taken for a decimal one
 // The digits as a number, without zeros that say nothing: "112.5", "75", "13800".
 void number_text(double value, char *out, size_t size);
-char digit_of(char c, bool *swapped); // '\0': not like any digit
+double number_of_text(const char *text); // and back again; 0 when it begins with no digit
+char digit_of(char c, bool *swapped);    // '\0': not like any digit

@@ -4,9 +4,14 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 // How far to look, in heights of the label; how much of the height must be shared.
-static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, ROW_SHARE = .5f;
+static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SHARE = .5f;
+
+// What a value below costs more than one beside; one beside that is some letters away costs as
+// much.
+static const float BELOW_COST = .3f, OTHER_STYLE = .7f, GUESSED_COST = .25f;
 
 struct offer {
     size_t pair, value;
@@ -49,13 +54,13 @@ static bool goes_on(const struct piece *label, const struct piece *next) {
            (next->hit.concept == CONCEPT_PRIMARY || next->hit.concept == CONCEPT_SECONDARY);
 }
 
-// The nearest piece to the right; a continuation of the label is skipped.
+// The nearest piece to the right but one; a continuation of the label is skipped.
 static const struct piece *right_of(const struct sheet *sheet, const struct piece *label,
-                                    struct offset *offset) {
+                                    const struct piece *but, struct offset *offset) {
     const struct piece *best = NULL;
     for (size_t i = 0; i < sheet->count; i++) {
         const struct piece *piece = &sheet->pieces[i];
-        if (piece == label || (piece->line == label->line && piece < label))
+        if (piece == label || piece == but || (piece->line == label->line && piece < label))
             continue;
         struct offset to = offset_of(sheet, label, piece);
         if (!is_in_row(to, label) || !is_like_size(label, piece) ||
@@ -68,21 +73,45 @@ static const struct piece *right_of(const struct sheet *sheet, const struct piec
     return best;
 }
 
+// Is what stands somewhere below in the column of the label? Cells put their value at the left, in
+// the middle or further right, but never beyond the label of the next cell.
+static bool is_in_column(const struct sheet *sheet, const struct piece *label, struct offset to) {
+    if (to.overlap_x >= .3f || fabsf(to.left) < 1.5f * label->height ||
+        fabsf(to.middle) < 1.5f * label->height)
+        return true;
+    if (to.left < 0 || to.right > REACH_ASIDE * label->height)
+        return false;
+    for (size_t i = 0; i < sheet->count; i++) {
+        const struct piece *other = &sheet->pieces[i];
+        if (other == label || !piece_is_label(other))
+            continue;
+        struct offset next = offset_of(sheet, label, other);
+        if (next.overlap_y >= ROW_SHARE && next.left > 0 && next.left < to.left + label->height)
+            return false;
+    }
+    return true;
+}
+
+static float aside_of(struct offset to) {
+    float end = to.left < 0 ? 0 : fabsf(2 * to.middle - to.left); // of both, right-aligned
+    return to.overlap_x > .5f ? 0 : fminf(end, fminf(fabsf(to.left), fabsf(to.middle)));
+}
+
 static const struct piece *below(const struct sheet *sheet, const struct piece *label,
                                  struct offset *offset) {
     const struct piece *best = NULL;
+    float least = INFINITY;
     for (size_t i = 0; i < sheet->count; i++) {
         const struct piece *piece = &sheet->pieces[i];
         if (piece == label || piece->line == label->line || !is_like_size(label, piece))
             continue;
         struct offset to = offset_of(sheet, label, piece);
-        float high = fmaxf(label->height, piece->height);
-        bool aligned = to.overlap_x >= .3f || fabsf(to.left) < 1.5f * label->height ||
-                       fabsf(to.middle) < 1.5f * label->height;
-        if (!aligned || to.below < -.45f * label->height || to.below > REACH_BELOW * high ||
-            to.overlap_y >= ROW_SHARE || (best && to.below >= offset->below))
+        float high = fmaxf(label->height, piece->height), far = to.below + .1f * aside_of(to);
+        if (to.below < -.45f * label->height || to.below > REACH_BELOW * high ||
+            to.overlap_y >= ROW_SHARE || far >= least || !is_in_column(sheet, label, to))
             continue;
         best = piece;
+        least = far;
         *offset = to;
     }
     return best;
@@ -93,7 +122,7 @@ static float apart(const struct sheet *sheet, const struct piece *label, const s
                    struct part word) {
     struct quad quad = part_upright(word, sheet_line(sheet, value));
     struct offset to = sheet_offset(sheet, label->line, &label->quad, value->line, &quad);
-    return to.overlap_x > .5f ? 0 : fminf(fabsf(to.left), fabsf(to.middle));
+    return aside_of(to);
 }
 
 // Another label of the label's row is nearer to the word.
@@ -105,10 +134,17 @@ static bool is_others(const struct sheet *sheet, const struct piece *label,
         if (other == label || !piece_is_label(other))
             continue;
         struct offset to = offset_of(sheet, label, other);
-        if (to.overlap_y >= ROW_SHARE && apart(sheet, other, value, word) < own)
+        struct offset under = offset_of(sheet, other, value);
+        if (to.overlap_y >= ROW_SHARE && under.overlap_x > 0 &&
+            apart(sheet, other, value, word) < own)
             return true;
     }
     return false;
+}
+
+// "254 / 127" is one word.
+static bool is_stroke(const char *text, size_t at) {
+    return strchr("/-", text[at + 1]) || (at > 0 && strchr("/-", text[at - 1]));
 }
 
 // A row of values read as one box under a row of labels: the words of this label's column.
@@ -118,7 +154,7 @@ static struct part column_part(const struct sheet *sheet, const struct piece *la
     struct part column = {value->part.folded, value->part.end, value->part.begin};
     for (size_t at = value->part.begin; at < value->part.end;) {
         size_t end = at;
-        while (end < value->part.end && text[end] != ' ')
+        while (end < value->part.end && (text[end] != ' ' || is_stroke(text, end)))
             end++;
         struct part word = {value->part.folded, at, end};
         if (end > at && !is_others(sheet, label, value, word)) {
@@ -144,23 +180,46 @@ static void add_offer(struct match *match, size_t pair, const struct piece *valu
         .value = (size_t)(value - match->sheet->pieces),
         .part = part,
         .kind = kind,
-        .cost = cost,
+        .cost = cost + (label->hit.guessed ? GUESSED_COST : 0),
         .weight = kind == PAIR_INLINE ? 1 : fmaxf(.85f, 1 - cost * .08f),
     };
 }
 
+// A unit that was not read right, or a stroke of the frame.
+static bool is_junk(const struct piece *piece) {
+    size_t begin = piece->part.begin, end = piece->part.end;
+    for (size_t i = begin; i < end; i++)
+        if (is_digit(piece->part.folded->text[i]) || piece->part.folded->text[i] == '~')
+            return false;
+    return end - begin <= 4;
+}
+
 static void offer_right(struct match *match, size_t pair, const struct piece *label) {
     struct offset to = {0};
-    const struct piece *value = right_of(match->sheet, label, &to);
+    const struct piece *value = right_of(match->sheet, label, NULL, &to);
+    enum concept concept = label->hit.concept;
+    if (value && !piece_is_label(value) && is_junk(value) &&
+        !match->fits(match->arg, concept, label->hit.unit, value->part))
+        value = right_of(match->sheet, label, value, &to);
     if (!value || piece_is_label(value))
         return;
     bool inline_ = value->line == label->line && value == label + 1;
     float gap = fmaxf(0, to.right) / label->height;
     add_offer(match, pair, value, value->part, inline_ ? PAIR_INLINE : PAIR_RIGHT,
-              inline_ ? 0 : .1f + .06f * gap + .4f * (1 - to.overlap_y));
+              inline_ ? 0 : .1f + .06f * fminf(gap, 12) + .4f * (1 - to.overlap_y));
+}
+
+// "CÓD. PATRIMÔNIO": the first label is only the beginning of the second.
+static bool is_prefix(const struct sheet *sheet, const struct piece *label) {
+    const struct piece *next = label + 1;
+    return label->hit.concept >= CONCEPT_FIELDS && next < sheet->pieces + sheet->count &&
+           next->line == label->line && piece_is_label(next) &&
+           next->hit.concept < CONCEPT_FIELDS && next->part.begin <= label->part.end + 2;
 }
 
 static void offer_below(struct match *match, size_t pair, const struct piece *label) {
+    if (is_prefix(match->sheet, label))
+        return;
     struct offset to = {0};
     const struct piece *value = below(match->sheet, label, &to);
     if (!value || piece_is_label(value))
@@ -168,7 +227,27 @@ static void offer_below(struct match *match, size_t pair, const struct piece *la
     float gap = fmaxf(0, to.below) / label->height;
     float aside = fminf(fabsf(to.left), fabsf(to.middle)) / label->height;
     add_offer(match, pair, value, column_part(match->sheet, label, value), PAIR_BELOW,
-              .5f + .4f * gap + .04f * fminf(aside, 10));
+              BELOW_COST + .3f * gap + .04f * fminf(aside, 10));
+}
+
+// A plate keeps to one way: its labels that offer one way only say which, and the other way costs
+// more for the rest.
+static void favour_style(struct match *match) {
+    unsigned char *ways = mem_alloc(match->count + 1); // bits: 1 beside, 2 below
+    size_t beside = 0, under = 0;
+    for (size_t i = 0; i < match->offer_count; i++)
+        ways[match->offers[i].pair] |= match->offers[i].kind == PAIR_BELOW ? 2 : 1;
+    for (size_t i = 0; i < match->count; i++) {
+        beside += ways[i] == 1;
+        under += ways[i] == 2;
+    }
+    mem_free(ways);
+    for (size_t i = 0; i < match->offer_count; i++) {
+        struct offer *offer = &match->offers[i];
+        if ((offer->kind == PAIR_BELOW && beside > 2 * under + 2) ||
+            (offer->kind == PAIR_RIGHT && under > 2 * beside + 2))
+            offer->cost += OTHER_STYLE;
+    }
 }
 
 static int by_cost(const void *a, const void *b) {
@@ -215,6 +294,7 @@ struct pair *pairs_find(const struct sheet *sheet, pair_fits_fn *fits, void *arg
         offer_right(&match, i, label);
         offer_below(&match, i, label);
     }
+    favour_style(&match);
     settle(&match);
     mem_free(match.offers);
     *count = match.count;

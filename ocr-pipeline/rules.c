@@ -30,6 +30,8 @@ struct candidate *rules_offer(struct rules *rules, enum field field, const char 
         return NULL;
     *candidate = (struct candidate){.field = field, .confidence = confidence, .weight = weight};
     candidate->doubt = part_doubt(part, at);
+    candidate->line = line;
+    candidate->part = part;
     snprintf(candidate->text, sizeof candidate->text, "%s", text);
     part_raw(part, at, candidate->raw, sizeof candidate->raw);
     candidate->box = part_box(part, at);
@@ -126,11 +128,15 @@ static bool others_fits(const struct domains *domains, enum concept concept, str
         [CONCEPT_INSULATION] = 1u << UNIT_KV, [CONCEPT_RISE] = 1u << UNIT_CELSIUS,
         [CONCEPT_LOSSES] = 1u << UNIT_WATT,   [CONCEPT_CURRENT] = 1u << UNIT_A,
     };
-    // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
-    if (concept == CONCEPT_CONNECTION && voltages_fits(domains, UNIT_NONE, part))
-        return false;
     struct number number;
     size_t at = part.begin;
+    // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
+    bool words = concept == CONCEPT_CONNECTION || concept == CONCEPT_WORDS;
+    if (words && (voltages_fits(domains, UNIT_NONE, part) ||
+                  (number_next(&part, &at, &number) && number.unit != UNIT_NONE &&
+                   number.unit != UNIT_CELSIUS && number.unit != UNIT_OTHER)))
+        return false;
+    at = part.begin;
     if (!number_next(&part, &at, &number) || number.unit == UNIT_NONE || number.unit == UNIT_OTHER)
         return true;
     if (number.unit == UNIT_KVA)
@@ -167,6 +173,36 @@ static void take_labels(struct rules *rules) {
         sheet_take(&rules->sheet, label->line, label->part, label->hit.concept);
         if (pair->kind != PAIR_NONE && label->hit.concept >= CONCEPT_FIELDS)
             sheet_take(&rules->sheet, rules_line(rules, pair), pair->part, label->hit.concept);
+    }
+}
+
+// A value of a closed list bears its label out.
+static bool is_listed(enum field field) {
+    return field == FIELD_POTENCIA_KVA || field == FIELD_ELO_FUSIVEL || field == FIELD_FASES ||
+           field == FIELD_TENSAO_PRIMARIA || field == FIELD_TENSAO_SECUNDARIA;
+}
+
+// What stands beside a label that was guessed is somebody's guess, too, but for labels that are one
+// letter off with a value that only they can have.
+static void doubt_guesses(struct rules *rules) {
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        const struct piece *label = &rules->sheet.pieces[pair->label];
+        if (!label->hit.guessed || pair->kind == PAIR_NONE)
+            continue;
+        char raw[64];
+        part_raw(label->part, &rules->sheet.lines[label->line], raw, sizeof raw);
+        for (size_t k = 0; k < rules->count; k++) {
+            struct candidate *one = &rules->candidates[k];
+            if (!one->labelled || one->line != rules_line(rules, pair) ||
+                one->part.begin >= pair->part.end || one->part.end <= pair->part.begin)
+                continue;
+            bool near = label->hit.edits <= 1 && label->hit.letters >= 5 && is_listed(one->field);
+            one->labelled = near;
+            one->weight *= near ? WEIGHT_SWAPPED : WEIGHT_GUESSED;
+            if (!near)
+                candidate_doubt(one, "label_unsure", "its label reads \"%s\"", raw);
+        }
     }
 }
 
@@ -222,8 +258,10 @@ static void choose(struct rules *rules, enum field field) {
 static void miss(struct rules *rules, enum concept concept, enum field field) {
     size_t at = 0;
     const struct pair *pair;
-    while (!rules->plate->values[field].text[0] && (pair = rules_next_pair(rules, concept, &at)))
-        if (rules_piece(rules, pair)->hit.edits == 0)
+    if (rules->plate->values[field].text[0])
+        return;
+    while ((pair = rules_next_pair(rules, concept, &at)) != NULL)
+        if (!rules_piece(rules, pair)->hit.guessed)
             plate_add_reason(rules->plate, field, "no_value",
                              "its label was read, its value was not");
 }
@@ -257,6 +295,9 @@ void rules_read(struct plate *plate, const struct text_line *lines, size_t count
     rules_voltages(rules);
     rules_maker(rules);
     rules_phases(rules);
+    rules_open_power(rules);
+    rules_open_numbers(rules);
+    doubt_guesses(rules);
     for (int field = 0; field < FIELD_COUNT; field++)
         choose(rules, (enum field)field);
     tell_missing(rules);

@@ -41,9 +41,7 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     struct candidate *candidate = rules_offer(rules, FIELD_DATA_FABRICACAO, text, line, at,
                                               date.swaps ? weight * WEIGHT_SWAPPED : weight);
     if (date.repaired)
-        candidate_doubt(candidate, "repaired",
-                        "read as \"%s\": the sign between month and year is "
-                        "missing",
+        candidate_doubt(candidate, "repaired", "a part of \"%s\" was not read right",
                         candidate ? candidate->raw : "");
     sheet_take(&rules->sheet, line, at, CONCEPT_DATE);
     return candidate;
@@ -78,6 +76,23 @@ static void read_open(struct rules *rules) {
     }
 }
 
+// A year that is a line of its own, when there is no better date.
+static void read_open_year(struct rules *rules) {
+    struct date date;
+    int year, month;
+    domains_today(rules->domains, &year, &month);
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_trim(piece->part);
+        if (piece_is_label(piece) || part.end - part.begin != 4 || !date_find(part, year, &date) ||
+            date.month || date.swaps || !date_is_past(&date, year, month) ||
+            !sheet_is_free(&rules->sheet, piece->line, part))
+            continue;
+        candidate_doubt(offer(rules, piece->line, part, WEIGHT_PATTERN), "unlabelled",
+                        "no label says what year this is");
+    }
+}
+
 void rules_date(struct rules *rules) {
     const struct pair *pair;
     for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_DATE, &at));) {
@@ -88,4 +103,6 @@ void rules_date(struct rules *rules) {
     }
     if (!rules_has(rules, FIELD_DATA_FABRICACAO))
         read_open(rules);
+    if (!rules_has(rules, FIELD_DATA_FABRICACAO))
+        read_open_year(rules);
 }

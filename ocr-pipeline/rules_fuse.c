@@ -25,6 +25,18 @@ static struct candidate *offer(struct rules *rules, size_t line, const struct fu
     return candidate;
 }
 
+// Some utility's table has it for the power that was read.
+static bool fits_power(const struct rules *rules, const char *fuse) {
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct candidate *one = &rules->candidates[i];
+        double kva = number_of_text(one->text);
+        if (one->field == FIELD_POTENCIA_KVA && !one->code[0] &&
+            domains_fuse_fit(rules->domains, NULL, kva, 0, fuse) == FUSE_FITS)
+            return true;
+    }
+    return false;
+}
+
 // Painted on the tank or beside the plate: "5H", "EF5H" as a line of its own.
 static void read_open(struct rules *rules) {
     struct fuse fuse;
@@ -35,8 +47,10 @@ static void read_open(struct rules *rules) {
             !domain_has(rules->domains, DOMAIN_FUSE, fuse.text) ||
             !sheet_is_free(&rules->sheet, piece->line, piece->part))
             continue;
-        candidate_doubt(offer(rules, piece->line, &fuse, WEIGHT_PATTERN), "unlabelled",
-                        "no label says that \"%s\" is a fuse link", fuse.text);
+        struct candidate *candidate = offer(rules, piece->line, &fuse, WEIGHT_PATTERN);
+        if (fuse.swaps || !fits_power(rules, fuse.text))
+            candidate_doubt(candidate, "unlabelled", "no label says that \"%s\" is a fuse link",
+                            fuse.text);
     }
 }
 

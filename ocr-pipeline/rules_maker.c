@@ -17,6 +17,16 @@ static bool is_word(const struct folded *folded, size_t begin, size_t end) {
            (end >= folded->length || !(is_letter(text[end]) || is_digit(text[end])));
 }
 
+// "TRAEL TRANSFORMADORES", read with its blank or without.
+static bool is_before_trade(const struct folded *folded, size_t begin, size_t end) {
+    char trade[16], bones[16];
+    size_t length = skeleton_of("TRANSFORMAD", 11, trade, NULL, sizeof trade);
+    size_t left = folded->length - end;
+    size_t count = skeleton_of(folded->text + end, left < 13 ? left : 13, bones, NULL, 12);
+    return (begin == 0 || !is_letter(folded->text[begin - 1])) &&
+           edit_distance(bones, count, trade, length, 2) <= 2;
+}
+
 // Short names must be whole words, read exactly: "GE" is in half of all words.
 static bool name_at(const struct bones *bones, const struct folded *folded, size_t start,
                     const struct maker_name *name, unsigned edits, struct part *part) {
@@ -26,13 +36,13 @@ static bool name_at(const struct bones *bones, const struct folded *folded, size
         return false;
     size_t begin = bones->at[start], end = (size_t)bones->at[start + name->length - 1] + 1;
     *part = (struct part){folded, begin, end};
-    bool word = is_word(folded, begin, end);
+    bool trade = is_before_trade(folded, begin, end), word = trade || is_word(folded, begin, end);
     if (name->length < 6 && !word)
         return false;
     for (size_t i = begin; i < end && name->length < 5; i++)
         if (is_digit(folded->text[i])) // "1TB"
             return false;
-    if (name->alone) {
+    if (name->alone && !trade) {
         struct part rest = part_trim(part_all(folded));
         return rest.begin == begin && rest.end == end;
     }

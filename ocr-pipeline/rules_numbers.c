@@ -6,6 +6,7 @@
 #include "date.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // A run of letters, digits and the signs that serials have inside.
@@ -222,6 +223,85 @@ static void read_registrations(struct rules *rules) {
                 candidate_doubt(candidate, "out_of_domain", "\"%s\" is not of the form NNNNNN/YYYY",
                                 identity.text);
         }
+}
+
+// A number so much larger than the rest is a pole's, in heights of text.
+#define POLE_HEIGHT 1.9f
+
+// One of the taps, the first of which is known, or a voltage of the lists.
+static bool is_tap(const struct rules *rules, const char *text) {
+    long volts = strtol(text, NULL, 10);
+    if (domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
+        domain_has(rules->domains, DOMAIN_TAP, text))
+        return true;
+    for (size_t i = 0; i < rules->count; i++) {
+        long primary = strtol(rules->candidates[i].text, NULL, 10);
+        if (rules->candidates[i].field == FIELD_TENSAO_PRIMARIA && volts * 10 >= primary * 7 &&
+            volts * 10 <= primary * 11)
+            return true;
+    }
+    return false;
+}
+
+// A number that is a line of its own and nobody's: what it may be.
+static bool is_open_number(const struct rules *rules, const struct piece *piece,
+                           struct identity *identity) {
+    struct part part = part_trim(piece->part);
+    if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
+        !find_identity(part, 4, 2, identity) || identity->joined ||
+        identity->part.begin != part.begin || identity->part.end != part.end)
+        return false;
+    // A year; links of terminals ("13-16").
+    long value = strtol(identity->text, NULL, 10);
+    bool brief = identity->digits == 4 && identity->letters == 0 &&
+                 (identity->text[4] || (value >= 1950 && value <= 2099));
+    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
+           sheet_is_free(&rules->sheet, piece->line, part);
+}
+
+static void offer_open(struct rules *rules, enum field field, const struct piece *piece,
+                       const struct identity *identity) {
+    if (rules_has(rules, field))
+        return;
+    sheet_take(&rules->sheet, piece->line, identity->part, CONCEPT_NUMBER);
+    struct candidate *candidate =
+        rules_offer(rules, field, identity->text, piece->line, identity->part, WEIGHT_PATTERN);
+    candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
+}
+
+// What its form says: a registration begins with zeros, a long number with hyphens is a tag.
+static void read_forms(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (!is_open_number(rules, piece, &identity))
+            continue;
+        bool hyphens = strchr(identity.text, '-') && !strchr(identity.text, '/');
+        if (identity.text[0] == '0' && is_registration(identity.text, rules->domains))
+            offer_open(rules, FIELD_REGISTRO, piece, &identity);
+        else if (hyphens && identity.digits >= 10 && identity.letters == 0)
+            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+    }
+}
+
+// The first that is left, of plain digits or with letters among them.
+static void read_left(struct rules *rules, enum field field, bool letters) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, field); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (is_open_number(rules, piece, &identity) && identity.digits <= 10 &&
+            identity.text[0] != '0' && (identity.letters > 0) == letters)
+            offer_open(rules, field, piece, &identity);
+    }
+}
+
+// Where labels were not read: forms first, then a serial number because every plate has one, and a
+// tag because most have. A person looks at each.
+void rules_open_numbers(struct rules *rules) {
+    read_forms(rules);
+    read_left(rules, FIELD_NUMERO_SERIE, false);
+    read_left(rules, FIELD_NUMERO_SERIE, true);
+    read_left(rules, FIELD_PATRIMONIO, false);
 }
 
 void rules_numbers(struct rules *rules) {

@@ -40,7 +40,21 @@ static const struct {
     {"BIFASICA", "2"},   {"TRIFASICO", "3"},  {"TRIFASICA", "3"},
 };
 
+// "TRI": beside a label only.
+static const char *short_phases(struct part part) {
+    static const char *const SHORT[] = {"MONO", "BI", "TRI"};
+    static const char *const PHASES[] = {"1", "2", "3"};
+    part = part_trim(part);
+    for (size_t i = 0; i < 3; i++)
+        if (part.end - part.begin == strlen(SHORT[i]) &&
+            !strncmp(part.folded->text + part.begin, SHORT[i], strlen(SHORT[i])))
+            return PHASES[i];
+    return NULL;
+}
+
 static const char *word_phases(struct part part) {
+    if (short_phases(part))
+        return short_phases(part);
     char bones[FOLDED_MAX + 1], word[24];
     size_t count = skeleton_of(part.folded->text + part.begin, part.end - part.begin, bones, NULL,
                                sizeof bones);
@@ -121,7 +135,7 @@ static void read_signs(struct rules *rules) {
 
 static const struct candidate *offered(const struct rules *rules, enum field field) {
     for (size_t i = 0; i < rules->count; i++)
-        if (rules->candidates[i].field == field && !rules->candidates[i].code[0])
+        if (rules->candidates[i].field == field)
             return &rules->candidates[i];
     return NULL;
 }
@@ -159,6 +173,22 @@ static void hint_ratio(struct hints *hints, const struct rules *rules) {
         hints->for_one++;
 }
 
+// Terminals of a diagram, each a line of its own: "H3" are three phases, "H2T" is one.
+static void hint_terminals(struct hints *hints, const struct rules *rules) {
+    bool third = false, earth = false;
+    for (size_t i = 0; i < rules->sheet.line_count; i++) {
+        const char *text = rules->sheet.folds[i].text;
+        third |= !strcmp(text, "H3");
+        earth |= !strcmp(text, "H2T");
+        if (!hints->part.folded && (!strcmp(text, "H3") || !strcmp(text, "H2T"))) {
+            hints->line = i;
+            hints->part = part_all(&rules->sheet.folds[i]);
+        }
+    }
+    hints->for_three += third;
+    hints->for_one += earth;
+}
+
 static void infer(struct rules *rules) {
     struct hints hints = {0};
     size_t at = 0;
@@ -168,14 +198,16 @@ static void infer(struct rules *rules) {
     hint(&hints, rules, "H2T", false);
     hint(&hints, rules, "MRT", false);
     hint_ratio(&hints, rules);
+    hint_terminals(&hints, rules);
     bool three = hints.for_three > 0;
     unsigned sure = three ? hints.for_three : hints.for_one;
     if ((hints.for_three && hints.for_one) || sure < 2 || !hints.part.folded)
         return;
     struct candidate *candidate =
         rules_offer(rules, FIELD_FASES, three ? "3" : "1", hints.line, hints.part, WEIGHT_PATTERN);
-    candidate_doubt(candidate, asked ? "inferred" : "unlabelled",
-                    "the number itself was not read; connection and voltages say it");
+    if (!asked) // where the plate tells their number, terminals and voltages that agree will do
+        candidate_doubt(candidate, "unlabelled",
+                        "the number itself was not read; connection and voltages say it");
 }
 
 static bool says_no(struct part part) {

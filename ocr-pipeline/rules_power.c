@@ -29,13 +29,17 @@ static bool join_fraction(const struct domains *domains, const struct part *part
     return true;
 }
 
+// "112,5 kA": beside the label of a power, a V that was not read.
+static bool is_torn_unit(const char *text) { return !strncmp(text + (*text == ' '), "KA", 2); }
+
 // The number of a part that is a power: with its unit, or, beside a label, without any.
 static bool find_power(const struct domains *domains, struct part part, enum unit unit,
                        bool labelled, struct number *number, bool *joined) {
     size_t at = part.begin;
     while (number_next(&part, &at, number)) {
         bool own = number->unit == UNIT_KVA;
-        bool bare = labelled && number->unit == UNIT_NONE &&
+        bool torn = number->unit == UNIT_OTHER && is_torn_unit(part.folded->text + number->end);
+        bool bare = labelled && (number->unit == UNIT_NONE || torn) &&
                     (unit == UNIT_NONE || unit == UNIT_KVA) && number->begin == part.begin;
         if (!own && !bare)
             continue;
@@ -85,6 +89,26 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     at.end = number.unit_end > at.end ? number.unit_end : at.end;
     sheet_take(&rules->sheet, line, at, CONCEPT_POWER);
     return candidate;
+}
+
+// A number of the list that is a line of its own, when nothing says a power: neither its label nor
+// its unit were read. Positions of taps are numbers of one digit, too, so those are left alone.
+void rules_open_power(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_POTENCIA_KVA); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_trim(piece->part);
+        struct number number;
+        char text[32];
+        if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||
+            number.end != part.end || number.swaps || part.end - part.begin < 2 ||
+            !sheet_is_free(&rules->sheet, piece->line, part))
+            continue;
+        power_text(&number, text, sizeof text);
+        if (domain_has(rules->domains, DOMAIN_KVA, text))
+            candidate_doubt(
+                rules_offer(rules, FIELD_POTENCIA_KVA, text, piece->line, part, WEIGHT_PATTERN),
+                "unlabelled", "neither label nor unit say what \"%s\" is", text);
+    }
 }
 
 void rules_power(struct rules *rules) {

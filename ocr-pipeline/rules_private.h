@@ -18,6 +18,8 @@ struct candidate {
     float doubt;      // of the most doubtful of them
     float weight;     // of pairing and domain
     struct box box;
+    size_t line;
+    struct part part;
     bool labelled;
     char code[32], why[160]; // a doubt that a person must settle; "" none
 };
@@ -35,6 +37,7 @@ struct rules {
 // How sure a way of finding a value is.
 #define WEIGHT_SWAPPED .9f   // a look-alike letter was read as a digit, and the list agrees
 #define WEIGHT_UNIT .85f     // no label, but its unit stands beside it
+#define WEIGHT_GUESSED .75f  // its label was guessed
 #define WEIGHT_PATTERN .7f   // no label: it only looks like one
 #define WEIGHT_SUGGESTED .5f // one character away from the list
 
@@ -66,9 +69,11 @@ family_fits_fn power_fits, primary_fits, secondary_fits, voltages_fits, date_fit
     serial_fits, tag_fits, registration_fits, maker_fits, phases_fits, protected_fits;
 
 void rules_power(struct rules *rules);
+void rules_open_power(struct rules *rules); // without label and unit; after all others
 void rules_voltages(struct rules *rules);
 void rules_date(struct rules *rules);
 void rules_fuse(struct rules *rules);
-void rules_numbers(struct rules *rules); // serial, asset tag, registration
+void rules_numbers(struct rules *rules);      // serial, asset tag, registration
+void rules_open_numbers(struct rules *rules); // the same without labels; after all others
 void rules_maker(struct rules *rules);
 void rules_phases(struct rules *rules); // and self-protection; after the voltages

@@ -127,7 +127,7 @@ static bool is_joint(const struct part *part, size_t from, size_t to) {
         char c = part->folded->text[i];
         if (!strchr(" /-|\\IYVK", c))
             return false;
-        stroke |= strchr("/-|\\I", c) != NULL;
+        stroke |= strchr("/-|\\IY", c) != NULL; // "220Y127"
     }
     return stroke && to - from <= 5;
 }
@@ -164,6 +164,30 @@ static bool find_low(const struct domains *domains, struct part part, struct low
     return false;
 }
 
+// "880/220": a pair all the same, though no usual one; never one of its halves.
+static bool find_odd_pair(struct part part, struct low *low) {
+    struct number number, before = {0};
+    *low = (struct low){.part = part};
+    for (size_t at = part.begin; number_next(&part, &at, &number); before = number) {
+        bool three =
+            strlen(number.whole) == 3 && strlen(before.whole) == 3 && !number.sign && !before.sign;
+        if (!three || !is_joint(&part, before.end, number.begin))
+            continue;
+        snprintf(low->text, sizeof low->text, "%s/%s", before.whole, number.whole);
+        low->part = (struct part){part.folded, before.begin, number.end};
+        low->swaps = number.swaps + before.swaps;
+        low->pair = true;
+        return true;
+    }
+    return false;
+}
+
+static bool stands_alone(struct part part, const struct number *number) {
+    const char *text = part.folded->text;
+    return (number->begin == part.begin || !strchr("/|\\Y", text[number->begin - 1])) &&
+           (number->end >= part.end || !strchr("/|\\Y", text[number->end]));
+}
+
 // A secondary of one number: "220 V". Only beside a label.
 static bool find_single(struct part part, struct low *low) {
     struct number number;
@@ -171,7 +195,7 @@ static bool find_single(struct part part, struct low *low) {
     *low = (struct low){.part = part};
     while (number_next(&part, &at, &number)) {
         bool foreign = number.unit != UNIT_NONE && number.unit != UNIT_V && number.unit != UNIT_KV;
-        if (!is_low(low_volts(&number)) || foreign)
+        if (!is_low(low_volts(&number)) || foreign || !stands_alone(part, &number))
             continue;
         snprintf(low->text, sizeof low->text, "%d", low_volts(&number));
         low->part = (struct part){part.folded, number.begin, number.end};
@@ -193,7 +217,8 @@ bool secondary_fits(const struct domains *domains, enum unit unit, struct part p
     if (unit == UNIT_A || unit == UNIT_PERCENT)
         return false;
     find_taps(domains, part, &taps);
-    return find_low(domains, part, &low) || (taps.count == 0 && find_single(part, &low));
+    return find_low(domains, part, &low) || find_odd_pair(part, &low) ||
+           (taps.count == 0 && find_single(part, &low));
 }
 
 bool voltages_fits(const struct domains *domains, enum unit unit, struct part part) {
@@ -237,6 +262,14 @@ static struct candidate *offer_low(struct rules *rules, size_t line, const struc
                               low->part, weight);
 }
 
+// "1919-19053-18187": a digit of the first tap was lost, so the highest is not what is left.
+static bool is_torn(struct part part, const struct taps *taps) {
+    struct number number;
+    size_t at = part.begin;
+    return taps->count > 0 && number_next(&part, &at, &number) &&
+           number.begin < taps->taps[0].part.begin && strlen(number.whole) >= 3;
+}
+
 static void read_pair(struct rules *rules, const struct pair *pair, bool high, bool low) {
     size_t line = rules_line(rules, pair);
     struct taps taps;
@@ -245,8 +278,10 @@ static void read_pair(struct rules *rules, const struct pair *pair, bool high, b
     find_taps(rules->domains, pair->part, &taps);
     if (high && (candidate = offer_taps(rules, line, &taps, pair->weight)))
         candidate->labelled = true;
+    if (candidate && !low && is_torn(pair->part, &taps))
+        candidate_doubt(candidate, "repaired", "the first tap was not read right");
     if (low &&
-        (find_low(rules->domains, pair->part, &found) ||
+        (find_low(rules->domains, pair->part, &found) || find_odd_pair(pair->part, &found) ||
          (taps.count == 0 && find_single(pair->part, &found))) &&
         (candidate = offer_low(rules, line, &found, pair->weight)))
         candidate->labelled = true;
@@ -280,6 +315,19 @@ static int labelled_volts(const struct rules *rules) {
     return most ? most : PRIMARY_MOST;
 }
 
+// 24.2 and 25 kV are classes of insulation, unless they are all there is.
+static void drop_classes(struct taps *taps, size_t *lines) {
+    size_t kept = 0;
+    for (size_t i = 0; i < taps->count; i++) {
+        const struct tap *tap = &taps->taps[i];
+        if (tap->kilo && (tap->volts == 24200 || tap->volts == 25000) && taps->count > 1)
+            continue;
+        lines[kept] = lines[i];
+        taps->taps[kept++] = taps->taps[i];
+    }
+    taps->count = kept ? kept : taps->count;
+}
+
 // Everywhere else: known taps, and how many different ones there are.
 static void read_open_taps(struct rules *rules) {
     struct taps all = {0}, taps;
@@ -296,6 +344,7 @@ static void read_open_taps(struct rules *rules) {
                 add_tap(&all, taps.taps[k]);
             }
     }
+    drop_classes(&all, lines);
     const struct tap *tap = highest(&all);
     if (!tap)
         return;
@@ -331,11 +380,32 @@ static void read_open_pairs(struct rules *rules) {
     }
 }
 
+// Of taps that go together the highest is the primary, however surely the others were read.
+static void drop_lower_taps(struct rules *rules) {
+    int most = 0;
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct candidate *one = &rules->candidates[i];
+        int volts = (int)strtol(one->text, NULL, 10);
+        if (one->field == FIELD_TENSAO_PRIMARIA && one->labelled && !one->code[0] && volts > most)
+            most = volts;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct candidate *one = &rules->candidates[i];
+        int volts = (int)strtol(one->text, NULL, 10);
+        if (one->field == FIELD_TENSAO_PRIMARIA && volts < most && volts > most * .75)
+            continue;
+        rules->candidates[kept++] = *one;
+    }
+    rules->count = kept;
+}
+
 void rules_voltages(struct rules *rules) {
     read_concept(rules, CONCEPT_PRIMARY, true, false);
     read_concept(rules, CONCEPT_SECONDARY, false, true);
     read_concept(rules, CONCEPT_VOLTAGES, true, true);
     read_open_taps(rules);
+    drop_lower_taps(rules);
     if (!rules_has(rules, FIELD_TENSAO_SECUNDARIA))
         read_open_pairs(rules);
 }

@@ -1,6 +1,7 @@
 #include "sheet.h"
 
 #include "base/mem.h"
+#include "date.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -40,24 +41,102 @@ static float middle_height(const struct text_line *lines, size_t count) {
     return middle > 1 ? middle : 1;
 }
 
-// The direction of a short box is noise, that of a long one is exact: each line's is the mean of
-// all lines', the near and the long ones first.
-static void find_directions(struct sheet *sheet) {
-    float reach = 8 * sheet->height;
+// How text runs at a place: askew as a whole, and more so along a bent tank or in perspective.
+struct bend {
+    struct point middle, along; // of all text
+    double slope, by_x, by_y; // of the direction there, against `along`; per pixel from the middle
+};
+
+static struct point vector_of(const struct quad *quad) {
+    return (struct point){quad->corners[1].x - quad->corners[0].x,
+                          quad->corners[1].y - quad->corners[0].y};
+}
+
+static struct point unit_vector(struct point vector) {
+    float length = hypotf(vector.x, vector.y);
+    return length > 0 ? (struct point){vector.x / length, vector.y / length} : (struct point){1, 0};
+}
+
+// A slope against `along`, -1..1; what runs across is noise (a lone digit's box).
+static float slope_of(struct point vector, struct point along) {
+    float x = vector.x * along.x + vector.y * along.y, y = vector.y * along.x - vector.x * along.y;
+    return x > 0 ? fmaxf(-1, fminf(1, y / x)) : 0;
+}
+
+static void find_middle(const struct sheet *sheet, struct bend *bend) {
+    struct point sum = {0, 0};
+    double x = 0, y = 0, all = 0;
     for (size_t i = 0; i < sheet->line_count; i++) {
-        struct point at = quad_middle(&sheet->lines[i].upright), sum = {0, 0};
-        for (size_t j = 0; j < sheet->line_count; j++) {
-            const struct quad *quad = &sheet->lines[j].upright;
-            float dx = quad->corners[1].x - quad->corners[0].x;
-            float dy = quad->corners[1].y - quad->corners[0].y;
-            float far = distance(at, quad_middle(quad)) / reach;
-            float weight = hypotf(dx, dy) / ((1 + far * far) * (1 + far * far));
-            sum.x += dx * weight;
-            sum.y += dy * weight;
+        struct point vector = vector_of(&sheet->lines[i].upright);
+        struct point at = quad_middle(&sheet->lines[i].upright);
+        double weight = (double)hypotf(vector.x, vector.y);
+        sum = (struct point){sum.x + vector.x * (float)weight, sum.y + vector.y * (float)weight};
+        x += at.x * weight;
+        y += at.y * weight;
+        all += weight;
+    }
+    bend->along = unit_vector(sum);
+    bend->middle = (struct point){(float)(x / fmax(all, 1)), (float)(y / fmax(all, 1))};
+}
+
+// Least squares of slope = slope + by_x x + by_y y, each line weighed by its length squared, since
+// the direction of a short box is noise and that of a long one is exact. The two that bend are held
+// back (ridge), so that a few short lines bend nothing.
+static void find_bend(const struct sheet *sheet, struct bend *bend) {
+    double n = 0, xx = 0, yy = 0, xy = 0, sx = 0, sy = 0, s = 0;
+    find_middle(sheet, bend);
+    for (size_t pass = 0; pass < 2; pass++) {
+        n = xx = yy = xy = sx = sy = s = 0;
+        for (size_t i = 0; i < sheet->line_count; i++) {
+            const struct quad *quad = &sheet->lines[i].upright;
+            struct point vector = vector_of(quad), at = quad_middle(quad);
+            double x = at.x - bend->middle.x, y = at.y - bend->middle.y;
+            double slope = slope_of(vector, bend->along) - (pass ? bend->slope : 0);
+            double weight = (double)fminf(hypotf(vector.x, vector.y) / sheet->height, 20);
+            weight *= weight;
+            n += weight;
+            s += weight * slope;
+            xx += weight * x * x;
+            yy += weight * y * y;
+            xy += weight * x * y;
+            sx += weight * x * slope;
+            sy += weight * y * slope;
         }
-        float length = hypotf(sum.x, sum.y);
-        sheet->directions[i] =
-            length > 0 ? (struct point){sum.x / length, sum.y / length} : (struct point){1, 0};
+        if (!pass)
+            bend->slope = n > 0 ? s / n : 0;
+    }
+    double ridge = 4 * 20 * sheet->height * sheet->height;
+    double a = xx + ridge, b = yy + ridge, det = a * b - xy * xy;
+    bend->by_x = det > 0 ? (sx * b - sy * xy) / det : 0;
+    bend->by_y = det > 0 ? (sy * a - sx * xy) / det : 0;
+}
+
+// What the bend does not say is the mean of the lines around, the near and the long ones first.
+static float slope_around(const struct sheet *sheet, const struct bend *bend, struct point place) {
+    float reach = 8 * sheet->height, sum = 0, all = 0;
+    for (size_t i = 0; i < sheet->line_count; i++) {
+        const struct quad *quad = &sheet->lines[i].upright;
+        struct point vector = vector_of(quad), at = quad_middle(quad);
+        float far = distance(place, at) / reach, length = hypotf(vector.x, vector.y);
+        float weight = length * length / ((1 + far * far) * (1 + far * far));
+        double known = bend->slope + bend->by_x * (double)(at.x - bend->middle.x) +
+                       bend->by_y * (double)(at.y - bend->middle.y);
+        sum += weight * (slope_of(vector, bend->along) - (float)known);
+        all += weight;
+    }
+    return all > 0 ? sum / all : 0;
+}
+
+static void find_directions(struct sheet *sheet) {
+    struct bend bend = {0};
+    find_bend(sheet, &bend);
+    for (size_t i = 0; i < sheet->line_count; i++) {
+        struct point at = quad_middle(&sheet->lines[i].upright);
+        double known = bend.slope + bend.by_x * (double)(at.x - bend.middle.x) +
+                       bend.by_y * (double)(at.y - bend.middle.y);
+        float slope = (float)known + slope_around(sheet, &bend, at);
+        sheet->directions[i] = unit_vector((struct point){bend.along.x - slope * bend.along.y,
+                                                          bend.along.y + slope * bend.along.x});
     }
 }
 
@@ -87,16 +166,32 @@ static void add_piece(struct sheet *sheet, size_t line, struct part part,
     piece->height = quad_height(&piece->quad);
 }
 
+// A piece without a label, which may begin with one that was not read right. Large letters are a
+// maker's name.
+static void add_unlabelled(struct sheet *sheet, size_t line, struct part part,
+                           const struct labels *labels) {
+    struct label_hit hit;
+    part = part_trim(part);
+    struct date date; // "MARÇO/2016" is near to "MARCA"
+    bool dated = date_find(part, 2099, &date) && date.month;
+    bool small = !dated && quad_height(&sheet->lines[line].upright) < 1.6f * sheet->height;
+    if (small && labels_guess(labels, part, &hit)) {
+        add_piece(sheet, line, (struct part){part.folded, hit.begin, hit.end}, &hit);
+        part.begin = hit.end;
+    }
+    add_piece(sheet, line, part, NULL);
+}
+
 static void cut_line(struct sheet *sheet, size_t line, const struct labels *labels) {
     struct label_hit hits[LABEL_HITS_MAX];
     const struct folded *folded = &sheet->folds[line];
     size_t count = labels_find(labels, folded, hits), at = 0;
     for (size_t i = 0; i < count; i++) {
-        add_piece(sheet, line, (struct part){folded, at, hits[i].begin}, NULL);
+        add_unlabelled(sheet, line, (struct part){folded, at, hits[i].begin}, labels);
         add_piece(sheet, line, (struct part){folded, hits[i].begin, hits[i].end}, &hits[i]);
         at = hits[i].end;
     }
-    add_piece(sheet, line, (struct part){folded, at, folded->length}, NULL);
+    add_unlabelled(sheet, line, (struct part){folded, at, folded->length}, labels);
 }
 
 void sheet_init(struct sheet *sheet, const struct text_line *lines, size_t count,
@@ -131,8 +226,7 @@ const struct text_line *sheet_line(const struct sheet *sheet, const struct piece
 void sheet_take(struct sheet *sheet, size_t line, struct part part, enum concept concept) {
     unsigned char *taken = sheet->taken + line * (FOLDED_MAX + 1);
     for (size_t i = part.begin; i < part.end; i++)
-        if (taken[i] == CONCEPT_NONE)
-    taken[i] = (unsigned char)concept;
+        taken[i] = (unsigned char)(taken[i] == CONCEPT_NONE ? concept : (enum concept)taken[i]);
 }
 
 enum concept sheet_taken(const struct sheet *sheet, size_t line, size_t at) {

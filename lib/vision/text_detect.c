@@ -58,9 +58,12 @@ bool text_detect(struct text_reader *reader, const struct image *picture, struct
         shape->dims[2] != height || shape->dims[3] != width)
         good = err_set(err, ERR_INVALID, "%s does not give one map of the picture's size",
                        network_path(reader->detect));
-    else
+    else {
         text_regions_find(out, tensors.values[0], width, height, picture->width, picture->height,
                           &reader->options);
+        if (reader->options.faint)
+            text_faint_find(out, tensors.values[0], width, height, picture->width, picture->height);
+    }
     tensors_fini(&tensors);
     return good;
 }

@@ -16,15 +16,16 @@
 // The reference reads six lines of similar width at once, all made as wide as the widest and at
 // least 320. What is added counts: the network looks at a line as a whole, and with another width
 // one text in twenty differs, mostly by a blank. So lines get the same width here, one by one.
-enum { GROUP = 6, WIDTH_MIN = 320, WIDTH_MAX = 3200 };
+enum { GROUP = 6, WIDTH_MIN = 320, WIDTH_MAX = 3200, FAINT_WIDTH = 64 };
 
 #define UPSIDE_DOWN 0.9f // surely; below that a line is left as it is
 #define TALL 1.5f        // height to width of a region that is read sideways
+#define FAINT_SURE 0.7f  // what is faint and read less surely is a speck
 
 struct page_line {
     struct quad quad; // of the sheet
     struct image crop;
-    bool tall, flip;
+    bool tall, flip, faint;
     float upside_down;
     int width; // of the recogniser's input
     struct text_line line;
@@ -46,6 +47,8 @@ static bool orient_job(void *context, size_t index, unsigned worker, struct err 
     struct page_work *work = context;
     struct page_line *line = &work->lines[index];
     warp_quad(&line->crop, work->sheet.picture, &line->quad);
+    if (line->faint)
+        return true;
     line->tall = (float)line->crop.height / (float)line->crop.width >= TALL;
     if (line->tall) {
         struct image turned;
@@ -77,6 +80,8 @@ static void vote_on_flip(struct page_work *work) {
     float down = 0, up = 0;
     for (size_t i = 0; i < work->count; i++) {
         const struct page_line *line = &work->lines[i];
+        if (line->faint)
+            continue;
         float letters = (float)line->crop.width / (float)line->crop.height;
         if (line->upside_down > UPSIDE_DOWN)
             down += letters;
@@ -86,7 +91,8 @@ static void vote_on_flip(struct page_work *work) {
     work->flip = work->count >= 3 && down > up;
     for (size_t i = 0; i < work->count; i++) {
         struct page_line *line = &work->lines[i];
-        line->flip = line->upside_down > (work->flip ? 1 - UPSIDE_DOWN : UPSIDE_DOWN);
+        line->flip = line->faint ? work->flip
+                                 : line->upside_down > (work->flip ? 1 - UPSIDE_DOWN : UPSIDE_DOWN);
     }
 }
 
@@ -107,23 +113,36 @@ static int by_ratio(const void *a, const void *b) {
     return (x->index > y->index) - (x->index < y->index);
 }
 
+// The reference has nothing faint, so it is read at its own width, which is quick.
+static int faint_width(const struct page_work *work, const struct page_line *line) {
+    int own = text_line_width(&line->crop, work->reader->line_height);
+    return own < FAINT_WIDTH ? FAINT_WIDTH : own;
+}
+
 // Sets every line's width, and the order of the work: the widest first, so that the threads end at
 // about the same time.
 static void choose_widths(struct page_work *work) {
     struct ranked *ranked = mem_alloc((work->count + 1) * sizeof *ranked);
     int height = work->reader->line_height;
+    size_t count = 0, faint = 0;
     for (size_t i = 0; i < work->count; i++)
-        ranked[i] = (struct ranked){ratio_of(&work->lines[i]), i};
-    qsort(ranked, work->count, sizeof *ranked, by_ratio);
-    for (size_t from = 0; from < work->count; from += GROUP) {
-        size_t to = from + GROUP < work->count ? from + GROUP : work->count;
+        if (!work->lines[i].faint)
+            ranked[count++] = (struct ranked){ratio_of(&work->lines[i]), i};
+    qsort(ranked, count, sizeof *ranked, by_ratio);
+    for (size_t from = 0; from < count; from += GROUP) {
+        size_t to = from + GROUP < count ? from + GROUP : count;
         double most = fmax((double)WIDTH_MIN / 48, ranked[to - 1].ratio);
         int width = (int)fmin(WIDTH_MAX, height * most);
         for (size_t i = from; i < to; i++)
             work->lines[ranked[i].index].width = width;
     }
+    for (size_t i = 0; i < count; i++)
+        work->order[i] = ranked[count - 1 - i].index;
     for (size_t i = 0; i < work->count; i++)
-        work->order[i] = ranked[work->count - 1 - i].index;
+        if (work->lines[i].faint) {
+            work->lines[i].width = faint_width(work, &work->lines[i]);
+            work->order[count + faint++] = i;
+        }
     mem_free(ranked);
 }
 
@@ -169,6 +188,13 @@ static void text_line_fini(struct text_line *line) {
     mem_free(line->chars);
 }
 
+// What a faint region may say: a number, a fuse link; words there are pieces of words.
+static bool is_short_value(const struct text_line *line) {
+    static const char wanted[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ.,-/";
+    return line->confidence >= FAINT_SURE && line->text[strspn(line->text, wanted)] == '\0' &&
+           strpbrk(line->text, "0123456789");
+}
+
 // Moves the lines that say something to the page.
 static void keep_lines(struct page_work *work, struct text_page *page) {
     int width = work->picture->width, height = work->picture->height;
@@ -177,12 +203,14 @@ static void keep_lines(struct page_work *work, struct text_page *page) {
     for (size_t i = 0; i < work->count; i++) {
         struct page_line *found = &work->lines[i];
         struct text_line *line = &found->line;
-        if (is_blank(line->text) || line->confidence < work->reader->options.line_confidence)
+        if (is_blank(line->text) || line->confidence < work->reader->options.line_confidence ||
+            (found->faint && !is_short_value(line)))
             continue;
         struct quad quad = text_sheet_quad(&work->sheet, &found->quad, work->picture);
         quad = begin_at(&quad, (found->tall ? 1 : 0) + (found->flip ? 2 : 0));
         line->upright = quad_turn(&quad, work->flip ? 2 : 0, width, height);
         line->quad = quad_turn(&quad, 4 - work->quarters, width, height);
+        line->faint = found->faint;
         line->turned = found->tall || found->flip != work->flip;
         page->lines[page->count++] = *line;
         *line = (struct text_line){0};
@@ -211,8 +239,10 @@ static bool find_lines(struct page_work *work, struct text_page *page, struct er
     work->count = regions.count;
     work->lines = mem_alloc((work->count + 1) * sizeof *work->lines);
     work->order = mem_alloc((work->count + 1) * sizeof *work->order);
-    for (size_t i = 0; i < work->count; i++)
+    for (size_t i = 0; i < work->count; i++) {
         work->lines[i].quad = regions.items[i].quad;
+        work->lines[i].faint = regions.items[i].faint;
+    }
     text_regions_fini(&regions);
     return true;
 }

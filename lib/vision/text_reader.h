@@ -23,6 +23,9 @@ struct text_reader_options {
     float unclip;           // how far a region grows; 1.6
     // What does it say.
     float line_confidence; // a line below is dropped; 0.5
+    // Also look for lone digits and short values, which the detector mostly misses:
+    // text_line.faint.
+    bool faint;
 };
 extern const struct text_reader_options text_reader_defaults; // no files
 
@@ -39,6 +42,7 @@ struct text_line {
     float confidence;    // mean of its characters
     struct text_char *chars;
     size_t char_count;
+    bool faint;  // a lone digit or a short value that the detector hardly saw
     bool turned; // other than the page: was read upside down or sideways
 };
 struct text_page {

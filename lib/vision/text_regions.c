@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-enum { REGIONS_MAX = 1000, SIDE_MIN = 3 };
+enum { SIDE_MIN = 3 };
 
 // Marks what is above the threshold, grown by one pixel to the right and down (a dilation by 2 x
 // 2), which closes hairline gaps between letters.
@@ -149,8 +149,8 @@ void text_regions_find(struct text_regions *out, const float *map, int width, in
         if (blobs.starts[i + 1] - blobs.starts[i] > largest)
             largest = blobs.starts[i + 1] - blobs.starts[i];
     struct point *room = mem_alloc((largest + 1) * sizeof *room);
-    out->items = mem_alloc(REGIONS_MAX * sizeof *out->items);
-    for (size_t i = 0; i < blobs.count && out->count < REGIONS_MAX; i++) {
+    out->items = mem_alloc(TEXT_REGIONS_MAX * sizeof *out->items);
+    for (size_t i = 0; i < blobs.count && out->count < TEXT_REGIONS_MAX; i++) {
         size_t count = blobs.starts[i + 1] - blobs.starts[i];
         float w, h;
         struct quad quad = points_min_rect(blobs.points + blobs.starts[i], count, room, &w, &h);
@@ -163,7 +163,7 @@ void text_regions_find(struct text_regions *out, const float *map, int width, in
         if (fminf(w, h) >= SIDE_MIN + 2 &&
             to_picture(&quad, (float)picture_width / (float)width,
                        (float)picture_height / (float)height, picture_width, picture_height))
-            out->items[out->count++] = (struct text_region){quad, score};
+            out->items[out->count++] = (struct text_region){quad, score, false};
     }
     mem_free(room);
     blobs_fini(&blobs);

@@ -1,7 +1,7 @@
-// read_text [--threads N] [--side N] [--repeat N] [--memory 1] PHOTO... : what the text reader
-// reads, a line of JSON a photo, for comparisons with the reference
-// (tests/clients/rapidocr_lines.py). `-`: the paths come on stdin, after a first line `{}` has said
-// that all is loaded. Models and library as tools/get-ocr lays them down.
+// read_text [OPTION VALUE]... PHOTO... : what the text reader reads, a line of JSON a photo, for
+// comparisons with the reference (tests/clients/rapidocr_lines.py). Options: --threads --side
+// --repeat --confidence (percent) --faint 1 --memory 1. PHOTO `-`: the paths come on stdin, after a
+// first line `{}` has said that all is loaded. Models and library as tools/get-ocr lays them down.
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -14,8 +14,8 @@
 
 struct job {
     unsigned threads;
-    int side, repeat;
-    bool memory;
+    int side, repeat, confidence;
+    bool memory, faint;
 };
 
 static json_t *line_json(const struct text_line *line) {
@@ -27,6 +27,7 @@ static json_t *line_json(const struct text_line *line) {
     json_t *out = json_object();
     json_object_set_new(out, "text", json_text(line->text));
     json_object_set_new(out, "confidence", json_real((double)line->confidence));
+    json_object_set_new(out, "faint", json_boolean(line->faint));
     json_object_set_new(out, "quad", quad);
     return out;
 }
@@ -89,6 +90,8 @@ static struct text_reader *open_reader(struct onnx *onnx, const struct job *job,
     options.orient = orient;
     options.recognize = recognize;
     options.threads = job->threads;
+    options.faint = job->faint;
+    options.line_confidence = (float)job->confidence / 100;
     struct text_reader *reader = text_reader_create(onnx, &options, err);
     mem_free(detect);
     mem_free(orient);
@@ -108,6 +111,10 @@ int main(int argc, char **argv) {
             job.side = value;
         else if (!strcmp(argv[first], "--repeat"))
             job.repeat = value;
+        else if (!strcmp(argv[first], "--confidence"))
+            job.confidence = value;
+        else if (!strcmp(argv[first], "--faint"))
+            job.faint = value;
         else if (!strcmp(argv[first], "--memory"))
             job.memory = value;
     }

@@ -46,6 +46,8 @@ static const struct {
 static void fill(struct plate *plate, const char *values, enum source source) {
     char copy[512];
     *plate = (struct plate){0};
+    plate->values[FIELD_POTENCIA_KVA] = // which every plate says
+        (struct value){.text = "75", .raw = "75", .confidence = .95f, .source = SOURCE_RULE};
     snprintf(copy, sizeof copy, "%s", values);
     for (char *p = copy; *p;) {
         char *end = strstr(p, "; "), *next = end ? end + 2 : p + strlen(p);
@@ -78,6 +80,19 @@ static void plates(void **state) {
         audit_plate(&plate, NULL, 0, IDENTIFICATION_UNKNOWN, NULL, domains);
         check(&plate, PLATES[i].name, PLATES[i].reasons);
     }
+    domains_destroy(domains);
+}
+
+static void a_plate_says_its_power(void **state) {
+    (void)state;
+    struct domains *domains = domains_create();
+    struct plate plate, none = {0};
+    fill(&plate, "numero_serie=123456", SOURCE_RULE);
+    plate.values[FIELD_POTENCIA_KVA].text[0] = '\0';
+    audit_plate(&plate, NULL, 0, IDENTIFICATION_UNKNOWN, NULL, domains);
+    check(&plate, "no power", "potencia_kva:no_value");
+    audit_plate(&none, NULL, 0, IDENTIFICATION_UNKNOWN, NULL, domains);
+    check(&none, "no plate", "");
     domains_destroy(domains);
 }
 
@@ -154,6 +169,7 @@ static void values_of_models_are_grounded(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plates),
+        cmocka_unit_test(a_plate_says_its_power),
         cmocka_unit_test(the_sign_of_the_pole),
         cmocka_unit_test(doubtful_characters),
         cmocka_unit_test(a_configured_utility_is_strict),

@@ -140,7 +140,7 @@ static const struct example DOUBTS[] = {
      "numero_serie:doubtful_letter"},
     {"a label without its value", "POTÊNCIA: 75 kVA\nNº DE SÉRIE:\n", "potencia_kva=75",
      "numero_serie:no_value"},
-    {"a fuse that nobody labels", "POTÊNCIA: 75 kVA\n\n\n5H\n", "potencia_kva=75; elo_fusivel=5H",
+    {"a fuse that nobody labels", "POTÊNCIA: 75 kVA\n\n\n15K\n", "potencia_kva=75; elo_fusivel=15K",
      "elo_fusivel:unlabelled"},
 };
 
@@ -154,7 +154,7 @@ static void check(const struct domains *domains, const struct example *example) 
     values_text(&plate, values, sizeof values);
     reasons_text(&plate, reasons, sizeof reasons);
     if (strcmp(values, example->values) != 0 || strcmp(reasons, example->reasons) != 0)
-        print_error("%s\n", example->name);
+        print_error("%s: %s\n", example->name, reasons);
     assert_string_equal(values, example->values);
     assert_string_equal(reasons, example->reasons);
 }

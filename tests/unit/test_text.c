@@ -18,7 +18,7 @@ static uint8_t *drawn(const char *const *rows, int *width, int *height) {
     *width = (int)strlen(rows[0]);
     for (*height = 0; rows[*height]; ++*height)
         ;
-    uint8_t *marks = mem_alloc((size_t)(*width * *height));
+    uint8_t *marks = mem_alloc((size_t)*width * (size_t)*height);
     for (int y = 0; y < *height; y++)
         for (int x = 0; x < *width; x++)
             marks[y * *width + x] = rows[y][x] == '#';
@@ -105,6 +105,7 @@ static void test_hostile_maps(void **state) {
         blobs_fini(&blobs);
         struct text_regions regions;
         text_regions_find(&regions, map, SIDE, SIDE, 1000, 1000, &text_reader_defaults);
+        text_faint_find(&regions, map, SIDE, SIDE, 1000, 1000);
         assert_true(regions.count <= 1000);
         for (size_t i = 0; i < regions.count; i++)
             for (size_t k = 0; k < 4; k++) {
@@ -120,7 +121,7 @@ static void test_hostile_maps(void **state) {
 // A map of `value` in a turned rectangle, low elsewhere.
 static float *map_of(int width, int height, float cx, float cy, float w, float h, float degrees,
                      float value) {
-    float *map = mem_alloc((size_t)(width * height) * sizeof *map);
+    float *map = mem_alloc((size_t)width * (size_t)height * sizeof *map);
     float c = cosf(degrees * (float)M_PI / 180), s = sinf(degrees * (float)M_PI / 180);
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
@@ -181,6 +182,65 @@ static void test_region_thresholds(void **state) {
         text_regions_fini(&regions);
         mem_free(map);
     }
+}
+
+// A sure line of 100 x 20 at 160, 60, and a smudge besides.
+static size_t faint_beside(float cx, float cy, float w, float h, float value, struct box *box) {
+    float *map = map_of(320, 224, 160, 60, 100, 20, 0, .9f);
+    for (int y = 0; y < 224; y++)
+        for (int x = 0; x < 320; x++)
+            if (fabsf((float)x - cx) <= w / 2 && fabsf((float)y - cy) <= h / 2)
+                map[y * 320 + x] = value;
+    struct text_regions regions;
+    text_regions_find(&regions, map, 320, 224, 640, 448, &text_reader_defaults);
+    assert_int_equal(regions.count, 1);
+    text_faint_find(&regions, map, 320, 224, 640, 448);
+    size_t faint = 0;
+    for (size_t i = 0; i < regions.count; i++)
+        if (regions.items[i].faint) {
+            *box = quad_box(&regions.items[i].quad);
+            faint++;
+        }
+    text_regions_fini(&regions);
+    mem_free(map);
+    return faint;
+}
+
+static void test_faint(void **state) {
+    static const struct {
+        float cx, cy, w, h, value;
+        size_t count;
+    } rows[] = {
+        {160, 110, 12, 16, .28f, 1},  // beside the line
+        {160, 110, 12, 16, .15f, 0},  // nearly nothing
+        {160, 110, 12, 3, .28f, 0},   // a dash
+        {160, 180, 20, 90, .28f, 0},  // an edge of something
+        {160, 110, 130, 16, .28f, 0}, // as long as a word: the detector knows words
+        {160, 62, 12, 16, .9f, 0},    // the line itself
+        {319, 110, 4, 16, .28f, 0},   // would stick out of the picture
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct box box;
+        if (faint_beside(rows[i].cx, rows[i].cy, rows[i].w, rows[i].h, rows[i].value, &box) !=
+            rows[i].count)
+            fail_msg("row %zu", i);
+        if (!rows[i].count)
+            continue;
+        // In pixels of the picture: around the smudge, as high as the line with what it grew.
+        float grown = 2 * (20 + 2 * (100 * 20 * 1.6f) / (2 * (100 + 20)));
+        assert_true(fabsf((box.x0 + box.x1) / 2 - 2 * rows[i].cx) < 4);
+        assert_true(fabsf((box.y0 + box.y1) / 2 - 2 * rows[i].cy) < 4);
+        assert_true(fabsf(box_height(box) - grown) < 8);
+        assert_true(box_width(box) > 2 * rows[i].w && box_width(box) < 1.5f * grown);
+    }
+    // Nothing to measure by.
+    float *map = map_of(320, 224, 160, 110, 12, 16, 0, .28f);
+    struct text_regions regions;
+    text_regions_find(&regions, map, 320, 224, 640, 448, &text_reader_defaults);
+    text_faint_find(&regions, map, 320, 224, 640, 448);
+    assert_int_equal(regions.count, 0);
+    text_regions_fini(&regions);
+    mem_free(map);
 }
 
 static void test_regions_at_the_edge(void **state) {
@@ -401,17 +461,12 @@ static void test_crew(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blobs),
-        cmocka_unit_test(test_hostile_maps),
-        cmocka_unit_test(test_regions),
-        cmocka_unit_test(test_region_thresholds),
-        cmocka_unit_test(test_regions_at_the_edge),
-        cmocka_unit_test(test_detect_size),
-        cmocka_unit_test(test_ctc),
-        cmocka_unit_test(test_ctc_wide),
-        cmocka_unit_test(test_dictionaries),
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_sheet),
+        cmocka_unit_test(test_blobs),       cmocka_unit_test(test_hostile_maps),
+        cmocka_unit_test(test_regions),     cmocka_unit_test(test_region_thresholds),
+        cmocka_unit_test(test_faint),       cmocka_unit_test(test_regions_at_the_edge),
+        cmocka_unit_test(test_detect_size), cmocka_unit_test(test_ctc),
+        cmocka_unit_test(test_ctc_wide),    cmocka_unit_test(test_dictionaries),
+        cmocka_unit_test(test_order),       cmocka_unit_test(test_sheet),
         cmocka_unit_test(test_crew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,7 @@ static struct text_reader *reader_or_skip(void) {
     options.detect = detect;
     options.orient = orient;
     options.recognize = recognize;
+    options.faint = true;
     reader = text_reader_create(onnx, &options, &err);
     if (!reader)
         fail_msg("%s", err.text);

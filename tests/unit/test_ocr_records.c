@@ -1,0 +1,256 @@
+#include "csv_table.h"
+#include "plate_draw.h"
+#include "records.h"
+#include "records_values.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+static struct csv_table *table_of(const char *text) {
+    struct err err = {0};
+    struct csv_table *csv = csv_table_parse(text, strlen(text), &err);
+    if (!csv)
+        fail_msg("%s: %s", text, err.text);
+    return csv;
+}
+
+static void tables(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *cells; // rows parted by |, fields by _
+    } CASES[] = {
+        {"a,b\n1,2\n", "a_b|1_2"},
+        {"a;b\r\n1,5;2\r\n", "a_b|1,5_2"},
+        {"\xEF\xBB\xBF"
+         "a\tb\n1\t2",
+         "a_b|1_2"},
+        {"a,b\n\"x, \"\"y\"\"\",\"two\nlines\"\n", "a_b|x, \"y\"_two\nlines"},
+        {"a,b\n\n , \n1,\n", "a_b|_|1_"},
+        {" a , b \n", "a_b"},
+        {"a\nPOT\xCANCIA\n", "a|POT\xC3\x8ANCIA"}, // Latin-1
+        {"", ""},
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct csv_table *csv = table_of(CASES[i].text);
+        char cells[256] = "";
+        size_t length = 0;
+        for (size_t r = 0; r < csv->count; r++)
+            for (size_t c = 0; c < csv->rows[r].count; c++)
+                length += (size_t)snprintf(cells + length, sizeof cells - length, "%s%s",
+                                           c   ? "_"
+                                           : r ? "|"
+                                               : "",
+                                           csv->rows[r].fields[c]);
+        assert_string_equal(cells, CASES[i].cells);
+        csv_table_destroy(csv);
+    }
+}
+
+static void broken_tables(void **state) {
+    (void)state;
+    struct err err = {0};
+    assert_null(csv_table_parse("a\n\"b\n", 5, &err));
+    assert_string_equal(err.text, "line 2: a quote that is not closed");
+    assert_null(csv_table_parse("a\0b", 3, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    char wide[600];
+    memset(wide, ',', sizeof wide);
+    assert_null(csv_table_parse(wide, sizeof wide, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+}
+
+static void values_as_plates_say_them(void **state) {
+    (void)state;
+    static const struct {
+        enum field field;
+        const char *text, *value;
+    } CASES[] = {
+        {FIELD_POTENCIA_KVA, "112,5 kVA", "112.5"},
+        {FIELD_POTENCIA_KVA, "75.0", "75"},
+        {FIELD_TENSAO_PRIMARIA, "13.8", "13800"},
+        {FIELD_TENSAO_PRIMARIA, "13,8 kV", "13800"},
+        {FIELD_TENSAO_PRIMARIA, "13.800", "13800"},
+        {FIELD_TENSAO_PRIMARIA, "7967", "7967"},
+        {FIELD_TENSAO_SECUNDARIA, "127/220V", "220/127"},
+        {FIELD_TENSAO_SECUNDARIA, "220", "220"},
+        {FIELD_FASES, "TRIFÁSICO", "3"},
+        {FIELD_FASES, "1", "1"},
+        {FIELD_DATA_FABRICACAO, "2019-08-01", "2019-08"},
+        {FIELD_DATA_FABRICACAO, "08/2019", "2019-08"},
+        {FIELD_AUTOPROTEGIDO, "Sim", "true"},
+        {FIELD_AUTOPROTEGIDO, "não", "false"},
+        {FIELD_ELO_FUSIVEL, "0.5 H", "0,5H"},
+        {FIELD_NUMERO_SERIE, "AB-12", "AB-12"},
+        {FIELD_POTENCIA_KVA, "?", "?"},
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        char value[64];
+        record_value(CASES[i].field, CASES[i].text, value, sizeof value);
+        assert_string_equal(value, CASES[i].value);
+    }
+}
+
+static struct records *records_with(const char *values, const char *images) {
+    struct err err = {0};
+    struct records *records = records_open(":memory:", &err);
+    unsigned rows;
+    assert_non_null(records);
+    if (values && !records_import(records, values, strlen(values), &rows, &err))
+        fail_msg("%s", err.text);
+    if (images && !records_import_images(records, images, strlen(images), &rows, &err))
+        fail_msg("%s", err.text);
+    return records;
+}
+
+static void a_table_is_imported(void **state) {
+    (void)state;
+    struct records *records = records_with("Poste;Potência;Fabricante;Nº Série;Obs\n"
+                                           "P1;112,5;WEG;00123;x\nP2;75;;;\n",
+                                           NULL);
+    struct record record;
+    struct err err = {0};
+    assert_true(records_find(records, "P1", &record, &err));
+    assert_string_equal(record.values[FIELD_POTENCIA_KVA], "112.5");
+    assert_string_equal(record.values[FIELD_FABRICANTE], "WEG");
+    assert_string_equal(record.values[FIELD_NUMERO_SERIE], "00123");
+    assert_string_equal(record.values[FIELD_FASES], "");
+    assert_true(records_find(records, "P2", &record, &err));
+    assert_string_equal(record.values[FIELD_FABRICANTE], "");
+    assert_false(records_find(records, "P3", &record, &err));
+    assert_int_equal(err.code, ERR_NOTFOUND);
+    // A second table changes what it names.
+    static const char MORE[] = "poste,fases\nP1,3\n";
+    assert_true(records_import(records, MORE, sizeof MORE - 1, NULL, &err));
+    assert_true(records_find(records, "P1", &record, &err));
+    assert_string_equal(record.values[FIELD_FASES], "3");
+    assert_string_equal(record.values[FIELD_POTENCIA_KVA], "112.5");
+    records_close(records);
+}
+
+static void all_rows_or_none(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *error;
+    } CASES[] = {
+        {"poste,potencia\nP1,75\n,45\n", "line 3: it names no pole"},
+        {"nome,potencia\nP1,75\n", "line 1: no column is called poste (or pole)"},
+        {"", "the table is empty"},
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct records *records = records_with(NULL, NULL);
+        struct record record;
+        struct err err = {0};
+        assert_false(records_import(records, CASES[i].text, strlen(CASES[i].text), NULL, &err));
+        assert_string_equal(err.text, CASES[i].error);
+        assert_false(records_find(records, "P1", &record, &err));
+        assert_int_equal(err.code, ERR_NOTFOUND);
+        records_close(records);
+    }
+}
+
+// What the plate says, what the records say of the same field, and what that is.
+static void fields_match(void **state) {
+    (void)state;
+    static const struct {
+        enum field field;
+        const char *plate, *record;
+        enum match match;
+    } CASES[] = {
+        {FIELD_POTENCIA_KVA, "75", "75", MATCH_SAME},
+        {FIELD_POTENCIA_KVA, "112.5", "115", MATCH_NEAR},
+        {FIELD_POTENCIA_KVA, "105", "100", MATCH_NEAR}, // 5 %, no more
+        {FIELD_POTENCIA_KVA, "105.1", "100", MATCH_DIFFERENT},
+        {FIELD_POTENCIA_KVA, "", "75", MATCH_UNKNOWN},
+        {FIELD_POTENCIA_KVA, "75", "", MATCH_UNKNOWN},
+        {FIELD_FABRICANTE, "UNIÃO", "uniao", MATCH_SAME},
+        {FIELD_FABRICANTE, "WEG", "WEG EQUIPAMENTOS S.A.", MATCH_NEAR},
+        {FIELD_FABRICANTE, "WEG", "TRAEL", MATCH_DIFFERENT},
+        {FIELD_NUMERO_SERIE, "0012-3", "123", MATCH_SAME},
+        {FIELD_DATA_FABRICACAO, "2019-08", "2019", MATCH_NEAR},
+        {FIELD_DATA_FABRICACAO, "2019-08", "2019-07", MATCH_DIFFERENT},
+        {FIELD_ELO_FUSIVEL, "5H", "5K", MATCH_DIFFERENT},
+        {FIELD_TENSAO_SECUNDARIA, "220/127", "220/127", MATCH_SAME},
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct plate plate = {0};
+        struct record record = {{0}};
+        struct comparison comparison;
+        enum field field = CASES[i].field;
+        snprintf(plate.values[field].text, sizeof plate.values[field].text, "%s", CASES[i].plate);
+        snprintf(record.values[field], sizeof record.values[field], "%s", CASES[i].record);
+        records_compare(&record, RECORDS_TOLERANCE, &plate, &comparison);
+        assert_int_equal(comparison.fields[field], CASES[i].match);
+        assert_int_equal(plate_needs_review(&plate), CASES[i].match == MATCH_DIFFERENT);
+        assert_string_equal(plate.values[field].text, CASES[i].plate);
+    }
+}
+
+static void banks_are_compared_as_a_whole(void **state) {
+    (void)state;
+    static const struct {
+        const char *images, *kva;
+        bool bank;
+        enum match match;
+    } CASES[] = {
+        {"pole,image,tag\nP1,a.jpg,placa_transformador\n", "75", false, MATCH_DIFFERENT},
+        {"pole,image,tag\nP1,a.jpg,placa_transformador\nP1,a.jpg,placa_transformador\n", "75",
+         false, MATCH_DIFFERENT}, // the same image twice is one
+        {"pole,image,tag\nP1,a.jpg,placa_transformador\nP1,b.jpg,placa_identificacao\n", "75",
+         false, MATCH_DIFFERENT},
+        {"pole,image,tag\nP1,a.jpg,placa_transformador\nP1,b.jpg,placa_transformador\n", "75", true,
+         MATCH_SAME},
+        {"pole,image,tag\nP1,a.jpg,placa_transformador\nP1,b.jpg,placa_transformador\n"
+         "P1,c.jpg,placa_transformador\n",
+         "50", true, MATCH_SAME},
+        {"pole,image,tag\nP1,a.jpg,placa_transformador\nP1,b.jpg,placa_transformador\n", "150",
+         true, MATCH_DIFFERENT},
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct records *records = records_with("poste;potencia\nP1;150\n", CASES[i].images);
+        struct plate plate = {0};
+        struct record record;
+        struct comparison comparison;
+        struct err err = {0};
+        snprintf(plate.values[FIELD_POTENCIA_KVA].text, 8, "%s", CASES[i].kva);
+        assert_true(records_find(records, "P1", &record, &err));
+        records_compare(&record, RECORDS_TOLERANCE, &plate, &comparison);
+        assert_int_equal(comparison.banco_trafo, CASES[i].bank);
+        assert_int_equal(comparison.fields[FIELD_POTENCIA_KVA], CASES[i].match);
+        records_close(records);
+    }
+}
+
+static void a_comparison_as_json(void **state) {
+    (void)state;
+    struct record record = {{0}};
+    struct comparison comparison = {.units = 2, .banco_trafo = true, .kva = 150};
+    snprintf(record.values[FIELD_FASES], sizeof record.values[FIELD_FASES], "3");
+    comparison.fields[FIELD_FASES] = MATCH_SAME;
+    json_t *json = comparison_json(&record, &comparison);
+    assert_int_equal(json_object_size(json), FIELD_COUNT + 3);
+    const json_t *phases = json_object_get(json, "fases");
+    assert_string_equal(json_string_value(json_object_get(phases, "match")), "same");
+    assert_string_equal(json_string_value(json_object_get(phases, "record")), "3");
+    assert_true(json_is_true(json_object_get(json, "banco_trafo")));
+    json_decref(json);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tables),
+        cmocka_unit_test(broken_tables),
+        cmocka_unit_test(values_as_plates_say_them),
+        cmocka_unit_test(a_table_is_imported),
+        cmocka_unit_test(all_rows_or_none),
+        cmocka_unit_test(fields_match),
+        cmocka_unit_test(banks_are_compared_as_a_whole),
+        cmocka_unit_test(a_comparison_as_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
