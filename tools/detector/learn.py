@@ -11,7 +11,7 @@ import torch
 import labelled
 from net import Net, loss
 
-BATCH = 8
+BATCH = 16
 
 
 class Average:
@@ -22,12 +22,13 @@ class Average:
 
     def add(self, net, step):
         keep = min(.998, (1 + step) / (10 + step))
+        mine, theirs = (list(n.state_dict().values()) for n in (self.net, net))
+        counts = [i for i, value in enumerate(mine) if not value.dtype.is_floating_point]
         with torch.no_grad():
-            for mine, theirs in zip(self.net.state_dict().values(), net.state_dict().values()):
-                if mine.dtype.is_floating_point:
-                    mine.mul_(keep).add_(theirs, alpha=1 - keep)
-                else:
-                    mine.copy_(theirs)
+            for i in reversed(counts):
+                mine.pop(i).copy_(theirs.pop(i))
+            torch._foreach_mul_(mine, keep)
+            torch._foreach_add_(mine, theirs, alpha=1 - keep)
 
 
 def rate(step, steps, top):
@@ -39,7 +40,7 @@ def learn(net, sets, steps, seed, top=2e-3, checkpoint=None, minutes=None):
     """The averaged network, and how many steps were made. sets: [(pairs, share of a batch)]."""
     shuffled = [(labelled.Shuffled(pairs, f"{seed}/{i}"), share) for i, (pairs, share) in enumerate(sets)]
     average = Average(net)
-    optimizer = torch.optim.AdamW(net.parameters(), top, weight_decay=.02)
+    optimizer = torch.optim.AdamW(net.parameters(), top, weight_decay=.02, foreach=True)
     step = _resume(checkpoint, net, average, optimizer)
     stop, saved, begun = _Stop(), time.monotonic(), time.process_time()
     net.train()
