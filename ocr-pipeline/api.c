@@ -1,7 +1,10 @@
 #include "api.h"
 
+#include "api_jobs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "batch.h"
+#include "feeder.h"
 #include "format/json.h"
 #include "gemini.h"
 #include "openapi.h"
@@ -38,7 +41,7 @@ static void fail_as(struct http_exchange *exchange, bool gemini, unsigned status
 
 void api_fail(struct http_exchange *exchange, unsigned status, const char *code, const char *text) {
     const struct http_head *head = http_exchange_head(exchange);
-    fail_as(exchange, head && route_is_gemini(head), status, code, text);
+    fail_as(exchange, head && head->target.length && route_is_gemini(head), status, code, text);
 }
 
 unsigned api_status(const struct err *err) {
@@ -57,6 +60,10 @@ unsigned api_status(const struct err *err) {
 // A body that is no photo but the JSON around it.
 static const char *ask_code(const struct err *err) {
     return err->code == ERR_INVALID ? "INVALID_REQUEST" : report_code(err);
+}
+
+void api_fail_request(struct http_exchange *exchange, const struct err *err) {
+    fail_as(exchange, false, api_status(err), ask_code(err), err->text);
 }
 
 void api_fail_ask(struct ask *ask, const struct err *err) {
@@ -83,6 +90,7 @@ static void reply_home(struct http_exchange *exchange) {
         "  POST /v1beta/models/ocr-pipeline:generateContent   as Google's Gemini API\n"
         "  POST /api/v41/ocr/poste/ID                         {\"imagens\": [\"BASE64\"]}\n"
         "  POST /api/v41/ocr/poste/ID/texto                   what is written on the pole\n"
+        "  POST /api/v41/ocr/lote                             many poles: a job\n"
         "  GET  /openapi.json                                 all of it\n";
     http_reply(exchange, 200, "text/plain; charset=utf-8", NULL, text, sizeof text - 1);
 }
@@ -97,6 +105,13 @@ static void reply_plain(struct api *api, struct http_exchange *exchange, enum ro
         break;
     case ROUTE_MODELS:
     case ROUTE_MODEL: api_models(exchange, route, name); break;
+    case ROUTE_FEEDER: feeder_ask(api, exchange, name); break;
+    case ROUTE_JOBS:
+    case ROUTE_JOB:
+    case ROUTE_JOB_CANCEL:
+    case ROUTE_JOB_EVENTS:
+    case ROUTE_JOB_RESULTS:
+    case ROUTE_JOB_CSV: api_jobs_ask(api, exchange, route, name); break;
     case ROUTE_WRONG_METHOD:
         api_fail(exchange, 405, "METHOD_NOT_ALLOWED", "this path takes another method");
         break;
@@ -125,46 +140,41 @@ static void on_head(struct http_exchange *exchange, void *arg) {
                  verdict == DOOR_NO_KEY || verdict == DOOR_BAD_KEY ? "API_KEY_INVALID"
                                                                    : "PERMISSION_DENIED",
                  door_says(verdict));
+    else if (route == ROUTE_BATCH)
+        batch_create(api, exchange);
     else if (route_takes_photos(route))
         ask_create(api, exchange, route, name);
 }
 
 static void on_body(struct http_exchange *exchange, const char *bytes, size_t length, void *arg) {
-    struct ask *ask = http_exchange_data(exchange);
+    struct guest *guest = http_exchange_data(exchange);
     struct err err = {0};
-    if (ask && !ask_body(ask, bytes, length, &err))
-        api_fail_ask(ask, &err);
+    if (guest && !guest->ops->body(guest, bytes, length, &err))
+        guest->ops->refuse(guest, &err);
 }
 
 static void on_request(struct http_exchange *exchange, void *arg) {
     struct api *api = arg;
-    struct ask *ask = http_exchange_data(exchange);
-    struct err err = {0};
+    struct guest *guest = http_exchange_data(exchange);
     char name[ROUTE_NAME_MAX];
-    if (!ask) {
-        enum route route = route_of(http_exchange_head(exchange), name);
-        reply_plain(api, exchange, route, name);
+    if (guest) {
+        guest->ops->complete(guest);
         return;
     }
-    if (!ask_body_end(ask, &err))
-        api_fail_ask(ask, &err);
-    else
-        api_begin(ask);
+    enum route route = route_of(http_exchange_head(exchange), name);
+    reply_plain(api, exchange, route, name);
 }
 
 static void on_gone(struct http_exchange *exchange, const struct err *why, void *arg) {
-    struct ask *ask = http_exchange_data(exchange);
-    if (ask)
-        ask_gone(ask);
+    struct guest *guest = http_exchange_data(exchange);
+    http_exchange_set_data(exchange, NULL); // on_malformed may follow
+    if (guest)
+        guest->ops->gone(guest);
 }
 
 static void on_malformed(struct http_exchange *exchange, unsigned status, const struct err *why,
                          void *arg) {
-    struct ask *ask = http_exchange_data(exchange);
-    bool gemini = ask && ask->gemini;
-    if (ask)
-        ask_destroy(ask);
-    fail_as(exchange, gemini, status, status == 413 ? "TOO_LARGE" : "INVALID_REQUEST", why->text);
+    api_fail(exchange, status, status == 413 ? "TOO_LARGE" : "INVALID_REQUEST", why->text);
 }
 
 static const struct http_handler handler = {
@@ -207,7 +217,8 @@ struct api *api_create(struct loop *loop, const struct config *config, struct pi
     api->desk = desk_create(loop, config->workers, config->queue);
     api->server = http_server_create(loop, &limits, &handler, api);
     api->door = door_create(config, exposed, err);
-    if (api->door)
+    api->jobs = api->door ? jobs_create(loop, config, pipeline, api->desk, err) : NULL;
+    if (api->jobs)
         return api;
     api_destroy(api);
     return NULL;
@@ -218,11 +229,25 @@ void api_destroy(struct api *api) {
         return;
     http_server_destroy(api->server); // asks are gone
     desk_destroy(api->desk);
+    jobs_destroy(api->jobs);
     door_destroy(api->door);
     mem_free(api);
 }
 
+static void on_jobs_idle(void *arg) {
+    struct api *api = arg;
+    api->on_idle(api->idle_arg);
+}
+
+// Photos that are read end before the store's clerk does, to whom they still go.
+static void on_readers_idle(void *arg) {
+    struct api *api = arg;
+    jobs_wind_down(api->jobs, on_jobs_idle, api);
+}
+
 void api_wind_down(struct api *api, void (*on_idle)(void *arg), void *arg) {
+    api->on_idle = on_idle;
+    api->idle_arg = arg;
     http_server_wind_down(api->server);
-    desk_wind_down(api->desk, on_idle, arg);
+    desk_wind_down(api->desk, on_readers_idle, api);
 }

@@ -6,6 +6,7 @@
 #include "desk.h"
 #include "door.h"
 #include "http/server.h"
+#include "jobs.h"
 #include "pipeline.h"
 
 struct api {
@@ -14,11 +15,14 @@ struct api {
     struct pipeline *pipeline;
     struct http_server *server;
     struct desk *desk;
+    struct jobs *jobs;
     struct door *door;
     uint64_t held_bytes; // of photos of all requests
     unsigned asks;       // that are open
     unsigned long long answered;
     int64_t started_ms;
+    void (*on_idle)(void *arg); // when winding down
+    void *idle_arg;
 };
 
 struct api *api_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
@@ -30,6 +34,8 @@ void api_wind_down(struct api *api, void (*on_idle)(void *arg), void *arg);
 // Answers, in the caller's protocol.
 void api_reply(struct http_exchange *exchange, unsigned status, json_t *json); // takes it over
 void api_fail(struct http_exchange *exchange, unsigned status, const char *code, const char *text);
+// Of a request that cannot be done, in our own protocol.
+void api_fail_request(struct http_exchange *exchange, const struct err *err);
 unsigned api_status(const struct err *err);
 
 void api_fail_ask(struct ask *ask, const struct err *err); // and ends the ask

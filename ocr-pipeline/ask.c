@@ -35,6 +35,43 @@ static bool on_image(void *arg, size_t index, const void *bytes, size_t length, 
 static const struct body_ops gemini_ops = {gemini_is_image, on_image};
 static const struct body_ops pole_ops = {pole_is_image, on_image};
 
+// --- As a guest
+
+static bool on_body(struct guest *guest, const char *bytes, size_t length, struct err *err) {
+    struct ask *ask = (struct ask *)guest;
+    return ask->plain_photo ? on_image(ask, 0, bytes, length, false, err)
+                            : body_feed(ask->body, bytes, length, err);
+}
+
+static void on_complete(struct guest *guest) {
+    struct ask *ask = (struct ask *)guest;
+    struct err err = {0};
+    bool good = true;
+    if (ask->plain_photo)
+        good = on_image(ask, 0, "", 0, true, &err);
+    else
+        good = (ask->tree = body_end(ask->body, &err)) != NULL;
+    if (good)
+        api_begin(ask);
+    else
+        api_fail_ask(ask, &err);
+}
+
+static void on_refuse(struct guest *guest, const struct err *err) {
+    api_fail_ask((struct ask *)guest, err);
+}
+
+static void on_gone(struct guest *guest) {
+    struct ask *ask = (struct ask *)guest;
+    ask->exchange = NULL;
+    if (ask->order)
+        desk_cancel(ask->order); // photo_drop ends it
+    else
+        ask_destroy(ask);
+}
+
+static const struct guest_ops guest_ops = {on_body, on_complete, on_refuse, on_gone};
+
 static bool is_picture(const struct http_head *head) {
     struct span type = http_head_value(head, "content-type");
     return (type.length > 6 && strncasecmp(type.data, "image/", 6) == 0) ||
@@ -46,7 +83,7 @@ struct ask *ask_create(struct api *api, struct http_exchange *exchange, enum rou
     const struct http_head *head = http_exchange_head(exchange);
     const struct config *config = api->config;
     struct ask *ask = mem_alloc(sizeof *ask);
-    *ask = (struct ask){.api = api, .exchange = exchange, .route = route};
+    *ask = (struct ask){.guest.ops = &guest_ops, .api = api, .exchange = exchange, .route = route};
     snprintf(ask->name, sizeof ask->name, "%s", name);
     ask->gemini = route_is_gemini(head);
     ask->plain_photo = !ask->gemini && is_picture(head);
@@ -87,18 +124,6 @@ void ask_destroy(struct ask *ask) {
     mem_free(ask);
 }
 
-bool ask_body(struct ask *ask, const char *bytes, size_t length, struct err *err) {
-    return ask->plain_photo ? on_image(ask, 0, bytes, length, false, err)
-                            : body_feed(ask->body, bytes, length, err);
-}
-
-bool ask_body_end(struct ask *ask, struct err *err) {
-    if (ask->plain_photo)
-        return on_image(ask, 0, "", 0, true, err);
-    ask->tree = body_end(ask->body, err);
-    return ask->tree != NULL;
-}
-
 // --- Reading
 
 static void run_photo(void *arg) {
@@ -106,8 +131,12 @@ static void run_photo(void *arg) {
     struct photo_read *photo = &ask->photos[ask->next];
     char name[48];
     snprintf(name, sizeof name, "photo %zu", ask->next + 1);
-    pipeline_read(ask->api->pipeline, photo->bytes, photo->length, name, &photo->reading,
+    pipeline_read(ask->api->pipeline, photo->bytes, photo->length, name,
+                  ask->route == ROUTE_POLE_TEXT ? AREA_WHOLE : AREA_PLATE, &photo->reading,
                   &photo->err);
+    if (ask->route == ROUTE_POLE && ask->next + 1 == ask->photo_count)
+        ask->recorded =
+            pipeline_record(ask->api->pipeline, ask->name, &ask->record, &ask->record_err);
 }
 
 static void photo_done(void *arg) {
@@ -139,14 +168,6 @@ bool ask_read(struct ask *ask, struct err *err) {
     ask->order =
         desk_submit(ask->api->desk, ask->next ? DESK_MORE : DESK_NOW, &photo_ops, ask, err);
     return ask->order != NULL;
-}
-
-void ask_gone(struct ask *ask) {
-    ask->exchange = NULL;
-    if (ask->order)
-        desk_cancel(ask->order); // photo_drop ends it
-    else
-        ask_destroy(ask);
 }
 
 const struct reading **ask_readings(const struct ask *ask, struct err *err) {

@@ -5,8 +5,10 @@
 
 #include "body.h"
 #include "desk.h"
+#include "guest.h"
 #include "http/server.h"
 #include "pipeline.h"
+#include "records.h"
 #include "route.h"
 
 #include <jansson.h>
@@ -21,6 +23,7 @@ struct photo_read {
 };
 
 struct ask {
+    struct guest guest;
     struct api *api;
     struct http_exchange *exchange; // NULL: the client has gone
     enum route route;
@@ -35,18 +38,16 @@ struct ask {
     size_t held_bytes; // of all photos
     size_t next;       // the photo to read
     struct order *order;
+    bool recorded; // the records know the pole
+    struct record record;
+    struct err record_err; // they could not be asked
 };
 
-// NULL: answered already (too much is held, too large).
 struct ask *ask_create(struct api *api, struct http_exchange *exchange, enum route route,
                        const char *name);
 void ask_destroy(struct ask *ask);
-// False: the ask is refused; what with is told by ask_fail.
-bool ask_body(struct ask *ask, const char *bytes, size_t length, struct err *err);
-bool ask_body_end(struct ask *ask, struct err *err);
 // All photos, then api_answer.
 bool ask_read(struct ask *ask, struct err *err);
-void ask_gone(struct ask *ask); // the client is
 // Of the photos, NULL where one could not be read; the caller's (mem_free). NULL when none could
 // be, and `err` is the first one's.
 const struct reading **ask_readings(const struct ask *ask, struct err *err);

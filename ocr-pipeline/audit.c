@@ -169,13 +169,16 @@ static long year_after(const char *text) {
     return *end == '\0' && year >= 1950 && year <= 2099 ? year : 0;
 }
 
-// Every plate says its power; where it was not read, more is likely to be missing.
-static void check_power(struct plate *plate) {
+// What every plate says: where one of these was not read, more is likely to be missing.
+static void check_missing(struct plate *plate) {
+    static const enum field ALWAYS[] = {FIELD_POTENCIA_KVA, FIELD_NUMERO_SERIE,
+                                        FIELD_TENSAO_PRIMARIA, FIELD_TENSAO_SECUNDARIA};
     size_t known = 0;
     for (int i = 0; i < FIELD_COUNT; i++)
         known += has(plate, (enum field)i);
-    if (known > 0 && !has(plate, FIELD_POTENCIA_KVA))
-        plate_add_reason(plate, FIELD_POTENCIA_KVA, "no_value", "no power was read");
+    for (size_t i = 0; i < sizeof ALWAYS / sizeof *ALWAYS && known > 0; i++)
+        if (!has(plate, ALWAYS[i]))
+            plate_add_reason(plate, ALWAYS[i], "no_value", "every plate says it, it was not read");
 }
 
 static void check_years(struct plate *plate) {
@@ -198,7 +201,7 @@ void audit_plate(struct plate *plate, const struct text_line *lines, size_t coun
     check_fuse(plate, o, domains);
     check_phases(plate);
     check_years(plate);
-    check_power(plate);
+    check_missing(plate);
     if (identification == IDENTIFICATION_MISSING && has(plate, FIELD_FABRICANTE))
         plate_add_reason(plate, FIELD_FABRICANTE, "no_identification",
                          "a maker was read, but no placa_identificacao was seen");

@@ -6,7 +6,7 @@
 //   out_of_domain         the value is none of the closed list
 //   low_confidence        a character of it was read with doubt
 //   ungrounded            a model said it, the text that was read does not have it
-//   no_value              the power, which every plate says, was not read
+//   no_value              power, serial number or a voltage, which every plate says, was not read
 //   fuse_mismatch         the fuse does not go with power and voltage
 //   phases_mismatch       number of phases, secondary, primary or power do not go together
 //   date_mismatch         the serial number's or the registration's year is not the date's

@@ -47,9 +47,9 @@ static bool read_blank(struct pipeline *pipeline, struct reading *reading, struc
     image_init(&page, 800, 600);
     memset(page.pixels, 255, (size_t)800 * 600 * 3);
     buf_init(&jpeg, 1 << 20);
-    bool good =
-        image_encode_jpeg(&page, 90, &jpeg, err) &&
-        pipeline_read(pipeline, buf_bytes(&jpeg), jpeg.length, "a white page", reading, err);
+    bool good = image_encode_jpeg(&page, 90, &jpeg, err) &&
+                pipeline_read(pipeline, buf_bytes(&jpeg), jpeg.length, "a white page", AREA_PLATE,
+                              reading, err);
     image_fini(&page);
     buf_fini(&jpeg);
     return good;

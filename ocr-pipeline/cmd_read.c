@@ -32,7 +32,8 @@ static const char help[] =
     "  --fast           the small networks: three times as fast, more mistakes\n"
     "  --config FILE    settings (default ~/.config/ancalagon/ocr.ini)\n\n"
     "Ctrl-C ends the run after the photo at hand; what is done is kept.\n"
-    "Exit codes: 0 all read, 1 some could not be, 2 usage, 3 config, 4 set-up is missing.\n";
+    "Exit codes: 0 all read, 1 some could not be, 2 usage, 3 config, 4 set-up is missing, 5 a share\n"
+    "does not answer, 6 there are no photos.\n";
 
 enum { LINE_BYTES = 64 << 20 };
 
@@ -174,7 +175,7 @@ static bool read_one(void *context, size_t index, unsigned worker, struct err *e
     if (results_has(run->results, photo))
         return true;
     char *bytes = photo_load(photo, (size_t)run->config->photo_bytes, &length, &why);
-    if (bytes && pipeline_read(run->pipeline, bytes, length, photo, &reading, &why))
+    if (bytes && pipeline_read(run->pipeline, bytes, length, photo, AREA_PLATE, &reading, &why))
         annotate(run, index, bytes, length, &reading, &why);
     json_t *report = why.code ? report_error_json(photo, &why) : report_json(photo, &reading);
     bool good = finish(run, photo, report, &why, err);
@@ -234,7 +235,12 @@ static int read_all(struct run *run) {
 
 static int work(struct run *run, char *const *arguments, size_t count) {
     struct err err = {0};
-    if (!photo_list_make(&run->photos, arguments, count, &err) || !open_all(run, &err))
+    if (!photo_list_make(&run->photos, arguments, count, &err))
+        return command_fail(err.code == ERR_NOTFOUND || err.code == ERR_INVALID ? EXIT_NOTHING
+                            : err.code == ERR_PEER                              ? EXIT_SHARE
+                                                                                : EXIT_FAILED,
+                            "%s", err.text);
+    if (!open_all(run, &err))
         return command_fail(EXIT_FAILED, "%s", err.text);
     if (run->skipped == run->photos.count)
         return EXIT_DONE;

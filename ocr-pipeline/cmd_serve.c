@@ -31,12 +31,21 @@ struct serve {
     struct loop *loop;
     struct api *api;
     struct signal_watch terminate, interrupt;
+    struct timer patience;
     bool ending;
 };
+
+enum { PATIENCE_MS = 15000 };
 
 static void on_idle(void *arg) {
     struct serve *serve = arg;
     loop_stop(serve->loop);
+}
+
+// What is not done waits in the store; a share that hangs is not waited for.
+static void on_patience_gone(void *arg) {
+    log_warn("ocr.end why=\"something does not end\"");
+    _exit(EXIT_DONE);
 }
 
 // The photos that are being read end first: their networks cannot be taken away. Twice: at once.
@@ -46,6 +55,7 @@ static void on_signal(int signal, void *arg) {
         _exit(EXIT_INTERRUPTED);
     serve->ending = true;
     log_info("ocr.ending reading=%u", desk_running(serve->api->desk));
+    timer_start(&serve->patience, PATIENCE_MS);
     api_wind_down(serve->api, on_idle, serve);
 }
 
@@ -105,7 +115,9 @@ static int run(struct serve *serve) {
         return command_fail(EXIT_FAILED, "%s", err.text);
     signal_watch_start(&serve->terminate, serve->loop, SIGTERM, on_signal, serve);
     signal_watch_start(&serve->interrupt, serve->loop, SIGINT, on_signal, serve);
+    timer_init(&serve->patience, serve->loop, on_patience_gone, serve);
     loop_run(serve->loop);
+    timer_stop(&serve->patience);
     signal_watch_stop(&serve->terminate);
     signal_watch_stop(&serve->interrupt);
     log_info("ocr.end");

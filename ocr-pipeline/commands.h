@@ -6,15 +6,19 @@
 
 enum exit_status {
     EXIT_DONE = 0,
-    EXIT_FAILED = 1, // some of it could not be done; what could is there
-    EXIT_USAGE = 2,  // the command line makes no sense
-    EXIT_CONFIG = 3, // the settings are wrong
-    EXIT_SETUP = 4,  // networks or the library are not there
+    EXIT_FAILED = 1,  // some of it could not be done; what could is there
+    EXIT_USAGE = 2,   // the command line makes no sense
+    EXIT_CONFIG = 3,  // the settings are wrong
+    EXIT_SETUP = 4,   // networks or the library are not there
+    EXIT_SHARE = 5,   // a share does not answer
+    EXIT_NOTHING = 6, // there are no photos
     EXIT_INTERRUPTED = 130,
 };
 
 int cmd_read(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
+int cmd_records(int argc, char **argv);
+int cmd_tra(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 // "ocr-pipeline: TEXT" to stderr, then the status.

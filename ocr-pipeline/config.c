@@ -45,8 +45,11 @@ static const struct setting {
     {"plate", "padding", SHARE, MEMBER(plate_padding), "0.10", 0, 0},
     {"audit", "characters", SHARE, MEMBER(audit.characters_least), NULL, 0, 0},
     {"audit", "listed", SHARE, MEMBER(audit.listed_least), NULL, 0, 0},
+    {"audit", "listed", SHARE, MEMBER(audit.listed_least), NULL, 0, 0},
     {"audit", "confidence", SHARE, MEMBER(audit.confidence_least), NULL, 0, 0},
     {"audit", "fuse-utility", TEXT, MEMBER(audit.fuse_utility), NULL, 0, 0},
+    {"records", "file", PATH, MEMBER(records_file), NULL, 0, 0},
+    {"records", "tolerance", SHARE, MEMBER(records_tolerance), "0.05", 0, 0},
     {"limits", "photo", BYTES, MEMBER(photo_bytes), "64M", 1024, 1LL << 30},
     {"limits", "photo-pixels", BYTES, MEMBER(photo_pixels), "120000000", 10000, 1LL << 31},
     {"limits", "body", BYTES, MEMBER(body_bytes), "200M", 1024, 4LL << 30},
@@ -194,14 +197,35 @@ static const struct setting *find(const char *section, const char *key) {
     return NULL;
 }
 
+static bool take_share(struct config *config, const struct ini_section *section, struct err *err) {
+    const char *name = section->name + strlen("share ");
+    if (section->count != 1 || strcmp(section->entries[0].key, "path") != 0 ||
+        !section->entries[0].value[0] || !name[strspn(name, " ")])
+        return err_set(err, ERR_INVALID, "%s:%u: [share NAME] has one setting: path = FOLDER",
+                       config->path, section->line);
+    config->shares = mem_resize(config->shares, (config->share_count + 1) * sizeof *config->shares);
+    config->shares[config->share_count++] = (struct share){
+        keep(config, mem_strdup(name)), keep(config, path_from(config, section->entries[0].value))};
+    return true;
+}
+
+const struct share *config_share(const struct config *config, const char *name) {
+    for (size_t i = 0; i < config->share_count; i++)
+        if (strcmp(config->shares[i].name, name) == 0)
+            return &config->shares[i];
+    return NULL;
+}
+
 static bool take_section(struct config *config, const struct ini_section *section,
                          struct err *err) {
     if (is_others(section->name) || (!section->name[0] && section->count == 0))
         return true;
+    if (str_starts(section->name, "share "))
+        return take_share(config, section, err);
     if (!find(section->name, NULL))
         return err_set(err, ERR_INVALID,
                        "%s:%u: there is no section [%.60s]; there are [server], [read], [plate], "
-                       "[audit], [limits]; see ocr-pipeline(1)",
+                       "[audit], [records], [limits], [share NAME]; see ocr-pipeline(1)",
                        config->path, section->line, section->name);
     for (size_t i = 0; i < section->count; i++) {
         const struct ini_entry *entry = &section->entries[i];
@@ -278,6 +302,7 @@ void config_destroy(struct config *config) {
     for (size_t i = 0; i < config->text_count; i++)
         mem_free(config->texts[i]);
     mem_free(config->texts);
+    mem_free(config->shares);
     mem_free(config->path);
     mem_free(config);
 }

@@ -11,6 +11,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Where photos of feeders lie: requests name a share and a folder in it, never a path of ours.
+struct share {
+    const char *name, *path;
+};
+
 struct config {
     char *path; // of the file; NULL: there is none
     // [server]
@@ -33,12 +38,17 @@ struct config {
     float plate_confidence;
     float plate_padding;        // of the box's sides, each side
     struct audit_options audit; // [audit]: what sends a photo to a person
+    // [records]: what the utility knows
+    const char *records_file; // made by `ocr-pipeline records`; NULL: there are none
+    float records_tolerance;  // of power
     // [limits]
     uint64_t photo_bytes, photo_pixels;
     uint64_t body_bytes;           // of one request
     unsigned poles, photos_a_pole; // of one batch
     unsigned queue;                // photos that wait, besides those of jobs
     int64_t keep_ms;               // of a job that has ended
+    struct share *shares;          // [share NAME]
+    size_t share_count;
     struct ini *ini; // other sections belong to those who know them; NULL without a file
     char **texts;    // what the members above point into
     size_t text_count;
@@ -52,4 +62,5 @@ void config_destroy(struct config *config); // NULL is fine
 bool config_listen(struct config *config, const char *text, struct err *err);
 // PP-OCRv6 tiny, as `tools/get-ocr --fast` fetches it, in place of the small networks.
 void config_fast(struct config *config);
+const struct share *config_share(const struct config *config, const char *name); // NULL: none
 struct image_limits config_image_limits(const struct config *config);

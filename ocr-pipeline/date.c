@@ -87,8 +87,11 @@ static size_t month_at(struct part part, size_t at, int *month) {
         size_t left = part.end - at, shared = 0;
         size_t length =
             skeleton_of(part.folded->text + at, left < 10 ? left : 10, bones, NULL, sizeof bones);
+        const char *text = part.folded->text + at;
+        // "04MAI08" has no MAIO: a digit is a letter only where no digit follows.
         while (shared < length && name[shared] && bones[shared] == name[shared] &&
-               part.folded->text[at + shared] != ' ')
+               text[shared] != ' ' &&
+               (shared < 3 || is_letter(text[shared]) || !is_digit(text[shared + 1])))
             shared++;
         if (shared < 3)
             continue;

@@ -25,8 +25,11 @@ static bool read_keys(struct door *door, const char *path, struct err *err) {
     if (st.st_mode & 077)
         return err_set(err, ERR_DENIED, "%s can be read by others; run: chmod 600 %s", path, path);
     door->keys = path_read_file(path, KEY_FILE_MAX, NULL, err);
-    return door->keys && (door->keys[strspn(door->keys, " \t\r\n")] ||
-                          err_set(err, ERR_INVALID, "%s holds no key; write one a line", path));
+    for (const char *at = door->keys; at && *at; at += strcspn(at, "\n"), at += *at == '\n')
+        if (at[strspn(at, " \t\r")] != '\n' && at[strspn(at, " \t\r")] != '#' &&
+            at[strspn(at, " \t\r")])
+            return true;
+    return door->keys && err_set(err, ERR_INVALID, "%s holds no key; write one a line", path);
 }
 
 struct door *door_create(const struct config *config, bool exposed, struct err *err) {
@@ -130,7 +133,7 @@ static bool key_fits(const struct door *door, struct span given) {
         if (line.length && line.data[line.length - 1] == '\r')
             line.length--;
         char *key = mem_strndup(line.data, line.length);
-        if (line.length)
+        if (line.length && line.data[0] != '#')
             fits |= str_equal_secret(key, given);
         mem_wipe(key, line.length);
         mem_free(key);

@@ -148,7 +148,8 @@ static unsigned value_points(const struct folded *folded, const struct domains *
         snprintf(text, sizeof text, "%s/%s", before.whole, number.whole);
         if (domain_has(domains, DOMAIN_SECONDARY, text))
             points += 2;
-        points += number.unit == UNIT_KV;
+        points += number.unit == UNIT_KV || domain_has(domains, DOMAIN_PRIMARY, number.whole) ||
+                  domain_has(domains, DOMAIN_TAP, number.whole);
     }
     return points;
 }

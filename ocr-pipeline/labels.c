@@ -11,6 +11,8 @@ struct spelling {
     char letters[SPELLING_MAX]; // as a skeleton; of a short one as they are
     size_t length;
     enum concept concept;
+    bool whole; // ends with "Nº": never where a word goes on ("FABRICAÇÃO NOV/05")
+    bool apart; // ends with the N of a "Nº": nothing follows at once ("SÉRIE: N4214")
 };
 struct labels {
     struct spelling *spellings;
@@ -18,14 +20,14 @@ struct labels {
 };
 
 static void add_spelling(struct labels *labels, const char *letters, size_t length,
-                         enum concept concept) {
+                         enum concept concept, bool whole, bool apart) {
     if (labels->count == labels->capacity) {
         labels->capacity = labels->capacity ? labels->capacity * 2 : 512;
         labels->spellings =
             mem_resize(labels->spellings, labels->capacity * sizeof *labels->spellings);
     }
     struct spelling *one = &labels->spellings[labels->count++];
-    *one = (struct spelling){.length = length, .concept = concept};
+    *one = (struct spelling){.length = length, .concept = concept, .whole = whole, .apart = apart};
     memcpy(one->letters, letters, length);
 }
 
@@ -48,7 +50,12 @@ static void without_rings(const char *text, char *out, size_t size) {
     out[count] = '\0';
 }
 
-static bool add_folded(struct labels *labels, const char *text, enum concept concept) {
+static bool ends_with_number_sign(const char *text) {
+    size_t length = strlen(text);
+    return length > 2 && text[length - 2] == 'N' && text[length - 1] == 'o';
+}
+
+static bool add_folded(struct labels *labels, const char *text, enum concept concept, bool apart) {
     char letters[SPELLING_MAX];
     size_t length = skeleton_of(text, strlen(text), letters, NULL, sizeof letters);
     if (length < 2)
@@ -56,7 +63,7 @@ static bool add_folded(struct labels *labels, const char *text, enum concept con
     if (length < SHORT)
         length = plain_letters(text, letters, sizeof letters);
     if (length >= 2)
-        add_spelling(labels, letters, length, concept);
+        add_spelling(labels, letters, length, concept, ends_with_number_sign(text), apart);
     return length >= 2;
 }
 
@@ -66,8 +73,8 @@ bool labels_add(struct labels *labels, const char *text, enum concept concept) {
     fold_line(&folded, text);
     without_rings(folded.text, plain, sizeof plain);
     if (strchr(folded.text, 'o'))
-        add_folded(labels, folded.text, concept);
-    return add_folded(labels, plain, concept);
+        add_folded(labels, folded.text, concept, false);
+    return add_folded(labels, plain, concept, ends_with_number_sign(folded.text));
 }
 
 struct labels *labels_create(void) {
@@ -75,9 +82,10 @@ struct labels *labels_create(void) {
     char plain[SPELLING_MAX];
     for (size_t i = 0; i < LABEL_DATA_COUNT; i++) { // the table is folded already
         without_rings(LABEL_DATA[i].text, plain, sizeof plain);
-        if (strchr(LABEL_DATA[i].text, 'o'))
-            add_folded(labels, LABEL_DATA[i].text, LABEL_DATA[i].concept);
-        add_folded(labels, plain, LABEL_DATA[i].concept);
+        const char *text = LABEL_DATA[i].text;
+        if (strchr(text, 'o'))
+            add_folded(labels, text, LABEL_DATA[i].concept, false);
+        add_folded(labels, plain, LABEL_DATA[i].concept, ends_with_number_sign(text));
     }
     return labels;
 }
@@ -103,6 +111,7 @@ static const struct {
     {"KVA", UNIT_KVA},     {"KUA", UNIT_KVA},    {"KYA", UNIT_KVA},      {"K VA", UNIT_KVA},
     {"KV A", UNIT_KVA},    {"XVA", UNIT_KVA},    {"KV4", UNIT_KVA},      {"MVA", UNIT_OTHER},
     {"KWA", UNIT_KVA},     {"RVA", UNIT_KVA},    {"WA", UNIT_KVA},       {"VA", UNIT_KVA},
+    {"IVA", UNIT_KVA},     {"LVA", UNIT_KVA},    {"HVA", UNIT_KVA},      {"KVVA", UNIT_KVA},
     {"KVAR", UNIT_OTHER},  {"KWH", UNIT_OTHER},  {"KV", UNIT_KV},        {"KW", UNIT_WATT},
     {"KGS", UNIT_KG},      {"KG", UNIT_KG},      {"VOLTS", UNIT_V},      {"VCA", UNIT_V},
     {"V", UNIT_V},         {"AMP", UNIT_A},      {"A", UNIT_A},          {"HZ", UNIT_HZ},
@@ -216,6 +225,13 @@ struct search {
 
 static bool is_word_char(char c) { return is_letter(c) || is_digit(c) || c == 'o'; }
 
+// "ELO0,5H", "ANO2005": three letters that no serial number begins with.
+static bool may_stick(const struct spelling *spelling) {
+    enum concept concept = spelling->concept;
+    return spelling->length >= 3 && (concept == CONCEPT_POWER || concept == CONCEPT_FUSE ||
+                                     concept == CONCEPT_DATE || concept == CONCEPT_INSULATION);
+}
+
 // Short ones: as they are, a stop or stroke between letters at most ("A.T.", "N/S").
 static bool short_at(const struct spelling *spelling, const struct folded *folded, size_t at,
                      size_t *end) {
@@ -231,7 +247,8 @@ static bool short_at(const struct spelling *spelling, const struct folded *folde
     // "MT-58947" is a serial number.
     bool goes_on =
         at + 1 < folded->length && folded->text[at] == '-' && is_digit(folded->text[at + 1]);
-    return !goes_on && (at >= folded->length || !is_word_char(folded->text[at]));
+    bool stuck = at < folded->length && is_digit(folded->text[at]) && may_stick(spelling);
+    return !goes_on && (at >= folded->length || stuck || !is_word_char(folded->text[at]));
 }
 
 static bool long_at(const struct spelling *spelling, const struct search *search, size_t start,
@@ -256,6 +273,8 @@ static bool long_at(const struct spelling *spelling, const struct search *search
     if (!is_letter(text[last]) && (is_digit(after) || *edits > 0))
         return false;
     *end = last + 1;
+    if ((spelling->whole && is_letter(after)) || (spelling->apart && is_word_char(after)))
+        return false;
     return !is_letter(after) || (*edits == 0 && long_enough);
 }
 
@@ -395,12 +414,21 @@ size_t labels_find(const struct labels *labels, const struct folded *folded,
     return join_qualifiers(folded, hits, count);
 }
 
+// The 0 of "EL0 FUSIVEL": inside of a word, or at its end with another after it.
+static bool is_letter_by_looks(struct part part, size_t at) {
+    const char *text = part.folded->text;
+    if (!strchr("01", text[at]) || at == part.begin || !is_letter(text[at - 1]))
+        return false;
+    size_t next = skip_blanks(text, at + 1, part.end);
+    return next < part.end && is_letter(text[next]);
+}
+
 // Where the letters of a text end: at its first digit, or at its end.
 static size_t letters_end(struct part part, size_t *letters) {
     const char *text = part.folded->text;
     size_t at = part.begin;
     *letters = 0;
-    for (; at < part.end && !is_digit(text[at]); at++)
+    for (; at < part.end && (!is_digit(text[at]) || is_letter_by_looks(part, at)); at++)
         *letters += is_letter(text[at]);
     return at;
 }

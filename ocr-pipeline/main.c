@@ -13,6 +13,8 @@ static const struct {
 } commands[] = {
     {"read", cmd_read, "read photos: files, folders, patterns"},
     {"serve", cmd_serve, "answer on 127.0.0.1:8091, as Google's Gemini API does"},
+    {"tra", cmd_tra, "read a feeder's photos on a share, for schedulers"},
+    {"records", cmd_records, "import what the utility knows, to compare plates with"},
     {"doctor", cmd_doctor, "is everything there, and does it work?"},
 };
 

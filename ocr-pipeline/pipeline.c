@@ -4,21 +4,32 @@
 #include "base/mem.h"
 #include "domains.h"
 #include "event/loop.h"
+#include "records.h"
 #include "rules.h"
+#include "vision/object_finder.h"
+#include "vision/warp.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { PLATE_LINES_LEAST = 3 }; // fewer texts are no plate
+#define CUT_SCORE_LEAST 0.5f    // a detector that is less sure does not decide what is read
+#define PLATE_OVERLAP 0.45f     // boxes of one plate; more are several
+#define TRANSFORMER "placa_transformador"
+#define IDENTIFICATION "placa_identificacao"
 
 struct pipeline {
     const struct config *config;
     struct image_limits limits;
     struct onnx *onnx;
     struct text_reader *reader;
+    struct object_finder *finder; // NULL: photos are read as a whole
     struct domains *domains;
     struct audit_options audit;
+    pthread_mutex_t lock;    // protects what is below
+    struct records *records; // NULL: there are none
 };
 
 static double now_ms(void) { return (double)loop_now_us() / 1000; }
@@ -51,6 +62,46 @@ static bool open_reader(struct pipeline *pipeline, struct err *err) {
     return pipeline->reader != NULL;
 }
 
+static bool open_finder(struct pipeline *pipeline, struct err *err) {
+    const struct config *config = pipeline->config;
+    struct object_finder_options options = {.path = config->plate_model,
+                                            .names = config->plate_names,
+                                            .threads = config->threads,
+                                            .confidence = config->plate_confidence,
+                                            .overlap = PLATE_OVERLAP};
+    if (!config->plate_model)
+        return true;
+    if (access(config->plate_model, R_OK) != 0)
+        return err_set(err, ERR_NOTFOUND, "there is no plate detector at %s ([plate] model)",
+                       config->plate_model);
+    pipeline->finder = object_finder_create(pipeline->onnx, &options, err);
+    return pipeline->finder != NULL;
+}
+
+static bool open_records(struct pipeline *pipeline, struct err *err) {
+    const char *path = pipeline->config->records_file;
+    if (!path)
+        return true;
+    if (access(path, R_OK) != 0)
+        return err_set(
+            err, ERR_NOTFOUND,
+            "there are no records at %s ([records] file); import them with: ocr-pipeline "
+            "records TABLE.csv",
+            path);
+    pipeline->records = records_open(path, err);
+    return pipeline->records != NULL;
+}
+
+bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,
+                     struct err *err) {
+    if (!pipeline->records)
+        return err_set(err, ERR_NOTFOUND, "there are no records");
+    pthread_mutex_lock(&pipeline->lock);
+    bool good = records_find(pipeline->records, pole, record, err);
+    pthread_mutex_unlock(&pipeline->lock);
+    return good;
+}
+
 static bool open_domains(struct pipeline *pipeline, struct err *err) {
     const struct config *config = pipeline->config;
     pipeline->domains = domains_create();
@@ -63,10 +114,12 @@ static bool open_domains(struct pipeline *pipeline, struct err *err) {
 struct pipeline *pipeline_create(const struct config *config, struct err *err) {
     struct pipeline *pipeline = mem_alloc(sizeof *pipeline);
     pipeline->config = config;
+    pthread_mutex_init(&pipeline->lock, NULL);
     pipeline->limits = config_image_limits(config);
     pipeline->audit = config->audit;
     if (open_domains(pipeline, err) && image_system_init(1, err) &&
-        (pipeline->onnx = onnx_open(config->runtime, err)) && open_reader(pipeline, err))
+        (pipeline->onnx = onnx_open(config->runtime, err)) && open_reader(pipeline, err) &&
+        open_finder(pipeline, err) && open_records(pipeline, err))
         return pipeline;
     pipeline_destroy(pipeline);
     return NULL;
@@ -75,8 +128,11 @@ struct pipeline *pipeline_create(const struct config *config, struct err *err) {
 void pipeline_destroy(struct pipeline *pipeline) {
     if (!pipeline)
         return;
+    object_finder_destroy(pipeline->finder);
     text_reader_destroy(pipeline->reader);
     onnx_close(pipeline->onnx);
+    records_close(pipeline->records);
+    pthread_mutex_destroy(&pipeline->lock);
     domains_destroy(pipeline->domains);
     mem_free(pipeline);
 }
@@ -92,30 +148,74 @@ const char *plate_fallback_name(enum plate_fallback fallback) {
     return "whole_photo";
 }
 
-static void scale_quad(struct quad *quad, float x, float y) {
+// From the part that was read to the photo.
+static void move_quad(struct quad *quad, float x, float y, struct point to) {
     for (size_t i = 0; i < 4; i++) {
-        quad->corners[i].x *= x;
-        quad->corners[i].y *= y;
+        quad->corners[i].x = quad->corners[i].x * x + to.x;
+        quad->corners[i].y = quad->corners[i].y * y + to.y;
     }
 }
 
-// From the size that was read to that of the photo.
-static void scale_page(struct text_page *page, float x, float y) {
+// The page turned upright is for what stands beside what: its own corner stays where it is.
+static void move_page(struct text_page *page, float x, float y, struct point to) {
     bool lies = page->turned % 2 != 0;
     for (size_t i = 0; i < page->count; i++) {
-        scale_quad(&page->lines[i].quad, x, y);
-        scale_quad(&page->lines[i].upright, lies ? y : x, lies ? x : y);
+        move_quad(&page->lines[i].quad, x, y, to);
+        move_quad(&page->lines[i].upright, lies ? y : x, lies ? x : y, (struct point){0, 0});
     }
 }
 
-static bool read_text(struct pipeline *pipeline, const struct image *image, struct reading *reading,
-                      struct err *err) {
+// `scale`: pixels of the photo a pixel of the image.
+static bool read_part(struct pipeline *pipeline, const struct image *image, struct box part,
+                      float scale_x, float scale_y, struct reading *reading, struct err *err) {
     double start = now_ms();
-    if (!text_reader_read(pipeline->reader, image, &reading->page, err))
-        return false;
-    reading->timings.read_ms = now_ms() - start;
-    reading->timings.network_ms += reading->page.network_ms;
-    return true;
+    struct image crop = {0}, small = {0};
+    int side = (int)pipeline->config->side_pixels;
+    warp_crop(&crop, image, part);
+    int longer = crop.width > crop.height ? crop.width : crop.height;
+    const struct image *sheet = &crop;
+    if (longer > side) {
+        warp_shrink(&small, &crop, (int)((long long)crop.width * side / longer),
+                    (int)((long long)crop.height * side / longer));
+        sheet = &small;
+    }
+    bool good = text_reader_read(pipeline->reader, sheet, &reading->page, err);
+    if (good) {
+        move_page(&reading->page, scale_x * (float)crop.width / (float)sheet->width,
+                  scale_y * (float)crop.height / (float)sheet->height,
+                  (struct point){part.x0 * scale_x, part.y0 * scale_y});
+        reading->timings.network_ms += reading->page.network_ms;
+    }
+    image_fini(&crop);
+    image_fini(&small);
+    reading->timings.read_ms += now_ms() - start;
+    return good;
+}
+
+// The surest plate of a transformer, else the surest sign of a pole.
+static bool find_plate(struct pipeline *pipeline, const struct image *image,
+                       struct reading *reading, struct err *err) {
+    struct found_object *found = mem_alloc(FOUND_MAX * sizeof *found);
+    struct plate_seen *seen = &reading->seen;
+    size_t count = 0;
+    double start = now_ms();
+    bool good = object_finder_find(pipeline->finder, image, found, &count, err);
+    for (size_t i = 0; good && i < count; i++) {
+        bool transformer = strcmp(found[i].name, TRANSFORMER) == 0;
+        if (reading->context == CONTEXT_TRANSFORMER ||
+            (!transformer &&
+             (reading->context != CONTEXT_UNKNOWN || strcmp(found[i].name, IDENTIFICATION) != 0)))
+            continue;
+        reading->context = transformer ? CONTEXT_TRANSFORMER : CONTEXT_POLE;
+        snprintf(seen->class_name, sizeof seen->class_name, "%s", found[i].name);
+        seen->score = found[i].confidence;
+        seen->box =
+            box_pad(found[i].box, pipeline->config->plate_padding, image->width, image->height);
+    }
+    reading->looked = good;
+    reading->timings.plate_ms = now_ms() - start;
+    mem_free(found);
+    return good;
 }
 
 static struct box around(const struct text_line *lines, size_t count) {
@@ -142,7 +242,7 @@ static void see_plate(const struct pipeline *pipeline, struct reading *reading,
     seen->fallback = FALLBACK_TEXT_DENSITY;
     seen->box = box_pad(around(lines, count), pipeline->config->plate_padding, reading->width,
                         reading->height);
-    snprintf(seen->class_name, sizeof seen->class_name, "placa_transformador");
+    snprintf(seen->class_name, sizeof seen->class_name, "%s", TRANSFORMER);
 }
 
 static void understand(const struct pipeline *pipeline, struct reading *reading) {
@@ -150,7 +250,9 @@ static void understand(const struct pipeline *pipeline, struct reading *reading)
     double start = now_ms();
     reading->classes = mem_alloc((page->count + 1) * sizeof *reading->classes);
     struct text_line *lines = mem_alloc((page->count + 1) * sizeof *lines);
-    filter_classify(page->lines, page->count, NULL, pipeline->domains, reading->classes);
+    struct filter_context context = {reading->context, reading->seen.box};
+    filter_classify(page->lines, page->count, reading->looked ? &context : NULL, pipeline->domains,
+                    reading->classes);
     size_t count = filter_keep(page->lines, reading->classes, page->count, TEXT_NAMEPLATE, lines);
     see_plate(pipeline, reading, lines, count);
     rules_read(&reading->plate, lines, count, pipeline->domains);
@@ -160,22 +262,40 @@ static void understand(const struct pipeline *pipeline, struct reading *reading)
     reading->timings.rules_ms = now_ms() - start;
 }
 
+static bool read_image(struct pipeline *pipeline, const struct image *image,
+                       enum pipeline_area area, struct reading *reading, struct err *err) {
+    struct box whole = {0, 0, (float)image->width, (float)image->height};
+    float x = (float)reading->width / (float)image->width;
+    float y = (float)reading->height / (float)image->height;
+    if (pipeline->finder && !find_plate(pipeline, image, reading, err))
+        return false;
+    bool cut = area == AREA_PLATE && reading->context == CONTEXT_TRANSFORMER &&
+               reading->seen.score >= CUT_SCORE_LEAST;
+    if (!read_part(pipeline, image, cut ? reading->seen.box : whole, x, y, reading, err))
+        return false;
+    if (!cut || reading->page.count >= PLATE_LINES_LEAST)
+        return true;
+    text_page_fini(&reading->page); // what was taken for a plate says nothing
+    reading->page = (struct text_page){0};
+    reading->seen = (struct plate_seen){.class_name = ""};
+    reading->context = CONTEXT_UNKNOWN;
+    return read_part(pipeline, image, whole, x, y, reading, err);
+}
+
+// For a plate to be cut out the photo is decoded at its full size.
 bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
-                   struct reading *reading, struct err *err) {
+                   enum pipeline_area area, struct reading *reading, struct err *err) {
     struct image image;
     double start = now_ms();
+    int side = pipeline->finder ? 0 : (int)pipeline->config->side_pixels;
     *reading = (struct reading){0};
-    if (!image_decode(&image, bytes, length, name, (int)pipeline->config->side_pixels,
-                      &pipeline->limits, err))
+    if (!image_decode(&image, bytes, length, name, side, &pipeline->limits, err))
         return false;
     bool good = image_measure(bytes, length, name, &reading->width, &reading->height, err);
     reading->timings.decode_ms = now_ms() - start;
-    good = good && read_text(pipeline, &image, reading, err);
-    if (good) {
-        scale_page(&reading->page, (float)reading->width / (float)image.width,
-                   (float)reading->height / (float)image.height);
+    good = good && read_image(pipeline, &image, area, reading, err);
+    if (good)
         understand(pipeline, reading);
-    }
     reading->timings.total_ms = now_ms() - start;
     image_fini(&image);
     if (!good)

@@ -1,5 +1,6 @@
-// One photo through all stages: decode, read its text, filter, rules, audit. What a stage needs is
-// opened once; then several threads may read photos at the same time. Blocking, no I/O but opening.
+// One photo through all stages: decode, find the plate, read its text, filter, rules, audit. What a
+// stage needs is opened once; then several threads may read photos at the same time. Blocking, no
+// I/O but opening.
 #pragma once
 
 #include "base/err.h"
@@ -43,12 +44,23 @@ struct reading {
     struct text_page page;
     enum text_class *classes; // of each line
     struct plate_seen seen;
+    enum pole_context context; // what the detector saw, the plate before the pole's sign
+    bool looked;               // a detector did
     struct plate plate;
     struct timings timings;
+};
+
+enum pipeline_area {
+    AREA_PLATE, // what the detector takes for the plate, cut out at full size; else the whole photo
+    AREA_WHOLE, // for what stands beside it
 };
 
 // `name` is for errors, which are image.h's (ERR_INVALID: not a picture; ERR_LIMIT) or of a network
 // that failed (ERR_SYSTEM). What fails leaves `reading` empty.
 bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
-                   struct reading *reading, struct err *err);
+                   enum pipeline_area area, struct reading *reading, struct err *err);
+// What the records say of a pole. ERR_NOTFOUND: nothing, or there are none. Not on a loop.
+struct record;
+bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,
+                     struct err *err);
 void reading_fini(struct reading *reading); // an empty one is fine

@@ -17,17 +17,16 @@ bool pole_is_image(const char *parent, const char *key) {
     return false;
 }
 
-static bool holds_image(const json_t *element, size_t index) {
+int64_t pole_photo_index(const json_t *element) {
     const char *key;
     json_t *value;
     if (json_is_integer(element))
-        return (size_t)json_integer_value(element) == index;
+        return json_integer_value(element);
     json_object_foreach((json_t *)(uintptr_t)element, key, value) {
-        if (pole_is_image("imagens", key) && json_is_integer(value) &&
-            (size_t)json_integer_value(value) == index)
-            return true;
+        if (pole_is_image("imagens", key) && json_is_integer(value))
+            return json_integer_value(value);
     }
-    return false;
+    return -1;
 }
 
 const char *pole_photo_name(const json_t *pole, size_t index) {
@@ -36,7 +35,7 @@ const char *pole_photo_name(const json_t *pole, size_t index) {
         images = json_object_get(pole, "images");
     for (size_t i = 0; i < json_array_size(images); i++) {
         const json_t *element = json_array_get(images, i);
-        if (holds_image(element, index))
+        if (pole_photo_index(element) == (int64_t)index)
             return json_get_text(element, "nome", json_get_text(element, "name", ""));
     }
     return "";

@@ -8,12 +8,16 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 bool pole_is_image(const char *parent, const char *key); // body.h: the strings that are photos
 
 // The name of photo `index` in the tree of a request ("imagens" of this object), or "" when it has
 // none; borrowed.
 const char *pole_photo_name(const json_t *pole, size_t index);
+
+// The number of the photo that an element of "imagens" holds; -1: none.
+int64_t pole_photo_index(const json_t *element);
 
 // One plate out of several photos: of each field the surest value; photos that say something else
 // are a reason to look (photos_disagree). NULLs among the readings are photos that could not be

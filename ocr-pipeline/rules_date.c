@@ -76,20 +76,27 @@ static void read_open(struct rules *rules) {
     }
 }
 
-// A year that is a line of its own, when there is no better date.
-static void read_open_year(struct rules *rules) {
+// "2005", "04/13": a date that is a line of its own, when there is no better one. Links of
+// terminals have a dash ("4-13").
+static bool is_brief(struct part part, const struct date *date) {
+    size_t length = part.end - part.begin;
+    bool whole = date->begin == part.begin && date->end == part.end && date->swaps == 0;
+    return whole && (length == 4 ? date->month == 0
+                                 : length == 5 && part.folded->text[part.begin + 2] == '/');
+}
+
+static void read_open_brief(struct rules *rules) {
     struct date date;
     int year, month;
     domains_today(rules->domains, &year, &month);
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = part_trim(piece->part);
-        if (piece_is_label(piece) || part.end - part.begin != 4 || !date_find(part, year, &date) ||
-            date.month || date.swaps || !date_is_past(&date, year, month) ||
-            !sheet_is_free(&rules->sheet, piece->line, part))
+        if (piece_is_label(piece) || !date_find(part, year, &date) || !is_brief(part, &date) ||
+            !date_is_past(&date, year, month) || !sheet_is_free(&rules->sheet, piece->line, part))
             continue;
         candidate_doubt(offer(rules, piece->line, part, WEIGHT_PATTERN), "unlabelled",
-                        "no label says what year this is");
+                        "no label says what date this is");
     }
 }
 
@@ -104,5 +111,5 @@ void rules_date(struct rules *rules) {
     if (!rules_has(rules, FIELD_DATA_FABRICACAO))
         read_open(rules);
     if (!rules_has(rules, FIELD_DATA_FABRICACAO))
-        read_open_year(rules);
+        read_open_brief(rules);
 }

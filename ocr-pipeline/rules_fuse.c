@@ -42,7 +42,8 @@ static void read_open(struct rules *rules) {
     struct fuse fuse;
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        if (piece_is_label(piece) || !fuse_find(piece->part, false, &fuse) ||
+        bool brief = piece->part.end - piece->part.begin <= 3; // "SH"
+        if (piece_is_label(piece) || !fuse_find(piece->part, brief, &fuse) || fuse.guessed ||
             fuse.begin != piece->part.begin || fuse.end != piece->part.end ||
             !domain_has(rules->domains, DOMAIN_FUSE, fuse.text) ||
             !sheet_is_free(&rules->sheet, piece->line, piece->part))

@@ -231,8 +231,13 @@ static void read_registrations(struct rules *rules) {
 // One of the taps, the first of which is known, or a voltage of the lists.
 static bool is_tap(const struct rules *rules, const char *text) {
     long volts = strtol(text, NULL, 10);
+    if (strlen(text) > 6)
+        return false;
     if (domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
         domain_has(rules->domains, DOMAIN_TAP, text))
+        return true;
+    // "18800" is no tap, but what a tap was read as.
+    if (strlen(text) == 5 && volts > 5000 && volts < 37000 && volts % 100 == 0)
         return true;
     for (size_t i = 0; i < rules->count; i++) {
         long primary = strtol(rules->candidates[i].text, NULL, 10);
@@ -252,7 +257,7 @@ static bool is_open_number(const struct rules *rules, const struct piece *piece,
         identity->part.begin != part.begin || identity->part.end != part.end)
         return false;
     // A year; links of terminals ("13-16").
-    long value = strtol(identity->text, NULL, 10);
+    long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
     bool brief = identity->digits == 4 && identity->letters == 0 &&
                  (identity->text[4] || (value >= 1950 && value <= 2099));
     return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
@@ -295,13 +300,30 @@ static void read_left(struct rules *rules, enum field field, bool letters) {
     }
 }
 
+// Of plain digits that are left the longest: tags are, and orders and links are not.
+static void read_longest(struct rules *rules) {
+    const struct piece *best = NULL;
+    struct identity identity, longest = {0};
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (!is_open_number(rules, piece, &identity) || identity.letters > 0 ||
+            identity.digits < 5 || identity.digits > 10 || identity.digits <= longest.digits ||
+            identity.text[0] == '0')
+            continue;
+        best = piece;
+        longest = identity;
+    }
+    if (best)
+        offer_open(rules, FIELD_PATRIMONIO, best, &longest);
+}
+
 // Where labels were not read: forms first, then a serial number because every plate has one, and a
 // tag because most have. A person looks at each.
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
     read_left(rules, FIELD_NUMERO_SERIE, false);
     read_left(rules, FIELD_NUMERO_SERIE, true);
-    read_left(rules, FIELD_PATRIMONIO, false);
+    read_longest(rules);
 }
 
 void rules_numbers(struct rules *rules) {

@@ -133,6 +133,19 @@ static void read_signs(struct rules *rules) {
     }
 }
 
+// "3-": a sign of phases that was read as a dash, as a line of its own.
+static void read_dashes(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.line_count; i++) {
+        const struct folded *folded = &rules->sheet.folds[i];
+        char text[2] = {folded->text[0]};
+        if (folded->length != 2 || !strchr("-o", folded->text[1]) || text[0] < '1' || text[0] > '3')
+            continue;
+        struct candidate *candidate =
+            rules_offer(rules, FIELD_FASES, text, i, part_all(folded), WEIGHT_PATTERN);
+        candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", folded->text);
+    }
+}
+
 static const struct candidate *offered(const struct rules *rules, enum field field) {
     for (size_t i = 0; i < rules->count; i++)
         if (rules->candidates[i].field == field)
@@ -258,5 +271,7 @@ void rules_phases(struct rules *rules) {
     read_signs(rules);
     if (!rules_has(rules, FIELD_FASES))
         infer(rules);
+    if (!rules_has(rules, FIELD_FASES))
+        read_dashes(rules);
     read_protection(rules);
 }

@@ -32,6 +32,14 @@ static bool join_fraction(const struct domains *domains, const struct part *part
 // "112,5 kA": beside the label of a power, a V that was not read.
 static bool is_torn_unit(const char *text) { return !strncmp(text + (*text == ' '), "KA", 2); }
 
+// "EM VA: 15": what is left of a label that was not read right.
+static bool is_after_words(struct part part, size_t at) {
+    for (size_t i = part.begin; i < at; i++)
+        if (is_digit(part.folded->text[i]))
+            return false;
+    return at - part.begin <= 8;
+}
+
 // The number of a part that is a power: with its unit, or, beside a label, without any.
 static bool find_power(const struct domains *domains, struct part part, enum unit unit,
                        bool labelled, struct number *number, bool *joined) {
@@ -40,7 +48,7 @@ static bool find_power(const struct domains *domains, struct part part, enum uni
         bool own = number->unit == UNIT_KVA;
         bool torn = number->unit == UNIT_OTHER && is_torn_unit(part.folded->text + number->end);
         bool bare = labelled && (number->unit == UNIT_NONE || torn) &&
-                    (unit == UNIT_NONE || unit == UNIT_KVA) && number->begin == part.begin;
+                    (unit == UNIT_NONE || unit == UNIT_KVA) && is_after_words(part, number->begin);
         if (!own && !bare)
             continue;
         struct number before;

@@ -90,10 +90,13 @@ static void find_taps(const struct domains *domains, struct part part, struct ta
     }
 }
 
-static const struct tap *highest(const struct taps *taps) {
+// The highest; where the first is a usual primary, what is no usual tap was read wrong.
+static const struct tap *highest(const struct domains *domains, const struct taps *taps) {
     const struct tap *best = NULL;
+    bool usual = taps->count > 0 && is_listed(domains, taps->taps[0].volts);
     for (size_t i = 0; i < taps->count; i++)
-        if (!best || taps->taps[i].volts > best->volts)
+        if ((!usual || is_listed(domains, taps->taps[i].volts)) &&
+            (!best || taps->taps[i].volts > best->volts))
             best = &taps->taps[i];
     return best;
 }
@@ -236,7 +239,7 @@ static bool has_taps_beside(const struct domains *domains, const struct taps *ta
 
 static struct candidate *offer_taps(struct rules *rules, size_t line, const struct taps *taps,
                                     float weight) {
-    const struct tap *tap = highest(taps);
+    const struct tap *tap = highest(rules->domains, taps);
     char text[16];
     if (!tap)
         return NULL;
@@ -270,6 +273,13 @@ static bool is_torn(struct part part, const struct taps *taps) {
            number.begin < taps->taps[0].part.begin && strlen(number.whole) >= 3;
 }
 
+// Where a secondary of one number may stand: "7960 - 220", and nowhere beside taps alone.
+static struct part after_taps(struct part part, const struct taps *taps, bool both) {
+    if (taps->count > 0)
+        part.begin = both ? taps->taps[taps->count - 1].part.end : part.end;
+    return part;
+}
+
 static void read_pair(struct rules *rules, const struct pair *pair, bool high, bool low) {
     size_t line = rules_line(rules, pair);
     struct taps taps;
@@ -282,7 +292,7 @@ static void read_pair(struct rules *rules, const struct pair *pair, bool high, b
         candidate_doubt(candidate, "repaired", "the first tap was not read right");
     if (low &&
         (find_low(rules->domains, pair->part, &found) || find_odd_pair(pair->part, &found) ||
-         (taps.count == 0 && find_single(pair->part, &found))) &&
+         find_single(after_taps(pair->part, &taps, high), &found)) &&
         (candidate = offer_low(rules, line, &found, pair->weight)))
         candidate->labelled = true;
 }
@@ -345,7 +355,7 @@ static void read_open_taps(struct rules *rules) {
             }
     }
     drop_classes(&all, lines);
-    const struct tap *tap = highest(&all);
+    const struct tap *tap = highest(rules->domains, &all);
     if (!tap)
         return;
     bool steps = has_taps_beside(rules->domains, &all, tap);
@@ -400,6 +410,23 @@ static void drop_lower_taps(struct rules *rules) {
     rules->count = kept;
 }
 
+// "220 V" as a line of its own, when nothing else says a secondary.
+static void read_open_singles(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_trim(piece->part);
+        struct number number;
+        struct low low;
+        if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||
+            number.unit != UNIT_V || number.unit_end != part.end || !find_single(part, &low) ||
+            !domain_has(rules->domains, DOMAIN_SECONDARY, low.text) ||
+            !sheet_is_free(&rules->sheet, piece->line, low.part))
+            continue;
+        struct candidate *candidate = offer_low(rules, piece->line, &low, WEIGHT_PATTERN);
+        candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", low.text);
+    }
+}
+
 void rules_voltages(struct rules *rules) {
     read_concept(rules, CONCEPT_PRIMARY, true, false);
     read_concept(rules, CONCEPT_SECONDARY, false, true);
@@ -408,4 +435,6 @@ void rules_voltages(struct rules *rules) {
     drop_lower_taps(rules);
     if (!rules_has(rules, FIELD_TENSAO_SECUNDARIA))
         read_open_pairs(rules);
+    if (!rules_has(rules, FIELD_TENSAO_SECUNDARIA))
+        read_open_singles(rules);
 }

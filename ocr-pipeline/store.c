@@ -135,6 +135,19 @@ bool store_job_add(struct store *store, const char *job, const struct photo *pho
                   "a photo of a job", err) >= 0;
 }
 
+bool store_job_add_all(struct store *store, const char *job, const struct photo *photos,
+                       size_t count, struct err *err) {
+    if (!run(store, "BEGIN IMMEDIATE", "photos of a job", err))
+        return false;
+    bool good = true;
+    for (size_t i = 0; good && i < count; i++)
+        good = store_job_add(store, job, &photos[i], err);
+    good = good && run(store, "COMMIT", "photos of a job", err);
+    if (!good)
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return good;
+}
+
 // Nothing waits and nothing runs: it is over.
 static bool end_if_over(struct store *store, const char *job, struct err *err) {
     return finish(store,

@@ -37,6 +37,9 @@ bool store_job_create(struct store *store, const char *kind, const char *options
                       struct err *err);
 bool store_job_add(struct store *store, const char *job, const struct photo *photo,
                    struct err *err);
+// Many at once: all of them or none.
+bool store_job_add_all(struct store *store, const char *job, const struct photo *photos,
+                       size_t count, struct err *err);
 bool store_job_ready(struct store *store, const char *job, struct err *err);
 // What waits is dropped; what runs may still end. False with ERR_NOTFOUND.
 bool store_job_cancel(struct store *store, const char *job, struct err *err);

@@ -27,6 +27,8 @@ static int by_left(const void *a, const void *b) {
 }
 
 void text_order(struct text_line *lines, size_t count) {
+    if (!count)
+        return;
     qsort(lines, count, sizeof *lines, by_middle);
     for (size_t from = 0, to; from < count; from = to) {
         // The row goes on from line to line, because rows of a photo slant; but not past the first.

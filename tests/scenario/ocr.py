@@ -1,10 +1,9 @@
 """A private world for ocr-pipeline: its settings and its jobs in a folder of the test, the real networks
 from the cache (tools/get-ocr)."""
 import base64
-import contextlib
 import http.client
-import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +19,7 @@ TRUTH = {"potencia_kva": 150, "fabricante": "ROMAGNOLE", "numero_serie": "626607
          "data_fabricacao": "2006-08", "elo_fusivel": "5H", "tensao_primaria_v": 13800,
          "tensao_secundaria_v": "380/220", "fases": 3, "autoprotegido": None, "patrimonio": "399706",
          "registro": None}
+BASE64 = base64.b64encode(open(PLATE, "rb").read()).decode()
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "ancalagon", "ocr")
 
 
@@ -63,6 +63,38 @@ class OcrWorld(unittest.TestCase):
         out, errors = process.communicate(timeout=scaled(60))
         self.assertEqual(process.returncode, status, (arguments, out, errors))
         return out, errors
+
+    # --- serve
+
+    def serve(self, *arguments):
+        """Starts the server on a port of its own, and stops it at the end."""
+        self.log = open(self.path("serve.log"), "w+")
+        self.addCleanup(self.log.close)
+        self.server = subprocess.Popen(
+            [binary("ocr-pipeline"), "serve", "--listen", "127.0.0.1:0", *arguments],
+            env=self.environment, stderr=self.log, cwd=self.folder)
+        self.addCleanup(self.end_server)
+        self.port = eventually(self.find_port, "the server to be ready", 60)
+
+    def find_port(self):
+        if self.server.poll() is not None:
+            raise AssertionError(f"the server ended: {self.log_text()}")
+        found = re.search(r"ocr.ready listen=127.0.0.1:(\d+)", self.log_text())
+        return found and int(found.group(1))
+
+    def log_text(self):
+        with open(self.path("serve.log")) as log:
+            return log.read()
+
+    def end_server(self, number=signal.SIGTERM):
+        if self.server.poll() is None:
+            self.server.send_signal(number)
+        self.server.wait(timeout=scaled(60))
+        return self.server.returncode
+
+    def ask(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=scaled(60))
+        return exchange(connection, method, path, body, headers)
 
     def check_truth(self, fields):
         self.assertEqual({key: field["value"] for key, field in fields.items()}, TRUTH)

@@ -70,7 +70,7 @@ class Shares:
             [binary("local-claude"), "--backend", "remote", "--port", str(self.port), *words, "-p", prompt,
              "--output-format", "json", "--no-session-persistence"], cwd=self.project(project),
             env=self.world.environment(LOCAL_CLAUDE_BIN=claude_code(), **more), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=scaled(100))
+            capture_output=True, text=True, timeout=scaled(300))
         if run.returncode != 0:
             raise AssertionError(f"Claude Code ended with {run.returncode}: {run.stdout} {run.stderr}")
         result = json.loads(run.stdout)

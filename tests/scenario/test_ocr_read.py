@@ -63,7 +63,7 @@ class Read(OcrWorld):
         for argument, word in (("gone.jpg", "No such file"), ("empty", "no pictures in empty"),
                                ("gone/*.jpg", "nothing matches")):
             with self.subTest(argument):
-                out, errors = self.ocr("read", argument, status=1)
+                out, errors = self.ocr("read", argument, status=6)
                 self.assertEqual(out, "")
                 self.assertIn(word, errors)
 
@@ -105,6 +105,26 @@ class Read(OcrWorld):
         self.photo("b/1.jpg")
         self.ocr("read", "a", "b", "--annotate", "seen", "--json")
         self.assertEqual(sorted(os.listdir(self.path("seen"))), ["1.jpg.jpg", "b_1.jpg.jpg"])
+
+
+class Feeder(OcrWorld):
+    def test_a_feeder_on_a_share(self):
+        self.photo("share/f7/1042/a.jpg")
+        os.makedirs(self.path("share/empty"))
+        self.write("config/ancalagon/ocr.ini", f"[share campo]\npath = {self.path('share')}\n"
+                   f"[share morto]\npath = {self.path('gone')}\n")
+        self.ocr("tra", "f7", "--share", "campo", "--csv", "--out", "f7.csv")
+        with open(self.path("f7.csv")) as table:
+            rows = list(csv.DictReader(table))
+        self.assertEqual([(row["file"], row["fabricante"]) for row in rows],
+                         [(self.path("share/f7/1042/a.jpg"), "ROMAGNOLE")])
+        for arguments, status, word in ((["f8", "--share", "campo"], 6, "No such file"),
+                                        (["empty", "--share", "campo"], 6, "no pictures"),
+                                        (["f7", "--share", "morto"], 5, "does not answer"),
+                                        (["f7"], 3, "which share"), ([], 2, "which feeder"),
+                                        (["../f7", "--share", "campo"], 2, "no folder in a share")):
+            with self.subTest(arguments):
+                self.assertIn(word, self.ocr("tra", *arguments, status=status)[1])
 
 
 class Settings(OcrWorld):

@@ -24,7 +24,7 @@ class Relay(Local):
     def open(self, port, *words, backend="remote"):
         """Starts a run whose claude only waits; its relay is ours."""
         process = self.world.start("--backend", backend, "--port", str(port), *words,
-                                   env={"FAKE_CLAUDE": "sleep:100"})
+                                   env={"FAKE_CLAUDE": "sleep:1000"})
         env = eventually(self.world.record, "claude is started", 20)["env"]
         self.addCleanup(process.kill)
         self.world.host, self.world.token = "127.0.0.1", env["ANTHROPIC_AUTH_TOKEN"]

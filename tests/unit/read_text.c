@@ -1,6 +1,7 @@
 // read_text [OPTION VALUE]... PHOTO... : what the text reader reads, a line of JSON a photo, for
 // comparisons with the reference (tests/clients/rapidocr_lines.py). Options: --threads --side
-// --repeat --confidence (percent) --faint 1 --memory 1. PHOTO `-`: the paths come on stdin, after a
+// --repeat --confidence (percent) --faint 1 --chars 1 (what each
+// character could have been) --memory 1. PHOTO `-`: the paths come on stdin, after a
 // first line `{}` has said that all is loaded. Models and library as tools/get-ocr lays them down.
 #include "base/buf.h"
 #include "base/mem.h"
@@ -15,10 +16,24 @@
 struct job {
     unsigned threads;
     int side, repeat, confidence;
-    bool memory, faint;
+    bool memory, faint, chars;
 };
 
-static json_t *line_json(const struct text_line *line) {
+static json_t *chars_json(const struct text_line *line) {
+    json_t *out = json_array();
+    for (size_t i = 0; i < line->char_count; i++) {
+        const struct text_char *c = &line->chars[i];
+        json_t *one = json_array();
+        json_array_append_new(one, json_text(c->text));
+        json_array_append_new(one, json_real((double)c->confidence));
+        json_array_append_new(one, json_text(c->second));
+        json_array_append_new(one, json_real((double)c->second_confidence));
+        json_array_append_new(out, one);
+    }
+    return out;
+}
+
+static json_t *line_json(const struct text_line *line, bool chars) {
     json_t *quad = json_array();
     for (size_t i = 0; i < 4; i++) {
         json_array_append_new(quad, json_real((double)line->quad.corners[i].x));
@@ -27,15 +42,17 @@ static json_t *line_json(const struct text_line *line) {
     json_t *out = json_object();
     json_object_set_new(out, "text", json_text(line->text));
     json_object_set_new(out, "confidence", json_real((double)line->confidence));
+    if (chars)
+        json_object_set_new(out, "chars", chars_json(line));
     json_object_set_new(out, "faint", json_boolean(line->faint));
     json_object_set_new(out, "quad", quad);
     return out;
 }
 
-static void print_page(const char *path, const struct text_page *page) {
+static void print_page(const char *path, const struct text_page *page, bool chars) {
     json_t *lines = json_array();
     for (size_t i = 0; i < page->count; i++)
-        json_array_append_new(lines, line_json(&page->lines[i]));
+        json_array_append_new(lines, line_json(&page->lines[i], chars));
     json_t *out = json_object();
     json_object_set_new(out, "file", json_text(path));
     json_object_set_new(out, "turned", json_integer(page->turned));
@@ -63,7 +80,7 @@ static bool read_photo(struct text_reader *reader, const char *path, const struc
         image_fini(&image);
         if (!good)
             return false;
-        print_page(path, &page);
+        print_page(path, &page, job->chars);
         text_page_fini(&page);
     }
     return true;
@@ -113,6 +130,8 @@ int main(int argc, char **argv) {
             job.repeat = value;
         else if (!strcmp(argv[first], "--confidence"))
             job.confidence = value;
+        else if (!strcmp(argv[first], "--chars"))
+            job.chars = value;
         else if (!strcmp(argv[first], "--faint"))
             job.faint = value;
         else if (!strcmp(argv[first], "--memory"))

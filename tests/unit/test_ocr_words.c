@@ -127,7 +127,8 @@ static void dates_on_plates(void **state) {
     } CASES[] = {
         {"08/2019", 2019, 8, false},    {"08/19", 2019, 8, false},
         {"14/05/2016", 2016, 5, false}, {"14/05/16", 2016, 5, false},
-        {"14MAI16", 2016, 5, false},    {"14MA116", 2016, 5, false}, // I read as 1
+        {"14MAI16", 2016, 5, false},    {"04MAI08", 2008, 5, false},
+        {"MAI0/2016", 2016, 5, false},  {"14MA116", 2016, 5, false}, // I read as 1
         {"MAI/2016", 2016, 5, false},   {"MAIO DE 2016", 2016, 5, false},
         {"MARÇO/1998", 1998, 3, false}, {"JAN/97", 1997, 1, false},
         {"DEZ 2011", 2011, 12, false},  {"2019", 2019, 0, false},

@@ -1,0 +1,324 @@
+#include "jobs.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "format/json.h"
+#include "photo_list.h"
+#include "report.h"
+#include "spool.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LOADERS = 4, ERRANDS_MAX = 1024, RESULT_MAX = 16 << 20, AGAIN_MS = 1000 };
+
+struct job_watch {
+    TAILQ_ENTRY(job_watch) link;
+    struct jobs *jobs;
+    char job[33];
+    void (*on_change)(void *arg, const struct job *job);
+    void *arg;
+};
+TAILQ_HEAD(watch_list, job_watch);
+
+struct jobs {
+    struct loop *loop;
+    const struct config *config;
+    struct pipeline *pipeline;
+    struct desk *desk;    // where photos are read
+    struct desk *clerk;   // one thread: the store's
+    struct desk *loaders; // a share that hangs holds one of these, and no reader
+    struct store *store;
+    struct watch_list watches;
+    struct timer again;
+    unsigned under_way; // photos that are claimed
+    bool claiming, winding_down;
+    void (*on_idle)(void *arg);
+    void *idle_arg;
+};
+
+// A photo from its claim to its result; moves from desk to desk.
+struct piece {
+    struct jobs *jobs;
+    struct photo photo;
+    char *bytes;
+    size_t length;
+    struct err err; // of the store
+    struct err why; // there is no reading
+    char *result;   // JSON
+    struct job job; // as it is after this photo
+    bool job_known;
+};
+
+static void fetch_next(struct jobs *jobs);
+
+static void piece_free(struct piece *piece) {
+    mem_free(piece->bytes);
+    mem_free(piece->result);
+    mem_free(piece);
+}
+
+// What was claimed and not done waits again at the next start.
+static void piece_drop(void *arg) {
+    struct piece *piece = arg;
+    piece->jobs->under_way--;
+    piece_free(piece);
+}
+
+static void piece_fail(struct piece *piece, const char *what, const struct err *err) {
+    struct jobs *jobs = piece->jobs;
+    if (!jobs->winding_down)
+        log_error("job.%s job=%s photo=%lld error=\"%s\"", what, piece->photo.job,
+                  (long long)piece->photo.id, err->text);
+    piece_drop(piece);
+    if (!jobs->winding_down)
+        timer_start(&jobs->again, AGAIN_MS);
+}
+
+// --- The result
+
+static bool find_folder(void *arg, const struct photo *photo, enum photo_state state,
+                        const char *result, const char *code) {
+    char *folder = arg;
+    const char *slash = strrchr(photo->source, '/');
+    if (photo->spooled && slash)
+        snprintf(folder, sizeof photo->source, "%.*s", (int)(slash - photo->source), photo->source);
+    return false; // one folder a job
+}
+
+void jobs_forget_spool(struct jobs *jobs, const char *job) {
+    char folder[sizeof((struct photo *)0)->source] = "";
+    store_results(jobs->store, job, find_folder, folder, NULL);
+    if (folder[0])
+        spool_remove(folder);
+}
+
+static void run_finish(void *arg) {
+    struct piece *piece = arg;
+    struct jobs *jobs = piece->jobs;
+    if (!store_finish(jobs->store, piece->photo.id, piece->result,
+                      piece->why.code ? report_code(&piece->why) : NULL, &piece->err))
+        return;
+    if (piece->photo.spooled)
+        unlink(piece->photo.source);
+    piece->job_known = store_job_find(jobs->store, piece->photo.job, &piece->job, NULL);
+    if (piece->job_known && piece->job.state != JOB_OPEN)
+        jobs_forget_spool(jobs, piece->photo.job);
+}
+
+static void finish_done(void *arg) {
+    struct piece *piece = arg;
+    struct jobs *jobs = piece->jobs;
+    if (piece->err.code) {
+        piece_fail(piece, "finish", &piece->err);
+        return;
+    }
+    if (piece->job_known)
+        jobs_tell(jobs, &piece->job);
+    piece_drop(piece);
+    fetch_next(jobs);
+}
+
+static const struct desk_ops finish_ops = {run_finish, finish_done, piece_drop};
+
+// --- The reading
+
+static void run_read(void *arg) {
+    struct piece *piece = arg;
+    struct reading reading = {0};
+    struct buf text;
+    const char *slash = strrchr(piece->photo.source, '/');
+    const char *name = slash ? slash + 1 : piece->photo.source;
+    char spooled[24];
+    snprintf(spooled, sizeof spooled, "imagem %u", piece->photo.number + 1);
+    if (piece->photo.spooled)
+        name = spooled;
+    if (!piece->why.code)
+        pipeline_read(piece->jobs->pipeline, piece->bytes, piece->length, name, AREA_PLATE,
+                      &reading, &piece->why);
+    json_t *report =
+        piece->why.code ? report_error_json(name, &piece->why) : report_json(name, &reading);
+    buf_init(&text, RESULT_MAX);
+    json_write(&text, report);
+    piece->result = buf_take(&text, NULL);
+    json_decref(report);
+    reading_fini(&reading);
+}
+
+static void read_done(void *arg) {
+    struct piece *piece = arg;
+    struct err err = {0};
+    if (!desk_submit(piece->jobs->clerk, DESK_MORE, &finish_ops, piece, &err))
+        piece_fail(piece, "finish", &err);
+}
+
+static const struct desk_ops read_ops = {run_read, read_done, piece_drop};
+
+// --- The bytes
+
+static void run_load(void *arg) {
+    struct piece *piece = arg;
+    piece->bytes = photo_load(piece->photo.source, (size_t)piece->jobs->config->photo_bytes,
+                              &piece->length, &piece->why);
+}
+
+static void load_done(void *arg) {
+    struct piece *piece = arg;
+    struct err err = {0};
+    if (!desk_submit(piece->jobs->desk, DESK_BATCH, &read_ops, piece, &err))
+        piece_fail(piece, "read", &err);
+}
+
+static const struct desk_ops load_ops = {run_load, load_done, piece_drop};
+
+// --- The next photo
+
+static void run_claim(void *arg) {
+    struct piece *piece = arg;
+    store_claim(piece->jobs->store, &piece->photo, &piece->err);
+}
+
+static void claim_done(void *arg) {
+    struct piece *piece = arg;
+    struct jobs *jobs = piece->jobs;
+    struct err err = {0};
+    jobs->claiming = false;
+    if (piece->err.code == ERR_NOTFOUND) {
+        piece_drop(piece);
+    } else if (piece->err.code) {
+        piece_fail(piece, "claim", &piece->err);
+    } else if (!desk_submit(jobs->loaders, DESK_MORE, &load_ops, piece, &err)) {
+        piece_fail(piece, "load", &err);
+    } else {
+        fetch_next(jobs);
+    }
+}
+
+static void claim_drop(void *arg) {
+    struct piece *piece = arg;
+    piece->jobs->claiming = false;
+    piece_drop(piece);
+}
+
+static const struct desk_ops claim_ops = {run_claim, claim_done, claim_drop};
+
+// As many are claimed as are read at once, and one that is loaded meanwhile.
+static void fetch_next(struct jobs *jobs) {
+    struct err err = {0};
+    if (jobs->claiming || jobs->winding_down || jobs->under_way > jobs->config->workers)
+        return;
+    struct piece *piece = mem_alloc(sizeof *piece);
+    *piece = (struct piece){.jobs = jobs};
+    jobs->under_way++;
+    jobs->claiming = true;
+    if (!desk_submit(jobs->clerk, DESK_MORE, &claim_ops, piece, &err))
+        claim_drop(piece);
+}
+
+void jobs_wake(struct jobs *jobs) { fetch_next(jobs); }
+
+// --- Life
+
+static void on_again(void *arg) { fetch_next(arg); }
+
+struct jobs *jobs_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
+                         struct desk *desk, struct err *err) {
+    unsigned recovered = 0;
+    struct jobs *jobs = mem_alloc(sizeof *jobs);
+    jobs->loop = loop;
+    jobs->config = config;
+    jobs->pipeline = pipeline;
+    jobs->desk = desk;
+    TAILQ_INIT(&jobs->watches);
+    timer_init(&jobs->again, loop, on_again, jobs);
+    jobs->clerk = desk_create(loop, 1, ERRANDS_MAX);
+    jobs->loaders = desk_create(loop, LOADERS, ERRANDS_MAX);
+    char *path = path_join(config->state_dir, "jobs.sqlite");
+    if (path_make_private(config->state_dir, err))
+        jobs->store = store_open(path, &recovered, err);
+    mem_free(path);
+    if (!jobs->store) {
+        jobs_destroy(jobs);
+        return NULL;
+    }
+    store_expire(jobs->store, (int64_t)time(NULL) * 1000 - config->keep_ms);
+    spool_sweep(config->state_dir);
+    if (recovered)
+        log_info("job.recovered photos=%u", recovered);
+    fetch_next(jobs);
+    return jobs;
+}
+
+void jobs_destroy(struct jobs *jobs) {
+    if (!jobs)
+        return;
+    timer_stop(&jobs->again);
+    jobs->winding_down = true;
+    desk_destroy(jobs->clerk);
+    desk_destroy(jobs->loaders);
+    store_close(jobs->store);
+    mem_free(jobs);
+}
+
+static void on_clerk_idle(void *arg) {
+    struct jobs *jobs = arg;
+    jobs->on_idle(jobs->idle_arg);
+}
+
+static void on_loaders_idle(void *arg) {
+    struct jobs *jobs = arg;
+    desk_wind_down(jobs->clerk, on_clerk_idle, jobs);
+}
+
+void jobs_wind_down(struct jobs *jobs, void (*on_idle)(void *arg), void *arg) {
+    jobs->winding_down = true;
+    jobs->on_idle = on_idle;
+    jobs->idle_arg = arg;
+    desk_wind_down(jobs->loaders, on_loaders_idle, jobs);
+}
+
+struct order *jobs_errand(struct jobs *jobs, const struct desk_ops *ops, void *arg,
+                          struct err *err) {
+    return desk_submit(jobs->clerk, DESK_NOW, ops, arg, err);
+}
+
+struct order *jobs_load(struct jobs *jobs, const struct desk_ops *ops, void *arg, struct err *err) {
+    return desk_submit(jobs->loaders, DESK_NOW, ops, arg, err);
+}
+
+struct store *jobs_store(struct jobs *jobs) {
+    return jobs->store;
+}
+
+const struct config *jobs_config(const struct jobs *jobs) { return jobs->config; }
+
+// --- Those who watch
+
+struct job_watch *jobs_watch(struct jobs *jobs, const char *job,
+                             void (*on_change)(void *arg, const struct job *job), void *arg) {
+    struct job_watch *watch = mem_alloc(sizeof *watch);
+    watch->jobs = jobs;
+    snprintf(watch->job, sizeof watch->job, "%s", job);
+    watch->on_change = on_change;
+    watch->arg = arg;
+    TAILQ_INSERT_TAIL(&jobs->watches, watch, link);
+    return watch;
+}
+
+void jobs_unwatch(struct job_watch *watch) {
+    TAILQ_REMOVE(&watch->jobs->watches, watch, link);
+    mem_free(watch);
+}
+
+void jobs_tell(struct jobs *jobs, const struct job *job) {
+    struct job_watch *watch = TAILQ_FIRST(&jobs->watches), *next;
+    for (; watch; watch = next) {
+        next = TAILQ_NEXT(watch, link); // it may end itself
+        if (strcmp(watch->job, job->id) == 0)
+            watch->on_change(watch->arg, job);
+    }
+}

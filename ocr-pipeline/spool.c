@@ -1,0 +1,96 @@
+#define _GNU_SOURCE
+#include "spool.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MARK "kept"
+
+static char *spool_root(const char *state_dir) { return path_join(state_dir, "spool"); }
+
+char *spool_create(const char *state_dir, struct err *err) {
+    unsigned char random[12];
+    char name[25];
+    char *root = spool_root(state_dir), *folder = NULL;
+    if (getentropy(random, sizeof random) != 0) {
+        err_errno(err, "cannot get random bytes");
+        goto out;
+    }
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(name + 2 * i, 3, "%02x", random[i]);
+    folder = path_join(root, name);
+    if (!path_make_private(folder, err)) {
+        mem_free(folder);
+        folder = NULL;
+    }
+out:
+    mem_free(root);
+    return folder;
+}
+
+bool spool_keep(const char *folder, struct err *err) {
+    char *mark = path_join(folder, MARK);
+    int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    // One call for all photos of the job, in place of one a photo.
+    bool good = fd >= 0 && syncfs(fd) == 0;
+    if (!good)
+        err_errno(err, "cannot keep %s", folder);
+    if (fd >= 0)
+        close(fd);
+    mem_free(mark);
+    return good;
+}
+
+void spool_remove(const char *folder) {
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    if (rmdir(folder) != 0 && errno != ENOENT)
+        log_warn("spool.remove folder=\"%s\" errno=%d", folder, errno);
+}
+
+// Left by a process that was killed: without its mark no job knows of it; with nothing but its mark
+// its job is done.
+static bool is_stale(const char *folder) {
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    bool marked = false, photos = false;
+    while (dir && (entry = readdir(dir))) {
+        marked |= strcmp(entry->d_name, MARK) == 0;
+        photos |= entry->d_name[0] != '.' && strcmp(entry->d_name, MARK) != 0;
+    }
+    if (dir)
+        closedir(dir);
+    return dir && (!marked || !photos);
+}
+
+void spool_sweep(const char *state_dir) {
+    char *root = spool_root(state_dir);
+    DIR *dir = opendir(root);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        char *folder = path_join(root, entry->d_name);
+        if (is_stale(folder))
+            spool_remove(folder);
+        mem_free(folder);
+    }
+    if (dir)
+        closedir(dir);
+    mem_free(root);
+}
