@@ -2,6 +2,7 @@
 
 #include "format/json.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,9 +76,12 @@ static json_t *value_json(enum field field, const struct value *value) {
     return json_text(value->text);
 }
 
-static json_t *box_json(const struct box *box) {
-    return json_build("[f, f, f, f]", (double)box->x0, (double)box->y0, (double)box->x1,
-                      (double)box->y1);
+json_t *plate_rounded(double value, double parts) { return json_real(round(value * parts) / parts); }
+
+json_t *plate_box_json(const struct box *box) {
+    return json_build("[o, o, o, o]", plate_rounded((double)box->x0, 10),
+                      plate_rounded((double)box->y0, 10), plate_rounded((double)box->x1, 10),
+                      plate_rounded((double)box->y1, 10));
 }
 
 static json_t *reason_json(const struct reason *reason) {
@@ -89,10 +93,10 @@ static json_t *reason_json(const struct reason *reason) {
 
 static json_t *evidence(const struct value *value) {
     const struct box *box = &value->box;
-    json_t *out = json_build("{s:f, s:s, s:s}", "confidence", (double)value->confidence, "source",
+    json_t *out = json_build("{s:o, s:s, s:s}", "confidence", plate_rounded((double)value->confidence, 1000), "source",
                              source_name(value->source), "raw", value->raw);
     if (box->x1 > box->x0)
-        json_set(out, "box", box_json(box));
+        json_set(out, "box", plate_box_json(box));
     return out;
 }
 
@@ -120,9 +124,9 @@ static json_t *field_json(const struct plate *plate, enum field field) {
         if (plate->reasons[i].field == field)
             json_array_append_new(reasons, json_text(plate->reasons[i].code));
     json_set(out, "value", value_json(field, value));
-    json_set(out, "confidence", known ? json_real((double)value->confidence) : json_null());
+    json_set(out, "confidence", known ? plate_rounded((double)value->confidence, 1000) : json_null());
     json_set(out, "box",
-             known && value->box.x1 > value->box.x0 ? box_json(&value->box) : json_null());
+             known && value->box.x1 > value->box.x0 ? plate_box_json(&value->box) : json_null());
     json_set(out, "source", known ? json_text(source_name(value->source)) : json_null());
     json_set(out, "raw", known ? json_text(value->raw) : json_null());
     json_set(out, "reasons", reasons);

@@ -65,3 +65,7 @@ json_t *plate_json(const struct plate *plate);
 // The same for people who want evidence: sets "fields" (key -> {value, confidence, box, source,
 // raw, reasons}, all eleven), "_needs_review" and "review_reasons" in an object.
 void plate_put_fields(const struct plate *plate, json_t *object);
+
+// Tenths of a pixel and thousandths of a likelihood: what lies below says nothing.
+json_t *plate_rounded(double value, double parts);
+json_t *plate_box_json(const struct box *box);

@@ -3,26 +3,16 @@
 #include "base/mem.h"
 #include "format/json.h"
 
-#include <math.h>
 #include <string.h>
 
 // --- JSON
 
-// Tenths of a pixel and thousandths of a likelihood: what lies below says nothing.
-static json_t *rounded(double value, double parts) {
-    return json_real(round(value * parts) / parts);
-}
-
-static json_t *box_json(struct box box) {
-    return json_build("[o, o, o, o]", rounded((double)box.x0, 10), rounded((double)box.y0, 10),
-                      rounded((double)box.x1, 10), rounded((double)box.y1, 10));
-}
-
 json_t *report_text_json(const struct reading *reading, size_t index) {
     const struct text_line *line = &reading->page.lines[index];
+    struct box box = quad_box(&line->quad);
     return json_build("{s:s, s:o, s:o, s:s}", "text", line->text, "score",
-                      rounded((double)line->confidence, 1000), "box",
-                      box_json(quad_box(&line->quad)), "class",
+                      plate_rounded((double)line->confidence, 1000), "box",
+                      plate_box_json(&box), "class",
                       text_class_name(reading->classes[index]));
 }
 
@@ -30,17 +20,17 @@ static json_t *plate_seen_json(const struct plate_seen *seen) {
     bool known = seen->box.x1 > seen->box.x0;
     return json_build("{s:o, s:o, s:o, s:s}", "class",
                       seen->class_name[0] ? json_text(seen->class_name) : json_null(), "box",
-                      known ? box_json(seen->box) : json_null(), "score",
-                      seen->score > 0 ? rounded((double)seen->score, 1000) : json_null(),
+                      known ? plate_box_json(&seen->box) : json_null(), "score",
+                      seen->score > 0 ? plate_rounded((double)seen->score, 1000) : json_null(),
                       "fallback", plate_fallback_name(seen->fallback));
 }
 
 static json_t *timings_json(const struct timings *timings) {
-    return json_build("{s:o, s:o, s:o, s:o, s:o, s:o}", "decode", rounded(timings->decode_ms, 10),
-                      "plate", rounded(timings->plate_ms, 10), "read",
-                      rounded(timings->read_ms, 10), "rules", rounded(timings->rules_ms, 10),
-                      "network", rounded(timings->network_ms, 10), "total",
-                      rounded(timings->total_ms, 10));
+    return json_build("{s:o, s:o, s:o, s:o, s:o, s:o}", "decode", plate_rounded(timings->decode_ms, 10),
+                      "plate", plate_rounded(timings->plate_ms, 10), "read",
+                      plate_rounded(timings->read_ms, 10), "rules", plate_rounded(timings->rules_ms, 10),
+                      "network", plate_rounded(timings->network_ms, 10), "total",
+                      plate_rounded(timings->total_ms, 10));
 }
 
 json_t *report_json(const char *file, const struct reading *reading) {
