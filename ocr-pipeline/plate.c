@@ -76,7 +76,9 @@ static json_t *value_json(enum field field, const struct value *value) {
     return json_text(value->text);
 }
 
-json_t *plate_rounded(double value, double parts) { return json_real(round(value * parts) / parts); }
+json_t *plate_rounded(double value, double parts) {
+    return json_real(round(value * parts) / parts);
+}
 
 json_t *plate_box_json(const struct box *box) {
     return json_build("[o, o, o, o]", plate_rounded((double)box->x0, 10),
@@ -93,8 +95,9 @@ static json_t *reason_json(const struct reason *reason) {
 
 static json_t *evidence(const struct value *value) {
     const struct box *box = &value->box;
-    json_t *out = json_build("{s:o, s:s, s:s}", "confidence", plate_rounded((double)value->confidence, 1000), "source",
-                             source_name(value->source), "raw", value->raw);
+    json_t *out =
+        json_build("{s:o, s:s, s:s}", "confidence", plate_rounded((double)value->confidence, 1000),
+                   "source", source_name(value->source), "raw", value->raw);
     if (box->x1 > box->x0)
         json_set(out, "box", plate_box_json(box));
     return out;
@@ -124,7 +127,8 @@ static json_t *field_json(const struct plate *plate, enum field field) {
         if (plate->reasons[i].field == field)
             json_array_append_new(reasons, json_text(plate->reasons[i].code));
     json_set(out, "value", value_json(field, value));
-    json_set(out, "confidence", known ? plate_rounded((double)value->confidence, 1000) : json_null());
+    json_set(out, "confidence",
+             known ? plate_rounded((double)value->confidence, 1000) : json_null());
     json_set(out, "box",
              known && value->box.x1 > value->box.x0 ? plate_box_json(&value->box) : json_null());
     json_set(out, "source", known ? json_text(source_name(value->source)) : json_null());

@@ -11,9 +11,8 @@ json_t *report_text_json(const struct reading *reading, size_t index) {
     const struct text_line *line = &reading->page.lines[index];
     struct box box = quad_box(&line->quad);
     return json_build("{s:s, s:o, s:o, s:s}", "text", line->text, "score",
-                      plate_rounded((double)line->confidence, 1000), "box",
-                      plate_box_json(&box), "class",
-                      text_class_name(reading->classes[index]));
+                      plate_rounded((double)line->confidence, 1000), "box", plate_box_json(&box),
+                      "class", text_class_name(reading->classes[index]));
 }
 
 static json_t *plate_seen_json(const struct plate_seen *seen) {
@@ -26,11 +25,11 @@ static json_t *plate_seen_json(const struct plate_seen *seen) {
 }
 
 static json_t *timings_json(const struct timings *timings) {
-    return json_build("{s:o, s:o, s:o, s:o, s:o, s:o}", "decode", plate_rounded(timings->decode_ms, 10),
-                      "plate", plate_rounded(timings->plate_ms, 10), "read",
-                      plate_rounded(timings->read_ms, 10), "rules", plate_rounded(timings->rules_ms, 10),
-                      "network", plate_rounded(timings->network_ms, 10), "total",
-                      plate_rounded(timings->total_ms, 10));
+    return json_build(
+        "{s:o, s:o, s:o, s:o, s:o, s:o}", "decode", plate_rounded(timings->decode_ms, 10), "plate",
+        plate_rounded(timings->plate_ms, 10), "read", plate_rounded(timings->read_ms, 10), "rules",
+        plate_rounded(timings->rules_ms, 10), "network", plate_rounded(timings->network_ms, 10),
+        "total", plate_rounded(timings->total_ms, 10));
 }
 
 json_t *report_json(const char *file, const struct reading *reading) {
