@@ -357,12 +357,12 @@ class UnitsAgain(unittest.TestCase):
     def count(self, *runs):
         tool, names = load("test"), []
 
-        def meson_test(_folder, asked=()):
+        def meson_test(_folder, _real, asked=()):
             names.append(list(asked))
             cases = {name: tool.Count(*counts) for name, counts in runs[len(names) - 1].items()}
             return any(case.failed for case in cases.values()), cases
         tool.meson_test, flaky = meson_test, []
-        return str(tool.unit("build", 1, flaky)), flaky, names
+        return str(tool.unit("build", False, 1, flaky)), flaky, names
 
     def test_again(self):
         for runs, count, flaky, asked in (
