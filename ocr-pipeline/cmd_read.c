@@ -9,6 +9,7 @@
 #include "csv.h"
 #include "event/loop.h"
 #include "format/json.h"
+#include "interrupt.h"
 #include "photo_list.h"
 #include "pipeline.h"
 #include "report.h"
@@ -17,7 +18,6 @@
 
 #include <getopt.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,16 +52,6 @@ struct run {
     int64_t started_ms;
     size_t done, failed, skipped;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number) {
-    if (interrupted) { // twice: at once
-        signal(number, SIG_DFL);
-        raise(number);
-    }
-    interrupted = 1;
-}
 
 // --- One photo
 
@@ -170,7 +160,7 @@ static bool read_one(void *context, size_t index, unsigned worker, struct err *e
     struct reading reading = {0};
     struct err why = {0};
     size_t length = 0;
-    if (interrupted)
+    if (interrupt_came())
         return err_set(err, ERR_NONE, "interrupted");
     if (results_has(run->results, photo))
         return true;
@@ -215,16 +205,14 @@ static bool open_all(struct run *run, struct err *err) {
 
 static int read_all(struct run *run) {
     struct err err = {0};
-    struct sigaction action = {.sa_handler = on_interrupt};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    interrupt_watch();
     pthread_mutex_init(&run->lock, NULL);
     run->started_ms = loop_now_ms();
     draw_progress(run, run->photos.paths[0]);
     bool good = crew_run(run->config->workers, run->photos.count, read_one, run, &err);
     progress_clear(&run->progress);
     pthread_mutex_destroy(&run->lock);
-    if (interrupted)
+    if (interrupt_came())
         return command_fail(EXIT_INTERRUPTED, "stopped after %zu of %zu photos%s", run->done,
                             run->photos.count - run->skipped,
                             run->out ? "; the same command goes on" : "");

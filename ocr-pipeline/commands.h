@@ -17,6 +17,7 @@ enum exit_status {
 
 int cmd_read(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
 int cmd_records(int argc, char **argv);
 int cmd_tra(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

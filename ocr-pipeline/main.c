@@ -14,6 +14,7 @@ static const struct {
     {"read", cmd_read, "read photos: files, folders, patterns"},
     {"serve", cmd_serve, "answer on 127.0.0.1:8091, as Google's Gemini API does"},
     {"tra", cmd_tra, "read a feeder's photos on a share, for schedulers"},
+    {"eval", cmd_eval, "how well are photos read whose truth is known? compares settings"},
     {"records", cmd_records, "import what the utility knows, to compare plates with"},
     {"doctor", cmd_doctor, "is everything there, and does it work?"},
 };
