@@ -262,6 +262,12 @@ static json_t *in_type(const json_t *schema, const json_t *value) {
     return json_incref((json_t *)(uintptr_t)value);
 }
 
+static json_t *known_in_type(const json_t *schema, const json_t *plate, const char *name) {
+    json_t *value = known_value(plate, name), *out = in_type(schema, value);
+    json_decref(value);
+    return out;
+}
+
 json_t *gemini_shape(const json_t *schema, const json_t *plate) {
     if (!schema)
         return json_incref((json_t *)(uintptr_t)plate);
@@ -278,8 +284,7 @@ json_t *gemini_shape(const json_t *schema, const json_t *plate) {
     json_t *one;
     json_object_foreach(properties, name, one) {
         bool nested = json_is_object(json_object_get(one, "properties"));
-        json_set(out, name,
-                 nested ? gemini_shape(one, plate) : in_type(one, known_value(plate, name)));
+        json_set(out, name, nested ? gemini_shape(one, plate) : known_in_type(one, plate, name));
     }
     return out;
 }
