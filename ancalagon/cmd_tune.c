@@ -238,16 +238,6 @@ static void note_draft(struct run *run, const struct trial_point_result *point, 
     *drafted = (struct drafted){decode, (double)all / (all - point->draft_accepted)};
 }
 
-// By what the objective makes of each.
-static double error_of(const struct tune_options *search, const struct trial_point_result *point) {
-    double d = search->decode_weight, p = search->prefill_weight;
-    if (d <= 0 && p <= 0) {
-        d = 0.8;
-        p = 0.2;
-    }
-    return hypot(d * point->decode_error, p * point->prefill_error) / hypot(d, p);
-}
-
 static void take_result(struct run *run, const struct trial_result *result, const struct err *err) {
     struct tune_measured measured = {.outcome = TUNE_BROKEN};
     if (result->outcome == TRIAL_NO_MEMORY)
@@ -255,10 +245,11 @@ static void take_result(struct run *run, const struct trial_result *result, cons
     if (result->outcome == TRIAL_MEASURED || result->outcome == TRIAL_CUT) {
         const struct trial_point_result *point = &result->points[0];
         double prefill = series_median(&point->prefill_tok_s);
-        measured = (struct tune_measured){.outcome = TUNE_MEASURED,
-                                          .decode = series_median(&point->decode_tok_s),
-                                          .prefill = isnan(prefill) ? 0 : prefill,
-                                          .spread = error_of(&run->options.search, point)};
+        measured = (struct tune_measured){
+            .outcome = TUNE_MEASURED,
+            .decode = series_median(&point->decode_tok_s),
+            .prefill = isnan(prefill) ? 0 : prefill,
+            .spread = tune_error(&run->options.search, point->decode_error, point->prefill_error)};
         note_draft(run, point, measured.decode);
         tell_measured(run, &measured);
     } else {

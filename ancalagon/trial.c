@@ -247,8 +247,10 @@ static bool run(struct trial *trial, struct err *err) {
     timer_start(&trial->tick, TICK_MS);
     loop_run(session->loop);
     session->current = NULL;
-    trial_learn_errors(trial);
-    trial_learn_noise(trial);
+    struct trial_noise prefill, decode;
+    trial_learn(trial, &prefill, &decode);
+    session->prefill_noise = prefill;
+    session->decode_noise = decode;
     trial_watch_report(session->watch, trial->decision.dialect, trial->result);
     return !trial->failed;
 }

@@ -71,6 +71,7 @@ void trial_begin(struct trial *trial); // the engine is ready
 bool trial_check_points(const struct trial *trial, struct err *err);
 void trial_take_points(struct trial *trial); // into the result
 void trial_enter(struct trial *trial, enum trial_phase phase);
-void trial_tell(struct trial *trial);         // its progress
-void trial_learn_errors(struct trial *trial); // into the result
-void trial_learn_noise(struct trial *trial);  // for the session's next trials
+void trial_tell(struct trial *trial); // its progress
+// How certain the figures are, into the result; what the session and this trial know of noise by
+// now.
+void trial_learn(struct trial *trial, struct trial_noise *prefill, struct trial_noise *decode);

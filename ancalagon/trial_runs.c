@@ -159,19 +159,14 @@ static struct trial_noise noise_of(const struct trial *trial, bool is_decode) {
     return noise;
 }
 
-void trial_learn_errors(struct trial *trial) {
-    struct trial_noise prefill = noise_of(trial, false), decode = noise_of(trial, true);
+void trial_learn(struct trial *trial, struct trial_noise *prefill, struct trial_noise *decode) {
+    *prefill = noise_of(trial, false);
+    *decode = noise_of(trial, true);
     for (size_t p = 0; p < trial->result->point_count; p++) {
         struct trial_point_result *point = &trial->result->points[p];
-        point->prefill_error = trial_noise_error(&prefill, &point->prefill_tok_s);
-        point->decode_error = trial_noise_error(&decode, &point->decode_tok_s);
+        point->prefill_error = trial_noise_error(prefill, &point->prefill_tok_s);
+        point->decode_error = trial_noise_error(decode, &point->decode_tok_s);
     }
-}
-
-void trial_learn_noise(struct trial *trial) {
-    struct trial_noise prefill = noise_of(trial, false), decode = noise_of(trial, true);
-    trial->session->prefill_noise = prefill;
-    trial->session->decode_noise = decode;
 }
 
 // Another round of all points, while one of them is not certain enough and there is time.
@@ -180,7 +175,8 @@ static bool add_round(struct trial *trial) {
     int64_t ms = loop_now_ms() - trial->measuring_ms;
     double error = 0;
     unsigned repeats = 0;
-    trial_learn_errors(trial);
+    struct trial_noise prefill, decode;
+    trial_learn(trial, &prefill, &decode);
     for (size_t p = 0; p < trial->point_count; p++) {
         const struct trial_point_result *result = &trial->result->points[p];
         error = fmax(error, fmax(result->prefill_error, result->decode_error));

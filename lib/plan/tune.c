@@ -39,12 +39,24 @@ static const double FOR_LATER = 0.97;
 static const double BETWEEN_RUNS = 0.015; // relative
 static const double FAR_BEHIND = 0.5, DRIFTED = 0.05, PER_CHANGE = 0.002, CACHE_CHANGE = 0.004;
 
-double tune_objective(const struct tune_options *options, double decode, double prefill) {
-    double d = options ? options->decode_weight : 0, p = options ? options->prefill_weight : 0;
-    if (d <= 0 && p <= 0) {
-        d = 0.8;
-        p = 0.2;
+static void weights_of(const struct tune_options *options, double *decode, double *prefill) {
+    *decode = options ? options->decode_weight : 0;
+    *prefill = options ? options->prefill_weight : 0;
+    if (*decode <= 0 && *prefill <= 0) {
+        *decode = 0.8;
+        *prefill = 0.2;
     }
+}
+
+double tune_error(const struct tune_options *options, double decode, double prefill) {
+    double d, p;
+    weights_of(options, &d, &p);
+    return hypot(d * decode, p * prefill) / hypot(d, p);
+}
+
+double tune_objective(const struct tune_options *options, double decode, double prefill) {
+    double d, p;
+    weights_of(options, &d, &p);
     return (d > 0 && decode > 0 ? d * log(decode) : 0) +
            (p > 0 && prefill > 0 ? p * log(prefill) : 0);
 }
@@ -134,10 +146,7 @@ static void set_options(struct tune *tune, const struct tune_options *options) {
     struct tune_options *o = &tune->options;
     if (o->trials == 0 || o->trials > TUNE_TRIALS_MAX)
         o->trials = TUNE_TRIALS_MAX;
-    if (o->decode_weight <= 0 && o->prefill_weight <= 0) {
-        o->decode_weight = 0.8;
-        o->prefill_weight = 0.2;
-    }
+    weights_of(options, &o->decode_weight, &o->prefill_weight);
     if (o->noise <= 0)
         o->noise = 0.02;
     if (o->draft_minimum <= 0)

@@ -122,3 +122,5 @@ bool tune_best(const struct tune *tune, struct tune_best *best);
 
 // The value of the objective for these speeds, in ln; for replays and tables.
 double tune_objective(const struct tune_options *options, double decode, double prefill);
+// How certain both speeds together are, from the relative standard error of each.
+double tune_error(const struct tune_options *options, double decode, double prefill);
