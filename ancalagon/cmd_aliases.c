@@ -1,6 +1,7 @@
 // aliases: one shell alias a preset, for here or for a machine reached by ssh.
 #define _GNU_SOURCE
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "cli.h"
 #include "config.h"
@@ -27,8 +28,7 @@ static const char help[] =
 
 static const char *shell_name(const struct cli *cli) {
     const char *shell = cli->shell ? cli->shell : getenv("SHELL");
-    const char *slash = shell ? strrchr(shell, '/') : NULL;
-    return slash ? slash + 1 : shell ? shell : "sh";
+    return shell ? path_name(shell) : "sh";
 }
 
 // Unasked any other shell gets the plain form; by name only those that read it.

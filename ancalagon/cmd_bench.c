@@ -131,9 +131,8 @@ static bool find_sides(struct bench_run *run) {
     run->bench.side_count = options->vs ? 2 : 1;
     for (size_t s = 0; s < run->bench.side_count; s++) {
         struct bench_side *side = &run->bench.sides[s];
-        const char *slash = strrchr(run->presets[s]->model, '/');
         snprintf(side->preset, sizeof side->preset, "%s", run->presets[s]->name);
-        snprintf(side->model, sizeof side->model, "%s", slash ? slash + 1 : run->presets[s]->model);
+        snprintf(side->model, sizeof side->model, "%s", path_name(run->presets[s]->model));
         side->measured_at = (int64_t)time(NULL);
     }
     return true;

@@ -1,5 +1,6 @@
 #include "draft_choice.h"
 
+#include "base/path.h"
 #include "base/str.h"
 #include "draft_store.h"
 #include "engine/args.h"
@@ -52,14 +53,9 @@ struct trial {
     bool fits, crowds; // crowds: more of the model is on the CPU than without it
 };
 
-static const char *file_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 // What is told of a draft: its file, or "its own multi-token head".
 static const char *called(const struct draft_choice *choice) {
-    return choice->kind == DRAFT_HEAD ? "its own multi-token head" : file_name(choice->path);
+    return choice->kind == DRAFT_HEAD ? "its own multi-token head" : path_name(choice->path);
 }
 
 static double acceptance_of(const struct draft_record *record, const struct model *draft) {

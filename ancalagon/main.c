@@ -1,4 +1,5 @@
 // ancalagon COMMAND ...; as lmswitch (a link to the same program) the short form of its daily use.
+#include "base/path.h"
 #include "commands.h"
 #include "event/guardian.h"
 
@@ -45,8 +46,7 @@ static void usage(FILE *out) {
 }
 
 int main(int argc, char **argv) {
-    const char *slash = strrchr(argv[0], '/');
-    const char *self = slash ? slash + 1 : argv[0];
+    const char *self = path_name(argv[0]);
     if (strcmp(self, "ancalagon-guard") == 0) // started by the server itself
         return guardian_run(argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL);
     if (strcmp(self, "lmswitch") == 0)

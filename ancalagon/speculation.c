@@ -1,6 +1,7 @@
 #include "speculation.h"
 
 #include "base/log.h"
+#include "base/path.h"
 #include "draft_store.h"
 #include "format/json.h"
 #include "planner.h"
@@ -30,11 +31,6 @@ double speculation_acceptance(const struct speculation *s) {
 static double gain(const struct service *service) {
     const struct speculation *s = &service->speculation;
     return draft_choice_gain_seen(&service->decision.draft, s->generated, s->drafted, s->accepted);
-}
-
-static const char *file_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
 }
 
 static struct draft_key key_of(const struct service *service) {
@@ -91,7 +87,7 @@ static void judge(struct service *service) {
         return;
     }
     log_warn("draft.off preset=%s draft=\"%s\" why=\"%s; restarting without it when idle\"",
-             service->preset->name, draft->kind == DRAFT_HEAD ? "mtp" : file_name(draft->path),
+             service->preset->name, draft->kind == DRAFT_HEAD ? "mtp" : path_name(draft->path),
              why);
     remember(service, why);
 }

@@ -403,12 +403,11 @@ void tune_describe(const struct tune_subject *subject, const struct tune_choice 
     size_t count = tune_changes(subject, choice, changes), length = 0;
     snprintf(text, size, "as it is");
     for (size_t i = 0; i < count && length < size; i++) {
-        const char *slash = strrchr(changes[i].value, '/');
         if (strcmp(changes[i].key, "spec-type") == 0 || strcmp(changes[i].key, "batch-size") == 0 ||
             strcmp(changes[i].key, "cache-type-v") == 0)
             continue;
         length += (size_t)snprintf(text + length, size - length, "%s%s %s", length ? ", " : "",
-                                   changes[i].key, slash ? slash + 1 : changes[i].value);
+                                   changes[i].key, path_name(changes[i].value));
     }
     mem_free(changes);
 }

@@ -2,6 +2,7 @@
 #include "model_files.h"
 
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "format/json.h"
 #include "model_choice.h"
@@ -70,8 +71,7 @@ static bool is_later_part(const char *name) {
 }
 
 void model_files_add(struct model_files *files, const char *path, int64_t bytes) {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
+    const char *name = path_name(path);
     if (is_draft_name(name) || is_later_part(name) || files->count >= MOST)
         return;
     struct model_file *item = append(files);
@@ -129,8 +129,7 @@ int64_t model_file_ctx(const struct model_file *file, int64_t wanted) {
 char *model_file_name(const struct model_file *file) {
     if (file->preset)
         return mem_strdup(file->preset);
-    const char *slash = strrchr(file->file, '/');
-    const char *name = slash ? slash + 1 : file->file;
+    const char *name = path_name(file->file);
     size_t length = strlen(name);
     if (length > 5 && strcasecmp(name + length - 5, ".gguf") == 0)
         length -= 5;

@@ -71,11 +71,10 @@ struct run {
 
 static void draw_progress(struct run *run, const char *photo) {
     char label[200];
-    const char *slash = strrchr(photo, '/');
     size_t total = run->truth->count - run->skipped;
     int64_t elapsed = loop_now_ms() - run->started_ms;
     snprintf(label, sizeof label, "%.40s: %zu of %zu  %.60s", run->setup->name, run->done, total,
-             slash ? slash + 1 : photo);
+             path_name(photo));
     progress_draw(&run->progress, label, elapsed,
                   run->done ? elapsed * (int64_t)total / (int64_t)run->done : 0);
 }
@@ -228,13 +227,11 @@ static char *name_of(const struct run *run, size_t index) {
     const char *path = run->setups[index].path;
     if (!path)
         return mem_strdup("default");
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *name = path_name(path);
     size_t length = strlen(name) - (str_ends(name, ".ini") ? strlen(".ini") : 0);
-    for (size_t i = 0; i < run->setup_count; i++) {
-        const char *other = run->setups[i].path, *last = strrchr(other, '/');
-        if (i != index && strcmp(last ? last + 1 : other, name) == 0)
+    for (size_t i = 0; i < run->setup_count; i++)
+        if (i != index && strcmp(path_name(run->setups[i].path), name) == 0)
             return mem_strdup(path);
-    }
     return mem_strndup(name, length);
 }
 

@@ -57,10 +57,9 @@ struct run {
 
 static void draw_progress(struct run *run, const char *photo) {
     char label[160];
-    const char *slash = strrchr(photo, '/');
     size_t done = run->done, total = run->photos.count - run->skipped;
     int64_t elapsed = loop_now_ms() - run->started_ms;
-    snprintf(label, sizeof label, "%zu of %zu  %.60s", done, total, slash ? slash + 1 : photo);
+    snprintf(label, sizeof label, "%zu of %zu  %.60s", done, total, path_name(photo));
     progress_draw(&run->progress, label, elapsed,
                   done ? elapsed * (int64_t)total / (int64_t)done : 0);
 }
@@ -126,15 +125,12 @@ static bool finish(struct run *run, const char *photo, const json_t *report, con
 
 // Of two photos with the same name, the later one keeps its folders in it.
 static char *annotated_path(const struct run *run, size_t index) {
-    const char *photo = run->photos.paths[index], *slash = strrchr(photo, '/');
-    const char *name = slash ? slash + 1 : photo;
+    const char *photo = run->photos.paths[index], *name = path_name(photo);
     if (!run->annotate_is_folder)
         return mem_strdup(run->annotate);
-    for (size_t i = 0; i < index; i++) {
-        const char *other = strrchr(run->photos.paths[i], '/');
-        if (strcmp(other ? other + 1 : run->photos.paths[i], name) == 0)
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(path_name(run->photos.paths[i]), name) == 0)
             name = photo;
-    }
     char *flat = mem_printf("%s.jpg", name + strspn(name, "./"));
     for (char *c = flat; *c; c++)
         *c = *c == '/' ? '_' : *c;

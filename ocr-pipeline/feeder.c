@@ -103,7 +103,7 @@ static void run_list(void *arg) {
 
 // "1042/a.jpg" and "1042_a.jpg" are of pole 1042.
 static void pole_of(const char *photo, const char *root, char out[65]) {
-    const char *slash = strrchr(photo, '/'), *name = slash ? slash + 1 : photo;
+    const char *slash = strrchr(photo, '/'), *name = path_name(photo);
     size_t length = strcspn(name, "_.");
     const char *begin = slash;
     while (begin && begin > photo && begin[-1] != '/')

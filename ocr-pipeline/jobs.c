@@ -131,8 +131,7 @@ static void run_read(void *arg) {
     struct piece *piece = arg;
     struct reading reading = {0};
     struct buf text;
-    const char *slash = strrchr(piece->photo.source, '/');
-    const char *name = slash ? slash + 1 : piece->photo.source;
+    const char *name = path_name(piece->photo.source);
     char spooled[24];
     snprintf(spooled, sizeof spooled, "imagem %u", piece->photo.number + 1);
     if (piece->photo.spooled)

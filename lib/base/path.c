@@ -14,6 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const char *path_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
 char *path_join(const char *dir, const char *name) {
     if (name[0] == '/')
         return mem_strdup(name);

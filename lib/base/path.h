@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+const char *path_name(const char *path); // what stands behind its last slash; within `path`
 char *path_join(const char *dir, const char *name);     // an absolute name is returned as it is
 char *path_absolute(const char *path, struct err *err); // resolves "." and "..", file may be absent
 char *path_home(void);                                  // $HOME, else the password file's

@@ -24,6 +24,13 @@ static void expect(char *got, const char *expected) {
     mem_free(got);
 }
 
+static void test_names(void **state) {
+    assert_string_equal(path_name("/a/b.gguf"), "b.gguf");
+    assert_string_equal(path_name("b.gguf"), "b.gguf");
+    assert_string_equal(path_name("a/"), "");
+    assert_string_equal(path_name(""), "");
+}
+
 static void test_texts(void **state) {
     static const struct {
         const char *path, *absolute;
@@ -115,8 +122,8 @@ static int tear_down(void **state) { // what the tests made, innermost first
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_places),
-                                       cmocka_unit_test(test_private_folder),
-                                       cmocka_unit_test(test_files)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names), cmocka_unit_test(test_texts), cmocka_unit_test(test_places),
+        cmocka_unit_test(test_private_folder), cmocka_unit_test(test_files)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
