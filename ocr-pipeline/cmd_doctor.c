@@ -76,21 +76,20 @@ static void check_state(struct check *check) {
     tell(check, good, "folder for jobs", good ? check->config->state_dir : err.text);
 }
 
+static bool take_option(void *arg, int letter) {
+    const char **path = arg;
+    *path = optarg;
+    return letter == 'c';
+}
+
 int cmd_doctor(int argc, char **argv) {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     const char *path = NULL;
-    int letter, status = 0;
-    opterr = 0;
-    optind = 1;
-    while ((letter = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (letter == 'h')
-            return fputs(help, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
-        if (letter != 'c')
-            return command_refuse(argv, letter);
-        path = optarg;
-    }
+    int status = command_options(argc, argv, options, help, take_option, &path);
+    if (status >= 0)
+        return status;
     if (optind < argc)
         return command_fail(EXIT_USAGE, "doctor takes no \"%s\"", argv[optind]);
     struct config *config = command_config(path, &status);

@@ -375,11 +375,16 @@ static int work(struct run *run) {
     return status == EXIT_DONE ? tell(run) : status;
 }
 
-static bool take_option(struct run *run, int letter) {
+static bool take_option(void *arg, int letter) {
+    struct run *run = arg;
     switch (letter) {
     case 't': run->truth_path = optarg; break;
     case 'o': run->out = optarg; break;
-    case 'c': run->setups[run->setup_count++].path = optarg; break;
+    case 'c':
+        if (run->setup_count < EVAL_CONFIGS_MAX)
+            run->setups[run->setup_count].path = optarg;
+        run->setup_count++;
+        break;
     default: return false;
     }
     return true;
@@ -392,17 +397,11 @@ static int parse(struct run *run, int argc, char **argv) {
                                             {"out", required_argument, NULL, 'o'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    int letter;
-    opterr = 0;
-    optind = 1;
-    while ((letter = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (letter == 'h')
-            return fputs(help, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
-        if (letter == 'c' && run->setup_count == EVAL_CONFIGS_MAX)
-            return command_fail(EXIT_USAGE, "more than %d configurations", EVAL_CONFIGS_MAX);
-        if (!take_option(run, letter))
-            return command_refuse(argv, letter);
-    }
+    int status = command_options(argc, argv, options, help, take_option, run);
+    if (status >= 0)
+        return status;
+    if (run->setup_count > EVAL_CONFIGS_MAX)
+        return command_fail(EXIT_USAGE, "more than %d configurations", EVAL_CONFIGS_MAX);
     if (optind + 1 != argc)
         return command_fail(EXIT_USAGE, "eval takes one folder; see: ocr-pipeline eval --help");
     run->dataset = argv[optind];

@@ -237,7 +237,8 @@ static int work(struct run *run, char *const *arguments, size_t count) {
     return read_all(run);
 }
 
-static bool take_option(struct run *run, int letter) {
+static bool take_option(void *arg, int letter) {
+    struct run *run = arg;
     switch (letter) {
     case 'j': run->output = OUTPUT_JSON; break;
     case 'v': run->output = OUTPUT_CSV; break;
@@ -257,15 +258,9 @@ static int parse(struct run *run, int argc, char **argv) {
         {"out", required_argument, NULL, 'o'}, {"annotate", required_argument, NULL, 'a'},
         {"fast", no_argument, NULL, 'f'},      {"config", required_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0}};
-    int letter;
-    opterr = 0;
-    optind = 1;
-    while ((letter = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (letter == 'h')
-            return fputs(help, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
-        if (!take_option(run, letter))
-            return command_refuse(argv, letter);
-    }
+    int status = command_options(argc, argv, options, help, take_option, run);
+    if (status >= 0)
+        return status;
     if (optind >= argc)
         return command_fail(EXIT_USAGE, "read what? See: ocr-pipeline read --help");
     if (run->out && run->output == OUTPUT_PEOPLE)

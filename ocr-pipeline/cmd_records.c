@@ -45,29 +45,35 @@ static int import_all(const struct config *config, char **paths, size_t count, b
     return good ? EXIT_DONE : command_fail(EXIT_FAILED, "%s", err.text);
 }
 
+struct asked {
+    const char *config_path;
+    bool images;
+};
+
+static bool take_option(void *arg, int letter) {
+    struct asked *asked = arg;
+    switch (letter) {
+    case 'i': asked->images = true; break;
+    case 'c': asked->config_path = optarg; break;
+    default: return false;
+    }
+    return true;
+}
+
 int cmd_records(int argc, char **argv) {
     static const struct option options[] = {{"images", no_argument, NULL, 'i'},
                                             {"config", required_argument, NULL, 'c'},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
-    const char *path = NULL;
-    bool images = false;
-    int letter, status = 0;
-    opterr = 0;
-    optind = 1;
-    while ((letter = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        if (letter == 'h')
-            return fputs(help, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
-        if (letter != 'i' && letter != 'c')
-            return command_refuse(argv, letter);
-        images |= letter == 'i';
-        path = letter == 'c' ? optarg : path;
-    }
+    struct asked asked = {0};
+    int status = command_options(argc, argv, options, help, take_option, &asked);
+    if (status >= 0)
+        return status;
     if (optind >= argc)
         return command_fail(EXIT_USAGE, "import what? See: ocr-pipeline records --help");
-    struct config *config = command_config(path, &status);
+    struct config *config = command_config(asked.config_path, &status);
     if (config)
-        status = import_all(config, argv + optind, (size_t)(argc - optind), images);
+        status = import_all(config, argv + optind, (size_t)(argc - optind), asked.images);
     config_destroy(config);
     return status;
 }

@@ -124,24 +124,26 @@ static int run(struct serve *serve) {
     return EXIT_DONE;
 }
 
+static bool take_option(void *arg, int letter) {
+    struct serve *serve = arg;
+    switch (letter) {
+    case 'l': serve->listen = optarg; break;
+    case 'c': serve->config_path = optarg; break;
+    case 'f': serve->fast = true; break;
+    case 'd': log_set_level(LOG_LEVEL_DEBUG); break;
+    default: return false;
+    }
+    return true;
+}
+
 static int parse(struct serve *serve, int argc, char **argv) {
     static const struct option options[] = {
         {"listen", required_argument, NULL, 'l'}, {"config", required_argument, NULL, 'c'},
         {"fast", no_argument, NULL, 'f'},         {"debug", no_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    int letter;
-    opterr = 0;
-    optind = 1;
-    while ((letter = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-        switch (letter) {
-        case 'l': serve->listen = optarg; break;
-        case 'c': serve->config_path = optarg; break;
-        case 'f': serve->fast = true; break;
-        case 'd': log_set_level(LOG_LEVEL_DEBUG); break;
-        case 'h': return fputs(help, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
-        default: return command_refuse(argv, letter);
-        }
-    }
+    int status = command_options(argc, argv, options, help, take_option, serve);
+    if (status >= 0)
+        return status;
     if (optind < argc)
         return command_fail(EXIT_USAGE, "serve takes no \"%s\"", argv[optind]);
     return -1;

@@ -24,7 +24,11 @@ int cmd_doctor(int argc, char **argv);
 
 // "ocr-pipeline: TEXT" to stderr, then the status.
 int command_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
-// What getopt_long refused, in words; EXIT_USAGE.
-int command_refuse(char *const *argv, int letter);
+struct option; // getopt.h
+// Every option but --help, which prints `help`, goes to `take`, its value in optarg; false: it is
+// no option of this command. -1: go on, optind is at the first word that is none; else the exit
+// status.
+int command_options(int argc, char **argv, const struct option *options, const char *help,
+                    bool (*take)(void *arg, int letter), void *arg);
 // With what it says on stderr; NULL leaves the exit status.
 struct config *command_config(const char *path, int *status);

@@ -46,9 +46,20 @@ int command_fail(int status, const char *format, ...) {
     return status;
 }
 
-int command_refuse(char *const *argv, int letter) {
-    return command_fail(EXIT_USAGE, "%s %s; see: ocr-pipeline %s --help", argv[optind - 1],
-                        letter == ':' ? "needs a value" : "is no option of this command", argv[0]);
+int command_options(int argc, char **argv, const struct option *options, const char *help,
+                    bool (*take)(void *arg, int letter), void *arg) {
+    int letter;
+    opterr = 0;
+    optind = 1;
+    while ((letter = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+        if (letter == 'h')
+            return fputs(help, stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
+        if (letter == ':' || letter == '?' || !take(arg, letter))
+            return command_fail(EXIT_USAGE, "%s %s; see: ocr-pipeline %s --help", argv[optind - 1],
+                                letter == ':' ? "needs a value" : "is no option of this command",
+                                argv[0]);
+    }
+    return -1;
 }
 
 struct config *command_config(const char *path, int *status) {
