@@ -111,18 +111,19 @@ static bool recover(struct store *store, unsigned *recovered, struct err *err) {
 
 struct store *store_open(const char *path, unsigned *recovered, struct err *err) {
     struct store *store = mem_alloc(sizeof *store);
-    bool good = sqlite3_open(path, &store->db) == SQLITE_OK || wrong(store, path, err);
+    bool good = sqlite3_open(path, &store->db) == SQLITE_OK || wrong(store, "cannot open it", err);
     if (good) {
         sqlite3_busy_timeout(store->db, 2000);
         // One process at a time: another would take what this one has under way for left over.
         good = run(store,
                    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
-                   path, err) &&
-               run(store, SCHEMA, path, err) && recover(store, recovered, err);
+                   "cannot open it", err) &&
+               run(store, SCHEMA, "its tables", err) && recover(store, recovered, err);
     }
     if (good)
         return store;
+    err_context(err, "%s", path);
     store_close(store);
     return NULL;
 }
