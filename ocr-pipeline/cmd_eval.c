@@ -146,8 +146,7 @@ static int read_all(struct run *run) {
                             "stopped after %zu of %zu photos of %s; the same command goes on",
                             run->done, run->truth->count - run->skipped, run->setup->name);
     if (!good)
-        return command_fail(command_status(&err), "%s; the same command goes on",
-                            err.text);
+        return command_fail(command_status(&err), "%s; the same command goes on", err.text);
     return EXIT_DONE;
 }
 

@@ -39,7 +39,7 @@ struct jobs {
     struct timer again;
     struct piece_list unfinished; // read, and not yet taken by the store: its disk is full
     struct err trouble;           // as it was logged
-    unsigned under_way; // photos that are claimed
+    unsigned under_way;           // photos that are claimed
     bool claiming, winding_down;
     void (*on_idle)(void *arg);
     void *idle_arg;

@@ -64,8 +64,9 @@ static void run_make(void *arg) {
     struct store *store = jobs_store(job->api->jobs);
     struct err *err = &job->err;
     store_expire(store, (int64_t)time(NULL) * 1000 - job->api->config->keep_ms);
-    bool good = (!job->folder || spool_keep(job->folder, err)) &&
-                store_job_create(store, job->kind, "{}", job->photos, job->count, job->made.id, err);
+    bool good =
+        (!job->folder || spool_keep(job->folder, err)) &&
+        store_job_create(store, job->kind, "{}", job->photos, job->count, job->made.id, err);
     if (!good)
         return;
     mem_free(job->folder); // the store's now

@@ -10,4 +10,5 @@ char *spool_create(const char *state_dir, struct err *err); // of a new folder; 
 bool spool_keep(const char *folder, struct err *err);       // is on the disk for good
 void spool_remove(const char *folder);
 // Removes the folders that nobody needs.
-void spool_sweep(const char *state_dir, bool (*is_needed)(void *arg, const char *folder), void *arg);
+void spool_sweep(const char *state_dir, bool (*is_needed)(void *arg, const char *folder),
+                 void *arg);

@@ -283,9 +283,9 @@ static bool job_of(struct store *store, int64_t photo, char job[33], struct err 
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
     if (code == SQLITE_ROW)
         copy_column(row, 0, job, 33);
-    bool good = code == SQLITE_ROW || (code == SQLITE_DONE
-                                           ? err_set(err, ERR_NOTFOUND, "the photo is forgotten")
-                                           : wrong(store, "a result", err));
+    bool good = code == SQLITE_ROW ||
+                (code == SQLITE_DONE ? err_set(err, ERR_NOTFOUND, "the photo is forgotten")
+                                     : wrong(store, "a result", err));
     sqlite3_finalize(row);
     return good;
 }
@@ -337,11 +337,11 @@ bool store_results(struct store *store, const char *job, store_result_fn *on_res
 }
 
 bool store_needs_folder(struct store *store, const char *folder) {
-    sqlite3_stmt *row =
-        prepare(store,
-                "SELECT 1 FROM photo p JOIN job j ON j.id = p.job WHERE p.spooled = 1 AND p.state < 2"
-                " AND j.state = 1 AND substr(p.source, 1, length(?1) + 1) = ?1 || '/' LIMIT 1",
-                "s", folder);
+    sqlite3_stmt *row = prepare(
+        store,
+        "SELECT 1 FROM photo p JOIN job j ON j.id = p.job WHERE p.spooled = 1 AND p.state < 2"
+        " AND j.state = 1 AND substr(p.source, 1, length(?1) + 1) = ?1 || '/' LIMIT 1",
+        "s", folder);
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
     sqlite3_finalize(row);
     return code != SQLITE_DONE;

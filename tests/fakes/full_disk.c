@@ -1,5 +1,6 @@
-/* Preloaded: a disk that is full. While the file $FULL_DISK exists, what is written to a file (not to stdin, stdout
- * or stderr) goes there by half and then not at all, as where the last blocks are taken. */
+/* Preloaded: a disk that is full. While the file $FULL_DISK exists, what is written to a file (not
+ * to stdin, stdout or stderr) goes there by half and then not at all, as where the last blocks are
+ * taken. */
 #undef _FILE_OFFSET_BITS // it would make pwrite another name of pwrite64
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,7 +18,8 @@ static size_t room(int fd, size_t length) {
     static _Thread_local bool half;
     struct stat st;
     const char *flag = getenv("FULL_DISK");
-    if (fd <= STDERR_FILENO || !flag || access(flag, F_OK) != 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+    if (fd <= STDERR_FILENO || !flag || access(flag, F_OK) != 0 || fstat(fd, &st) != 0 ||
+        !S_ISREG(st.st_mode))
         return length;
     half = !half;
     return half ? length / 2 : 0;
@@ -40,4 +42,6 @@ ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at) {
     return fits || !length ? real(fd, bytes, fits, at) : none();
 }
 
-ssize_t pwrite64(int fd, const void *bytes, size_t length, off_t at) { return pwrite(fd, bytes, length, at); }
+ssize_t pwrite64(int fd, const void *bytes, size_t length, off_t at) {
+    return pwrite(fd, bytes, length, at);
+}
