@@ -30,6 +30,8 @@ static ssize_t none(void) {
     return -1;
 }
 
+// The headers call them __fd, __buf ...
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
 ssize_t write(int fd, const void *bytes, size_t length) {
     write_fn *real = (write_fn *)dlsym(RTLD_NEXT, "write");
     size_t fits = room(fd, length);
@@ -45,3 +47,4 @@ ssize_t pwrite(int fd, const void *bytes, size_t length, off_t at) {
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off_t at) {
     return pwrite(fd, bytes, length, at);
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
