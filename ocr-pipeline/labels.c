@@ -77,16 +77,21 @@ bool labels_add(struct labels *labels, const char *text, enum concept concept) {
     return add_folded(labels, plain, concept, ends_with_number_sign(folded.text));
 }
 
+static void add_table(struct labels *labels, const struct label_data *table, size_t count) {
+    char plain[SPELLING_MAX];
+    for (size_t i = 0; i < count; i++) { // a table is folded already
+        const char *text = table[i].text;
+        without_rings(text, plain, sizeof plain);
+        if (strchr(text, 'o'))
+            add_folded(labels, text, table[i].concept, false);
+        add_folded(labels, plain, table[i].concept, ends_with_number_sign(text));
+    }
+}
+
 struct labels *labels_create(void) {
     struct labels *labels = mem_alloc(sizeof *labels);
-    char plain[SPELLING_MAX];
-    for (size_t i = 0; i < LABEL_DATA_COUNT; i++) { // the table is folded already
-        without_rings(LABEL_DATA[i].text, plain, sizeof plain);
-        const char *text = LABEL_DATA[i].text;
-        if (strchr(text, 'o'))
-            add_folded(labels, text, LABEL_DATA[i].concept, false);
-        add_folded(labels, plain, LABEL_DATA[i].concept, ends_with_number_sign(text));
-    }
+    add_table(labels, LABEL_DATA, LABEL_DATA_COUNT);
+    add_table(labels, LABEL_ENGLISH, LABEL_ENGLISH_COUNT);
     return labels;
 }
 
@@ -232,23 +237,64 @@ static bool may_stick(const struct spelling *spelling) {
                                      concept == CONCEPT_DATE || concept == CONCEPT_INSULATION);
 }
 
-// Short ones: as they are, a stop or stroke between letters at most ("A.T.", "N/S").
+// "AT13.800V", "BT220/127": a voltage follows at once; "N/S5512": no number begins like that.
+static bool sticks_to(const struct spelling *spelling, const struct folded *folded, size_t at,
+                      bool stroke) {
+    size_t digits = 0;
+    while (at + digits < folded->length && is_digit(folded->text[at + digits]))
+        digits++;
+    char next = at + digits < folded->length ? folded->text[at + digits] : ' ';
+    switch (spelling->concept) {
+    case CONCEPT_SERIAL: return stroke && digits > 2;
+    case CONCEPT_PRIMARY: return digits == 4 || digits == 5 || (digits < 3 && strchr(".,", next));
+    case CONCEPT_SECONDARY: return digits == 3 && strchr("/-V", next);
+    default: return false;
+    }
+}
+
+// A digit that was read for a letter.
+static bool looks_like(char digit, char letter) {
+    char digit_bone[2], letter_bone[2];
+    return is_digit(digit) && is_letter(letter) &&
+           skeleton_of(&digit, 1, digit_bone, NULL, sizeof digit_bone) == 1 &&
+           skeleton_of(&letter, 1, letter_bone, NULL, sizeof letter_bone) == 1 &&
+           digit_bone[0] == letter_bone[0];
+}
+
+// Short ones: as they are, a stop or stroke between letters at most ("A.T.", "N/S", "N. SER.").
 static bool short_at(const struct spelling *spelling, const struct folded *folded, size_t at,
                      size_t *end) {
+    bool stroke = false;
+    unsigned swaps = 0; // "EL0", "F4BR."; "05" is no "O.S."
     if (at > 0 && is_letter(folded->text[at - 1]))
         return false;
     for (size_t i = 0; i < spelling->length; i++) {
-        if (i > 0 && at < folded->length && strchr("./", folded->text[at]))
-            at++;
-        if (at >= folded->length || folded->text[at++] != spelling->letters[i])
+        if (i > 0 && at < folded->length && strchr("./", folded->text[at])) {
+            stroke |= folded->text[at] == '/';
+            at += 1 + (folded->text[at] == '.' && folded->text[at + 1] == ' ');
+        }
+        if (at >= folded->length)
+            return false;
+        char c = folded->text[at++], wanted = spelling->letters[i];
+        if (c != wanted && (!looks_like(c, wanted) || 3 * ++swaps > spelling->length))
             return false;
     }
     *end = at;
     // "MT-58947" is a serial number.
     bool goes_on =
         at + 1 < folded->length && folded->text[at] == '-' && is_digit(folded->text[at + 1]);
-    bool stuck = at < folded->length && is_digit(folded->text[at]) && may_stick(spelling);
+    bool stuck =
+        at < folded->length && is_digit(folded->text[at]) && is_letter(folded->text[at - 1]) &&
+        (may_stick(spelling) || sticks_to(spelling, folded, at, stroke));
     return !goes_on && (at >= folded->length || stuck || !is_word_char(folded->text[at]));
+}
+
+// "SÉRIETR-44120": the value of a label that it stuck to.
+static bool is_number_ahead(const struct folded *folded, size_t at) {
+    for (size_t i = at; i < folded->length && i < at + 4 && folded->text[i] != ' '; i++)
+        if (is_digit(folded->text[i]))
+            return true;
+    return false;
 }
 
 static bool long_at(const struct spelling *spelling, const struct search *search, size_t start,
@@ -269,13 +315,14 @@ static bool long_at(const struct spelling *spelling, const struct search *search
         return false;
     size_t last = search->at[start + taken - 1];
     char after = last + 1 < search->folded->length ? text[last + 1] : ' ';
-    // A label ends with a letter; a digit there would be the value's.
-    if (!is_letter(text[last]) && (is_digit(after) || *edits > 0))
+    // A label ends with a letter or a ring; a digit there would be the value's.
+    if (!is_letter(text[last]) && text[last] != 'o' && (is_digit(after) || *edits > 0))
         return false;
     *end = last + 1;
     if ((spelling->whole && is_letter(after)) || (spelling->apart && is_word_char(after)))
         return false;
-    return !is_letter(after) || (*edits == 0 && long_enough);
+    return !is_letter(after) ||
+           (*edits == 0 && (long_enough || is_number_ahead(search->folded, last + 1)));
 }
 
 // "75 kVA", "60Hz": a unit after a number is no label.
@@ -288,12 +335,18 @@ static bool follows_number(const struct folded *folded, size_t at) {
 static void look_at(struct search *search, const struct labels *labels, size_t start) {
     const struct folded *folded = search->folded;
     size_t first = search->at[start];
-    if (!is_letter(folded->text[first]))
+    // "5ÉRIE" begins with a letter all the same, "45 KVA" does not.
+    bool lone_digit = is_digit(folded->text[first]) && first + 1 < folded->length &&
+                      is_letter(folded->text[first + 1]) &&
+                      (first == 0 || !is_word_char(folded->text[first - 1]));
+    if (!is_letter(folded->text[first]) && !lone_digit)
         return;
     for (size_t i = 0; i < labels->count && search->maybes < MAYBE_MAX; i++) {
         const struct spelling *spelling = &labels->spellings[i];
         struct label_hit hit = {
             .begin = first, .concept = spelling->concept, .letters = (unsigned)spelling->length};
+        if (lone_digit && spelling->length < SHORT)
+            continue;
         bool found = spelling->length < SHORT
                          ? short_at(spelling, folded, first, &hit.end)
                          : long_at(spelling, search, start, &hit.end, &hit.edits);
@@ -417,7 +470,7 @@ size_t labels_find(const struct labels *labels, const struct folded *folded,
 // The 0 of "EL0 FUSIVEL": inside of a word, or at its end with another after it.
 static bool is_letter_by_looks(struct part part, size_t at) {
     const char *text = part.folded->text;
-    if (!strchr("01", text[at]) || at == part.begin || !is_letter(text[at - 1]))
+    if (!strchr("01458", text[at]) || at == part.begin || !is_letter(text[at - 1]))
         return false;
     size_t next = skip_blanks(text, at + 1, part.end);
     return next < part.end && is_letter(text[next]);

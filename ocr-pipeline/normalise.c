@@ -222,6 +222,7 @@ static char look_alike(char c) {
     case '8': return 'B';
     case '2': return 'Z';
     case '6': return 'G';
+    case '4': return 'A';
     default: return c;
     }
 }

@@ -1,6 +1,7 @@
 #include "rules_private.h"
 
 #include "base/mem.h"
+#include "joints.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -150,6 +151,7 @@ static bool fits(void *arg, enum concept concept, enum unit unit, struct part pa
         [CONCEPT_MAKER] = maker_fits,
         [CONCEPT_SERIAL] = serial_fits,
         [CONCEPT_DATE] = date_fits,
+        [CONCEPT_MONTH] = month_fits,
         [CONCEPT_FUSE] = fuse_fits,
         [CONCEPT_PRIMARY] = primary_fits,
         [CONCEPT_SECONDARY] = secondary_fits,
@@ -283,9 +285,11 @@ static void tell_missing(struct rules *rules) {
 void rules_read(struct plate *plate, const struct text_line *lines, size_t count,
                 const struct domains *domains) {
     struct rules *rules = mem_alloc(sizeof *rules);
+    struct joints joints;
     rules->plate = plate;
     rules->domains = domains;
-    sheet_init(&rules->sheet, lines, count, domains_labels(domains));
+    joints_init(&joints, lines, count, LINES_MAX);
+    sheet_init(&rules->sheet, joints.lines, joints.count, domains_labels(domains));
     rules->pairs = pairs_find(&rules->sheet, fits, rules, &rules->pair_count);
     take_labels(rules);
     rules_power(rules);
@@ -303,5 +307,6 @@ void rules_read(struct plate *plate, const struct text_line *lines, size_t count
     tell_missing(rules);
     mem_free(rules->pairs);
     sheet_fini(&rules->sheet);
+    joints_fini(&joints);
     mem_free(rules);
 }

@@ -34,6 +34,26 @@ static bool token_next(struct part part, size_t *at, struct token *token) {
     return token->end > token->begin;
 }
 
+// "380/220", "13800/13200/12600": voltages. All are of one kind, each is lower than the one before.
+static bool is_voltages(const char *text, const struct token *token) {
+    long last = 0;
+    size_t count = 0;
+    for (size_t at = token->begin; at < token->end; count++) {
+        char *end;
+        long value = strtol(text + at, &end, 10);
+        size_t digits = (size_t)(end - (text + at));
+        bool low = digits == 3 && value >= 100 && value <= 480;
+        bool high = digits == 5 && value >= 5000 && value <= 37000;
+        if ((!low && !high) || (count > 0 && (value >= last || (last < 1000) != low)))
+            return false;
+        last = value;
+        at += digits + 1;
+        if (at <= token->end && !strchr("/-", text[at - 1]))
+            return false;
+    }
+    return count > 1;
+}
+
 // "75 kVA", "60 Hz", "220/127 V", "08/2019": something else's value.
 static bool is_foreign(struct part part, const struct token *token) {
     size_t end;
@@ -42,6 +62,8 @@ static bool is_foreign(struct part part, const struct token *token) {
     struct date date;
     if (unit != UNIT_NONE && unit != UNIT_OTHER && unit != UNIT_A && unit != UNIT_LITRE &&
         unit != UNIT_CELSIUS && token->letters == 0)
+        return true;
+    if (token->letters == 0 && is_voltages(part.folded->text, token))
         return true;
     // Units that stuck to their number.
     struct number number;
@@ -248,12 +270,26 @@ static bool is_tap(const struct rules *rules, const char *text) {
     return false;
 }
 
+// "Nº 882341": past the sign.
+static struct part without_sign(struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin;
+    if (at + 3 < part.end && text[at] == 'N' && strchr("oOR.*", text[at + 1]))
+        for (at += 2; at < part.end && strchr("o. :=-", text[at]); at++)
+            ;
+    if (at > part.begin + 1 && is_digit(text[at]))
+        part.begin = at;
+    return part_trim(part);
+}
+
 // A number that is a line of its own and nobody's: what it may be.
 static bool is_open_number(const struct rules *rules, const struct piece *piece,
                            struct identity *identity) {
     struct part part = part_trim(piece->part);
+    if (rules->count > 1) // of anything on a plate
+        part = without_sign(part);
     if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
-        !find_identity(part, 4, 2, identity) || identity->joined ||
+        part_is_empty(part) || !find_identity(part, 4, 2, identity) || identity->joined ||
         identity->part.begin != part.begin || identity->part.end != part.end)
         return false;
     // A year; links of terminals ("13-16").

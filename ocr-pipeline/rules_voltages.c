@@ -277,7 +277,26 @@ static bool is_torn(struct part part, const struct taps *taps) {
 static struct part after_taps(struct part part, const struct taps *taps, bool both) {
     if (taps->count > 0)
         part.begin = both ? taps->taps[taps->count - 1].part.end : part.end;
+    while (taps->count > 0 && part.begin < part.end && strchr(" /-V", part.folded->text[part.begin]))
+        part.begin++;
     return part;
+}
+
+// "220" "127": the stroke between two boxes was not read.
+static bool has_low_beside(const struct rules *rules, const struct piece *value) {
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct number number;
+        if (piece == value || piece_is_label(piece) || piece->line == value->line ||
+            !number_at(&piece->part, piece->part.begin, false, &number) ||
+            !is_low(low_volts(&number)) || number.unit_end != piece->part.end)
+            continue;
+        struct offset to =
+            sheet_offset(&rules->sheet, value->line, &value->quad, piece->line, &piece->quad);
+        if (to.overlap_y > .5f && fabsf(to.middle) < 14 * value->height)
+            return true;
+    }
+    return false;
 }
 
 static void read_pair(struct rules *rules, const struct pair *pair, bool high, bool low) {
@@ -293,8 +312,12 @@ static void read_pair(struct rules *rules, const struct pair *pair, bool high, b
     if (low &&
         (find_low(rules->domains, pair->part, &found) || find_odd_pair(pair->part, &found) ||
          find_single(after_taps(pair->part, &taps, high), &found)) &&
-        (candidate = offer_low(rules, line, &found, pair->weight)))
+        (candidate = offer_low(rules, line, &found, pair->weight))) {
         candidate->labelled = true;
+        if (!found.pair && !found.split && has_low_beside(rules, &rules->sheet.pieces[pair->value]))
+            candidate_doubt(candidate, "split_number", "there is another voltage beside \"%s\"",
+                            candidate->raw);
+    }
 }
 
 static void read_concept(struct rules *rules, enum concept concept, bool high, bool low) {
