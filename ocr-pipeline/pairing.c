@@ -7,7 +7,8 @@
 #include <string.h>
 
 // How far to look, in heights of the label; how much of the height must be shared.
-static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SHARE = .5f;
+static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SHARE = .5f,
+                   CROWDED = .6f; // boxes of close rows overlap: they are larger than the letters
 
 // What a value below costs more than one beside; one beside that is some letters away costs as
 // much.
@@ -107,7 +108,7 @@ static const struct piece *below(const struct sheet *sheet, const struct piece *
             continue;
         struct offset to = offset_of(sheet, label, piece);
         float high = fmaxf(label->height, piece->height), far = to.below + .1f * aside_of(to);
-        if (to.below < -.45f * label->height || to.below > REACH_BELOW * high ||
+        if (to.below < -CROWDED * label->height || to.below > REACH_BELOW * high ||
             to.overlap_y >= ROW_SHARE || far >= least || !is_in_column(sheet, label, to))
             continue;
         best = piece;
@@ -126,7 +127,7 @@ static const struct piece *above(const struct sheet *sheet, const struct piece *
         if (piece->line == label->line || !is_like_size(label, piece))
             continue;
         struct offset to = offset_of(sheet, piece, label);
-        if (to.below < -.45f * label->height || to.overlap_y >= ROW_SHARE ||
+        if (to.below < -CROWDED * label->height || to.overlap_y >= ROW_SHARE ||
             to.below > REACH_BELOW * fmaxf(label->height, piece->height) || to.overlap_x < .3f ||
             (best && to.below >= offset->below))
             continue;

@@ -172,8 +172,17 @@ bool registration_fits(const struct domains *domains, enum unit unit, struct par
     return find_registration(part, &identity);
 }
 
+// A first letter that the reader had no second thoughts about. Some fonts have a 1 that is an I and
+// an O that is a 0, of which no reader has any.
+static bool is_sure_letter(struct part part, const struct text_line *line) {
+    char letter = part.folded->text[part.begin];
+    struct part first = {part.folded, part.begin, part.begin + 1};
+    return letter != 'I' && letter != 'O' && line->chars && part_confidence(first, line) > .95f &&
+           part_doubt(first, line) < .02f;
+}
+
 // A letter that looks like a digit among digits, or one such in front: which is it?
-static bool is_doubtful(const struct identity *identity) {
+static bool is_doubtful(const struct identity *identity, const struct text_line *line) {
     if (identity->digits < identity->letters * 2)
         return false;
     for (const char *p = identity->text; *p; p++) {
@@ -181,7 +190,7 @@ static bool is_doubtful(const struct identity *identity) {
         if (!is_letter(*p) || !digit_of(*p, &swapped) || *p == 'D' || *p == 'L' || *p == 'G')
             continue;
         bool before = p > identity->text && is_digit(p[-1]), after = is_digit(p[1]);
-        if (before || after)
+        if (before || (after && !(p == identity->text && is_sure_letter(identity->part, line))))
             return true;
     }
     return false;
@@ -199,7 +208,7 @@ static struct candidate *offer(struct rules *rules, enum field field, const stru
     if (identity->joined)
         candidate_doubt(candidate, "split_number", "\"%s\" was taken for one number",
                         candidate->raw);
-    if (is_doubtful(identity))
+    if (is_doubtful(identity, &rules->sheet.lines[line]))
         candidate_doubt(candidate, "doubtful_letter", "\"%s\" has a letter that may be a digit",
                         candidate->raw);
     return candidate;
@@ -310,7 +319,8 @@ static void offer_open(struct rules *rules, enum field field, const struct piece
     candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
 }
 
-// What its form says: a registration begins with zeros, a long number with hyphens is a tag.
+// What its form says: a number with a year is a registration when it begins with zeros and else a
+// serial number, a long number with hyphens is a tag.
 static void read_forms(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count; i++) {
@@ -318,8 +328,11 @@ static void read_forms(struct rules *rules) {
         if (!is_open_number(rules, piece, &identity))
             continue;
         bool hyphens = strchr(identity.text, '-') && !strchr(identity.text, '/');
-        if (identity.text[0] == '0' && is_registration(identity.text, rules->domains))
+        bool dated = is_registration(identity.text, rules->domains);
+        if (identity.text[0] == '0' && dated)
             offer_open(rules, FIELD_REGISTRO, piece, &identity);
+        else if (dated)
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
         else if (hyphens && identity.digits >= 10 && identity.letters == 0)
             offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
     }

@@ -228,6 +228,25 @@ bool voltages_fits(const struct domains *domains, enum unit unit, struct part pa
     return primary_fits(domains, unit, part) || secondary_fits(domains, unit, part);
 }
 
+static bool tap_value(const struct domains *domains, struct part part, char *out, size_t size) {
+    struct taps taps;
+    find_taps(domains, part, &taps);
+    if (taps.count > 0)
+        snprintf(out, size, "%d", taps.taps[0].volts);
+    return taps.count > 0;
+}
+
+static bool low_value(const struct domains *domains, struct part part, char *out, size_t size) {
+    struct low low;
+    if (!find_low(domains, part, &low) && !find_odd_pair(part, &low) && !find_single(part, &low))
+        return false;
+    snprintf(out, size, "%s", low.text);
+    return true;
+}
+
+static const struct listed PRIMARY = {FIELD_TENSAO_PRIMARIA, DOMAIN_PRIMARY, tap_value};
+static const struct listed SECONDARY = {FIELD_TENSAO_SECUNDARIA, DOMAIN_SECONDARY, low_value};
+
 static bool has_taps_beside(const struct domains *domains, const struct taps *taps,
                             const struct tap *tap) {
     for (size_t i = 0; i < taps->count; i++)
@@ -250,8 +269,7 @@ static struct candidate *offer_taps(struct rules *rules, size_t line, const stru
         weight *= WEIGHT_SWAPPED;
     for (size_t i = 0; i < taps->count; i++)
         sheet_take(&rules->sheet, line, taps->taps[i].part, CONCEPT_PRIMARY);
-    return rules_offer_listed(rules, FIELD_TENSAO_PRIMARIA, DOMAIN_PRIMARY, text, line, tap->part,
-                              weight);
+    return rules_offer_listed(rules, &PRIMARY, text, line, tap->part, weight);
 }
 
 static struct candidate *offer_low(struct rules *rules, size_t line, const struct low *low,
@@ -261,8 +279,7 @@ static struct candidate *offer_low(struct rules *rules, size_t line, const struc
     if (low->split)
         weight *= WEIGHT_SWAPPED;
     sheet_take(&rules->sheet, line, low->part, CONCEPT_SECONDARY);
-    return rules_offer_listed(rules, FIELD_TENSAO_SECUNDARIA, DOMAIN_SECONDARY, low->text, line,
-                              low->part, weight);
+    return rules_offer_listed(rules, &SECONDARY, low->text, line, low->part, weight);
 }
 
 // "1919-19053-18187": a digit of the first tap was lost, so the highest is not what is left.
@@ -385,8 +402,8 @@ static void read_open_taps(struct rules *rules) {
     char text[16];
     snprintf(text, sizeof text, "%d", tap->volts);
     struct candidate *candidate =
-        rules_offer_listed(rules, FIELD_TENSAO_PRIMARIA, DOMAIN_PRIMARY, text,
-                           lines[tap - all.taps], tap->part, steps ? WEIGHT_UNIT : WEIGHT_PATTERN);
+        rules_offer_listed(rules, &PRIMARY, text, lines[tap - all.taps], tap->part,
+                           steps ? WEIGHT_UNIT : WEIGHT_PATTERN);
     if (candidate && steps && tap->volts > labelled_volts(rules)) {
         candidate->labelled = true; // the label gave the nominal voltage, the table the highest
         candidate->weight = 1.1f;
