@@ -283,9 +283,9 @@ static bool short_at(const struct spelling *spelling, const struct folded *folde
     // "MT-58947" is a serial number.
     bool goes_on =
         at + 1 < folded->length && folded->text[at] == '-' && is_digit(folded->text[at + 1]);
-    bool stuck =
-        at < folded->length && is_digit(folded->text[at]) && is_letter(folded->text[at - 1]) &&
-        (may_stick(spelling) || sticks_to(spelling, folded, at, stroke));
+    bool stuck = at < folded->length && is_digit(folded->text[at]) &&
+                 is_letter(folded->text[at - 1]) &&
+                 (may_stick(spelling) || sticks_to(spelling, folded, at, stroke));
     return !goes_on && (at >= folded->length || stuck || !is_word_char(folded->text[at]));
 }
 

@@ -1,7 +1,8 @@
 // Which value belongs to which label: the nearest box right of the label that shares half of its
-// height, else the nearest below it; above it, where a plate has its labels under its values. The order in which lines were read says nothing: a reader
-// merges columns. A label that stands in between ends the search, and labels of everything that is
-// no field take their values too, so that nobody else gets them.
+// height, else the nearest below it; above it, where a plate has its labels under its values. The
+// order in which lines were read says nothing: a reader merges columns. A label that stands in
+// between ends the search, and labels of everything that is no field take their values too, so that
+// nobody else gets them.
 #pragma once
 
 #include "sheet.h"

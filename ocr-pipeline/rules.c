@@ -97,8 +97,8 @@ struct candidate *rules_offer_listed(struct rules *rules, const struct listed *l
     if (second >= SECOND_TAKEN)
         return rules_offer(rules, listed->field, other, line, part, weight * WEIGHT_SWAPPED);
     const char *near = domain_near(rules->domains, listed->domain, text);
-    struct candidate *candidate =
-        rules_offer(rules, listed->field, near ? near : text, line, part, weight * WEIGHT_SUGGESTED);
+    struct candidate *candidate = rules_offer(rules, listed->field, near ? near : text, line, part,
+                                              weight * WEIGHT_SUGGESTED);
     if (candidate && near)
         candidate_doubt(candidate, "suggested",
                         "read as \"%s\", which is no usual value; \"%s\" "

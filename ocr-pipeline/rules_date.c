@@ -19,8 +19,8 @@ bool date_fits(const struct domains *domains, enum unit unit, struct part part) 
 static int month_in(struct part part) {
     struct number number;
     size_t at = part.begin;
-    if (!number_next(&part, &at, &number) || number.begin != part.begin ||
-        number.end != part.end || number.sign || strlen(number.whole) > 2)
+    if (!number_next(&part, &at, &number) || number.begin != part.begin || number.end != part.end ||
+        number.sign || strlen(number.whole) > 2)
         return 0;
     double month = number_value(&number);
     return month >= 1 && month <= 12 ? (int)month : 0;

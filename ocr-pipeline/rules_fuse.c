@@ -29,8 +29,7 @@ static struct candidate *offer(struct rules *rules, size_t line, const struct fu
     if (fuse->swaps)
         weight *= WEIGHT_SWAPPED;
     sheet_take(&rules->sheet, line, at, CONCEPT_FUSE);
-    struct candidate *candidate =
-        rules_offer_listed(rules, &FUSE, fuse->text, line, at, weight);
+    struct candidate *candidate = rules_offer_listed(rules, &FUSE, fuse->text, line, at, weight);
     if (fuse->guessed)
         candidate_doubt(candidate, "repaired", "read as \"%s\"", candidate ? candidate->raw : "");
     return candidate;

@@ -157,7 +157,8 @@ static void look_for_companies(struct rules *rules) {
             is_trade(folded, 0) || !sheet_is_free(&rules->sheet, i, part))
             continue;
         char name[64];
-        snprintf(name, sizeof name, "%.*s", (int)(part.end - part.begin), folded->text + part.begin);
+        snprintf(name, sizeof name, "%.*s", (int)(part.end - part.begin),
+                 folded->text + part.begin);
         candidate_doubt(rules_offer(rules, FIELD_FABRICANTE, name, i, part, WEIGHT_PATTERN),
                         "unknown_maker", "\"%s\" is not in the list of makers", name);
     }

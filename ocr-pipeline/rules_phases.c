@@ -36,13 +36,13 @@ struct phase_word {
     const char *word, *phases;
 };
 static const struct phase_word WORDS[] = {
-    {"MONOFASICO", "1"}, {"MONOFASICA", "1"}, {"SINGLE PHASE", "1"}, {"BIFASICO", "2"},
-    {"BIFASICA", "2"},   {"TWO PHASE", "2"},  {"TRIFASICO", "3"},    {"TRIFASICA", "3"},
-    {"THREE PHASE", "3"}};
+    {"MONOFASICO", "1"}, {"MONOFASICA", "1"}, {"SINGLE PHASE", "1"},
+    {"BIFASICO", "2"},   {"BIFASICA", "2"},   {"TWO PHASE", "2"},
+    {"TRIFASICO", "3"},  {"TRIFASICA", "3"},  {"THREE PHASE", "3"}};
 // As words of their own, to the letter; the first three beside a label only.
-static const struct phase_word BRIEF[] = {
-    {"MONO", "1"},    {"BI", "2"},    {"TRI", "3"},  {"MONOF", "1"}, {"BIF", "2"}, {"TRIF", "3"},
-    {"MONOFAS", "1"}, {"BIFAS", "2"}, {"TRIFAS", "3"}};
+static const struct phase_word BRIEF[] = {{"MONO", "1"},    {"BI", "2"},    {"TRI", "3"},
+                                          {"MONOF", "1"},   {"BIF", "2"},   {"TRIF", "3"},
+                                          {"MONOFAS", "1"}, {"BIFAS", "2"}, {"TRIFAS", "3"}};
 enum { LABELLED_ONLY = 3 };
 
 static const char *short_phases(struct part part, size_t first) {

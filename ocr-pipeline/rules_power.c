@@ -98,8 +98,7 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     power_text(&number, text, sizeof text);
     if (number.swaps)
         weight *= WEIGHT_SWAPPED;
-    struct candidate *candidate =
-        rules_offer_listed(rules, &POWER, text, line, at, weight);
+    struct candidate *candidate = rules_offer_listed(rules, &POWER, text, line, at, weight);
     if (candidate)
         candidate->labelled = labelled;
     if (joined)

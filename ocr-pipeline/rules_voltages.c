@@ -294,7 +294,8 @@ static bool is_torn(struct part part, const struct taps *taps) {
 static struct part after_taps(struct part part, const struct taps *taps, bool both) {
     if (taps->count > 0)
         part.begin = both ? taps->taps[taps->count - 1].part.end : part.end;
-    while (taps->count > 0 && part.begin < part.end && strchr(" /-V", part.folded->text[part.begin]))
+    while (taps->count > 0 && part.begin < part.end &&
+           strchr(" /-V", part.folded->text[part.begin]))
         part.begin++;
     return part;
 }
