@@ -205,6 +205,7 @@ static bool bare_year_at(struct part part, size_t at, struct date *date) {
     bool torn = at > part.begin + 1 &&
                 (is_sign(part.folded->text[at - 1]) || is_letter(part.folded->text[at - 1]) ||
                  is_letter(part.folded->text[at - 2]));
+    torn |= part_is_cut(part, at);
     *date = (struct date){run.value, 0, at, run.end, torn, run.swaps};
     return true;
 }

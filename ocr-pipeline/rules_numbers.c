@@ -63,7 +63,8 @@ static bool is_foreign(struct part part, const struct token *token) {
     if (unit != UNIT_NONE && unit != UNIT_OTHER && unit != UNIT_A && unit != UNIT_LITRE &&
         unit != UNIT_CELSIUS && token->letters == 0)
         return true;
-    if (token->letters == 0 && is_voltages(part.folded->text, token))
+    if (token->letters == 0 &&
+        (is_voltages(part.folded->text, token) || part_is_cut(part, token->begin)))
         return true;
     // Units that stuck to their number.
     struct number number;
@@ -214,22 +215,6 @@ static struct candidate *offer(struct rules *rules, enum field field, const stru
     return candidate;
 }
 
-static void read_serials(struct rules *rules) {
-    const struct pair *pair;
-    struct identity identity;
-    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_SERIAL, &at));)
-        if (find_serial(pair->part, &identity))
-            offer(rules, FIELD_NUMERO_SERIE, pair, &identity, CONCEPT_SERIAL);
-}
-
-static void read_tags(struct rules *rules) {
-    const struct pair *pair;
-    struct identity identity;
-    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_TAG, &at));)
-        if (find_tag(pair->part, &identity))
-            offer(rules, FIELD_PATRIMONIO, pair, &identity, CONCEPT_TAG);
-}
-
 static bool is_registration(const char *text, const struct domains *domains) {
     int year, month;
     size_t length = strlen(text);
@@ -241,6 +226,37 @@ static bool is_registration(const char *text, const struct domains *domains) {
     struct date date;
     fold_line(&folded, stroke + 1);
     return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
+}
+
+// "001877/2015" is a registration's form, "13800" a voltage, "2011" a year: where a serial number
+// was not read, its label takes what is next to it.
+static bool is_others_form(const struct domains *domains, const char *text) {
+    long value = strtol(text, NULL, 10);
+    size_t length = strlen(text);
+    return (text[0] == '0' && is_registration(text, domains)) ||
+           (length == 4 && value >= 1980 && value <= 2040) ||
+           domain_has(domains, DOMAIN_PRIMARY, text) || domain_has(domains, DOMAIN_TAP, text);
+}
+
+static void read_serials(struct rules *rules) {
+    const struct pair *pair;
+    struct identity identity;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_SERIAL, &at));) {
+        if (!find_serial(pair->part, &identity))
+            continue;
+        struct candidate *candidate =
+            offer(rules, FIELD_NUMERO_SERIE, pair, &identity, CONCEPT_SERIAL);
+        if (is_others_form(rules->domains, identity.text))
+            candidate_doubt(candidate, "ambiguous", "\"%s\" may be another field's", identity.text);
+    }
+}
+
+static void read_tags(struct rules *rules) {
+    const struct pair *pair;
+    struct identity identity;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_TAG, &at));)
+        if (find_tag(pair->part, &identity))
+            offer(rules, FIELD_PATRIMONIO, pair, &identity, CONCEPT_TAG);
 }
 
 static void read_registrations(struct rules *rules) {
