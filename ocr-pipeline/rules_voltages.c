@@ -213,7 +213,7 @@ static void drop_classes(struct taps *taps, size_t *lines) {
 // Everywhere else: known taps, and how many different ones there are.
 static void read_open_taps(struct rules *rules) {
     struct taps all = {0}, taps;
-    size_t lines[TAPS_MAX];
+    size_t lines[TAPS_MAX] = {0};
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (piece_is_label(piece))
