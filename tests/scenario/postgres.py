@@ -1,7 +1,7 @@
 """A PostgreSQL server of a test's own: on loopback and a socket in a temporary folder, with a password,
 gone with the test."""
-import atexit
 import glob
+import multiprocessing.util
 import os
 import pwd
 import shutil
@@ -46,7 +46,8 @@ class Postgres:
         """The same data for all tests, made once; whoever starts it stops it."""
         if not cls.made:
             cls.made = cls()
-            atexit.register(shutil.rmtree, cls.made.folder, ignore_errors=True)
+            # atexit knows nothing of the processes that run.py --jobs makes.
+            multiprocessing.util.Finalize(None, shutil.rmtree, (cls.made.folder, True), exitpriority=0)
         return cls.made
 
     def __init__(self):
