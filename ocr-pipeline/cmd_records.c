@@ -42,7 +42,8 @@ static int import_all(const struct config *config, char **paths, size_t count, b
     for (size_t i = 0; good && i < count; i++)
         good = import(records, paths[i], images, &err);
     records_close(records);
-    return good ? EXIT_DONE : command_fail(EXIT_FAILED, "%s", err.text);
+    return good ? EXIT_DONE
+                : command_fail(err.code == ERR_FULL ? EXIT_FULL : EXIT_FAILED, "%s", err.text);
 }
 
 struct asked {
