@@ -319,8 +319,7 @@ bool store_finish(struct store *store, int64_t photo, const char *result, const 
         return why.code == ERR_NOTFOUND || err_set(err, why.code, "%s", why.text);
     if (!begin(store, what, err))
         return false;
-    bool good = finish_photo(store, photo, job, result, code, record, err);
-    return end(store, good, what, err);
+    return end(store, finish_photo(store, photo, job, result, code, record, err), what, err);
 }
 
 bool store_release(struct store *store, int64_t photo, struct err *err) {
