@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "http/host.h"
 
+#include "http/address.h"
 #include "http/head.h"
 
 #include <arpa/inet.h>
@@ -79,11 +80,6 @@ void http_own_name(char name[HTTP_HOST_MAX + 1]) {
     gethostname(name, HTTP_HOST_MAX);
 }
 
-static bool is_ip(const char *name) {
-    unsigned char address[16];
-    return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
-}
-
 bool http_is_loopback(const char *name) {
     struct in_addr v4;
     if (strcmp(name, "localhost") == 0 || str_ends(name, ".localhost") || strcmp(name, "::1") == 0)
@@ -94,6 +90,6 @@ bool http_is_loopback(const char *name) {
 bool http_is_own(const char *name, const char *own) {
     char local[HTTP_HOST_MAX + 8];
     snprintf(local, sizeof local, "%s.local", own);
-    return is_ip(name) || http_is_loopback(name) || strcasecmp(name, own) == 0 ||
+    return address_is_numeric(name) || http_is_loopback(name) || strcasecmp(name, own) == 0 ||
            strcasecmp(name, local) == 0;
 }
