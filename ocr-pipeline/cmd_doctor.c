@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "commands.h"
 #include "pipeline.h"
+#include "share_photos.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@
 
 static const char help[] =
     "usage: ocr-pipeline doctor [--config FILE]\n\n"
-    "Tries what a run needs: settings, ONNX Runtime, networks, a picture through all of them.\n"
+    "Tries what a run needs: settings, ONNX Runtime, networks, a picture through all of them,\n"
+    "the shares.\n"
     "Exit codes: 0 all is well, 1 something is not, 3 the settings are wrong.\n";
 
 struct check {
@@ -76,6 +78,18 @@ static void check_state(struct check *check) {
     tell(check, good, "folder for jobs", good ? check->config->state_dir : err.text);
 }
 
+static void check_shares(struct check *check) {
+    for (size_t i = 0; i < check->config->share_count; i++) {
+        const struct share *share = &check->config->shares[i];
+        struct err err = {0};
+        char what[64], how[640];
+        enum share_fault fault = share_photos_try(share, &err);
+        snprintf(what, sizeof what, "share %.50s", share->name);
+        snprintf(how, sizeof how, "%s: %s", fault ? share_fault_code(fault) : "", err.text);
+        tell(check, !fault, what, fault ? how : share->location);
+    }
+}
+
 static bool take_option(void *arg, int letter) {
     const char **path = arg;
     *path = optarg;
@@ -100,6 +114,7 @@ int cmd_doctor(int argc, char **argv) {
     check_library(&check);
     check_pipeline(&check);
     check_state(&check);
+    check_shares(&check);
     config_destroy(config);
     return check.failed ? EXIT_FAILED : EXIT_DONE;
 }
