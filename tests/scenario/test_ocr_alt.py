@@ -73,8 +73,8 @@ class Alt(OcrWorld):
     def test_limits_and_memory(self):
         """Photos leave the JSON as it comes: 40 MB of them need no 40 MB of memory, and no more than one does."""
         self.write("config/ancalagon/ocr.ini", "[limits]\nphoto = 30M\nbody = 85M\n")
-        large = base64.b64encode(bytes(20 << 20)).decode()
-        self.batch("lote.json", ("1", [large, large, BASE64]))
+        zeros = base64.b64encode(bytes(20 << 20)).decode()
+        self.batch("lote.json", ("1", [zeros, zeros, BASE64]))
         code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:]);"
                 "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)")
 
@@ -85,7 +85,10 @@ class Alt(OcrWorld):
             return int(done.stdout.split()[-1])
 
         self.batch("small.json", ("1", [BASE64]))
-        self.assertLess(peak("lote.json"), peak("small.json") + 35)
+        small, large = peak("small.json"), peak("lote.json")
+        with open(binary("ocr-pipeline"), "rb") as program:
+            if b"libasan" not in program.read():  # which keeps freed memory on purpose
+                self.assertLess(large, small + 35)
         with open(self.path("lote.json.csv")) as table:
             self.assertEqual([(row["fabricante"], row["error"]) for row in csv.DictReader(table)],
                              [("", "INVALID_IMAGE")] * 2 + [("ROMAGNOLE", "")])

@@ -178,7 +178,7 @@ class Settings(OcrWorld):
                 self.assertIn(word, errors)
 
     def test_help(self):
-        for arguments in (["--help"], ["read", "--help"], ["eval", "--help"], ["doctor", "--help"]):
+        for arguments in (["--help"], *([name, "--help"] for name in ("read", "tra", "alt", "serve", "eval", "doctor"))):
             out, _ = self.ocr(*arguments)
             self.assertLessEqual(max(map(len, out.splitlines())), 100)
             self.assertLessEqual(len(out.splitlines()), 40)

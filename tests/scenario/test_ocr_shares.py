@@ -247,8 +247,8 @@ class Folders(OcrWorld):
         self.write("hung/share/f7/1_a.jpg", BAD)
         self.write("config/ancalagon/ocr.ini", f"[share campo]\npath = {self.path('hung/share')}\n"
                    "timeout = 500ms\npatience = 0s\n")
-        self.environment.update(LD_PRELOAD=binary("slow_disk.so"), SLOW_DISK=self.path("slow"),
-                                ASAN_OPTIONS="verify_asan_link_order=0")
+        options = self.environment.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        self.environment.update(LD_PRELOAD=binary("slow_disk.so"), SLOW_DISK=self.path("slow"), ASAN_OPTIONS=options)
         self.write("slow", "")
 
     def test_it_is_given_up(self):

@@ -63,6 +63,18 @@ class Units(unittest.TestCase):
             self.assertIsNotNone(found, done.stdout + done.stderr)
             self.assertLessEqual(float(found.group(1)), 3.0, name)
 
+    def test_a_batch_that_is_done_makes_room_for_the_next(self):
+        with open(os.path.join(self.folder, "ocr-alt@.service")) as file:
+            command = re.search(r"(?m)^ExecStartPost=/bin/sh -c '(.*)'$", file.read()).group(1)
+        for what, stands_for in (("%h", self.folder), ("%i", "lote"), ("%%", "%"), ("$$", "$")):
+            command = command.replace(what, stands_for)
+        for name in ("lote.json", "lote.csv", "other.csv"):
+            self.put("ocr/" + name, name)
+        subprocess.run(["/bin/sh", "-c", command], check=True)
+        left = sorted(os.listdir(os.path.join(self.folder, "ocr")))
+        self.assertRegex(" ".join(left), r"^lote-\d{8}-\d{6} other\.csv$")
+        self.assertEqual(sorted(os.listdir(os.path.join(self.folder, "ocr", left[0]))), ["lote.csv", "lote.json"])
+
     def test_statuses_are_those_of_the_commands(self):
         """What the units take for lasting is what --help says."""
         for command, name in (("serve", "ocr-pipeline.service"), ("tra", "ocr-tra@.service"), ("alt", "ocr-alt@.service")):
