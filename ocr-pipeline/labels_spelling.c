@@ -1,5 +1,6 @@
 #include "labels_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 // A long spelling may be read with faults; "MARCO" is no "MARCA".
@@ -100,6 +101,16 @@ static bool is_number_ahead(const struct folded *folded, size_t at) {
     return false;
 }
 
+// "MÊS/ANO: ABR" is no "MÊS/ANO FABR.": the month is the value's.
+static bool ends_with_month(const char *text, size_t end) {
+    static const char MONTHS[] = "JAN FEV MAR ABR MAI JUN JUL AGO SET OUT NOV DEZ ";
+    char word[5];
+    if (end < 4 || is_word_char(text[end - 4]))
+        return false;
+    snprintf(word, sizeof word, "%.3s ", text + end - 3);
+    return strstr(MONTHS, word) != NULL;
+}
+
 static bool long_at(const struct spelling *spelling, const struct skeleton *skeleton, size_t start,
                     size_t *end, unsigned *edits) {
     const char *text = skeleton->folded->text;
@@ -123,6 +134,8 @@ static bool long_at(const struct spelling *spelling, const struct skeleton *skel
     if (!is_letter(text[last]) && text[last] != 'o' && (is_digit(after) || *edits > 0))
         return false;
     *end = last + 1;
+    if (*edits > 0 && ends_with_month(text, *end))
+        return false;
     if ((spelling->whole && is_letter(after)) || (spelling->apart && is_word_char(after)))
         return false;
     return !is_letter(after) ||
