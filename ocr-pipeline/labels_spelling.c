@@ -84,9 +84,10 @@ static bool short_at(const struct spelling *spelling, const struct folded *folde
             return false;
     }
     *end = at;
-    // "MT-58947" is a serial number.
-    bool goes_on =
-        at + 1 < folded->length && folded->text[at] == '-' && is_digit(folded->text[at + 1]);
+    // "MT-58947" is a serial number, "ELO-2H" and "N/S-5512" are labels with their values.
+    bool goes_on = at + 1 < folded->length && folded->text[at] == '-' &&
+                   is_digit(folded->text[at + 1]) && !may_stick(spelling) &&
+                   !(stroke && spelling->concept == CONCEPT_SERIAL);
     bool stuck = at < folded->length && is_digit(folded->text[at]) &&
                  is_letter(folded->text[at - 1]) &&
                  (may_stick(spelling) || sticks_to(spelling, folded, at, stroke));
@@ -134,7 +135,9 @@ static bool long_at(const struct spelling *spelling, const struct skeleton *skel
     if (!is_letter(text[last]) && text[last] != 'o' && (is_digit(after) || *edits > 0))
         return false;
     *end = last + 1;
-    if (*edits > 0 && ends_with_month(text, *end))
+    // A letter of the next word ("Nº FAB.: R23557" is no "Nº FABR.").
+    bool next_word = taken > 1 && last > (size_t)skeleton->at[start + taken - 2] + 1;
+    if (*edits > 0 && (next_word || ends_with_month(text, *end)))
         return false;
     if ((spelling->whole && is_letter(after)) || (spelling->apart && is_word_char(after)))
         return false;

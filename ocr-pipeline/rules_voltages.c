@@ -68,13 +68,25 @@ static bool has_taps_beside(const struct domains *domains, const struct taps *ta
     return false;
 }
 
+// A label's value, the number of phases perhaps; positions have a heading or none.
+static bool is_answer(const struct rules *rules, size_t piece) {
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        if (pair->kind != PAIR_NONE && pair->value == piece &&
+            rules_piece(rules, pair)->hit.concept != CONCEPT_CONNECTION)
+            return true;
+    }
+    return false;
+}
+
 // "2  13200" as the highest: the row of the first tap was not read.
 static bool is_later_row(const struct rules *rules, size_t line, struct part part) {
     struct quad quad = part_upright(part, &rules->sheet.lines[line]);
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         char digit = piece->part.folded->text[piece->part.begin];
-        if (piece->part.end != piece->part.begin + 1 || digit < '2' || digit > '9')
+        if (piece->part.end != piece->part.begin + 1 || digit < '2' || digit > '9' ||
+            is_answer(rules, i))
             continue;
         struct offset to = sheet_offset(&rules->sheet, piece->line, &piece->quad, line, &quad);
         if (to.overlap_y > .5f && to.right > 0 && to.right < 14 * piece->height)
