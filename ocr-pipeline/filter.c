@@ -9,8 +9,8 @@
 // even some way off.
 enum { POINTS_LABEL = 2, POINTS_LEAST = 4, POINTS_SURE = 6 };
 // How far beside the plate's text more of it may stand, in its width or height, whichever is more.
-static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f, NEAR_LEVEL = .5f,
-                   WIDER = 2;
+static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f, FAR_MAKER = .9f,
+                   NEAR_LEVEL = .5f, WIDER = 2;
 // Lines in the row or below a line of the plate: heights between them, ratio of their heights.
 static const float ROW_REACH = 40, BELOW_REACH = 2.6f, LIKE_LEAST = .5f, LIKE_MOST = 2.2f;
 // A plate of which little but maker and title were understood: so few lines; how far its body
@@ -183,6 +183,13 @@ static bool is_level(const struct extent *a, const struct extent *b) {
     return both > .5f * fminf(a->y1 - a->y0, b->y1 - b->y0);
 }
 
+static bool names_its_maker(const struct filter *filter) {
+    for (size_t i = 0; i < filter->sheet.line_count; i++)
+        if (filter->plate[i] && filter->marks[i].maker)
+            return true;
+    return false;
+}
+
 static bool group_belongs(const struct filter *filter, size_t root) {
     struct extent extent = extent_of_group(filter, root);
     const struct mark *sum = &filter->groups.sums[root];
@@ -195,7 +202,7 @@ static bool group_belongs(const struct filter *filter, size_t root) {
     return (sum->plate >= POINTS_SURE && gap < wide * NEAR_COLUMN * side) ||
            (sum->plate >= POINTS_LEAST && gap < wide * NEAR_LABELS * side) ||
            (sum->plate >= POINTS_LABEL && wide > 1 && gap < NEAR_LEVEL * side) ||
-           (sum->maker && gap < NEAR_MAKER * side);
+           (sum->maker && gap < (names_its_maker(filter) ? NEAR_MAKER : FAR_MAKER) * side);
 }
 
 static bool line_belongs(const struct filter *filter, size_t line) {
