@@ -112,6 +112,14 @@ static bool ends_with_month(const char *text, size_t end) {
     return strstr(MONTHS, word) != NULL;
 }
 
+// "Nº FAB. - R23557" is no "Nº FABR.": its last letter is the value's first.
+static bool is_values(const char *text, size_t before, size_t last) {
+    bool parted = false;
+    for (size_t i = before; i < last; i++)
+        parted |= strchr(" =:-", text[i]) != NULL;
+    return parted && is_digit(text[last + 1]);
+}
+
 static bool long_at(const struct spelling *spelling, const struct skeleton *skeleton, size_t start,
                     size_t *end, unsigned *edits) {
     const char *text = skeleton->folded->text;
@@ -135,9 +143,9 @@ static bool long_at(const struct spelling *spelling, const struct skeleton *skel
     if (!is_letter(text[last]) && text[last] != 'o' && (is_digit(after) || *edits > 0))
         return false;
     *end = last + 1;
-    // A letter of the next word ("Nº FAB.: R23557" is no "Nº FABR.").
-    bool next_word = taken > 1 && last > (size_t)skeleton->at[start + taken - 2] + 1;
-    if (*edits > 0 && (next_word || ends_with_month(text, *end)))
+    size_t before = taken > 1 ? skeleton->at[start + taken - 2] : last;
+    if ((*edits > 0 && (last > before + 1 || ends_with_month(text, *end))) ||
+        is_values(text, before, last))
         return false;
     if ((spelling->whole && is_letter(after)) || (spelling->apart && is_word_char(after)))
         return false;
