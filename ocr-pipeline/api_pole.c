@@ -52,6 +52,8 @@ static json_t *fields_json(const struct ask *ask, const struct reading **reading
     json_t *answer = json_object(), *images = json_array();
     json_set(answer, "poste", json_text(ask->name));
     pole_merge(&plate, readings, ask->photo_count);
+    if (ask->api->config->audit.identified == IDENTIFIED_BY_POLES)
+        audit_identification(&plate, pole_identification(readings, ask->photo_count));
     json_t *records = compare_records(ask, &plate);
     plate_put_fields(&plate, answer);
     json_set(answer, "registros", records);

@@ -3,10 +3,12 @@
 // I/O but opening.
 #pragma once
 
+#include "audit.h"
 #include "base/err.h"
 #include "config.h"
 #include "filter.h"
 #include "plate.h"
+#include "sight.h"
 #include "vision/text_reader.h"
 
 #include <stddef.h>
@@ -18,6 +20,7 @@ struct pipeline;
 // get it.
 struct pipeline *pipeline_create(const struct config *config, struct err *err);
 void pipeline_destroy(struct pipeline *pipeline); // NULL is fine
+const char *pipeline_detector(const struct pipeline *pipeline); // of plates; for people
 
 struct timings { // milliseconds; network_ms: of the others, inside the networks
     double decode_ms, plate_ms, read_ms, rules_ms, network_ms, total_ms;
@@ -43,15 +46,16 @@ struct reading {
     int width, height;
     struct text_page page;
     enum text_class *classes; // of each line
+    struct sights sights; // all that the detector saw, as the texts bear it out
+    bool looked;          // a detector did
     struct plate_seen seen;
-    enum pole_context context; // what the detector saw, the plate before the pole's sign
-    bool looked;               // a detector did
+    enum pole_context context; // whose texts they are (pole_id_context); a plate before a sign
     struct plate plate;
     struct timings timings;
 };
 
 enum pipeline_area {
-    AREA_PLATE, // what the detector takes for the plate, cut out at full size; else the whole photo
+    AREA_PLATE, // the plate is what matters: one that is small in the photo is cut out of it
     AREA_WHOLE, // for what stands beside it
 };
 
@@ -63,4 +67,5 @@ bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, 
 struct record;
 bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,
                      struct err *err);
+enum identification reading_identification(const struct reading *reading);
 void reading_fini(struct reading *reading); // an empty one is fine

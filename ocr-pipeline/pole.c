@@ -91,3 +91,14 @@ void pole_merge(struct plate *out, const struct reading *const *readings, size_t
                                  plate->reasons[k].text);
     }
 }
+
+enum identification pole_identification(const struct reading *const *readings, size_t count) {
+    enum identification all = IDENTIFICATION_UNKNOWN;
+    for (size_t i = 0; i < count && all != IDENTIFICATION_SEEN; i++) {
+        enum identification one =
+            readings[i] ? reading_identification(readings[i]) : IDENTIFICATION_UNKNOWN;
+        if (one != IDENTIFICATION_UNKNOWN)
+            all = one;
+    }
+    return all;
+}

@@ -23,3 +23,5 @@ int64_t pole_photo_index(const json_t *element);
 // are a reason to look (photos_disagree). NULLs among the readings are photos that could not be
 // read, another reason (photo_unreadable).
 void pole_merge(struct plate *out, const struct reading *const *readings, size_t count);
+// Does any of the photos show the pole's own sign? UNKNOWN: nobody looked.
+enum identification pole_identification(const struct reading *const *readings, size_t count);

@@ -66,6 +66,20 @@ static void doubts_travel_with_their_value(void **state) {
     assert_int_equal(reasons(&plate, FIELD_COUNT, "photo_unreadable"), 1);
 }
 
+static void the_poles_own_sign(void **state) {
+    struct reading none = {0}, plate = {.looked = true}, sign = {.looked = true};
+    sign.sights = (struct sights){{{.what = CONTEXT_POLE}}, 1};
+    plate.sights = (struct sights){{{.what = CONTEXT_TRANSFORMER}}, 1};
+    assert_int_equal(pole_identification((const struct reading *[]){&none, NULL}, 2),
+                     IDENTIFICATION_UNKNOWN);
+    assert_int_equal(pole_identification((const struct reading *[]){&none, &plate, NULL}, 3),
+                     IDENTIFICATION_MISSING);
+    assert_int_equal(pole_identification((const struct reading *[]){&sign, &plate}, 2),
+                     IDENTIFICATION_SEEN);
+    assert_int_equal(pole_identification((const struct reading *[]){&plate, &sign, &none}, 3),
+                     IDENTIFICATION_SEEN);
+}
+
 static void names_of_photos(void **state) {
     static const char text[] = "{\"imagens\":[0,{\"nome\":\"a.jpg\",\"dados\":1},{\"dados\":2}]}";
     json_t *tree = json_parse(text, strlen(text), 0, 0, NULL);
@@ -114,6 +128,7 @@ int main(void) {
         cmocka_unit_test(the_surest_value_counts),
         cmocka_unit_test(photos_that_disagree),
         cmocka_unit_test(doubts_travel_with_their_value),
+        cmocka_unit_test(the_poles_own_sign),
         cmocka_unit_test(names_of_photos),
         cmocka_unit_test(cells_of_a_table),
     };
