@@ -16,12 +16,13 @@
 #include <unistd.h>
 
 enum { PLATE_LINES_LEAST = 3 }; // fewer texts are no plate
-enum { CUT_FIELDS_LEAST = 3 };     // what was cut out says less: it was no plate
+enum { CUT_FIELDS_LEAST = 3 };  // what was cut out says less: it was no plate
 #define CUT_SCORE_LEAST 0.5f    // a detector that is less sure does not decide what is read
-#define CUT_SHARE_MOST 0.45f    // of the photo's longer side; a larger plate is read as well in the whole
-#define CUT_GAIN_LEAST 1.3f     // pixels of the photo a pixel of what was decoded
-#define BOX_SCORE_LEAST 0.5f    // nor where the plate ends
-#define PLATE_OVERLAP 0.45f     // boxes of one plate; more are several
+#define CUT_SHARE_MOST                                                                             \
+    0.45f // of the photo's longer side; a larger plate is read as well in the whole
+#define CUT_GAIN_LEAST 1.3f  // pixels of the photo a pixel of what was decoded
+#define BOX_SCORE_LEAST 0.5f // nor where the plate ends
+#define PLATE_OVERLAP 0.45f  // boxes of one plate; more are several
 
 struct pipeline {
     const struct config *config;
@@ -83,8 +84,8 @@ static bool open_finder(struct pipeline *pipeline, struct err *err) {
         err_context(err, "the plate detector ([plate] model)");
         return false;
     }
-    pipeline->detector = mem_printf("%s (%s)", config->plate_model,
-                                    object_finder_layout(pipeline->finder));
+    pipeline->detector =
+        mem_printf("%s (%s)", config->plate_model, object_finder_layout(pipeline->finder));
     return true;
 }
 
@@ -282,9 +283,9 @@ static size_t sort_texts(const struct pipeline *pipeline, struct reading *readin
 }
 
 enum identification reading_identification(const struct reading *reading) {
-    return !reading->looked                                 ? IDENTIFICATION_UNKNOWN
+    return !reading->looked                              ? IDENTIFICATION_UNKNOWN
            : sights_best(&reading->sights, CONTEXT_POLE) ? IDENTIFICATION_SEEN
-                                                            : IDENTIFICATION_MISSING;
+                                                         : IDENTIFICATION_MISSING;
 }
 
 static void understand(const struct pipeline *pipeline, struct reading *reading) {

@@ -19,7 +19,7 @@ struct pipeline;
 // Networks are loaded: a second or so. `config` is borrowed. Errors say what is missing and how to
 // get it.
 struct pipeline *pipeline_create(const struct config *config, struct err *err);
-void pipeline_destroy(struct pipeline *pipeline); // NULL is fine
+void pipeline_destroy(struct pipeline *pipeline);               // NULL is fine
 const char *pipeline_detector(const struct pipeline *pipeline); // of plates; for people
 
 struct timings { // milliseconds; network_ms: of the others, inside the networks
@@ -46,8 +46,8 @@ struct reading {
     int width, height;
     struct text_page page;
     enum text_class *classes; // of each line
-    struct sights sights; // all that the detector saw, as the texts bear it out
-    bool looked;          // a detector did
+    struct sights sights;     // all that the detector saw, as the texts bear it out
+    bool looked;              // a detector did
     struct plate_seen seen;
     enum pole_context context; // whose texts they are (pole_id_context); a plate before a sign
     struct plate plate;

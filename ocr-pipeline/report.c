@@ -55,7 +55,8 @@ json_t *report_json(const char *file, const struct reading *reading) {
     json_set(report, "plate", plate_seen_json(&reading->seen));
     json_set(report, "plates", sights_json(&reading->sights));
     json_set(report, "pole_id_context",
-             sight_class(reading->context) ? json_text(sight_class(reading->context)) : json_null());
+             sight_class(reading->context) ? json_text(sight_class(reading->context))
+                                           : json_null());
     json_set(report, "timings_ms", timings_json(&reading->timings));
     return report;
 }

@@ -25,12 +25,12 @@ static void take(struct sights *out, const struct found_object *found, float x, 
     const struct box *box = &found->box;
     if (what == CONTEXT_UNKNOWN || out->count == SIGHTS_MAX)
         return;
-    out->list[out->count++] =
-        (struct sight){what, {box->x0 * x, box->y0 * y, box->x1 * x, box->y1 * y}, found->confidence};
+    out->list[out->count++] = (struct sight){
+        what, {box->x0 * x, box->y0 * y, box->x1 * x, box->y1 * y}, found->confidence};
 }
 
-// A network that looks at 320 pixels would be given some of 1600, picked: averaged to twice its side
-// first, all of them count.
+// A network that looks at 320 pixels would be given some of 1600, picked: averaged to twice its
+// side first, all of them count.
 static const struct image *lessened(const struct image *image, int side, struct image *room) {
     int longer = image->width > image->height ? image->width : image->height;
     if (longer <= 2 * side)

@@ -13,8 +13,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PHOTOS = os.path.join(HERE, "..", "ocr")
 PYTHON = "/usr/bin/python3"  # whose packages are Debian's
 MODEL = "plate-finder.onnx"
-CLEAN = range(4)         # photos of SEED with a plate each
-SEED, WITH_SIGN = 31337, 2
+SEED = 31337
+CLEAN = (0, 1, 2)  # photos of a plate each
+WITH_SIGN = 2      # and of a pole's sign
 DRAW = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -50,8 +51,9 @@ class DrawnWorld(OcrWorld):
 
 class Detector(DrawnWorld):
     def test_plates_are_found_where_they_are(self):
-        for path, truth in self.draw(*CLEAN):
-            report = json.loads(self.ocr("read", path, "--json")[0])
+        drawn = self.draw(*CLEAN)
+        reports = map(json.loads, self.ocr("read", *(path for path, _ in drawn), "--json")[0].splitlines())
+        for (path, truth), report in zip(drawn, reports, strict=True):
             plate = report["plate"]
             (wanted,) = [b["box"] for b in truth["boxes"] if b["class"] == "placa_transformador"]
             self.assertEqual((plate["class"], plate["fallback"]), ("placa_transformador", None), path)

@@ -1,6 +1,6 @@
 // find_plates MODEL PHOTO... : what the pipeline's detector sees, a line of JSON a photo: {"file",
-// "width", "height", "ms", "plates": [{"class", "box", "score"}]}, for tests/ocr/score-detector. Photos are
-// decoded as ocr-pipeline does it; boxes are in pixels of the photo.
+// "width", "height", "ms", "plates": [{"class", "box", "score"}]}, for tests/ocr/score-detector.
+// Photos are decoded as ocr-pipeline does it; boxes are in pixels of the photo.
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -17,10 +17,10 @@ static void print_sights(const char *path, int width, int height, double ms,
                          const struct sights *sights) {
     json_t *plates = json_array();
     for (size_t i = 0; i < sights->count; i++)
-        json_array_append_new(
-            plates, json_build("{s:s, s:o, s:f}", "class", sight_class(sights->list[i].what), "box",
-                               plate_box_json(&sights->list[i].box), "score",
-                               (double)sights->list[i].score));
+        json_array_append_new(plates, json_build("{s:s, s:o, s:f}", "class",
+                                                 sight_class(sights->list[i].what), "box",
+                                                 plate_box_json(&sights->list[i].box), "score",
+                                                 (double)sights->list[i].score));
     json_t *out = json_build("{s:s, s:i, s:i, s:f, s:o}", "file", path, "width", width, "height",
                              height, "ms", ms, "plates", plates);
     struct buf text;
@@ -44,8 +44,7 @@ static bool find(struct object_finder *finder, const char *path, struct err *err
         good = sights_find(&sights, finder, &image, (float)width / (float)image.width,
                            (float)height / (float)image.height, err);
         if (good)
-            print_sights(path, width, height, (double)(loop_now_us() - start) / 1000,
-                         &sights);
+            print_sights(path, width, height, (double)(loop_now_us() - start) / 1000, &sights);
     }
     image_fini(&image);
     mem_free(bytes);

@@ -25,8 +25,7 @@ static void page_of(struct page *page, const char *letters) {
     assert_in_range(page->count, 0, LINES_MAX);
     for (size_t i = 0; i < page->count; i++) {
         float top = 20 * (float)i;
-        page->lines[i].quad =
-            (struct quad){{{10, top}, {90, top}, {90, top + 10}, {10, top + 10}}};
+        page->lines[i].quad = (struct quad){{{10, top}, {90, top}, {90, top + 10}, {10, top + 10}}};
         page->classes[i] = letters[i] == 'n'   ? TEXT_NAMEPLATE
                            : letters[i] == 'p' ? TEXT_POLE
                                                : TEXT_OTHER;
