@@ -87,7 +87,12 @@ static void for_people(const json_t *report, struct buf *out) {
     const char *key;
     json_t *field;
     buf_printf(out, "%s\n", json_get_text(report, "file", ""));
+    size_t head = out->length;
     json_object_foreach((json_t *)(uintptr_t)fields, key, field) field_for_people(key, field, out);
+    if (out->length == head)
+        buf_adds(out, json_array_size(json_object_get(report, "texts"))
+                          ? "  no nameplate of a transformer was recognised\n"
+                          : "  no text was found\n");
     for (size_t i = 0; i < json_array_size(reasons); i++) {
         const json_t *reason = json_array_get(reasons, i);
         buf_printf(out, "  look: %s%s%s\n", json_get_text(reason, "field", ""),
