@@ -25,6 +25,8 @@ struct job_watch {
 };
 TAILQ_HEAD(watch_list, job_watch);
 
+TAILQ_HEAD(piece_list, piece);
+
 struct jobs {
     struct loop *loop;
     const struct config *config;
@@ -35,7 +37,9 @@ struct jobs {
     struct store *store;
     struct watch_list watches;
     struct timer again;
-    unsigned under_way; // photos that are claimed
+    struct piece_list unfinished; // read, and not yet taken by the store: its disk is full
+    struct err trouble;           // as it was logged
+    unsigned under_way;           // photos that are claimed
     bool claiming, winding_down;
     void (*on_idle)(void *arg);
     void *idle_arg;
@@ -43,6 +47,7 @@ struct jobs {
 
 // A photo from its claim to its result; moves from desk to desk.
 struct piece {
+    TAILQ_ENTRY(piece) link; // while it is unfinished
     struct jobs *jobs;
     struct photo photo;
     char *bytes;
@@ -69,14 +74,25 @@ static void piece_drop(void *arg) {
     piece_free(piece);
 }
 
+// Tried again until it works: once in the log is enough.
+static void trouble(struct jobs *jobs, const char *what, const struct err *err) {
+    if (jobs->winding_down)
+        return;
+    if (strcmp(jobs->trouble.text, err->text) != 0)
+        log_error("job.%s error=\"%s\"", what, err->text);
+    jobs->trouble = *err;
+    timer_start(&jobs->again, AGAIN_MS);
+}
+
+static void trouble_over(struct jobs *jobs) {
+    if (jobs->trouble.code)
+        log_info("job.goes_on");
+    jobs->trouble = (struct err){0};
+}
+
 static void piece_fail(struct piece *piece, const char *what, const struct err *err) {
-    struct jobs *jobs = piece->jobs;
-    if (!jobs->winding_down)
-        log_error("job.%s job=%s photo=%lld error=\"%s\"", what, piece->photo.job,
-                  (long long)piece->photo.id, err->text);
+    trouble(piece->jobs, what, err);
     piece_drop(piece);
-    if (!jobs->winding_down)
-        timer_start(&jobs->again, AGAIN_MS);
 }
 
 // --- The result
@@ -100,6 +116,7 @@ void jobs_forget_spool(struct jobs *jobs, const char *job) {
 static void run_finish(void *arg) {
     struct piece *piece = arg;
     struct jobs *jobs = piece->jobs;
+    piece->err = (struct err){0};
     if (!store_finish(jobs->store, piece->photo.id, piece->result,
                       piece->why.code ? report_code(&piece->why) : NULL, &piece->err))
         return;
@@ -113,10 +130,13 @@ static void run_finish(void *arg) {
 static void finish_done(void *arg) {
     struct piece *piece = arg;
     struct jobs *jobs = piece->jobs;
-    if (piece->err.code) {
-        piece_fail(piece, "finish", &piece->err);
+    if (piece->err.code && !jobs->winding_down) {
+        trouble(jobs, "finish", &piece->err);
+        TAILQ_INSERT_TAIL(&jobs->unfinished, piece, link);
         return;
     }
+    if (!piece->err.code)
+        trouble_over(jobs);
     if (piece->job_known)
         jobs_tell(jobs, &piece->job);
     piece_drop(piece);
@@ -148,12 +168,13 @@ static void run_read(void *arg) {
     reading_fini(&reading);
 }
 
-static void read_done(void *arg) {
-    struct piece *piece = arg;
+static void hand_in(struct piece *piece) {
     struct err err = {0};
     if (!desk_submit(piece->jobs->clerk, DESK_MORE, &finish_ops, piece, &err))
         piece_fail(piece, "finish", &err);
 }
+
+static void read_done(void *arg) { hand_in(arg); }
 
 static const struct desk_ops read_ops = {run_read, read_done, piece_drop};
 
@@ -193,6 +214,7 @@ static void claim_done(void *arg) {
     } else if (!desk_submit(jobs->loaders, DESK_MORE, &load_ops, piece, &err)) {
         piece_fail(piece, "load", &err);
     } else {
+        trouble_over(jobs);
         fetch_next(jobs);
     }
 }
@@ -222,7 +244,18 @@ void jobs_wake(struct jobs *jobs) { fetch_next(jobs); }
 
 // --- Life
 
-static void on_again(void *arg) { fetch_next(arg); }
+static void on_again(void *arg) {
+    struct jobs *jobs = arg;
+    struct piece_list unfinished = TAILQ_HEAD_INITIALIZER(unfinished);
+    TAILQ_CONCAT(&unfinished, &jobs->unfinished, link);
+    for (struct piece *piece; (piece = TAILQ_FIRST(&unfinished));) {
+        TAILQ_REMOVE(&unfinished, piece, link);
+        hand_in(piece);
+    }
+    fetch_next(jobs);
+}
+
+static bool is_needed(void *arg, const char *folder) { return store_needs_folder(arg, folder); }
 
 struct jobs *jobs_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
                          struct desk *desk, struct err *err) {
@@ -233,6 +266,7 @@ struct jobs *jobs_create(struct loop *loop, const struct config *config, struct 
     jobs->pipeline = pipeline;
     jobs->desk = desk;
     TAILQ_INIT(&jobs->watches);
+    TAILQ_INIT(&jobs->unfinished);
     timer_init(&jobs->again, loop, on_again, jobs);
     jobs->clerk = desk_create(loop, 1, ERRANDS_MAX);
     jobs->loaders = desk_create(loop, LOADERS, ERRANDS_MAX);
@@ -245,7 +279,7 @@ struct jobs *jobs_create(struct loop *loop, const struct config *config, struct 
         return NULL;
     }
     store_expire(jobs->store, (int64_t)time(NULL) * 1000 - config->keep_ms);
-    spool_sweep(config->state_dir);
+    spool_sweep(config->state_dir, is_needed, jobs->store);
     if (recovered)
         log_info("job.recovered photos=%u", recovered);
     fetch_next(jobs);
@@ -257,6 +291,10 @@ void jobs_destroy(struct jobs *jobs) {
         return;
     timer_stop(&jobs->again);
     jobs->winding_down = true;
+    for (struct piece *piece; (piece = TAILQ_FIRST(&jobs->unfinished));) {
+        TAILQ_REMOVE(&jobs->unfinished, piece, link);
+        piece_drop(piece);
+    }
     desk_destroy(jobs->clerk);
     desk_destroy(jobs->loaders);
     store_close(jobs->store);

@@ -70,6 +70,7 @@ const char *report_code(const struct err *err) {
     case ERR_PEER: return "SHARE_UNREACHABLE";
     case ERR_TIMEOUT: return "DEADLINE_EXCEEDED";
     case ERR_BUSY: return "BUSY";
+    case ERR_FULL: return "DISK_FULL";
     default: return "INTERNAL";
     }
 }
