@@ -191,12 +191,6 @@ static void check_years(struct plate *plate) {
                          "the serial number says %ld, the date %ld", serial, made);
 }
 
-void audit_identification(struct plate *plate, enum identification identification) {
-    if (identification == IDENTIFICATION_MISSING && has(plate, FIELD_FABRICANTE))
-        plate_add_reason(plate, FIELD_FABRICANTE, "no_identification",
-                         "a maker was read, but no placa_identificacao was seen");
-}
-
 void audit_plate(struct plate *plate, const struct text_line *lines, size_t count,
                  enum identification identification, const struct audit_options *options,
                  const struct domains *domains) {
@@ -208,5 +202,7 @@ void audit_plate(struct plate *plate, const struct text_line *lines, size_t coun
     check_phases(plate);
     check_years(plate);
     check_missing(plate);
-    audit_identification(plate, identification);
+    if (identification == IDENTIFICATION_MISSING && has(plate, FIELD_FABRICANTE))
+        plate_add_reason(plate, FIELD_FABRICANTE, "no_identification",
+                         "a maker was read, but no placa_identificacao was seen");
 }

@@ -40,5 +40,3 @@ enum identification { IDENTIFICATION_UNKNOWN, IDENTIFICATION_SEEN, IDENTIFICATIO
 void audit_plate(struct plate *plate, const struct text_line *lines, size_t count,
                  enum identification identification, const struct audit_options *options,
                  const struct domains *domains);
-// That part of it alone: of what the photos of a pole say together.
-void audit_identification(struct plate *plate, enum identification identification);

@@ -5,6 +5,7 @@
 #include "audit.h"
 #include "base/err.h"
 #include "format/ini.h"
+#include "records.h"
 #include "vision/image.h"
 
 #include <stdbool.h>
@@ -36,11 +37,10 @@ struct config {
     const char *plate_model; // ONNX; ours unless another is named; NULL: texts alone tell
     const char *plate_names; // NULL: in its metadata
     float plate_confidence;
-    float plate_padding;        // of the box's sides, each side
-    struct audit_options audit; // [audit]: what sends a photo to a person
-    // [records]: what the utility knows
-    const char *records_file; // made by `ocr-pipeline records`; NULL: there are none
-    float records_tolerance;  // of power
+    float plate_padding;            // of the box's sides, each side
+    struct audit_options audit;     // [audit]: what sends a photo to a person
+    struct records_options records; // [records]: what the utility knows
+    float records_tolerance;        // of power
     // [limits]
     uint64_t photo_bytes, photo_pixels;
     uint64_t body_bytes;           // of one request
@@ -62,5 +62,6 @@ void config_destroy(struct config *config); // NULL is fine
 bool config_listen(struct config *config, const char *text, struct err *err);
 // PP-OCRv6 tiny, as `tools/get-ocr --fast` fetches it, in place of the small networks.
 void config_fast(struct config *config);
+bool config_has_records(const struct config *config);
 const struct share *config_share(const struct config *config, const char *name); // NULL: none
 struct image_limits config_image_limits(const struct config *config);

@@ -2,15 +2,14 @@
 
 #include "audit.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "domains.h"
 #include "event/loop.h"
-#include "records.h"
 #include "rules.h"
 #include "vision/object_finder.h"
 #include "vision/warp.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,8 +32,6 @@ struct pipeline {
     char *detector;               // what it is, for people
     struct domains *domains;
     struct audit_options audit;
-    pthread_mutex_t lock;    // protects what is below
-    struct records *records; // NULL: there are none
 };
 
 static double now_ms(void) { return (double)loop_now_us() / 1000; }
@@ -89,30 +86,6 @@ static bool open_finder(struct pipeline *pipeline, struct err *err) {
     return true;
 }
 
-static bool open_records(struct pipeline *pipeline, struct err *err) {
-    const char *path = pipeline->config->records_file;
-    if (!path)
-        return true;
-    if (access(path, R_OK) != 0)
-        return err_set(
-            err, ERR_NOTFOUND,
-            "there are no records at %s ([records] file); import them with: ocr-pipeline "
-            "records TABLE.csv",
-            path);
-    pipeline->records = records_open(path, err);
-    return pipeline->records != NULL;
-}
-
-bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,
-                     struct err *err) {
-    if (!pipeline->records)
-        return err_set(err, ERR_NOTFOUND, "there are no records");
-    pthread_mutex_lock(&pipeline->lock);
-    bool good = records_find(pipeline->records, pole, record, err);
-    pthread_mutex_unlock(&pipeline->lock);
-    return good;
-}
-
 static bool open_domains(struct pipeline *pipeline, struct err *err) {
     const struct config *config = pipeline->config;
     pipeline->domains = domains_create();
@@ -125,12 +98,11 @@ static bool open_domains(struct pipeline *pipeline, struct err *err) {
 struct pipeline *pipeline_create(const struct config *config, struct err *err) {
     struct pipeline *pipeline = mem_alloc(sizeof *pipeline);
     pipeline->config = config;
-    pthread_mutex_init(&pipeline->lock, NULL);
     pipeline->limits = config_image_limits(config);
     pipeline->audit = config->audit;
     if (open_domains(pipeline, err) && image_system_init(1, err) &&
         (pipeline->onnx = onnx_open(config->runtime, err)) && open_reader(pipeline, err) &&
-        open_finder(pipeline, err) && open_records(pipeline, err))
+        open_finder(pipeline, err))
         return pipeline;
     pipeline_destroy(pipeline);
     return NULL;
@@ -143,8 +115,6 @@ void pipeline_destroy(struct pipeline *pipeline) {
     mem_free(pipeline->detector);
     text_reader_destroy(pipeline->reader);
     onnx_close(pipeline->onnx);
-    records_close(pipeline->records);
-    pthread_mutex_destroy(&pipeline->lock);
     domains_destroy(pipeline->domains);
     mem_free(pipeline);
 }
@@ -271,6 +241,7 @@ static size_t sort_texts(const struct pipeline *pipeline, struct reading *readin
     enum text_class *classes = reading->classes;
     filter_classify(page->lines, page->count, NULL, pipeline->domains, classes);
     sights_settle(&reading->sights, page->lines, classes, page->count);
+    reading->identification = sights_best(&reading->sights, CONTEXT_POLE) != NULL;
     size_t count = filter_keep(page->lines, classes, page->count, TEXT_NAMEPLATE, lines);
     const struct sight *sight = agreed(reading, count);
     if (sight && sight->score >= BOX_SCORE_LEAST) {
@@ -282,10 +253,10 @@ static size_t sort_texts(const struct pipeline *pipeline, struct reading *readin
     return count;
 }
 
-enum identification reading_identification(const struct reading *reading) {
-    return !reading->looked                              ? IDENTIFICATION_UNKNOWN
-           : sights_best(&reading->sights, CONTEXT_POLE) ? IDENTIFICATION_SEEN
-                                                         : IDENTIFICATION_MISSING;
+static enum identification identification_of(const struct reading *reading) {
+    return !reading->looked          ? IDENTIFICATION_UNKNOWN
+           : reading->identification ? IDENTIFICATION_SEEN
+                                     : IDENTIFICATION_MISSING;
 }
 
 static void understand(const struct pipeline *pipeline, struct reading *reading) {
@@ -297,7 +268,7 @@ static void understand(const struct pipeline *pipeline, struct reading *reading)
     rules_read(&reading->plate, lines, count, pipeline->domains);
     bool alone = pipeline->audit.identified == IDENTIFIED_BY_PHOTOS;
     audit_plate(&reading->plate, lines, count,
-                alone ? reading_identification(reading) : IDENTIFICATION_UNKNOWN, &pipeline->audit,
+                alone ? identification_of(reading) : IDENTIFICATION_UNKNOWN, &pipeline->audit,
                 pipeline->domains);
     mem_free(lines);
     reading->timings.rules_ms += now_ms() - start;
@@ -394,6 +365,13 @@ bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, 
     if (!good)
         reading_fini(reading);
     return good;
+}
+
+void pipeline_audit_pole(const struct pipeline *pipeline, struct plate *plate,
+                         enum identification identification) {
+    bool together = pipeline->audit.identified == IDENTIFIED_BY_POLES;
+    audit_plate(plate, NULL, 0, together ? identification : IDENTIFICATION_UNKNOWN,
+                &pipeline->audit, pipeline->domains);
 }
 
 void reading_fini(struct reading *reading) {

@@ -43,11 +43,13 @@ struct plate_seen {
 
 // What one photo gave. Everything is in pixels of the upright photo at its full size.
 struct reading {
+    char image_id[33]; // the same for the same bytes
     int width, height;
     struct text_page page;
     enum text_class *classes; // of each line
     struct sights sights;     // all that the detector saw, as the texts bear it out
     bool looked;              // a detector did
+    bool identification; // and saw the pole's own sign
     struct plate_seen seen;
     enum pole_context context; // whose texts they are (pole_id_context); a plate before a sign
     struct plate plate;
@@ -63,9 +65,7 @@ enum pipeline_area {
 // that failed (ERR_SYSTEM). What fails leaves `reading` empty.
 bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
                    enum pipeline_area area, struct reading *reading, struct err *err);
-// What the records say of a pole. ERR_NOTFOUND: nothing, or there are none. Not on a loop.
-struct record;
-bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,
-                     struct err *err);
-enum identification reading_identification(const struct reading *reading);
+// What speaks against values of several photos, once they stand together.
+void pipeline_audit_pole(const struct pipeline *pipeline, struct plate *plate,
+                         enum identification identification);
 void reading_fini(struct reading *reading); // an empty one is fine

@@ -1,6 +1,7 @@
 #include "sight.h"
 
 #include "base/mem.h"
+#include "plate.h"
 #include "vision/warp.h"
 
 #include <string.h>
@@ -9,7 +10,7 @@ enum { PLATE_TEXTS = 3, SIGN_TEXTS = 3 }; // at least, of a plate; at most, of a
 static const float HELD = .7f;            // of the plate's texts are in a box that is the plate's
 static const float SLACK = .04f;          // of its sides, by which a box may be too small
 
-static const char *const CLASSES[] = {NULL, "placa_transformador", "placa_identificacao"};
+static const char *const CLASSES[] = {NULL, CLASS_TRANSFORMER, CLASS_IDENTIFICATION};
 
 const char *sight_class(enum pole_context what) { return CLASSES[what]; }
 

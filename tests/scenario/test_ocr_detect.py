@@ -115,14 +115,15 @@ class Poles(DrawnWorld):
         (sign, truth), = self.draw(WITH_SIGN)
         self.assertIn("placa_identificacao", [b["class"] for b in truth["boxes"]])
         self.serve()
-        self.assertEqual(self.reasons(PLATE), ["no_identification"])
+        self.assertEqual(self.reasons(PLATE, PLATE), ["no_identification"])
+        self.assertEqual(self.reasons(PLATE), [])  # one photo is not expected to show everything
         self.assertNotIn("no_identification", self.reasons(PLATE, sign))
         self.assertIs(json.loads(self.ocr("read", PLATE, "--json")[0])["_needs_review"], False)
 
     def test_as_the_settings_say(self):
         self.write("config/ancalagon/ocr.ini", "[audit]\nidentification = off\n")
         self.serve()
-        self.assertEqual(self.reasons(PLATE), [])
+        self.assertEqual(self.reasons(PLATE, PLATE), [])
         self.write("config/ancalagon/ocr.ini", "[audit]\nidentification = photos\n")
         report = json.loads(self.ocr("read", PLATE, "--json")[0])
         self.assertEqual([r["code"] for r in report["review_reasons"]], ["no_identification"])

@@ -53,7 +53,7 @@ class Poles(OcrWorld):
         answer = self.ask("POST", POLE + "7", {"imagens": ["aGVsbG8=", BASE64]}).json()
         self.check_truth(answer["fields"])
         self.assertIs(answer["_needs_review"], True)
-        self.assertEqual([r["code"] for r in answer["review_reasons"]], ["photo_unreadable", "no_identification"])
+        self.assertEqual([r["code"] for r in answer["review_reasons"]], ["photo_unreadable"])
         self.assertEqual(answer["imagens"][0]["error"]["code"], "INVALID_IMAGE")
 
     def test_what_is_wrong_is_told(self):
