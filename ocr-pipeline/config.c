@@ -13,7 +13,19 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum kind { TEXT, PATH, PATH_OR_NONE, COUNT, BYTES, SHARE, DURATION, SWITCH, LISTEN, FAST, IDENTIFIED };
+enum kind {
+    TEXT,
+    PATH,
+    PATH_OR_NONE,
+    COUNT,
+    BYTES,
+    SHARE,
+    DURATION,
+    SWITCH,
+    LISTEN,
+    FAST,
+    IDENTIFIED
+};
 
 #define MEMBER(name) offsetof(struct config, name)
 

@@ -16,12 +16,10 @@
 
 enum { PLATE_LINES_LEAST = 3 }; // fewer texts are no plate
 enum { CUT_FIELDS_LEAST = 3 };  // what was cut out says less: it was no plate
-#define CUT_SCORE_LEAST 0.5f    // a detector that is less sure does not decide what is read
 #define CUT_SHARE_MOST                                                                             \
     0.45f // of the photo's longer side; a larger plate is read as well in the whole
-#define CUT_GAIN_LEAST 1.3f  // pixels of the photo a pixel of what was decoded
-#define BOX_SCORE_LEAST 0.5f // nor where the plate ends
-#define PLATE_OVERLAP 0.45f  // boxes of one plate; more are several
+#define CUT_GAIN_LEAST 1.3f // pixels of the photo a pixel of what was decoded
+#define PLATE_OVERLAP 0.45f // boxes of one plate; more are several
 
 struct pipeline {
     const struct config *config;
@@ -244,7 +242,7 @@ static size_t sort_texts(const struct pipeline *pipeline, struct reading *readin
     reading->identification = sights_best(&reading->sights, CONTEXT_POLE) != NULL;
     size_t count = filter_keep(page->lines, classes, page->count, TEXT_NAMEPLATE, lines);
     const struct sight *sight = agreed(reading, count);
-    if (sight && sight->score >= BOX_SCORE_LEAST) {
+    if (sight && sight->score >= SIGHT_SURE) {
         struct filter_context context = {sight->what, sight->box};
         filter_classify(page->lines, page->count, &context, pipeline->domains, classes);
         count = filter_keep(page->lines, classes, page->count, TEXT_NAMEPLATE, lines);
@@ -277,7 +275,7 @@ static void understand(const struct pipeline *pipeline, struct reading *reading)
 // A plate that is small in a photo of more pixels than are read is worth a second decoding.
 static bool wants_cut(const struct reading *reading, const struct image *image) {
     const struct sight *plate = sights_best(&reading->sights, CONTEXT_TRANSFORMER);
-    if (!plate || plate->score < CUT_SCORE_LEAST ||
+    if (!plate || plate->score < SIGHT_SURE ||
         (float)reading->width < CUT_GAIN_LEAST * (float)image->width)
         return false;
     int longer = reading->width > reading->height ? reading->width : reading->height;

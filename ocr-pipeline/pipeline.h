@@ -49,7 +49,7 @@ struct reading {
     enum text_class *classes; // of each line
     struct sights sights;     // all that the detector saw, as the texts bear it out
     bool looked;              // a detector did
-    bool identification; // and saw the pole's own sign
+    bool identification;      // and saw the pole's own sign
     struct plate_seen seen;
     enum pole_context context; // whose texts they are (pole_id_context); a plate before a sign
     struct plate plate;

@@ -73,23 +73,43 @@ static bool is_in(const struct text_line *line, struct box box) {
     return x >= box.x0 - wide && x <= box.x1 + wide && y >= box.y0 - tall && y <= box.y1 + tall;
 }
 
+struct holds { // texts in a box
+    size_t all, plate, pole;
+};
+
+static struct holds texts_in(struct box box, const struct text_line *lines,
+                             const enum text_class *classes, size_t count) {
+    struct holds holds = {0};
+    for (size_t i = 0; i < count; i++) {
+        bool in = is_in(&lines[i], box);
+        holds.all += in;
+        holds.plate += in && classes[i] == TEXT_NAMEPLATE;
+        holds.pole += in && classes[i] == TEXT_POLE;
+    }
+    return holds;
+}
+
+// What the texts in a box say that it is; UNKNOWN: they do not say.
+static enum pole_context told_by(const struct holds *holds) {
+    if (holds->plate >= PLATE_TEXTS)
+        return CONTEXT_TRANSFORMER;
+    return holds->pole > 0 && holds->plate == 0 && holds->all <= SIGN_TEXTS ? CONTEXT_POLE
+                                                                            : CONTEXT_UNKNOWN;
+}
+
 void sights_settle(struct sights *sights, const struct text_line *lines,
                    const enum text_class *classes, size_t count) {
+    struct sights kept = {.count = 0};
     for (size_t i = 0; i < sights->count; i++) {
-        struct sight *sight = &sights->list[i];
-        size_t texts = 0, plate = 0, pole = 0;
-        for (size_t k = 0; k < count; k++) {
-            bool in = is_in(&lines[k], sight->box);
-            texts += in;
-            plate += in && classes[k] == TEXT_NAMEPLATE;
-            pole += in && classes[k] == TEXT_POLE;
-        }
-        if (sight->what == CONTEXT_POLE && plate >= PLATE_TEXTS)
-            sight->what = CONTEXT_TRANSFORMER;
-        else if (sight->what == CONTEXT_TRANSFORMER && pole > 0 && plate == 0 &&
-                 texts <= SIGN_TEXTS)
-            sight->what = CONTEXT_POLE;
+        struct sight sight = sights->list[i];
+        struct holds holds = texts_in(sight.box, lines, classes, count);
+        enum pole_context told = told_by(&holds);
+        sight.what = told == CONTEXT_UNKNOWN ? sight.what : told;
+        if (sight.score >= SIGHT_SURE ||
+            (told != CONTEXT_UNKNOWN && !sights_best(&kept, sight.what)))
+            kept.list[kept.count++] = sight;
     }
+    *sights = kept;
 }
 
 bool sight_holds_plate(const struct sight *sight, const struct text_line *lines,

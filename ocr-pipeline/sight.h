@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 enum { SIGHTS_MAX = 24 }; // of one photo; the surest
+#define SIGHT_SURE 0.5f   // of a score: needs no text to bear it out
 
 struct sight {
     enum pole_context what; // never CONTEXT_UNKNOWN
@@ -28,8 +29,8 @@ bool sights_find(struct sights *out, struct object_finder *finder, const struct 
                  float x, float y, struct err *err);
 // The surest of a kind; NULL: none.
 const struct sight *sights_best(const struct sights *sights, enum pole_context what);
-// Decides anew what each is, by the texts in it and their classes. What no text was read in stays
-// what the detector took it for.
+// Decides anew what each is, by the texts in it and their classes; where these say nothing it stays
+// what the detector took it for, if that was sure. What neither is sure of was not seen.
 void sights_settle(struct sights *sights, const struct text_line *lines,
                    const enum text_class *classes, size_t count);
 // Are (nearly) all of the plate's texts in its box? Then it may say where the plate ends.

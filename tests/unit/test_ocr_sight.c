@@ -64,6 +64,30 @@ static void texts_decide(void **state) {
     }
 }
 
+static void the_unsure_needs_texts(void **state) {
+    static const struct {
+        const char *texts;
+        float score;
+        size_t kept;
+    } CASES[] = {{"nnnnnn", .3f, 1}, {"pp", .3f, 1}, {"oo", .3f, 0}, {"", .3f, 0}, {"", .5f, 1}};
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct page page;
+        page_of(&page, CASES[i].texts);
+        struct sights sights = {{seen(CONTEXT_TRANSFORMER, 0, page.count + 1)}, 1};
+        sights.list[0].score = CASES[i].score;
+        sights_settle(&sights, page.lines, page.classes, page.count);
+        if (sights.count != CASES[i].kept)
+            fail_msg("case %zu: %zu", i, sights.count);
+    }
+    // Round what is sure already there is often a box that is not.
+    struct page page;
+    page_of(&page, "nnnnnn");
+    struct sights sights = {{seen(CONTEXT_TRANSFORMER, 0, 6), seen(CONTEXT_POLE, 0, 5)}, 2};
+    sights.list[1].score = .3f;
+    sights_settle(&sights, page.lines, page.classes, page.count);
+    assert_int_equal(sights.count, 1);
+}
+
 static void texts_outside_do_not_decide(void **state) {
     struct page page;
     page_of(&page, "ppnnnnnn");
@@ -110,6 +134,7 @@ static void the_surest_of_a_kind(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_decide),
+        cmocka_unit_test(the_unsure_needs_texts),
         cmocka_unit_test(texts_outside_do_not_decide),
         cmocka_unit_test(a_box_that_holds_the_plate),
         cmocka_unit_test(the_surest_of_a_kind),
