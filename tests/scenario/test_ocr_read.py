@@ -166,7 +166,7 @@ class Settings(OcrWorld):
 
     def test_doctor_is_content(self):
         out, _ = self.ocr("doctor")
-        self.assertEqual([line.split()[0] for line in out.splitlines()], ["ok"] * 5)
+        self.assertEqual([line.split()[0] for line in out.splitlines()], ["ok"] * 6)
 
     def test_words_that_make_no_sense(self):
         for arguments, word in ((["frob"], "no command"), (["read"], "read what"),
