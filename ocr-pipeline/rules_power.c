@@ -101,6 +101,8 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     struct candidate *candidate = rules_offer_listed(rules, &POWER, text, line, at, weight);
     if (candidate)
         candidate->labelled = labelled;
+    if (number.unit == UNIT_NONE && unit == UNIT_NONE && strcmp(text, "60") == 0)
+        candidate_doubt(candidate, "ambiguous", "60 without kVA may be the frequency");
     if (joined)
         candidate_doubt(candidate, "split_number", "\"%s\" was taken for one number",
                         candidate ? candidate->raw : "");
