@@ -22,11 +22,11 @@ void api_reply(struct http_exchange *exchange, unsigned status, json_t *json) {
     buf_init(&body, PAGE_MAX);
     json_write(&body, json);
     json_decref(json);
-    http_reply(exchange, status, "application/json",
-               status == 429   ? "Retry-After: 2\r\n"
-               : status == 503 ? "Retry-After: 10\r\n"
-                               : NULL,
-               buf_bytes(&body), body.length);
+    const char *fields = status == 429   ? "Retry-After: 2\r\n"
+                         : status == 503 ? "Retry-After: 10\r\n"
+                         : status == 405 ? route_allow(http_exchange_head(exchange))
+                                         : NULL;
+    http_reply(exchange, status, "application/json", fields, buf_bytes(&body), body.length);
     buf_fini(&body);
 }
 

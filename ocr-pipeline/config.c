@@ -106,29 +106,10 @@ static char *path_from(const struct config *config, const char *text) {
 }
 
 bool config_listen(struct config *config, const char *text, struct err *err) {
-    const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : NULL;
-    int64_t number = 8091;
     char *host;
-    if (text[0] && text[strspn(text, "0123456789")] == '\0') {
-        host = mem_strdup("127.0.0.1");
-        port = text;
-    } else if (text[0] == '[') {
-        const char *close = strchr(text, ']');
-        host = mem_strndup(text + 1, close ? (size_t)(close - text - 1) : 0);
-        port = close && close[1] == ':' ? close + 2 : close && !close[1] ? NULL : "";
-    } else {
-        host = mem_strndup(text, colon ? (size_t)(colon - text) : strlen(text));
-    }
-    const char *address =
-        keep(config, strcmp(host, "localhost") == 0 ? mem_strdup("127.0.0.1") : mem_strdup(host));
-    mem_free(host);
-    if (!address_is_numeric(address) || (port && !str_to_int(port, 0, 65535, &number)))
-        return err_set(err, ERR_INVALID,
-                       "\"%.80s\" is no address to listen on; write 127.0.0.1:8091 or [::1]:8091 "
-                       "(0.0.0.0:8091 for every IPv4 address of this machine)",
-                       text);
-    config->listen_host = address;
-    config->listen_port = (unsigned)number;
+    if (!address_listen(text, 8091, &host, &config->listen_port, err))
+        return false;
+    config->listen_host = keep(config, host);
     return true;
 }
 
