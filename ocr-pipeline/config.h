@@ -6,16 +6,12 @@
 #include "base/err.h"
 #include "format/ini.h"
 #include "records.h"
+#include "share.h"
 #include "vision/image.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-// Where photos of feeders lie: requests name a share and a folder in it, never a path of ours.
-struct share {
-    const char *name, *path;
-};
 
 struct config {
     char *path; // of the file; NULL: there is none
@@ -64,4 +60,6 @@ bool config_listen(struct config *config, const char *text, struct err *err);
 void config_fast(struct config *config);
 bool config_has_records(const struct config *config);
 const struct share *config_share(const struct config *config, const char *name); // NULL: none
+// The share that a photo lies on, the one with the longest location; NULL: none of ours.
+const struct share *config_share_of(const struct config *config, const char *source);
 struct image_limits config_image_limits(const struct config *config);

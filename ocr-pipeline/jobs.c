@@ -7,6 +7,7 @@
 #include "photo_list.h"
 #include "pole_report.h"
 #include "report.h"
+#include "share_photos.h"
 #include "spool.h"
 
 #include <stdio.h>
@@ -15,7 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOADERS = 4, ERRANDS_MAX = 1024, RESULT_MAX = 16 << 20, AGAIN_MS = 1000 };
+enum {
+    LOADERS = 4,
+    ERRANDS_MAX = 1024,
+    RESULT_MAX = 16 << 20,
+    AGAIN_MS = 1000,
+    AGAIN_MOST_MS = 60000
+};
 
 struct job_watch {
     TAILQ_ENTRY(job_watch) link;
@@ -54,11 +61,13 @@ struct piece {
     struct photo photo;
     char *bytes;
     size_t length;
-    struct err err; // of the store
-    struct err why; // there is no reading
-    char *result;   // JSON
-    char *record;   // JSON: what the records say of its pole; NULL: nothing
-    struct job job; // as it is after this photo
+    struct err err;         // of the store
+    struct err why;         // there is no reading
+    enum share_fault fault; // of its share
+    int64_t due_ms;         // none waits before
+    char *result;           // JSON
+    char *record;           // JSON: what the records say of its pole; NULL: nothing
+    struct job job;         // as it is after this photo
     bool job_known;
 };
 
@@ -116,13 +125,30 @@ void jobs_forget_spool(struct jobs *jobs, const char *job) {
         spool_remove(folder);
 }
 
+// Its share does not work: the job waits for it, and at last for a person. Nothing but silence may
+// end by itself.
+static bool put_off(struct piece *piece) {
+    struct jobs *jobs = piece->jobs;
+    const struct share *share = config_share_of(jobs->config, piece->photo.source);
+    int64_t patience_ms = share && piece->fault == SHARE_UNREACHABLE ? share->patience_ms : 0;
+    if (!store_put_off(jobs->store, &piece->photo, patience_ms, share_fault_code(piece->fault),
+                       piece->why.text, &piece->err))
+        return false;
+    log_warn("job.put_off job=%s code=%s why=\"%s\"", piece->photo.job,
+             share_fault_code(piece->fault), piece->why.text);
+    return true;
+}
+
 static void run_finish(void *arg) {
     struct piece *piece = arg;
     struct jobs *jobs = piece->jobs;
+    bool off = share_fault_is_whole(piece->fault);
     piece->err = (struct err){0};
-    if (!store_finish(jobs->store, piece->photo.id, piece->result,
-                      piece->why.code ? report_code(&piece->why) : NULL, piece->record,
-                      &piece->err))
+    if (off && !put_off(piece))
+        return;
+    if (!off && !store_finish(jobs->store, piece->photo.id, piece->result,
+                              piece->why.code ? report_code(&piece->why) : NULL, piece->record,
+                              &piece->err))
         return;
     if (piece->photo.spooled)
         unlink(piece->photo.source);
@@ -202,14 +228,29 @@ static const struct desk_ops read_ops = {run_read, read_done, piece_drop};
 
 static void run_load(void *arg) {
     struct piece *piece = arg;
-    piece->bytes = photo_load(piece->photo.source, (size_t)piece->jobs->config->photo_bytes,
-                              &piece->length, &piece->why);
+    const struct config *config = piece->jobs->config;
+    const char *source = piece->photo.source;
+    if (piece->photo.spooled) {
+        piece->bytes = photo_load(source, (size_t)config->photo_bytes, &piece->length, &piece->why);
+        return;
+    }
+    const struct share *share = config_share_of(config, source);
+    if (share) {
+        piece->fault = share_photos_load(share, source, (size_t)config->photo_bytes, &piece->bytes,
+                                         &piece->length, &piece->why);
+    } else {
+        piece->fault = SHARE_SETUP;
+        err_set(&piece->why, share_fault_kind(SHARE_SETUP),
+                "no [share NAME] of the settings has %.300s", source);
+    }
 }
 
 static void load_done(void *arg) {
     struct piece *piece = arg;
     struct err err = {0};
-    if (!desk_submit(piece->jobs->desk, DESK_BATCH, &read_ops, piece, &err))
+    if (share_fault_is_whole(piece->fault))
+        hand_in(piece);
+    else if (!desk_submit(piece->jobs->desk, DESK_BATCH, &read_ops, piece, &err))
         piece_fail(piece, "read", &err);
 }
 
@@ -219,7 +260,16 @@ static const struct desk_ops load_ops = {run_load, load_done, piece_drop};
 
 static void run_claim(void *arg) {
     struct piece *piece = arg;
-    store_claim(piece->jobs->store, &piece->photo, &piece->err);
+    if (!store_claim(piece->jobs->store, &piece->photo, &piece->err) &&
+        piece->err.code == ERR_NOTFOUND)
+        piece->due_ms = store_next_due(piece->jobs->store);
+}
+
+static void wait_until(struct jobs *jobs, int64_t due_ms) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t left = due_ms - ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    timer_start(&jobs->again, left < 0 ? 0 : left < AGAIN_MOST_MS ? left : AGAIN_MOST_MS);
 }
 
 static void claim_done(void *arg) {
@@ -228,6 +278,8 @@ static void claim_done(void *arg) {
     struct err err = {0};
     jobs->claiming = false;
     if (piece->err.code == ERR_NOTFOUND) {
+        if (piece->due_ms && !jobs->winding_down)
+            wait_until(jobs, piece->due_ms);
         piece_drop(piece);
     } else if (piece->err.code) {
         piece_fail(piece, "claim", &piece->err);

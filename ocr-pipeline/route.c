@@ -21,6 +21,7 @@ static const struct pattern {
     {GET, OURS "trabalhos", ROUTE_JOBS},
     {GET, OURS "trabalhos/*", ROUTE_JOB},
     {DELETE, OURS "trabalhos/*", ROUTE_JOB_CANCEL},
+    {POST, OURS "trabalhos/*/retomar", ROUTE_JOB_RESUME},
     {GET, OURS "trabalhos/*/eventos", ROUTE_JOB_EVENTS},
     {GET, OURS "trabalhos/*/resultados", ROUTE_JOB_RESULTS},
     {GET, OURS "trabalhos/*/resultados.csv", ROUTE_JOB_CSV},

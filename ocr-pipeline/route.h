@@ -22,6 +22,7 @@ enum route {
     ROUTE_JOBS,
     ROUTE_JOB, // from here on name: of the job
     ROUTE_JOB_CANCEL,
+    ROUTE_JOB_RESUME,
     ROUTE_JOB_EVENTS,
     ROUTE_JOB_RESULTS,
     ROUTE_JOB_CSV,

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -296,3 +297,24 @@ class Doors(OcrWorld):
         self.serve()
         self.assertEqual(self.end_server(), 0)
         self.assertIn("ocr.end", self.log_text())
+
+    def test_who_comes_while_it_ends_hears_when_to_come_again(self):
+        """The photo at hand is answered; one that waits, and new ones, are turned away."""
+        self.serve()
+        body = json.dumps({"imagens": [BASE64]}).encode()
+        head = b"POST %s7 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (POLE.encode(), len(body))
+        clients = []
+        for key in ("reading", "waiting"):
+            sock = socket.create_connection(("127.0.0.1", self.port))
+            self.addCleanup(sock.close)
+            clients.append(Raw(sock, timeout=60).send(head + body))
+            eventually(lambda: self.ask("GET", "/health").json()[key] == 1, key, 30)
+        self.server.send_signal(signal.SIGTERM)
+        waits = clients[1].read_reply()
+        for reply in (waits, self.ask("POST", POLE + "8", body)):
+            self.assertEqual((reply.status, reply.json()["error"]["code"]), (503, "UNAVAILABLE"))
+            self.assertGreater(int(reply.header("retry-after")), 0)
+        reply = self.ask("POST", GENERATE, contents(BASE64))
+        self.assertEqual((reply.status, reply.json()["error"]["status"]), (503, "UNAVAILABLE"))
+        self.check_truth(clients[0].read_reply().json()["fields"])
+        self.assertEqual(self.server.wait(timeout=scaled(30)), 0)
