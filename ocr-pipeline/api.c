@@ -53,6 +53,8 @@ unsigned api_status(const struct err *err) {
     case ERR_DENIED: return 403;
     case ERR_TIMEOUT: return 504;
     case ERR_PEER: return 502;
+    case ERR_GARBLED: return 502;
+    case ERR_UNAVAILABLE: return 503;
     default: return 500;
     }
 }

@@ -24,6 +24,7 @@ struct job_watch {
     void *arg;
 };
 TAILQ_HEAD(watch_list, job_watch);
+TAILQ_HEAD(piece_list, piece);
 
 struct jobs {
     struct loop *loop;
@@ -34,21 +35,27 @@ struct jobs {
     struct desk *loaders; // a share that hangs holds one of these, and no reader
     struct store *store;
     struct watch_list watches;
+    struct piece_list pieces; // photos that are claimed
     struct timer again;
-    unsigned under_way; // photos that are claimed
+    unsigned under_way; // how many
     bool claiming, winding_down;
+    bool resting; // a model failed: nothing is claimed until `again`
     void (*on_idle)(void *arg);
     void *idle_arg;
 };
 
 // A photo from its claim to its result; moves from desk to desk.
 struct piece {
+    TAILQ_ENTRY(piece) link;
     struct jobs *jobs;
     struct photo photo;
     char *bytes;
     size_t length;
-    struct err err; // of the store
-    struct err why; // there is no reading
+    struct err err;       // of the store
+    struct err why;       // there is no reading
+    struct recall recall; // its job was cancelled
+    bool postponed;       // it is to be tried again
+    bool listed;
     char *result;   // JSON
     struct job job; // as it is after this photo
     bool job_known;
@@ -65,6 +72,8 @@ static void piece_free(struct piece *piece) {
 // What was claimed and not done waits again at the next start.
 static void piece_drop(void *arg) {
     struct piece *piece = arg;
+    if (piece->listed)
+        TAILQ_REMOVE(&piece->jobs->pieces, piece, link);
     piece->jobs->under_way--;
     piece_free(piece);
 }
@@ -97,14 +106,36 @@ void jobs_forget_spool(struct jobs *jobs, const char *job) {
         spool_remove(folder);
 }
 
+// A model that failed says nothing of the photo, which is tried again for as long as the settings
+// want.
+static bool is_to_try_again(struct piece *piece) {
+    struct job job;
+    return models_are_away(&piece->why) &&
+           store_job_find(piece->jobs->store, piece->photo.job, &job, NULL) &&
+           job.state == JOB_OPEN &&
+           (int64_t)time(NULL) * 1000 < job.created_ms + piece->jobs->config->gpu_retry_ms;
+}
+
+static bool store_outcome(struct piece *piece) {
+    struct store *store = piece->jobs->store;
+    const char *code = piece->why.code ? report_code(&piece->why) : NULL;
+    if (atomic_load(&piece->recall.asked))
+        return store_release(store, piece->photo.id, &piece->err);
+    piece->postponed = is_to_try_again(piece);
+    if (piece->postponed)
+        return store_postpone(store, piece->photo.id, piece->result, code, &piece->err);
+    if (!store_finish(store, piece->photo.id, piece->result, code, &piece->err))
+        return false;
+    if (piece->photo.spooled)
+        unlink(piece->photo.source);
+    return true;
+}
+
 static void run_finish(void *arg) {
     struct piece *piece = arg;
     struct jobs *jobs = piece->jobs;
-    if (!store_finish(jobs->store, piece->photo.id, piece->result,
-                      piece->why.code ? report_code(&piece->why) : NULL, &piece->err))
+    if (!store_outcome(piece))
         return;
-    if (piece->photo.spooled)
-        unlink(piece->photo.source);
     piece->job_known = store_job_find(jobs->store, piece->photo.job, &piece->job, NULL);
     if (piece->job_known && piece->job.state != JOB_OPEN)
         jobs_forget_spool(jobs, piece->photo.job);
@@ -119,6 +150,12 @@ static void finish_done(void *arg) {
     }
     if (piece->job_known)
         jobs_tell(jobs, &piece->job);
+    if (piece->postponed && !jobs->resting && !jobs->winding_down) {
+        log_warn("job.rest job=%s photo=%lld why=\"%s\"", piece->photo.job,
+                 (long long)piece->photo.id, piece->why.text);
+        jobs->resting = true;
+        timer_start(&jobs->again, jobs->config->gpu_pause_ms);
+    }
     piece_drop(piece);
     fetch_next(jobs);
 }
@@ -137,8 +174,8 @@ static void run_read(void *arg) {
     if (piece->photo.spooled)
         name = spooled;
     if (!piece->why.code)
-        pipeline_read(piece->jobs->pipeline, piece->bytes, piece->length, name, AREA_PLATE,
-                      &reading, &piece->why);
+        pipeline_read_for(piece->jobs->pipeline, piece->bytes, piece->length, name, AREA_PLATE,
+                          &piece->recall, &reading, &piece->why);
     json_t *report =
         piece->why.code ? report_error_json(name, &piece->why) : report_json(name, &reading);
     buf_init(&text, RESULT_MAX);
@@ -186,6 +223,9 @@ static void claim_done(void *arg) {
     struct jobs *jobs = piece->jobs;
     struct err err = {0};
     jobs->claiming = false;
+    piece->listed = !piece->err.code;
+    if (piece->listed)
+        TAILQ_INSERT_TAIL(&jobs->pieces, piece, link);
     if (piece->err.code == ERR_NOTFOUND) {
         piece_drop(piece);
     } else if (piece->err.code) {
@@ -208,7 +248,8 @@ static const struct desk_ops claim_ops = {run_claim, claim_done, claim_drop};
 // As many are claimed as are read at once, and one that is loaded meanwhile.
 static void fetch_next(struct jobs *jobs) {
     struct err err = {0};
-    if (jobs->claiming || jobs->winding_down || jobs->under_way > jobs->config->workers)
+    if (jobs->claiming || jobs->winding_down || jobs->resting ||
+        jobs->under_way > jobs->config->workers)
         return;
     struct piece *piece = mem_alloc(sizeof *piece);
     *piece = (struct piece){.jobs = jobs};
@@ -222,7 +263,11 @@ void jobs_wake(struct jobs *jobs) { fetch_next(jobs); }
 
 // --- Life
 
-static void on_again(void *arg) { fetch_next(arg); }
+static void on_again(void *arg) {
+    struct jobs *jobs = arg;
+    jobs->resting = false;
+    fetch_next(jobs);
+}
 
 struct jobs *jobs_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
                          struct desk *desk, struct err *err) {
@@ -233,6 +278,7 @@ struct jobs *jobs_create(struct loop *loop, const struct config *config, struct 
     jobs->pipeline = pipeline;
     jobs->desk = desk;
     TAILQ_INIT(&jobs->watches);
+    TAILQ_INIT(&jobs->pieces);
     timer_init(&jobs->again, loop, on_again, jobs);
     jobs->clerk = desk_create(loop, 1, ERRANDS_MAX);
     jobs->loaders = desk_create(loop, LOADERS, ERRANDS_MAX);
@@ -313,8 +359,18 @@ void jobs_unwatch(struct job_watch *watch) {
     mem_free(watch);
 }
 
+// Photos of a cancelled job that wait for a model give up their places.
+static void recall_pieces(struct jobs *jobs, const char *job) {
+    struct piece *piece;
+    TAILQ_FOREACH (piece, &jobs->pieces, link)
+        if (strcmp(piece->photo.job, job) == 0)
+            pipeline_recall(jobs->pipeline, &piece->recall);
+}
+
 void jobs_tell(struct jobs *jobs, const struct job *job) {
     struct job_watch *watch = TAILQ_FIRST(&jobs->watches), *next;
+    if (job->state == JOB_CANCELLED)
+        recall_pieces(jobs, job->id);
     for (; watch; watch = next) {
         next = TAILQ_NEXT(watch, link); // it may end itself
         if (strcmp(watch->job, job->id) == 0)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "domains.h"
 #include "event/loop.h"
+#include "models.h"
 #include "records.h"
 #include "rules.h"
 #include "vision/object_finder.h"
@@ -27,6 +28,7 @@ struct pipeline {
     struct text_reader *reader;
     struct object_finder *finder; // NULL: photos are read as a whole
     struct domains *domains;
+    struct models *models;
     struct audit_options audit;
     pthread_mutex_t lock;    // protects what is below
     struct records *records; // NULL: there are none
@@ -119,7 +121,8 @@ struct pipeline *pipeline_create(const struct config *config, struct err *err) {
     pipeline->audit = config->audit;
     if (open_domains(pipeline, err) && image_system_init(1, err) &&
         (pipeline->onnx = onnx_open(config->runtime, err)) && open_reader(pipeline, err) &&
-        open_finder(pipeline, err) && open_records(pipeline, err))
+        open_finder(pipeline, err) && open_records(pipeline, err) &&
+        (pipeline->models = models_open(config, pipeline->domains, err)))
         return pipeline;
     pipeline_destroy(pipeline);
     return NULL;
@@ -128,6 +131,7 @@ struct pipeline *pipeline_create(const struct config *config, struct err *err) {
 void pipeline_destroy(struct pipeline *pipeline) {
     if (!pipeline)
         return;
+    models_close(pipeline->models);
     object_finder_destroy(pipeline->finder);
     text_reader_destroy(pipeline->reader);
     onnx_close(pipeline->onnx);
@@ -245,7 +249,22 @@ static void see_plate(const struct pipeline *pipeline, struct reading *reading,
     snprintf(seen->class_name, sizeof seen->class_name, "%s", TRANSFORMER);
 }
 
-static void understand(const struct pipeline *pipeline, struct reading *reading) {
+// What models are shown of a photo: the plate, or all of it where none was seen.
+static struct view view_of(const struct image *image, const struct recall *recall,
+                           const struct reading *reading) {
+    struct box box = reading->seen.box;
+    bool seen = reading->seen.class_name[0] && box.x1 > box.x0;
+    return (struct view){
+        .photo = image,
+        .part = seen ? box : (struct box){0, 0, (float)image->width, (float)image->height},
+        .turned = reading->page.turned,
+        .recall = recall,
+    };
+}
+
+static bool understand(const struct pipeline *pipeline, const struct image *image,
+                       enum pipeline_area area, const struct recall *recall,
+                       struct reading *reading, struct err *err) {
     const struct text_page *page = &reading->page;
     double start = now_ms();
     reading->classes = mem_alloc((page->count + 1) * sizeof *reading->classes);
@@ -256,14 +275,19 @@ static void understand(const struct pipeline *pipeline, struct reading *reading)
     size_t count = filter_keep(page->lines, reading->classes, page->count, TEXT_NAMEPLATE, lines);
     see_plate(pipeline, reading, lines, count);
     rules_read(&reading->plate, lines, count, pipeline->domains);
+    reading->timings.rules_ms = now_ms() - start;
+    struct view view = view_of(image, recall, reading);
+    bool good = area != AREA_PLATE || models_refine(pipeline->models, &view, lines, count,
+                                                    &reading->plate, &reading->stages, err);
     audit_plate(&reading->plate, lines, count, IDENTIFICATION_UNKNOWN, &pipeline->audit,
                 pipeline->domains);
     mem_free(lines);
-    reading->timings.rules_ms = now_ms() - start;
+    return good;
 }
 
 static bool read_image(struct pipeline *pipeline, const struct image *image,
-                       enum pipeline_area area, struct reading *reading, struct err *err) {
+                       enum pipeline_area area, const struct recall *recall,
+                       struct reading *reading, struct err *err) {
     struct box whole = {0, 0, (float)image->width, (float)image->height};
     float x = (float)reading->width / (float)image->width;
     float y = (float)reading->height / (float)image->height;
@@ -271,6 +295,12 @@ static bool read_image(struct pipeline *pipeline, const struct image *image,
         return false;
     bool cut = area == AREA_PLATE && reading->context == CONTEXT_TRANSFORMER &&
                reading->seen.score >= CUT_SCORE_LEAST;
+    struct view view = view_of(image, recall, reading);
+    if (area == AREA_PLATE && models_read_alone(pipeline->models) &&
+        !models_read(pipeline->models, &view, &reading->page, &reading->stages, err))
+        return false;
+    if (reading->stages.read == READ_VLM)
+        return true;
     if (!read_part(pipeline, image, cut ? reading->seen.box : whole, x, y, reading, err))
         return false;
     if (!cut || reading->page.count >= PLATE_LINES_LEAST)
@@ -283,24 +313,38 @@ static bool read_image(struct pipeline *pipeline, const struct image *image,
 }
 
 // For a plate to be cut out the photo is decoded at its full size.
-bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
-                   enum pipeline_area area, struct reading *reading, struct err *err) {
+bool pipeline_read_for(struct pipeline *pipeline, const void *bytes, size_t length,
+                       const char *name, enum pipeline_area area, const struct recall *recall,
+                       struct reading *reading, struct err *err) {
     struct image image;
     double start = now_ms();
-    int side = pipeline->finder ? 0 : (int)pipeline->config->side_pixels;
+    bool full = pipeline->finder || models_see(pipeline->models);
+    int side = full ? 0 : (int)pipeline->config->side_pixels;
     *reading = (struct reading){0};
     if (!image_decode(&image, bytes, length, name, side, &pipeline->limits, err))
         return false;
     bool good = image_measure(bytes, length, name, &reading->width, &reading->height, err);
     reading->timings.decode_ms = now_ms() - start;
-    good = good && read_image(pipeline, &image, area, reading, err);
-    if (good)
-        understand(pipeline, reading);
+    good = good && read_image(pipeline, &image, area, recall, reading, err) &&
+           understand(pipeline, &image, area, recall, reading, err);
     reading->timings.total_ms = now_ms() - start;
     image_fini(&image);
     if (!good)
         reading_fini(reading);
     return good;
+}
+
+bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
+                   enum pipeline_area area, struct reading *reading, struct err *err) {
+    return pipeline_read_for(pipeline, bytes, length, name, area, NULL, reading, err);
+}
+
+void pipeline_recall(struct pipeline *pipeline, struct recall *recall) {
+    models_recall(pipeline->models, recall);
+}
+
+struct models *pipeline_models(struct pipeline *pipeline) {
+    return pipeline->models;
 }
 
 void reading_fini(struct reading *reading) {

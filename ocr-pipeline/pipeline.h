@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "config.h"
 #include "filter.h"
+#include "models.h"
 #include "plate.h"
 #include "vision/text_reader.h"
 
@@ -47,6 +48,7 @@ struct reading {
     enum pole_context context; // what the detector saw, the plate before the pole's sign
     bool looked;               // a detector did
     struct plate plate;
+    struct stages stages; // what models did of it
     struct timings timings;
 };
 
@@ -55,10 +57,18 @@ enum pipeline_area {
     AREA_WHOLE, // for what stands beside it
 };
 
-// `name` is for errors, which are image.h's (ERR_INVALID: not a picture; ERR_LIMIT) or of a network
-// that failed (ERR_SYSTEM). What fails leaves `reading` empty.
+// `name` is for errors, which are image.h's (ERR_INVALID: not a picture; ERR_LIMIT), of a network
+// that failed (ERR_SYSTEM) or of a model's server (model_server.h). What fails leaves `reading`
+// empty.
 bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
                    enum pipeline_area area, struct reading *reading, struct err *err);
+// The same for somebody who may leave meanwhile (pipeline_recall, from any thread).
+bool pipeline_read_for(struct pipeline *pipeline, const void *bytes, size_t length,
+                       const char *name, enum pipeline_area area, const struct recall *recall,
+                       struct reading *reading, struct err *err);
+// Nobody waits for that photo any more: it gives up its place before the GPU, and its models' time.
+void pipeline_recall(struct pipeline *pipeline, struct recall *recall);
+struct models *pipeline_models(struct pipeline *pipeline);
 // What the records say of a pole. ERR_NOTFOUND: nothing, or there are none. Not on a loop.
 struct record;
 bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,

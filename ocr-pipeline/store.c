@@ -21,7 +21,7 @@ static const char SCHEMA[] =
     "CREATE TABLE IF NOT EXISTS photo (id INTEGER PRIMARY KEY, job TEXT NOT NULL"
     " REFERENCES job ON DELETE CASCADE, pole TEXT NOT NULL, number INTEGER NOT NULL,"
     " source TEXT NOT NULL, spooled INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0,"
-    " result TEXT, code TEXT, UNIQUE (job, pole, number));"
+    " result TEXT, code TEXT, tried INTEGER NOT NULL DEFAULT 0, UNIQUE (job, pole, number));"
     "CREATE INDEX IF NOT EXISTS photo_state ON photo (state, job);";
 
 static bool wrong(struct store *store, const char *what, struct err *err) {
@@ -85,6 +85,16 @@ static bool recover(struct store *store, unsigned *recovered, struct err *err) {
     return n >= 0;
 }
 
+// A file of before there was `tried`, when a photo was last put back.
+static bool add_tried(struct store *store, struct err *err) {
+    sqlite3_stmt *row =
+        prepare(store, "SELECT 1 FROM pragma_table_info('photo') WHERE name = 'tried'", "");
+    bool there = row && sqlite3_step(row) == SQLITE_ROW;
+    sqlite3_finalize(row);
+    return there || run(store, "ALTER TABLE photo ADD COLUMN tried INTEGER NOT NULL DEFAULT 0",
+                        "the table of photos", err);
+}
+
 struct store *store_open(const char *path, unsigned *recovered, struct err *err) {
     struct store *store = mem_alloc(sizeof *store);
     bool good = sqlite3_open(path, &store->db) == SQLITE_OK || wrong(store, path, err);
@@ -95,7 +105,8 @@ struct store *store_open(const char *path, unsigned *recovered, struct err *err)
                    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
                    path, err) &&
-               run(store, SCHEMA, path, err) && recover(store, recovered, err);
+               run(store, SCHEMA, path, err) && add_tried(store, err) &&
+               recover(store, recovered, err);
     }
     if (good)
         return store;
@@ -238,7 +249,8 @@ bool store_claim(struct store *store, struct photo *photo, struct err *err) {
     sqlite3_stmt *row = prepare(
         store,
         "UPDATE photo SET state = 1 WHERE id = (SELECT p.id FROM photo p JOIN job j ON j.id = p.job"
-        " WHERE p.state = 0 AND j.state = 1 ORDER BY j.turn, j.created, p.id LIMIT 1)"
+        " WHERE p.state = 0 AND j.state = 1 ORDER BY j.turn, j.created, p.tried, p.id"
+        " LIMIT 1)"
         " RETURNING " PHOTO_COLUMNS,
         "");
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
@@ -288,6 +300,16 @@ bool store_release(struct store *store, int64_t photo, struct err *err) {
                store,
                prepare(store, "UPDATE photo SET state = 0 WHERE id = ? AND state = 1", "i", photo),
                "a photo put back", err) >= 0;
+}
+
+bool store_postpone(struct store *store, int64_t photo, const char *result, const char *code,
+                    struct err *err) {
+    return finish(store,
+                  prepare(store,
+                          "UPDATE photo SET state = 0, result = ?, code = ?, tried = ?"
+                          " WHERE id = ? AND state = 1",
+                          "ssii", result, code, now_ms(), photo),
+                  "a photo put back", err) >= 0;
 }
 
 bool store_results(struct store *store, const char *job, store_result_fn *on_result, void *arg,

@@ -60,8 +60,12 @@ bool store_claim(struct store *store, struct photo *photo, struct err *err);
 // is already done stays as it is, and this is no error. The last one of a job ends it.
 bool store_finish(struct store *store, int64_t photo, const char *result, const char *code,
                   struct err *err);
-// Puts a claimed photo back to wait: an engine is gone that may come back.
+// Puts a claimed photo back to wait, as it was.
 bool store_release(struct store *store, int64_t photo, struct err *err);
+// The same behind those that were not tried yet: what it needs is gone and may come back. Until
+// then its result says why.
+bool store_postpone(struct store *store, int64_t photo, const char *result, const char *code,
+                    struct err *err);
 
 // Results of a job in their order: pole, number. False ends the walk.
 typedef bool store_result_fn(void *arg, const struct photo *photo, enum photo_state state,
