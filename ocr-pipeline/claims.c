@@ -300,9 +300,9 @@ static void adopt(const struct merge *merge, enum field field, const struct clai
                   enum ground ground, const struct value *at) {
     struct value *value = &merge->plate->values[field];
     const char *who = source_name(merge->source);
-    *value = claim->value;
-    value->source = merge->source;
-    value->confidence = BARE;
+    *value = (struct value){.confidence = BARE, .source = merge->source};
+    snprintf(value->text, sizeof value->text, "%s", claim->value.text);
+    snprintf(value->raw, sizeof value->raw, "%s", claim->value.raw);
     if (ground != GROUND_NONE) {
         value->confidence = at->confidence * (ground == GROUND_WHOLE ? WEIGHT_MODEL : WEIGHT_NEAR);
         value->characters = at->characters;

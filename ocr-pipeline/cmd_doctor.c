@@ -49,7 +49,7 @@ static bool read_blank(struct pipeline *pipeline, struct reading *reading, struc
     memset(page.pixels, 255, (size_t)800 * 600 * 3);
     buf_init(&jpeg, 1 << 20);
     bool good = image_encode_jpeg(&page, 90, &jpeg, err) &&
-                pipeline_read(pipeline, buf_bytes(&jpeg), jpeg.length, "a white page", AREA_PLATE,
+                pipeline_read(pipeline, buf_bytes(&jpeg), jpeg.length, "a white page", AREA_WHOLE,
                               reading, err);
     image_fini(&page);
     buf_fini(&jpeg);

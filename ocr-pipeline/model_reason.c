@@ -6,7 +6,8 @@
 
 #include <math.h>
 
-enum { LINES_MOST = 300 };
+// A value that is longer is none; models that run on are stopped by the schema.
+enum { LINES_MOST = 300, VALUE_MOST = 40 };
 
 static const char PROMPT[] =
     "You are given the texts that were read on the nameplate of one distribution transformer, each "
@@ -39,8 +40,8 @@ static json_t *schema(void) {
     for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
         const char *key = field_key(FIELDS[i].field);
         json_set(properties, key,
-                 json_build("{s:[s, s], s:s}", "type", FIELDS[i].type, "null", "description",
-                            FIELDS[i].description));
+                 json_build("{s:[s, s], s:i, s:s}", "type", FIELDS[i].type, "null", "maxLength",
+                            VALUE_MOST, "description", FIELDS[i].description));
         json_array_append_new(required, json_text(key));
     }
     return json_build("{s:s, s:{s:s, s:b, s:{s:s, s:o, s:o, s:b}}}", "type", "json_schema",
