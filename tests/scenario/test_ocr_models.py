@@ -375,7 +375,7 @@ class RealEngine(ModelWorld):
         log = open(self.path("engine.log"), "wb")
         self.addCleanup(log.close)
         server = subprocess.Popen([engine, "-m", model, "--host", "127.0.0.1", "--port", str(port), "-c", "4096",
-                                   "-t", "2", "-np", "1"], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                                   "-t", "1", "-np", "1"], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self.addCleanup(server.wait)
         self.addCleanup(server.kill)
 

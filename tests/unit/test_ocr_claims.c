@@ -109,8 +109,8 @@ static const struct merged {
      "true", "autoprotegido:ungrounded", SOURCE_VLM},
     {"a lone digit bears no phases out", "{\"fases\": 3}", SOURCE_LLM, false, FIELD_FASES, "3",
      "fases:ungrounded", SOURCE_LLM},
-    {"a number that no label names", "{\"patrimonio\": \"48813\"}", SOURCE_LLM, false, FIELD_PATRIMONIO,
-     "48813", "patrimonio:model_only", SOURCE_LLM},
+    {"a number that no label names", "{\"patrimonio\": \"48813\"}", SOURCE_LLM, false,
+     FIELD_PATRIMONIO, "48813", "patrimonio:model_only", SOURCE_LLM},
     {"one character apart", "{\"patrimonio\": \"48873\"}", SOURCE_LLM, false, FIELD_PATRIMONIO,
      "48873", "patrimonio:model_only", SOURCE_LLM},
     {"two characters apart", "{\"patrimonio\": \"48973\"}", SOURCE_LLM, false, FIELD_PATRIMONIO,
@@ -315,8 +315,8 @@ static void transcripts_become_lines(void **state) {
         size_t length = 0;
         model_read_lines(CASES[i].said, (struct box){0, 0, 9, 9}, &page);
         for (size_t k = 0; k < page.count; k++)
-            length += (size_t)snprintf(lines + length, sizeof lines - length, "%s;",
-                                       page.lines[k].text);
+            length +=
+                (size_t)snprintf(lines + length, sizeof lines - length, "%s;", page.lines[k].text);
         assert_string_equal(lines, CASES[i].lines);
         text_page_fini(&page);
     }
