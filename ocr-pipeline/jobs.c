@@ -151,8 +151,8 @@ static void finish_done(void *arg) {
     if (piece->job_known)
         jobs_tell(jobs, &piece->job);
     if (piece->postponed && !jobs->resting && !jobs->winding_down) {
-        log_warn("job.rest job=%s photo=%lld why=\"%s\"", piece->photo.job,
-                 (long long)piece->photo.id, piece->why.text);
+        log_warn("job.rest job=%s photo=%lld code=%s", piece->photo.job,
+                 (long long)piece->photo.id, report_code(&piece->why));
         jobs->resting = true;
         timer_start(&jobs->again, jobs->config->gpu_pause_ms);
     }
