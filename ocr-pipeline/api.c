@@ -55,6 +55,7 @@ unsigned api_status(const struct err *err) {
     case ERR_PEER: return 502;
     case ERR_GARBLED: return 502;
     case ERR_UNAVAILABLE: return 503;
+    case ERR_FULL: return 507;
     default: return 500;
     }
 }

@@ -12,7 +12,6 @@ enum { LIST_MOST = 100, RESULTS_MAX = 512 << 20, PING_MS = 15000 };
 
 static const char *state_name(enum job_state state) {
     switch (state) {
-    case JOB_FILLING: return "recebendo";
     case JOB_OPEN: return "aberto";
     case JOB_DONE: return "pronto";
     case JOB_CANCELLED: break;
@@ -56,7 +55,8 @@ static void write_tree(struct buf *out, json_t *json) {
 
 static void write_list(struct question *question) {
     struct job *jobs = mem_alloc(LIST_MOST * sizeof *jobs);
-    size_t count = store_jobs(jobs_store(question->api->jobs), jobs, LIST_MOST);
+    size_t count;
+    store_jobs(jobs_store(question->api->jobs), jobs, LIST_MOST, &count, &question->err);
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list, job_json(&jobs[i]));

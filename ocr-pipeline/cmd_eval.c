@@ -40,7 +40,7 @@ static const char help[] =
     "  tests/ocr/make-photos --seed 3 --count 100 --out set\n"
     "  ocr-pipeline eval set --config small.ini --config fast.ini\n\n"
     "Exit codes: 0 done, however much was missed; 1 failed, 2 usage, 3 config, 4 set-up is missing,\n"
-    "5 a share does not answer, 6 there are no photos.\n";
+    "5 a share does not answer, 6 there are no photos, 7 the disk is full.\n";
 
 enum { LINE_BYTES = 64 << 20, TRUTH_BYTES = 256 << 20, REPORT_BYTES = 1 << 30 };
 
@@ -140,10 +140,6 @@ static bool read_one(void *context, size_t index, unsigned worker, struct err *e
 
 // --- One configuration
 
-static int exit_status(const struct err *err, int otherwise) {
-    return err->code == ERR_PEER ? EXIT_SHARE : otherwise;
-}
-
 static int read_all(struct run *run) {
     struct err err = {0};
     run->started_ms = loop_now_ms();
@@ -156,8 +152,7 @@ static int read_all(struct run *run) {
                             "stopped after %zu of %zu photos of %s; the same command goes on",
                             run->done, run->truth->count - run->skipped, run->setup->name);
     if (!good)
-        return command_fail(exit_status(&err, EXIT_FAILED), "%s; the same command goes on",
-                            err.text);
+        return command_fail(command_status(&err), "%s; the same command goes on", err.text);
     return EXIT_DONE;
 }
 
@@ -165,7 +160,7 @@ static int read_setup(struct run *run) {
     struct err err = {0};
     run->results = results_open(run->setup->results_path, RESULTS_JSON, &err);
     if (!run->results)
-        return command_fail(EXIT_FAILED, "%s", err.text);
+        return command_fail(command_status(&err), "%s", err.text);
     run->skipped = 0;
     for (size_t i = 0; i < run->truth->count; i++)
         run->skipped += results_has(run->results, run->truth->photos[i].file);
@@ -359,7 +354,7 @@ static int tell(struct run *run) {
         return command_fail(EXIT_INTERRUPTED, "stopped before the page was written; the same "
                                               "command goes on");
     if (!good)
-        return command_fail(EXIT_FAILED, "%s", err.text);
+        return command_fail(command_status(&err), "%s; the same command goes on", err.text);
     command_fail(0, "misses and their crops: %s/report.html", run->out);
     return EXIT_DONE;
 }
@@ -373,9 +368,11 @@ static int work(struct run *run) {
         status = load_setup(run, i);
     if (status != EXIT_DONE)
         return status;
-    if (mkdir(run->out, 0755) != 0 && errno != EEXIST)
-        return command_fail(EXIT_FAILED, "cannot make the folder %s: %s", run->out,
-                            strerror(errno));
+    struct err err = {0};
+    if (mkdir(run->out, 0755) != 0 && errno != EEXIST) {
+        err_errno(&err, "cannot make the folder %s", run->out);
+        return command_fail(command_status(&err), "%s", err.text);
+    }
     progress_init(&run->progress, stderr);
     status = read_setups(run);
     return status == EXIT_DONE ? tell(run) : status;

@@ -33,7 +33,7 @@ static const char help[] =
     "  --config FILE    settings (default ~/.config/ancalagon/ocr.ini)\n\n"
     "Ctrl-C ends the run after the photo at hand; what is done is kept.\n"
     "Exit codes: 0 all read, 1 some could not be, 2 usage, 3 config, 4 set-up is missing, 5 a share\n"
-    "does not answer, 6 there are no photos.\n";
+    "does not answer, 6 there are no photos, 7 the disk is full.\n";
 
 enum { LINE_BYTES = 64 << 20 };
 
@@ -87,7 +87,12 @@ static void for_people(const json_t *report, struct buf *out) {
     const char *key;
     json_t *field;
     buf_printf(out, "%s\n", json_get_text(report, "file", ""));
+    size_t head = out->length;
     json_object_foreach((json_t *)(uintptr_t)fields, key, field) field_for_people(key, field, out);
+    if (out->length == head)
+        buf_adds(out, json_array_size(json_object_get(report, "texts"))
+                          ? "  no nameplate of a transformer was recognised\n"
+                          : "  no text was found\n");
     for (size_t i = 0; i < json_array_size(reasons); i++) {
         const json_t *reason = json_array_get(reasons, i);
         buf_printf(out, "  look: %s%s%s\n", json_get_text(reason, "field", ""),
@@ -144,13 +149,14 @@ static char *annotated_path(const struct run *run, size_t index) {
     return path;
 }
 
+// What is drawn comes before the line: a photo that has its line is done. False ends the run.
 static bool annotate(const struct run *run, size_t index, const char *bytes, size_t length,
-                     const struct reading *reading, struct err *why) {
+                     const struct reading *reading, struct err *err) {
     if (!run->annotate)
         return true;
     char *path = annotated_path(run, index);
     bool good =
-        annotate_write(path, bytes, length, run->photos.paths[index], reading, run->config, why);
+        annotate_write(path, bytes, length, run->photos.paths[index], reading, run->config, err);
     mem_free(path);
     return good;
 }
@@ -166,10 +172,11 @@ static bool read_one(void *context, size_t index, unsigned worker, struct err *e
     if (results_has(run->results, photo))
         return true;
     char *bytes = photo_load(photo, (size_t)run->config->photo_bytes, &length, &why);
+    bool good = true;
     if (bytes && pipeline_read(run->pipeline, bytes, length, photo, AREA_PLATE, &reading, &why))
-        annotate(run, index, bytes, length, &reading, &why);
+        good = annotate(run, index, bytes, length, &reading, err);
     json_t *report = why.code ? report_error_json(photo, &why) : report_json(photo, &reading);
-    bool good = finish(run, photo, report, &why, err);
+    good = good && finish(run, photo, report, &why, err);
     json_decref(report);
     reading_fini(&reading);
     mem_free(bytes);
@@ -218,19 +225,20 @@ static int read_all(struct run *run) {
                             run->photos.count - run->skipped,
                             run->out ? "; the same command goes on" : "");
     if (!good)
-        return command_fail(EXIT_FAILED, "%s", err.text);
+        return command_fail(command_status(&err), "%s%s", err.text,
+                            run->out ? "; the same command goes on" : "");
     return run->failed ? EXIT_FAILED : EXIT_DONE;
 }
 
 static int work(struct run *run, char *const *arguments, size_t count) {
     struct err err = {0};
     if (!photo_list_make(&run->photos, arguments, count, &err))
-        return command_fail(err.code == ERR_NOTFOUND || err.code == ERR_INVALID ? EXIT_NOTHING
-                            : err.code == ERR_PEER                              ? EXIT_SHARE
-                                                                                : EXIT_FAILED,
+        return command_fail(err.code == ERR_NOTFOUND || err.code == ERR_INVALID
+                                ? EXIT_NOTHING
+                                : command_status(&err),
                             "%s", err.text);
     if (!open_all(run, &err))
-        return command_fail(EXIT_FAILED, "%s", err.text);
+        return command_fail(command_status(&err), "%s", err.text);
     if (run->skipped == run->photos.count)
         return EXIT_DONE;
     progress_init(&run->progress, stderr);

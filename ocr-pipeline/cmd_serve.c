@@ -21,7 +21,8 @@ static const char help[] =
     "  --debug              log more\n\n"
     "  curl -s --data-binary @photo.jpg -H 'Content-Type: image/jpeg' \\\n"
     "      http://127.0.0.1:8091/api/v41/ocr/poste/42\n\n"
-    "Exit codes: 0 ended, 1 failed, 2 usage, 3 config, 4 set-up is missing.\n";
+    "Exit codes: 0 ended, 1 failed, 2 usage, 3 config, 4 set-up is missing,\n"
+    "7 the disk is full.\n";
 
 struct serve {
     const char *listen, *config_path;
@@ -112,7 +113,7 @@ static int run(struct serve *serve) {
         return command_fail(err.code == ERR_NOTFOUND ? EXIT_SETUP : EXIT_FAILED, "%s", err.text);
     serve->loop = loop_create(&err);
     if (!serve->loop || !open_api(serve, &err))
-        return command_fail(EXIT_FAILED, "%s", err.text);
+        return command_fail(command_status(&err), "%s", err.text);
     signal_watch_start(&serve->terminate, serve->loop, SIGTERM, on_signal, serve);
     signal_watch_start(&serve->interrupt, serve->loop, SIGINT, on_signal, serve);
     timer_init(&serve->patience, serve->loop, on_patience_gone, serve);

@@ -12,6 +12,7 @@ enum exit_status {
     EXIT_SETUP = 4,   // networks or the library are not there
     EXIT_SHARE = 5,   // a share does not answer
     EXIT_NOTHING = 6, // there are no photos
+    EXIT_FULL = 7,    // no room is left on the disk
     EXIT_INTERRUPTED = 130,
 };
 
@@ -22,6 +23,7 @@ int cmd_records(int argc, char **argv);
 int cmd_tra(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
+int command_status(const struct err *err); // of what ended a command
 // "ocr-pipeline: TEXT" to stderr, then the status.
 int command_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct option; // getopt.h

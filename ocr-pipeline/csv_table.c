@@ -144,7 +144,7 @@ struct csv_table *csv_table_parse(const char *bytes, size_t length, struct err *
                    ? read_row(&reader, err)
                    : err_set(err, ERR_LIMIT, "more than %d rows", CSV_ROWS_MAX);
     }
-    for (size_t i = 0, at = 0; i < csv->count; at += csv->rows[i++].count)
+    for (size_t i = 0, at = 0; good && i < csv->count; at += csv->rows[i++].count)
         csv->rows[i].fields = csv->fields + at; // once they do not move any more
     if (good)
         return csv;

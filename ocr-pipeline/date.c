@@ -4,9 +4,11 @@
 
 #include <string.h>
 
-static const char *const MONTHS[12] = {
-    "JANEIRO", "FEVEREIRO", "MARCO",    "ABRIL",   "MAIO",     "JUNHO",
-    "JULHO",   "AGOSTO",    "SETEMBRO", "OUTUBRO", "NOVEMBRO", "DEZEMBRO",
+static const char *const MONTHS[2][12] = {
+    {"JANEIRO", "FEVEREIRO", "MARCO", "ABRIL", "MAIO", "JUNHO", "JULHO", "AGOSTO", "SETEMBRO",
+     "OUTUBRO", "NOVEMBRO", "DEZEMBRO"},
+    {"JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUGUST", "SEPTEMBER",
+     "OCTOBER", "NOVEMBER", "DECEMBER"},
 };
 
 // A run of digits (and letters like them) of a text.
@@ -82,8 +84,9 @@ static bool year_at(struct part part, size_t at, struct run *run) {
 // How many characters at `at` name a month: its first three letters, or more of its name.
 static size_t month_at(struct part part, size_t at, int *month) {
     char name[12], bones[12];
-    for (int m = 0; m < 12; m++) {
-        skeleton_of(MONTHS[m], strlen(MONTHS[m]), name, NULL, sizeof name);
+    for (int m = 0; m < 24; m++) {
+        const char *full = MONTHS[m / 12][m % 12];
+        skeleton_of(full, strlen(full), name, NULL, sizeof name);
         size_t left = part.end - at, shared = 0;
         size_t length =
             skeleton_of(part.folded->text + at, left < 10 ? left : 10, bones, NULL, sizeof bones);
@@ -95,7 +98,7 @@ static size_t month_at(struct part part, size_t at, int *month) {
             shared++;
         if (shared < 3)
             continue;
-        *month = m + 1;
+        *month = m % 12 + 1;
         // "14MA116": the digits after the abbreviation are the year's.
         return name[shared] && shared > 3 ? 3 : shared;
     }
@@ -115,11 +118,13 @@ static bool named_at(struct part part, size_t at, int this_year, struct date *da
     if (!taken || !is_letter(text[at]))
         return false;
     size_t next = at + taken;
-    if (next < part.end && is_letter(text[next])) // "MARCA" is no March, "MAR DE 2016" is
+    size_t of = skip_sign(part, next, &sign);
+    if (of + 3 <= part.end && strncmp(text + of, "DE", 2) == 0 && !is_letter(text[of + 2]))
+        next = of + 2 + (text[of + 2] == ' ');
+    else if (next < part.end && is_letter(text[next])) // "MARCA" is no March, "MAR DE 2016" is
         return false;
-    next = skip_sign(part, next, &sign);
-    if (next + 3 <= part.end && strncmp(text + next, "DE ", 3) == 0)
-        next += 3;
+    else
+        next = of;
     if (!year_at(part, next, &run))
         return false;
     *date = (struct date){.year = full_year(&run, this_year),
@@ -196,9 +201,11 @@ static bool bare_year_at(struct part part, size_t at, struct date *date) {
     if (!run_at(part, at, 4, &run) || !is_year(&run) ||
         !is_border(part.folded->text, part.begin, part.end, run.end))
         return false;
-    // "0/2002": the month was there and was not read.
+    // "0/2002", "SETEMRO DE 2013": the month was there and was not read.
     bool torn = at > part.begin + 1 &&
-                (is_sign(part.folded->text[at - 1]) || is_letter(part.folded->text[at - 1]));
+                (is_sign(part.folded->text[at - 1]) || is_letter(part.folded->text[at - 1]) ||
+                 is_letter(part.folded->text[at - 2]));
+    torn |= part_is_cut(part, at);
     *date = (struct date){run.value, 0, at, run.end, torn, run.swaps};
     return true;
 }

@@ -12,6 +12,10 @@ enum { POINTS_LEAST = 4, POINTS_SURE = 6 };
 static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f;
 // Lines in the row or below a line of the plate: heights between them, ratio of their heights.
 static const float ROW_REACH = 40, BELOW_REACH = 2.6f, LIKE_LEAST = .5f, LIKE_MOST = 1.9f;
+// A plate of which little but maker and title were understood: so few lines; how far its body
+// reaches below, in widths of the title, and how high its text is, as a share of the title's.
+enum { HEAD_LINES = 4 };
+static const float BODY_REACH = .9f, BODY_LEAST = .3f, BODY_MOST = 1.3f;
 // How much larger than the detector's box the plate may be.
 static const float BOX_SLACK = .12f, BOX_INSIDE = .02f;
 
@@ -208,6 +212,31 @@ static void grow(struct filter *filter) {
     }
 }
 
+// Where no label was read right, the lines under the maker's name and title are the plate's all the
+// same: what they are the rules will tell, and a person.
+static void add_body(struct filter *filter) {
+    size_t lines = 0;
+    float tallest = 0;
+    for (size_t i = 0; i < filter->sheet.line_count; i++) {
+        lines += filter->plate[i];
+        if (filter->plate[i])
+            tallest = fmaxf(tallest, line_height(&filter->sheet.lines[i]));
+    }
+    if (!filter->has_hull || lines > HEAD_LINES)
+        return;
+    struct extent body = filter->hull;
+    body.y1 += BODY_REACH * (body.x1 - body.x0);
+    for (size_t i = 0; i < filter->sheet.line_count; i++) {
+        struct extent extent = extent_of_line(filter, i);
+        float height = line_height(&filter->sheet.lines[i]);
+        if (holds_middle(&body, &extent) && height > BODY_LEAST * tallest &&
+            height < BODY_MOST * tallest && mark_foreign(&filter->marks[i]) == TEXT_NAMEPLATE &&
+            (!has_box(filter) || in_box(filter, i, BOX_SLACK)))
+            filter->plate[i] = true;
+    }
+    find_hull(filter);
+}
+
 // Few characters, most of them digits, larger than a plate's: the number of a pole.
 static bool is_pole_number(const struct filter *filter, size_t line) {
     const struct folded *folded = &filter->sheet.folds[line];
@@ -243,6 +272,7 @@ void filter_classify(const struct text_line *lines, size_t count,
     groups_init(&filter->groups, &filter->sheet, filter->marks);
     find_core(filter);
     grow(filter);
+    add_body(filter);
     for (size_t i = 0; i < count; i++)
         classes[i] = i >= filter->sheet.line_count ? TEXT_OTHER
                      : filter->plate[i]            ? TEXT_NAMEPLATE

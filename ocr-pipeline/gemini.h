@@ -42,8 +42,9 @@ bool gemini_read(struct gemini_request *request, const json_t *tree, struct gemi
 
 // The object that a schema asks for, out of a plate's (plate_json): its properties are matched by
 // name, in any spelling and in English too; each value in the type that is asked for (STRING,
-// NUMBER, INTEGER, BOOLEAN, or null); what we do not know is null. A schema of an array gets a list
-// of one. NULL schema: the plate as it is. The caller's.
+// NUMBER, INTEGER, BOOLEAN, one of an enum, or null); what we do not know is null. A schema of an
+// array gets a list of one; $ref and anyOf are followed. NULL schema: the plate as it is. The
+// caller's.
 json_t *gemini_shape(const json_t *schema, const json_t *plate);
 
 struct gemini_usage {

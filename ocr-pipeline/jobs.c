@@ -35,18 +35,21 @@ struct jobs {
     struct desk *loaders; // a share that hangs holds one of these, and no reader
     struct store *store;
     struct watch_list watches;
-    struct piece_list pieces; // photos that are claimed
+    struct piece_list claimed;
     struct timer again;
-    unsigned under_way; // how many
+    struct timer rest;            // armed: a model failed, nothing is claimed
+    struct piece_list unfinished; // read, and not yet taken by the store: its disk is full
+    struct err trouble;           // as it was logged
+    unsigned under_way;           // how many are claimed
     bool claiming, winding_down;
-    bool resting; // a model failed: nothing is claimed until `again`
     void (*on_idle)(void *arg);
     void *idle_arg;
 };
 
 // A photo from its claim to its result; moves from desk to desk.
 struct piece {
-    TAILQ_ENTRY(piece) link;
+    TAILQ_ENTRY(piece) link;    // while it is unfinished
+    TAILQ_ENTRY(piece) claimed; // when `listed`
     struct jobs *jobs;
     struct photo photo;
     char *bytes;
@@ -55,9 +58,9 @@ struct piece {
     struct err why;       // there is no reading
     struct recall recall; // its job was cancelled
     bool postponed;       // it is to be tried again
-    bool listed;
-    char *result;   // JSON
-    struct job job; // as it is after this photo
+    bool listed;          // among the claimed
+    char *result;         // JSON
+    struct job job;       // as it is after this photo
     bool job_known;
 };
 
@@ -73,19 +76,30 @@ static void piece_free(struct piece *piece) {
 static void piece_drop(void *arg) {
     struct piece *piece = arg;
     if (piece->listed)
-        TAILQ_REMOVE(&piece->jobs->pieces, piece, link);
+        TAILQ_REMOVE(&piece->jobs->claimed, piece, claimed);
     piece->jobs->under_way--;
     piece_free(piece);
 }
 
+// Tried again until it works: once in the log is enough.
+static void trouble(struct jobs *jobs, const char *what, const struct err *err) {
+    if (jobs->winding_down)
+        return;
+    if (strcmp(jobs->trouble.text, err->text) != 0)
+        log_error("job.%s error=\"%s\"", what, err->text);
+    jobs->trouble = *err;
+    timer_start(&jobs->again, AGAIN_MS);
+}
+
+static void trouble_over(struct jobs *jobs) {
+    if (jobs->trouble.code)
+        log_info("job.goes_on");
+    jobs->trouble = (struct err){0};
+}
+
 static void piece_fail(struct piece *piece, const char *what, const struct err *err) {
-    struct jobs *jobs = piece->jobs;
-    if (!jobs->winding_down)
-        log_error("job.%s job=%s photo=%lld error=\"%s\"", what, piece->photo.job,
-                  (long long)piece->photo.id, err->text);
+    trouble(piece->jobs, what, err);
     piece_drop(piece);
-    if (!jobs->winding_down)
-        timer_start(&jobs->again, AGAIN_MS);
 }
 
 // --- The result
@@ -110,7 +124,7 @@ void jobs_forget_spool(struct jobs *jobs, const char *job) {
 // want.
 static bool is_to_try_again(struct piece *piece) {
     struct job job;
-    return models_are_away(&piece->why) &&
+    return piece->bytes && models_are_away(&piece->why) &&
            store_job_find(piece->jobs->store, piece->photo.job, &job, NULL) &&
            job.state == JOB_OPEN &&
            (int64_t)time(NULL) * 1000 < job.created_ms + piece->jobs->config->gpu_retry_ms;
@@ -134,6 +148,7 @@ static bool store_outcome(struct piece *piece) {
 static void run_finish(void *arg) {
     struct piece *piece = arg;
     struct jobs *jobs = piece->jobs;
+    piece->err = (struct err){0};
     if (!store_outcome(piece))
         return;
     piece->job_known = store_job_find(jobs->store, piece->photo.job, &piece->job, NULL);
@@ -144,17 +159,19 @@ static void run_finish(void *arg) {
 static void finish_done(void *arg) {
     struct piece *piece = arg;
     struct jobs *jobs = piece->jobs;
-    if (piece->err.code) {
-        piece_fail(piece, "finish", &piece->err);
+    if (piece->err.code && !jobs->winding_down) {
+        trouble(jobs, "finish", &piece->err);
+        TAILQ_INSERT_TAIL(&jobs->unfinished, piece, link);
         return;
     }
+    if (!piece->err.code)
+        trouble_over(jobs);
     if (piece->job_known)
         jobs_tell(jobs, &piece->job);
-    if (piece->postponed && !jobs->resting && !jobs->winding_down) {
-        log_warn("job.rest job=%s photo=%lld code=%s", piece->photo.job,
-                 (long long)piece->photo.id, report_code(&piece->why));
-        jobs->resting = true;
-        timer_start(&jobs->again, jobs->config->gpu_pause_ms);
+    if (piece->postponed && !jobs->rest.armed && !jobs->winding_down) {
+        log_warn("job.rest job=%s photo=%lld code=%s", piece->photo.job, (long long)piece->photo.id,
+                 report_code(&piece->why));
+        timer_start(&jobs->rest, jobs->config->gpu_pause_ms);
     }
     piece_drop(piece);
     fetch_next(jobs);
@@ -185,12 +202,13 @@ static void run_read(void *arg) {
     reading_fini(&reading);
 }
 
-static void read_done(void *arg) {
-    struct piece *piece = arg;
+static void hand_in(struct piece *piece) {
     struct err err = {0};
     if (!desk_submit(piece->jobs->clerk, DESK_MORE, &finish_ops, piece, &err))
         piece_fail(piece, "finish", &err);
 }
+
+static void read_done(void *arg) { hand_in(arg); }
 
 static const struct desk_ops read_ops = {run_read, read_done, piece_drop};
 
@@ -225,7 +243,7 @@ static void claim_done(void *arg) {
     jobs->claiming = false;
     piece->listed = !piece->err.code;
     if (piece->listed)
-        TAILQ_INSERT_TAIL(&jobs->pieces, piece, link);
+        TAILQ_INSERT_TAIL(&jobs->claimed, piece, claimed);
     if (piece->err.code == ERR_NOTFOUND) {
         piece_drop(piece);
     } else if (piece->err.code) {
@@ -233,6 +251,7 @@ static void claim_done(void *arg) {
     } else if (!desk_submit(jobs->loaders, DESK_MORE, &load_ops, piece, &err)) {
         piece_fail(piece, "load", &err);
     } else {
+        trouble_over(jobs);
         fetch_next(jobs);
     }
 }
@@ -248,7 +267,7 @@ static const struct desk_ops claim_ops = {run_claim, claim_done, claim_drop};
 // As many are claimed as are read at once, and one that is loaded meanwhile.
 static void fetch_next(struct jobs *jobs) {
     struct err err = {0};
-    if (jobs->claiming || jobs->winding_down || jobs->resting ||
+    if (jobs->claiming || jobs->winding_down || jobs->rest.armed ||
         jobs->under_way > jobs->config->workers)
         return;
     struct piece *piece = mem_alloc(sizeof *piece);
@@ -265,9 +284,18 @@ void jobs_wake(struct jobs *jobs) { fetch_next(jobs); }
 
 static void on_again(void *arg) {
     struct jobs *jobs = arg;
-    jobs->resting = false;
+    struct piece_list unfinished = TAILQ_HEAD_INITIALIZER(unfinished);
+    TAILQ_CONCAT(&unfinished, &jobs->unfinished, link);
+    for (struct piece *piece; (piece = TAILQ_FIRST(&unfinished));) {
+        TAILQ_REMOVE(&unfinished, piece, link);
+        hand_in(piece);
+    }
     fetch_next(jobs);
 }
+
+static void on_rested(void *arg) { fetch_next(arg); }
+
+static bool is_needed(void *arg, const char *folder) { return store_needs_folder(arg, folder); }
 
 struct jobs *jobs_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
                          struct desk *desk, struct err *err) {
@@ -278,8 +306,10 @@ struct jobs *jobs_create(struct loop *loop, const struct config *config, struct 
     jobs->pipeline = pipeline;
     jobs->desk = desk;
     TAILQ_INIT(&jobs->watches);
-    TAILQ_INIT(&jobs->pieces);
+    TAILQ_INIT(&jobs->claimed);
+    TAILQ_INIT(&jobs->unfinished);
     timer_init(&jobs->again, loop, on_again, jobs);
+    timer_init(&jobs->rest, loop, on_rested, jobs);
     jobs->clerk = desk_create(loop, 1, ERRANDS_MAX);
     jobs->loaders = desk_create(loop, LOADERS, ERRANDS_MAX);
     char *path = path_join(config->state_dir, "jobs.sqlite");
@@ -291,7 +321,7 @@ struct jobs *jobs_create(struct loop *loop, const struct config *config, struct 
         return NULL;
     }
     store_expire(jobs->store, (int64_t)time(NULL) * 1000 - config->keep_ms);
-    spool_sweep(config->state_dir);
+    spool_sweep(config->state_dir, is_needed, jobs->store);
     if (recovered)
         log_info("job.recovered photos=%u", recovered);
     fetch_next(jobs);
@@ -302,7 +332,12 @@ void jobs_destroy(struct jobs *jobs) {
     if (!jobs)
         return;
     timer_stop(&jobs->again);
+    timer_stop(&jobs->rest);
     jobs->winding_down = true;
+    for (struct piece *piece; (piece = TAILQ_FIRST(&jobs->unfinished));) {
+        TAILQ_REMOVE(&jobs->unfinished, piece, link);
+        piece_drop(piece);
+    }
     desk_destroy(jobs->clerk);
     desk_destroy(jobs->loaders);
     store_close(jobs->store);
@@ -362,7 +397,7 @@ void jobs_unwatch(struct job_watch *watch) {
 // Photos of a cancelled job that wait for a model give up their places.
 static void recall_pieces(struct jobs *jobs, const char *job) {
     struct piece *piece;
-    TAILQ_FOREACH (piece, &jobs->pieces, link)
+    TAILQ_FOREACH (piece, &jobs->claimed, claimed)
         if (strcmp(piece->photo.job, job) == 0)
             pipeline_recall(jobs->pipeline, &piece->recall);
 }

@@ -15,6 +15,7 @@ enum concept {
     CONCEPT_MAKER,
     CONCEPT_SERIAL,
     CONCEPT_DATE,
+    CONCEPT_MONTH, // of a date whose year stands elsewhere
     CONCEPT_FUSE,
     CONCEPT_PRIMARY,
     CONCEPT_SECONDARY,
@@ -62,8 +63,8 @@ struct label_data {
     const char *text;
     enum concept concept;
 };
-extern const struct label_data LABEL_DATA[];
-extern const size_t LABEL_DATA_COUNT;
+extern const struct label_data LABEL_DATA[], LABEL_ENGLISH[];
+extern const size_t LABEL_DATA_COUNT, LABEL_ENGLISH_COUNT;
 
 struct labels;
 struct labels *labels_create(void); // the built-in ones

@@ -27,13 +27,13 @@ static void usage(FILE *out) {
           out);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fputs(
-        "\n  ocr-pipeline read photo.jpg\n"
-        "  ocr-pipeline read photos/ --json --out results.jsonl\n\n"
-        "Every command has --help and takes --config FILE (default ~/.config/ancalagon/ocr.ini,\n"
-        "which need not be there).\n"
-        "Exit codes: 0 done, 1 failed or in part, 2 usage, 3 config error, 4 set-up is missing.\n",
-        out);
+    fputs("\n  ocr-pipeline read photo.jpg\n"
+          "  ocr-pipeline read photos/ --json --out results.jsonl\n\n"
+          "Every command has --help and takes --config FILE (default ~/.config/ancalagon/ocr.ini,\n"
+          "which need not be there).\n"
+          "Exit codes: 0 done, 1 failed or in part, 2 usage, 3 config error, 4 set-up is missing,\n"
+          "7 the disk is full.\n",
+          out);
 }
 
 int command_fail(int status, const char *format, ...) {
@@ -44,6 +44,10 @@ int command_fail(int status, const char *format, ...) {
     fputc('\n', stderr);
     va_end(args);
     return status;
+}
+
+int command_status(const struct err *err) {
+    return err->code == ERR_PEER ? EXIT_SHARE : err->code == ERR_FULL ? EXIT_FULL : EXIT_FAILED;
 }
 
 int command_options(int argc, char **argv, const struct option *options, const char *help,

@@ -64,10 +64,9 @@ static void run_make(void *arg) {
     struct store *store = jobs_store(job->api->jobs);
     struct err *err = &job->err;
     store_expire(store, (int64_t)time(NULL) * 1000 - job->api->config->keep_ms);
-    bool good = (!job->folder || spool_keep(job->folder, err)) &&
-                store_job_create(store, job->kind, "{}", job->made.id, err) &&
-                store_job_add_all(store, job->made.id, job->photos, job->count, err) &&
-                store_job_ready(store, job->made.id, err);
+    bool good =
+        (!job->folder || spool_keep(job->folder, err)) &&
+        store_job_create(store, job->kind, "{}", job->photos, job->count, job->made.id, err);
     if (!good)
         return;
     mem_free(job->folder); // the store's now

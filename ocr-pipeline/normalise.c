@@ -129,6 +129,13 @@ struct part part_trim(struct part part) {
 
 bool part_is_empty(struct part part) { return part.begin >= part.end; }
 
+bool part_is_cut(struct part part, size_t at) {
+    bool stroke = false;
+    while (at > 0 && strchr(" /|\\", part.folded->text[at - 1]))
+        stroke |= part.folded->text[--at] != ' ';
+    return stroke && at == 0;
+}
+
 // The characters [first, last) of a part.
 static void part_chars(struct part part, size_t *first, size_t *last) {
     *first = part.folded->from[part.begin];
@@ -222,6 +229,7 @@ static char look_alike(char c) {
     case '8': return 'B';
     case '2': return 'Z';
     case '6': return 'G';
+    case '4': return 'A';
     default: return c;
     }
 }

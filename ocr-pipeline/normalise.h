@@ -33,6 +33,8 @@ struct part {
 struct part part_all(const struct folded *folded);
 struct part part_trim(struct part part); // signs and blanks at both ends
 bool part_is_empty(struct part part);
+// "/ 127": the line begins with a stroke, so what was before it stands elsewhere or was not read.
+bool part_is_cut(struct part part, size_t at);
 
 // What was read there, as it was read; cut at a whole character when `size` is too small.
 void part_raw(struct part part, const struct text_line *line, char *out, size_t size);
@@ -44,7 +46,7 @@ float part_doubt(struct part part, const struct text_line *line);
 struct quad part_upright(struct part part, const struct text_line *line);
 struct box part_box(struct part part, const struct text_line *line);
 
-// Letters and digits only, look-alikes as one (0 O, 1 I L, 5 S, 8 B, 2 Z, 6 G): how labels and
+// Letters and digits only, look-alikes as one (0 O, 1 I L, 5 S, 8 B, 2 Z, 6 G, 4 A): how labels and
 // names are found in text that was not read quite right. `at`, when not NULL: where in `text` each
 // came from.
 size_t skeleton_of(const char *text, size_t length, char *out, uint16_t *at, size_t size);

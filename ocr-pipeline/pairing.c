@@ -7,7 +7,8 @@
 #include <string.h>
 
 // How far to look, in heights of the label; how much of the height must be shared.
-static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SHARE = .5f;
+static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SHARE = .5f,
+                   CROWDED = .6f; // boxes of close rows overlap: they are larger than the letters
 
 // What a value below costs more than one beside; one beside that is some letters away costs as
 // much.
@@ -107,11 +108,30 @@ static const struct piece *below(const struct sheet *sheet, const struct piece *
             continue;
         struct offset to = offset_of(sheet, label, piece);
         float high = fmaxf(label->height, piece->height), far = to.below + .1f * aside_of(to);
-        if (to.below < -.45f * label->height || to.below > REACH_BELOW * high ||
+        if (to.below < -CROWDED * label->height || to.below > REACH_BELOW * high ||
             to.overlap_y >= ROW_SHARE || far >= least || !is_in_column(sheet, label, to))
             continue;
         best = piece;
         least = far;
+        *offset = to;
+    }
+    return best;
+}
+
+// The nearest piece over the label, in its column.
+static const struct piece *above(const struct sheet *sheet, const struct piece *label,
+                                 struct offset *offset) {
+    const struct piece *best = NULL;
+    for (size_t i = 0; i < sheet->count; i++) {
+        const struct piece *piece = &sheet->pieces[i];
+        if (piece->line == label->line || !is_like_size(label, piece))
+            continue;
+        struct offset to = offset_of(sheet, piece, label);
+        if (to.below < -CROWDED * label->height || to.overlap_y >= ROW_SHARE ||
+            to.below > REACH_BELOW * fmaxf(label->height, piece->height) || to.overlap_x < .3f ||
+            (best && to.below >= offset->below))
+            continue;
+        best = piece;
         *offset = to;
     }
     return best;
@@ -172,7 +192,10 @@ static void add_offer(struct match *match, size_t pair, const struct piece *valu
     if (part_is_empty(part))
         return;
     if (!match->fits(match->arg, label->hit.concept, label->hit.unit, part)) {
-        match->pairs[pair].blocked |= kind != PAIR_BELOW && cost < .35f;
+        if (kind != PAIR_BELOW && cost < .35f) {
+            match->pairs[pair].blocked = true;
+            match->pairs[pair].value = (size_t)(value - match->sheet->pieces);
+        }
         return;
     }
     match->offers[match->offer_count++] = (struct offer){
@@ -228,6 +251,47 @@ static void offer_below(struct match *match, size_t pair, const struct piece *la
     float aside = fminf(fabsf(to.left), fabsf(to.middle)) / label->height;
     add_offer(match, pair, value, column_part(match->sheet, label, value), PAIR_BELOW,
               BELOW_COST + .3f * gap + .04f * fminf(aside, 10));
+}
+
+static bool fits_above(const struct match *match, const struct piece *label) {
+    struct offset to = {0};
+    const struct piece *value = above(match->sheet, label, &to);
+    return value && !piece_is_label(value) &&
+           match->fits(match->arg, label->hit.concept, label->hit.unit,
+                       column_part(match->sheet, label, value));
+}
+
+static void offer_above(struct match *match, size_t pair, const struct piece *label) {
+    struct offset to = {0};
+    const struct piece *value = above(match->sheet, label, &to);
+    if (value && !piece_is_label(value))
+        add_offer(match, pair, value, column_part(match->sheet, label, value), PAIR_BELOW,
+                  BELOW_COST + .3f * fmaxf(0, to.below) / label->height);
+}
+
+// Small print under its value, as on forms: when that fits the labels of most fields, and what
+// stands beside or below fits hardly any.
+static void turn_over(struct match *match) {
+    size_t over = 0, offered = 0;
+    unsigned char *has = mem_alloc(match->count + 1);
+    for (size_t i = 0; i < match->offer_count; i++)
+        has[match->offers[i].pair] = 1;
+    for (size_t i = 0; i < match->count; i++) {
+        const struct piece *label = &match->sheet->pieces[match->pairs[i].label];
+        bool field = label->hit.concept < CONCEPT_FIELDS && label->hit.concept != CONCEPT_MAKER;
+        offered += field && has[i];
+        over += field && !has[i] && fits_above(match, label);
+    }
+    mem_free(has);
+    if (over < 3 || over <= 2 * offered)
+        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < match->offer_count; i++)
+        if (match->offers[i].kind != PAIR_BELOW)
+            match->offers[kept++] = match->offers[i];
+    match->offer_count = kept;
+    for (size_t i = 0; i < match->count; i++)
+        offer_above(match, i, &match->sheet->pieces[match->pairs[i].label]);
 }
 
 // A plate keeps to one way: its labels that offer one way only say which, and the other way costs
@@ -294,6 +358,7 @@ struct pair *pairs_find(const struct sheet *sheet, pair_fits_fn *fits, void *arg
         offer_right(&match, i, label);
         offer_below(&match, i, label);
     }
+    turn_over(&match);
     favour_style(&match);
     settle(&match);
     mem_free(match.offers);

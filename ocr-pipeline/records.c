@@ -82,6 +82,8 @@ struct columns {
 
 static void read_head(const struct csv_row *head, struct columns *columns) {
     columns->pole = columns->image = columns->tag = SIZE_MAX;
+    for (size_t i = 0; i < CSV_COLUMNS_MAX; i++) // a row may have more cells than the head
+        columns->fields[i] = FIELD_COUNT;
     for (size_t i = 0; i < head->count; i++) {
         const char *name = head->fields[i];
         columns->fields[i] = record_field(name);

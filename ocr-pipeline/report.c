@@ -68,6 +68,7 @@ const char *report_code(const struct err *err) {
     case ERR_HANG: return "GpuHangError";
     case ERR_UNAVAILABLE: return "MODEL_UNAVAILABLE";
     case ERR_GARBLED: return "MODEL_FAILED";
+    case ERR_FULL: return "DISK_FULL";
     default: return "INTERNAL";
     }
 }

@@ -1,6 +1,7 @@
 #include "rules_private.h"
 
 #include "base/mem.h"
+#include "joints.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -48,14 +49,56 @@ void candidate_doubt(struct candidate *candidate, const char *code, const char *
     va_end(args);
 }
 
-struct candidate *rules_offer_listed(struct rules *rules, enum field field, enum domain domain,
+// How likely a second choice must be to be looked at, to be taken where the first makes no value of
+// the list, and to put a listed one in doubt.
+#define SECOND_LEAST .02f
+#define SECOND_TAKEN .1f
+#define SECOND_DOUBT .2f
+
+// The value of the list that one character's second choice makes of a part, the likeliest of them;
+// how likely that choice is, 0: there is none.
+static float second_value(const struct rules *rules, const struct listed *listed, const char *text,
+                          size_t line, struct part part, char *out, size_t size) {
+    const struct text_line *at = &rules->sheet.lines[line];
+    struct folded *again = mem_alloc(sizeof *again), second;
+    float best = 0;
+    *again = *part.folded;
+    struct part other = {again, part.begin, part.end};
+    for (size_t i = part.begin; i < part.end && at->chars; i++) {
+        size_t index = part.folded->from[i];
+        const struct text_char *c = index < at->char_count ? &at->chars[index] : NULL;
+        if (!c || !c->second[0] || c->second_confidence < fmaxf(best, SECOND_LEAST))
+            continue;
+        char value[64], first = again->text[i];
+        fold_line(&second, c->second);
+        again->text[i] = second.length == 1 ? second.text[0] : first;
+        if (listed->value(rules->domains, other, value, sizeof value) &&
+            domain_has(rules->domains, listed->domain, value) && strcmp(value, text) != 0) {
+            snprintf(out, size, "%s", value);
+            best = c->second_confidence;
+        }
+        again->text[i] = first;
+    }
+    mem_free(again);
+    return best;
+}
+
+struct candidate *rules_offer_listed(struct rules *rules, const struct listed *listed,
                                      const char *text, size_t line, struct part part,
                                      float weight) {
-    if (domain_has(rules->domains, domain, text))
-        return rules_offer(rules, field, text, line, part, weight);
-    const char *near = domain_near(rules->domains, domain, text);
-    struct candidate *candidate =
-        rules_offer(rules, field, near ? near : text, line, part, weight * WEIGHT_SUGGESTED);
+    char other[64];
+    float second = second_value(rules, listed, text, line, part, other, sizeof other);
+    if (domain_has(rules->domains, listed->domain, text)) {
+        struct candidate *candidate = rules_offer(rules, listed->field, text, line, part, weight);
+        if (second >= SECOND_DOUBT)
+            candidate_doubt(candidate, "doubtful_letter", "\"%s\" may be \"%s\"", text, other);
+        return candidate;
+    }
+    if (second >= SECOND_TAKEN)
+        return rules_offer(rules, listed->field, other, line, part, weight * WEIGHT_SWAPPED);
+    const char *near = domain_near(rules->domains, listed->domain, text);
+    struct candidate *candidate = rules_offer(rules, listed->field, near ? near : text, line, part,
+                                              weight * WEIGHT_SUGGESTED);
     if (candidate && near)
         candidate_doubt(candidate, "suggested",
                         "read as \"%s\", which is no usual value; \"%s\" "
@@ -150,6 +193,7 @@ static bool fits(void *arg, enum concept concept, enum unit unit, struct part pa
         [CONCEPT_MAKER] = maker_fits,
         [CONCEPT_SERIAL] = serial_fits,
         [CONCEPT_DATE] = date_fits,
+        [CONCEPT_MONTH] = month_fits,
         [CONCEPT_FUSE] = fuse_fits,
         [CONCEPT_PRIMARY] = primary_fits,
         [CONCEPT_SECONDARY] = secondary_fits,
@@ -283,9 +327,11 @@ static void tell_missing(struct rules *rules) {
 void rules_read(struct plate *plate, const struct text_line *lines, size_t count,
                 const struct domains *domains) {
     struct rules *rules = mem_alloc(sizeof *rules);
+    struct joints joints;
     rules->plate = plate;
     rules->domains = domains;
-    sheet_init(&rules->sheet, lines, count, domains_labels(domains));
+    joints_init(&joints, lines, count, LINES_MAX);
+    sheet_init(&rules->sheet, joints.lines, joints.count, domains_labels(domains));
     rules->pairs = pairs_find(&rules->sheet, fits, rules, &rules->pair_count);
     take_labels(rules);
     rules_power(rules);
@@ -303,5 +349,6 @@ void rules_read(struct plate *plate, const struct text_line *lines, size_t count
     tell_missing(rules);
     mem_free(rules->pairs);
     sheet_fini(&rules->sheet);
+    joints_fini(&joints);
     mem_free(rules);
 }

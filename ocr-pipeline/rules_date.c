@@ -15,6 +15,22 @@ bool date_fits(const struct domains *domains, enum unit unit, struct part part) 
     return date_find(part, year, &date);
 }
 
+// "08" beside "MÊS": a month alone; 0: none.
+static int month_in(struct part part) {
+    struct number number;
+    size_t at = part.begin;
+    if (!number_next(&part, &at, &number) || number.begin != part.begin || number.end != part.end ||
+        number.sign || strlen(number.whole) > 2)
+        return 0;
+    double month = number_value(&number);
+    return month >= 1 && month <= 12 ? (int)month : 0;
+}
+
+bool month_fits(const struct domains *domains, enum unit unit, struct part part) {
+    (void)domains, (void)unit;
+    return month_in(part) > 0;
+}
+
 static void date_text(const struct date *date, char *out, size_t size) {
     if (date->month)
         snprintf(out, size, "%04d-%02d", date->year, date->month);
@@ -100,13 +116,25 @@ static void read_open_brief(struct rules *rules) {
     }
 }
 
+// The month that a label of its own tells.
+static void add_month(const struct rules *rules, struct candidate *candidate) {
+    size_t at = 0;
+    const struct pair *pair = rules_next_value(rules, CONCEPT_MONTH, &at);
+    size_t length = strlen(candidate->text);
+    if (pair && length == 4)
+        snprintf(candidate->text + length, sizeof candidate->text - length, "-%02d",
+                 month_in(pair->part));
+}
+
 void rules_date(struct rules *rules) {
     const struct pair *pair;
     for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_DATE, &at));) {
         struct candidate *candidate =
             offer(rules, rules_line(rules, pair), pair->part, pair->weight);
-        if (candidate)
-            candidate->labelled = true;
+        if (!candidate)
+            continue;
+        candidate->labelled = true;
+        add_month(rules, candidate);
     }
     if (!rules_has(rules, FIELD_DATA_FABRICACAO))
         read_open(rules);

@@ -12,14 +12,24 @@ bool fuse_fits(const struct domains *domains, enum unit unit, struct part part) 
     return fuse_find(part, true, &fuse);
 }
 
+static bool fuse_value(const struct domains *domains, struct part part, char *out, size_t size) {
+    struct fuse fuse;
+    (void)domains;
+    if (!fuse_find(part, true, &fuse))
+        return false;
+    snprintf(out, size, "%s", fuse.text);
+    return true;
+}
+
+static const struct listed FUSE = {FIELD_ELO_FUSIVEL, DOMAIN_FUSE, fuse_value};
+
 static struct candidate *offer(struct rules *rules, size_t line, const struct fuse *fuse,
                                float weight) {
     struct part at = {rules->sheet.folds + line, fuse->begin, fuse->end};
     if (fuse->swaps)
         weight *= WEIGHT_SWAPPED;
     sheet_take(&rules->sheet, line, at, CONCEPT_FUSE);
-    struct candidate *candidate =
-        rules_offer_listed(rules, FIELD_ELO_FUSIVEL, DOMAIN_FUSE, fuse->text, line, at, weight);
+    struct candidate *candidate = rules_offer_listed(rules, &FUSE, fuse->text, line, at, weight);
     if (fuse->guessed)
         candidate_doubt(candidate, "repaired", "read as \"%s\"", candidate ? candidate->raw : "");
     return candidate;

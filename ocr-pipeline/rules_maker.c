@@ -17,14 +17,33 @@ static bool is_word(const struct folded *folded, size_t begin, size_t end) {
            (end >= folded->length || !(is_letter(text[end]) || is_digit(text[end])));
 }
 
+// What a company's name goes on with. A long word may be read with faults.
+static const char *const TRADES[] = {"TRANSFORMAD", "EQUIPAMENT", "INDUSTRIA", "ELETROMEC",
+                                     "CONSTRUCOES", "PRODUTOS",   "SISTEMAS",  "ELETRIC",
+                                     "LTDA",        "IND.",       "S.A.",      "S/A"};
+
+// The word at `at` is one of a company's name.
+static bool is_trade(const struct folded *folded, size_t at) {
+    for (size_t i = 0; i < sizeof TRADES / sizeof *TRADES; i++) {
+        char trade[16], bones[16];
+        size_t length = skeleton_of(TRADES[i], strlen(TRADES[i]), trade, NULL, sizeof trade);
+        size_t left = folded->length - at, wide = strlen(TRADES[i]) + 2;
+        size_t count =
+            skeleton_of(folded->text + at, left < wide ? left : wide, bones, NULL, length + 1);
+        unsigned edits = length > 9 ? 2 : length > 6 ? 1 : 0;
+        bool sign = length > 3 || !strncmp(folded->text + at, TRADES[i], strlen(TRADES[i]));
+        if (sign && edit_distance(bones, count, trade, length, edits) <= edits)
+            return true;
+    }
+    return false;
+}
+
 // "TRAEL TRANSFORMADORES", read with its blank or without.
 static bool is_before_trade(const struct folded *folded, size_t begin, size_t end) {
-    char trade[16], bones[16];
-    size_t length = skeleton_of("TRANSFORMAD", 11, trade, NULL, sizeof trade);
-    size_t left = folded->length - end;
-    size_t count = skeleton_of(folded->text + end, left < 13 ? left : 13, bones, NULL, 12);
-    return (begin == 0 || !is_letter(folded->text[begin - 1])) &&
-           edit_distance(bones, count, trade, length, 2) <= 2;
+    while (end < folded->length && strchr(" -.", folded->text[end]))
+        end++;
+    return (begin == 0 || !is_letter(folded->text[begin - 1])) && end < folded->length &&
+           is_trade(folded, end);
 }
 
 // Short names must be whole words, read exactly: "GE" is in half of all words.
@@ -125,6 +144,26 @@ static void look_beside_labels(struct rules *rules) {
     }
 }
 
+// "ELETROSUL TRANSFORMADORES LTDA": the name before the first word that names a trade, when no
+// maker of the list was read.
+static void look_for_companies(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.line_count; i++) {
+        const struct folded *folded = &rules->sheet.folds[i];
+        size_t end = 1;
+        while (end < folded->length && !(folded->text[end - 1] == ' ' && is_trade(folded, end)))
+            end++;
+        struct part part = part_trim((struct part){folded, 0, end});
+        if (end >= folded->length || !maker_fits(rules->domains, UNIT_NONE, part) ||
+            is_trade(folded, 0) || !sheet_is_free(&rules->sheet, i, part))
+            continue;
+        char name[64];
+        snprintf(name, sizeof name, "%.*s", (int)(part.end - part.begin),
+                 folded->text + part.begin);
+        candidate_doubt(rules_offer(rules, FIELD_FABRICANTE, name, i, part, WEIGHT_PATTERN),
+                        "unknown_maker", "\"%s\" is not in the list of makers", name);
+    }
+}
+
 bool maker_fits(const struct domains *domains, enum unit unit, struct part part) {
     size_t letters = 0;
     (void)domains, (void)unit;
@@ -140,4 +179,6 @@ void rules_maker(struct rules *rules) {
         look_for_names(rules, 1);
     if (!rules_has(rules, FIELD_FABRICANTE))
         look_beside_labels(rules);
+    if (!rules_has(rules, FIELD_FABRICANTE))
+        look_for_companies(rules);
 }

@@ -34,6 +34,26 @@ static bool token_next(struct part part, size_t *at, struct token *token) {
     return token->end > token->begin;
 }
 
+// "380/220", "13800/13200/12600": voltages. All are of one kind, each is lower than the one before.
+static bool is_voltages(const char *text, const struct token *token) {
+    long last = 0;
+    size_t count = 0;
+    for (size_t at = token->begin; at < token->end; count++) {
+        char *end;
+        long value = strtol(text + at, &end, 10);
+        size_t digits = (size_t)(end - (text + at));
+        bool low = digits == 3 && value >= 100 && value <= 480;
+        bool high = digits == 5 && value >= 5000 && value <= 37000;
+        if ((!low && !high) || (count > 0 && (value >= last || (last < 1000) != low)))
+            return false;
+        last = value;
+        at += digits + 1;
+        if (at <= token->end && !strchr("/-", text[at - 1]))
+            return false;
+    }
+    return count > 1;
+}
+
 // "75 kVA", "60 Hz", "220/127 V", "08/2019": something else's value.
 static bool is_foreign(struct part part, const struct token *token) {
     size_t end;
@@ -42,6 +62,9 @@ static bool is_foreign(struct part part, const struct token *token) {
     struct date date;
     if (unit != UNIT_NONE && unit != UNIT_OTHER && unit != UNIT_A && unit != UNIT_LITRE &&
         unit != UNIT_CELSIUS && token->letters == 0)
+        return true;
+    if (token->letters == 0 &&
+        (is_voltages(part.folded->text, token) || part_is_cut(part, token->begin)))
         return true;
     // Units that stuck to their number.
     struct number number;
@@ -150,8 +173,17 @@ bool registration_fits(const struct domains *domains, enum unit unit, struct par
     return find_registration(part, &identity);
 }
 
+// A first letter that the reader had no second thoughts about. Some fonts have a 1 that is an I and
+// an O that is a 0, of which no reader has any.
+static bool is_sure_letter(struct part part, const struct text_line *line) {
+    char letter = part.folded->text[part.begin];
+    struct part first = {part.folded, part.begin, part.begin + 1};
+    return letter != 'I' && letter != 'O' && line->chars && part_confidence(first, line) > .95f &&
+           part_doubt(first, line) < .02f;
+}
+
 // A letter that looks like a digit among digits, or one such in front: which is it?
-static bool is_doubtful(const struct identity *identity) {
+static bool is_doubtful(const struct identity *identity, const struct text_line *line) {
     if (identity->digits < identity->letters * 2)
         return false;
     for (const char *p = identity->text; *p; p++) {
@@ -159,7 +191,7 @@ static bool is_doubtful(const struct identity *identity) {
         if (!is_letter(*p) || !digit_of(*p, &swapped) || *p == 'D' || *p == 'L' || *p == 'G')
             continue;
         bool before = p > identity->text && is_digit(p[-1]), after = is_digit(p[1]);
-        if (before || after)
+        if (before || (after && !(p == identity->text && is_sure_letter(identity->part, line))))
             return true;
     }
     return false;
@@ -177,26 +209,10 @@ static struct candidate *offer(struct rules *rules, enum field field, const stru
     if (identity->joined)
         candidate_doubt(candidate, "split_number", "\"%s\" was taken for one number",
                         candidate->raw);
-    if (is_doubtful(identity))
+    if (is_doubtful(identity, &rules->sheet.lines[line]))
         candidate_doubt(candidate, "doubtful_letter", "\"%s\" has a letter that may be a digit",
                         candidate->raw);
     return candidate;
-}
-
-static void read_serials(struct rules *rules) {
-    const struct pair *pair;
-    struct identity identity;
-    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_SERIAL, &at));)
-        if (find_serial(pair->part, &identity))
-            offer(rules, FIELD_NUMERO_SERIE, pair, &identity, CONCEPT_SERIAL);
-}
-
-static void read_tags(struct rules *rules) {
-    const struct pair *pair;
-    struct identity identity;
-    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_TAG, &at));)
-        if (find_tag(pair->part, &identity))
-            offer(rules, FIELD_PATRIMONIO, pair, &identity, CONCEPT_TAG);
 }
 
 static bool is_registration(const char *text, const struct domains *domains) {
@@ -210,6 +226,37 @@ static bool is_registration(const char *text, const struct domains *domains) {
     struct date date;
     fold_line(&folded, stroke + 1);
     return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
+}
+
+// "001877/2015" is a registration's form, "13800" a voltage, "2011" a year: where a serial number
+// was not read, its label takes what is next to it.
+static bool is_others_form(const struct domains *domains, const char *text) {
+    long value = strtol(text, NULL, 10);
+    size_t length = strlen(text);
+    return (text[0] == '0' && is_registration(text, domains)) ||
+           (length == 4 && value >= 1980 && value <= 2040) ||
+           domain_has(domains, DOMAIN_PRIMARY, text) || domain_has(domains, DOMAIN_TAP, text);
+}
+
+static void read_serials(struct rules *rules) {
+    const struct pair *pair;
+    struct identity identity;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_SERIAL, &at));) {
+        if (!find_serial(pair->part, &identity))
+            continue;
+        struct candidate *candidate =
+            offer(rules, FIELD_NUMERO_SERIE, pair, &identity, CONCEPT_SERIAL);
+        if (is_others_form(rules->domains, identity.text))
+            candidate_doubt(candidate, "ambiguous", "\"%s\" may be another field's", identity.text);
+    }
+}
+
+static void read_tags(struct rules *rules) {
+    const struct pair *pair;
+    struct identity identity;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_TAG, &at));)
+        if (find_tag(pair->part, &identity))
+            offer(rules, FIELD_PATRIMONIO, pair, &identity, CONCEPT_TAG);
 }
 
 static void read_registrations(struct rules *rules) {
@@ -248,12 +295,26 @@ static bool is_tap(const struct rules *rules, const char *text) {
     return false;
 }
 
+// "Nº 882341": past the sign.
+static struct part without_sign(struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin;
+    if (at + 3 < part.end && text[at] == 'N' && strchr("oOR.*", text[at + 1]))
+        for (at += 2; at < part.end && strchr("o. :=-", text[at]); at++)
+            ;
+    if (at > part.begin + 1 && is_digit(text[at]))
+        part.begin = at;
+    return part_trim(part);
+}
+
 // A number that is a line of its own and nobody's: what it may be.
 static bool is_open_number(const struct rules *rules, const struct piece *piece,
                            struct identity *identity) {
     struct part part = part_trim(piece->part);
+    if (rules->count > 1) // of anything on a plate
+        part = without_sign(part);
     if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
-        !find_identity(part, 4, 2, identity) || identity->joined ||
+        part_is_empty(part) || !find_identity(part, 4, 2, identity) || identity->joined ||
         identity->part.begin != part.begin || identity->part.end != part.end)
         return false;
     // A year; links of terminals ("13-16").
@@ -274,7 +335,8 @@ static void offer_open(struct rules *rules, enum field field, const struct piece
     candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
 }
 
-// What its form says: a registration begins with zeros, a long number with hyphens is a tag.
+// What its form says: a number with a year is a registration when it begins with zeros and else a
+// serial number, a long number with hyphens is a tag.
 static void read_forms(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count; i++) {
@@ -282,8 +344,11 @@ static void read_forms(struct rules *rules) {
         if (!is_open_number(rules, piece, &identity))
             continue;
         bool hyphens = strchr(identity.text, '-') && !strchr(identity.text, '/');
-        if (identity.text[0] == '0' && is_registration(identity.text, rules->domains))
+        bool dated = is_registration(identity.text, rules->domains);
+        if (identity.text[0] == '0' && dated)
             offer_open(rules, FIELD_REGISTRO, piece, &identity);
+        else if (dated)
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
         else if (hyphens && identity.digits >= 10 && identity.letters == 0)
             offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
     }

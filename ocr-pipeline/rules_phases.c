@@ -32,29 +32,31 @@ static bool find_phases(struct part part, char *digit, struct part *at, bool *re
     return number.end >= part.end || !strchr("/.,", text[number.end]);
 }
 
-static const struct {
-    const char *word;
-    const char *phases;
-} WORDS[] = {
-    {"MONOFASICO", "1"}, {"MONOFASICA", "1"}, {"BIFASICO", "2"},
-    {"BIFASICA", "2"},   {"TRIFASICO", "3"},  {"TRIFASICA", "3"},
+struct phase_word {
+    const char *word, *phases;
 };
+static const struct phase_word WORDS[] = {
+    {"MONOFASICO", "1"}, {"MONOFASICA", "1"}, {"SINGLE PHASE", "1"},
+    {"BIFASICO", "2"},   {"BIFASICA", "2"},   {"TWO PHASE", "2"},
+    {"TRIFASICO", "3"},  {"TRIFASICA", "3"},  {"THREE PHASE", "3"}};
+// As words of their own, to the letter; the first three beside a label only.
+static const struct phase_word BRIEF[] = {{"MONO", "1"},    {"BI", "2"},    {"TRI", "3"},
+                                          {"MONOF", "1"},   {"BIF", "2"},   {"TRIF", "3"},
+                                          {"MONOFAS", "1"}, {"BIFAS", "2"}, {"TRIFAS", "3"}};
+enum { LABELLED_ONLY = 3 };
 
-// "TRI": beside a label only.
-static const char *short_phases(struct part part) {
-    static const char *const SHORT[] = {"MONO", "BI", "TRI"};
-    static const char *const PHASES[] = {"1", "2", "3"};
+static const char *short_phases(struct part part, size_t first) {
     part = part_trim(part);
-    for (size_t i = 0; i < 3; i++)
-        if (part.end - part.begin == strlen(SHORT[i]) &&
-            !strncmp(part.folded->text + part.begin, SHORT[i], strlen(SHORT[i])))
-            return PHASES[i];
+    for (size_t i = first; i < sizeof BRIEF / sizeof *BRIEF; i++)
+        if (part.end - part.begin == strlen(BRIEF[i].word) &&
+            !strncmp(part.folded->text + part.begin, BRIEF[i].word, strlen(BRIEF[i].word)))
+            return BRIEF[i].phases;
     return NULL;
 }
 
 static const char *word_phases(struct part part) {
-    if (short_phases(part))
-        return short_phases(part);
+    if (short_phases(part, 0))
+        return short_phases(part, 0);
     char bones[FOLDED_MAX + 1], word[24];
     size_t count = skeleton_of(part.folded->text + part.begin, part.end - part.begin, bones, NULL,
                                sizeof bones);
@@ -110,7 +112,43 @@ static void read_words(struct rules *rules) {
     }
 }
 
-// "3Ø", "3~" anywhere, "3Ø60Hz" and what it becomes ("3060Hz").
+// The word that begins at `at`: how many letters it has.
+static size_t word_length(const struct folded *folded, size_t at) {
+    size_t end = at;
+    while (end < folded->length && is_letter(folded->text[end]))
+        end++;
+    return end - at;
+}
+
+// "TRANSF. TRIF.": words cut short.
+static void read_brief(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.line_count; i++) {
+        const struct folded *folded = &rules->sheet.folds[i];
+        for (size_t at = 0, length; at < folded->length; at += length ? length : 1) {
+            struct part part = {folded, at, at + (length = word_length(folded, at))};
+            const char *phases = length ? short_phases(part, LABELLED_ONLY) : NULL;
+            struct candidate *candidate =
+                phases ? rules_offer(rules, FIELD_FASES, phases, i, part, WEIGHT_SWAPPED) : NULL;
+            if (candidate)
+                candidate->labelled = true;
+        }
+    }
+}
+
+// What makes a phase of the digit before it: "3 FASES", "3F".
+static bool is_phase_mark(const struct rules *rules, size_t line, size_t at) {
+    static const char *const MARKS[] = {"F", "FASE", "FASES", "PH", "PHASE", "PHASES"};
+    const struct folded *folded = &rules->sheet.folds[line];
+    size_t length = word_length(folded, at), end = at + length;
+    if (end < folded->length && is_digit(folded->text[end]))
+        return false;
+    for (size_t i = 0; i < sizeof MARKS / sizeof *MARKS; i++)
+        if (length == strlen(MARKS[i]) && !strncmp(folded->text + at, MARKS[i], length))
+            return i > 0 || sheet_is_free(&rules->sheet, line, (struct part){folded, at - 1, end});
+    return false;
+}
+
+// "3Ø", "3~", "3 FASES" anywhere, "3Ø60Hz" and what it becomes ("3060Hz").
 static void read_signs(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.line_count; i++) {
         const struct folded *folded = &rules->sheet.folds[i];
@@ -124,7 +162,7 @@ static void read_signs(struct rules *rules) {
             size_t next = at + 1;
             while (next < folded->length && folded->text[next] == ' ')
                 next++;
-            bool sign = folded->text[next] == '~';
+            bool sign = folded->text[next] == '~' || is_phase_mark(rules, i, next);
             bool merged = !strncmp(folded->text + at + 1, "060HZ", 5) ||
                           !strncmp(folded->text + at + 1, "060 HZ", 6);
             if (sign || merged)
@@ -235,6 +273,14 @@ static bool says_yes(struct part part) {
                                           (part.end - part.begin == 1 && text[part.begin] == 'S'));
 }
 
+// A form with boxes to tick: "SIM ( ) NÃO (X)".
+static bool says_both(struct part part) {
+    char words[FOLDED_MAX + 1];
+    snprintf(words, sizeof words, "%.*s", (int)(part.end - part.begin),
+             part.folded->text + part.begin);
+    return strstr(words, "SIM") || strstr(words, "NAO");
+}
+
 bool protected_fits(const struct domains *domains, enum unit unit, struct part part) {
     (void)domains, (void)unit;
     return says_no(part) || says_yes(part);
@@ -258,8 +304,8 @@ static void read_protection(struct rules *rules) {
                                                   label->line, label->part, 1);
         if (candidate)
             candidate->labelled = true;
-        // A form with boxes to tick says both.
-        if (pair->kind == PAIR_NONE && pair->blocked)
+        if (pair->kind == PAIR_NONE && pair->blocked &&
+            says_both(rules->sheet.pieces[pair->value].part))
             candidate_doubt(candidate, "ambiguous", "what stands beside \"%s\" was not understood",
                             candidate ? candidate->raw : "");
     }
@@ -268,6 +314,7 @@ static void read_protection(struct rules *rules) {
 void rules_phases(struct rules *rules) {
     read_labels(rules);
     read_words(rules);
+    read_brief(rules);
     read_signs(rules);
     if (!rules_has(rules, FIELD_FASES))
         infer(rules);

@@ -76,6 +76,17 @@ bool power_fits(const struct domains *domains, enum unit unit, struct part part)
     return domain_has(domains, DOMAIN_KVA, text) || domain_near(domains, DOMAIN_KVA, text);
 }
 
+static bool power_value(const struct domains *domains, struct part part, char *out, size_t size) {
+    struct number number;
+    bool joined;
+    if (!find_power(domains, part, UNIT_NONE, true, &number, &joined))
+        return false;
+    power_text(&number, out, size);
+    return true;
+}
+
+static const struct listed POWER = {FIELD_POTENCIA_KVA, DOMAIN_KVA, power_value};
+
 static struct candidate *offer(struct rules *rules, size_t line, struct part part, enum unit unit,
                                bool labelled, float weight) {
     struct number number;
@@ -87,8 +98,7 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     power_text(&number, text, sizeof text);
     if (number.swaps)
         weight *= WEIGHT_SWAPPED;
-    struct candidate *candidate =
-        rules_offer_listed(rules, FIELD_POTENCIA_KVA, DOMAIN_KVA, text, line, at, weight);
+    struct candidate *candidate = rules_offer_listed(rules, &POWER, text, line, at, weight);
     if (candidate)
         candidate->labelled = labelled;
     if (joined)

@@ -46,9 +46,18 @@ struct candidate *rules_offer(struct rules *rules, enum field field, const char 
                               struct part part, float weight);
 void candidate_doubt(struct candidate *candidate, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4))); // the first doubt stays; candidate may be NULL
-// Offers a value of a closed list: as it is, as the one value that is one character away (with a
-// doubt), or out of the list (with a doubt).
-struct candidate *rules_offer_listed(struct rules *rules, enum field field, enum domain domain,
+// What a family makes of a part: the value as its list spells it.
+typedef bool family_value_fn(const struct domains *domains, struct part part, char *out,
+                             size_t size);
+struct listed {
+    enum field field;
+    enum domain domain;
+    family_value_fn *value;
+};
+// Offers a value of a closed list: as it is; as the one that a character's second choice makes of
+// it; as the one that is one character away (with a doubt); or out of the list (with a doubt). A
+// listed value is in doubt where a second choice makes another one of it.
+struct candidate *rules_offer_listed(struct rules *rules, const struct listed *listed,
                                      const char *text, size_t line, struct part part, float weight);
 
 // The pairs of a concept, one after the other; *at begins with 0. NULL: no more.
@@ -65,8 +74,8 @@ bool rules_find_word(const struct rules *rules, const char *word, unsigned edits
 bool rules_has(const struct rules *rules, enum field field);
 
 typedef bool family_fits_fn(const struct domains *domains, enum unit unit, struct part part);
-family_fits_fn power_fits, primary_fits, secondary_fits, voltages_fits, date_fits, fuse_fits,
-    serial_fits, tag_fits, registration_fits, maker_fits, phases_fits, protected_fits;
+family_fits_fn power_fits, primary_fits, secondary_fits, voltages_fits, date_fits, month_fits,
+    fuse_fits, serial_fits, tag_fits, registration_fits, maker_fits, phases_fits, protected_fits;
 
 void rules_power(struct rules *rules);
 void rules_open_power(struct rules *rules); // without label and unit; after all others

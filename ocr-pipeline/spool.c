@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MARK "kept"
-
 static char *spool_root(const char *state_dir) { return path_join(state_dir, "spool"); }
 
 char *spool_create(const char *state_dir, struct err *err) {
@@ -39,15 +37,13 @@ out:
 }
 
 bool spool_keep(const char *folder, struct err *err) {
-    char *mark = path_join(folder, MARK);
-    int fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     // One call for all photos of the job, in place of one a photo.
     bool good = fd >= 0 && syncfs(fd) == 0;
     if (!good)
         err_errno(err, "cannot keep %s", folder);
     if (fd >= 0)
         close(fd);
-    mem_free(mark);
     return good;
 }
 
@@ -63,22 +59,8 @@ void spool_remove(const char *folder) {
         log_warn("spool.remove folder=\"%s\" errno=%d", folder, errno);
 }
 
-// Left by a process that was killed: without its mark no job knows of it; with nothing but its mark
-// its job is done.
-static bool is_stale(const char *folder) {
-    DIR *dir = opendir(folder);
-    struct dirent *entry;
-    bool marked = false, photos = false;
-    while (dir && (entry = readdir(dir))) {
-        marked |= strcmp(entry->d_name, MARK) == 0;
-        photos |= entry->d_name[0] != '.' && strcmp(entry->d_name, MARK) != 0;
-    }
-    if (dir)
-        closedir(dir);
-    return dir && (!marked || !photos);
-}
-
-void spool_sweep(const char *state_dir) {
+void spool_sweep(const char *state_dir, bool (*is_needed)(void *arg, const char *folder),
+                 void *arg) {
     char *root = spool_root(state_dir);
     DIR *dir = opendir(root);
     struct dirent *entry;
@@ -86,7 +68,7 @@ void spool_sweep(const char *state_dir) {
         if (entry->d_name[0] == '.')
             continue;
         char *folder = path_join(root, entry->d_name);
-        if (is_stale(folder))
+        if (!is_needed(arg, folder))
             spool_remove(folder);
         mem_free(folder);
     }

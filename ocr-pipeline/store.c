@@ -25,14 +25,40 @@ static const char SCHEMA[] =
     "CREATE INDEX IF NOT EXISTS photo_state ON photo (state, job);";
 
 static bool wrong(struct store *store, const char *what, struct err *err) {
-    int code = sqlite3_errcode(store->db);
-    bool busy = code == SQLITE_BUSY || code == SQLITE_LOCKED;
-    return err_set(err, busy ? ERR_BUSY : ERR_SYSTEM, "%s: %s%s", what, sqlite3_errmsg(store->db),
-                   busy ? " (does another ocr-pipeline use it?)" : "");
+    int code = sqlite3_errcode(store->db), number = sqlite3_system_errno(store->db);
+    const char *text = sqlite3_errmsg(store->db);
+    switch (code) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return err_set(err, ERR_BUSY, "%s: %s (does another ocr-pipeline use it?)", what, text);
+    case SQLITE_FULL: return err_set(err, ERR_FULL, "%s: %s", what, text);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return err_set(err, ERR_SYSTEM, "%s: %s; move it away, and its jobs with it", what, text);
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+        if (number)
+            return err_set(err, err_number_is_full(number) ? ERR_FULL : ERR_SYSTEM, "%s: %s: %s",
+                           what, text, strerror(number));
+    }
+    return err_set(err, ERR_SYSTEM, "%s: %s", what, text);
 }
 
 static bool run(struct store *store, const char *sql, const char *what, struct err *err) {
     return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK || wrong(store, what, err);
+}
+
+// Several statements, of which all or none come to be: begin, then end with whether they went well.
+static bool begin(struct store *store, const char *what, struct err *err) {
+    return run(store, "BEGIN IMMEDIATE", what, err);
+}
+
+static bool end(struct store *store, bool good, const char *what, struct err *err) {
+    good = good && run(store, "COMMIT", what, err);
+    if (!good)
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL); // needs no room
+    return good;
 }
 
 // Binds by letters: s text or NULL, i int64_t.
@@ -76,8 +102,6 @@ static void copy_column(sqlite3_stmt *row, int column, char *out, size_t size) {
 }
 
 static bool recover(struct store *store, unsigned *recovered, struct err *err) {
-    if (!run(store, "DELETE FROM job WHERE state = 0", "jobs that were never complete", err))
-        return false;
     int n = finish(store, prepare(store, "UPDATE photo SET state = 0 WHERE state = 1", ""),
                    "photos that were under way", err);
     if (recovered)
@@ -97,19 +121,20 @@ static bool add_tried(struct store *store, struct err *err) {
 
 struct store *store_open(const char *path, unsigned *recovered, struct err *err) {
     struct store *store = mem_alloc(sizeof *store);
-    bool good = sqlite3_open(path, &store->db) == SQLITE_OK || wrong(store, path, err);
+    bool good = sqlite3_open(path, &store->db) == SQLITE_OK || wrong(store, "cannot open it", err);
     if (good) {
         sqlite3_busy_timeout(store->db, 2000);
         // One process at a time: another would take what this one has under way for left over.
         good = run(store,
                    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
-                   path, err) &&
-               run(store, SCHEMA, path, err) && add_tried(store, err) &&
+                   "cannot open it", err) &&
+               run(store, SCHEMA, "its tables", err) && add_tried(store, err) &&
                recover(store, recovered, err);
     }
     if (good)
         return store;
+    err_context(err, "%s", path);
     store_close(store);
     return NULL;
 }
@@ -121,22 +146,8 @@ void store_close(struct store *store) {
     mem_free(store);
 }
 
-bool store_job_create(struct store *store, const char *kind, const char *options, char id[33],
+static bool add_photo(struct store *store, const char *job, const struct photo *photo,
                       struct err *err) {
-    unsigned char random[16];
-    sqlite3_randomness(sizeof random, random);
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(id + 2 * i, 3, "%02x", random[i]);
-    return finish(store,
-                  prepare(store,
-                          "INSERT INTO job (id, kind, options, state, created)"
-                          " VALUES (?, ?, ?, 0, ?)",
-                          "sssi", id, kind, options, now_ms()),
-                  "a new job", err) >= 0;
-}
-
-bool store_job_add(struct store *store, const char *job, const struct photo *photo,
-                   struct err *err) {
     return finish(store,
                   prepare(store,
                           "INSERT INTO photo (job, pole, number, source, spooled)"
@@ -144,19 +155,6 @@ bool store_job_add(struct store *store, const char *job, const struct photo *pho
                           "ssisi", job, photo->pole, (int64_t)photo->number, photo->source,
                           (int64_t)photo->spooled),
                   "a photo of a job", err) >= 0;
-}
-
-bool store_job_add_all(struct store *store, const char *job, const struct photo *photos,
-                       size_t count, struct err *err) {
-    if (!run(store, "BEGIN IMMEDIATE", "photos of a job", err))
-        return false;
-    bool good = true;
-    for (size_t i = 0; good && i < count; i++)
-        good = store_job_add(store, job, &photos[i], err);
-    good = good && run(store, "COMMIT", "photos of a job", err);
-    if (!good)
-        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-    return good;
 }
 
 // Nothing waits and nothing runs: it is over.
@@ -169,13 +167,24 @@ static bool end_if_over(struct store *store, const char *job, struct err *err) {
                   "the end of a job", err) >= 0;
 }
 
-bool store_job_ready(struct store *store, const char *job, struct err *err) {
-    int n = finish(store,
-                   prepare(store, "UPDATE job SET state = 1 WHERE id = ? AND state = 0", "s", job),
-                   "a job", err);
-    if (n == 0)
-        return err_set(err, ERR_NOTFOUND, "there is no new job %s", job);
-    return n > 0 && end_if_over(store, job, err);
+bool store_job_create(struct store *store, const char *kind, const char *options,
+                      const struct photo *photos, size_t count, char id[33], struct err *err) {
+    static const char what[] = "a new job";
+    unsigned char random[16];
+    sqlite3_randomness(sizeof random, random);
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(id + 2 * i, 3, "%02x", random[i]);
+    if (!begin(store, what, err))
+        return false;
+    bool good = finish(store,
+                       prepare(store,
+                               "INSERT INTO job (id, kind, options, state, created)"
+                               " VALUES (?, ?, ?, 1, ?)",
+                               "sssi", id, kind, options, now_ms()),
+                       what, err) >= 0;
+    for (size_t i = 0; good && i < count; i++)
+        good = add_photo(store, id, &photos[i], err);
+    return end(store, good && end_if_over(store, id, err), what, err);
 }
 
 bool store_job_cancel(struct store *store, const char *job, struct err *err) {
@@ -223,15 +232,17 @@ bool store_job_find(struct store *store, const char *id, struct job *job, struct
     return good;
 }
 
-size_t store_jobs(struct store *store, struct job *jobs, size_t most) {
+bool store_jobs(struct store *store, struct job *jobs, size_t most, size_t *count,
+                struct err *err) {
     char sql[sizeof JOB_ROW + 48];
-    size_t n = 0;
     snprintf(sql, sizeof sql, "%s ORDER BY created DESC, id LIMIT ?", JOB_ROW);
     sqlite3_stmt *row = prepare(store, sql, "i", (int64_t)most);
-    while (row && n < most && sqlite3_step(row) == SQLITE_ROW)
-        read_job(row, &jobs[n++]);
+    int code = row ? SQLITE_ROW : SQLITE_ERROR;
+    for (*count = 0; row && *count < most && (code = sqlite3_step(row)) == SQLITE_ROW; ++*count)
+        read_job(row, &jobs[*count]);
+    bool good = code == SQLITE_DONE || code == SQLITE_ROW || wrong(store, "the jobs", err);
     sqlite3_finalize(row);
-    return n;
+    return good;
 }
 
 static void read_photo(sqlite3_stmt *row, struct photo *photo) {
@@ -245,7 +256,7 @@ static void read_photo(sqlite3_stmt *row, struct photo *photo) {
 
 #define PHOTO_COLUMNS "id, job, pole, number, source, spooled"
 
-bool store_claim(struct store *store, struct photo *photo, struct err *err) {
+static bool take_next(struct store *store, struct photo *photo, struct err *err) {
     sqlite3_stmt *row = prepare(
         store,
         "UPDATE photo SET state = 1 WHERE id = (SELECT p.id FROM photo p JOIN job j ON j.id = p.job"
@@ -261,26 +272,44 @@ bool store_claim(struct store *store, struct photo *photo, struct err *err) {
     }
     bool good = code == SQLITE_DONE || wrong(store, "the next photo", err);
     sqlite3_finalize(row);
-    if (good && !found)
-        return err_set(err, ERR_NOTFOUND, "no photo waits");
-    return good && finish(store,
-                          prepare(store,
-                                  "UPDATE job SET turn = (SELECT max(turn) + 1 FROM job)"
-                                  " WHERE id = ?",
-                                  "s", photo->job),
-                          "the turns of the jobs", err) >= 0;
+    return good && (found || err_set(err, ERR_NOTFOUND, "no photo waits"));
+}
+
+bool store_claim(struct store *store, struct photo *photo, struct err *err) {
+    static const char what[] = "the next photo";
+    if (!begin(store, what, err))
+        return false;
+    bool good = take_next(store, photo, err) &&
+                finish(store,
+                       prepare(store,
+                               "UPDATE job SET turn = (SELECT max(turn) + 1 FROM job)"
+                               " WHERE id = ?",
+                               "s", photo->job),
+                       "the turns of the jobs", err) >= 0;
+    return end(store, good, what, err);
+}
+
+// ERR_NOTFOUND when it was forgotten with its job.
+static bool job_of(struct store *store, int64_t photo, char job[33], struct err *err) {
+    sqlite3_stmt *row = prepare(store, "SELECT job FROM photo WHERE id = ?", "i", photo);
+    int code = row ? sqlite3_step(row) : SQLITE_ERROR;
+    if (code == SQLITE_ROW)
+        copy_column(row, 0, job, 33);
+    bool good = code == SQLITE_ROW ||
+                (code == SQLITE_DONE ? err_set(err, ERR_NOTFOUND, "the photo is forgotten")
+                                     : wrong(store, "a result", err));
+    sqlite3_finalize(row);
+    return good;
 }
 
 bool store_finish(struct store *store, int64_t photo, const char *result, const char *code,
                   struct err *err) {
+    static const char what[] = "a result";
+    struct err why = {0};
     char job[33] = "";
-    sqlite3_stmt *row = prepare(store, "SELECT job FROM photo WHERE id = ?", "i", photo);
-    if (row && sqlite3_step(row) == SQLITE_ROW)
-        copy_column(row, 0, job, sizeof job);
-    sqlite3_finalize(row);
-    if (!*job)
-        return true; // its job was forgotten meanwhile
-    if (!run(store, "BEGIN IMMEDIATE", "a result", err))
+    if (!job_of(store, photo, job, &why))
+        return why.code == ERR_NOTFOUND || err_set(err, why.code, "%s", why.text);
+    if (!begin(store, what, err))
         return false;
     bool good =
         finish(store,
@@ -288,11 +317,8 @@ bool store_finish(struct store *store, int64_t photo, const char *result, const 
                        "UPDATE photo SET state = ?, result = ?, code = ?"
                        " WHERE id = ? AND state < 2",
                        "issi", (int64_t)(code ? PHOTO_FAILED : PHOTO_DONE), result, code, photo),
-               "a result", err) >= 0 &&
-        end_if_over(store, job, err) && run(store, "COMMIT", "a result", err);
-    if (!good)
-        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-    return good;
+               what, err) >= 0;
+    return end(store, good && end_if_over(store, job, err), what, err);
 }
 
 bool store_release(struct store *store, int64_t photo, struct err *err) {
@@ -330,6 +356,17 @@ bool store_results(struct store *store, const char *job, store_result_fn *on_res
     bool good = code == SQLITE_DONE || code == SQLITE_ROW || wrong(store, "results", err);
     sqlite3_finalize(row);
     return good;
+}
+
+bool store_needs_folder(struct store *store, const char *folder) {
+    sqlite3_stmt *row = prepare(
+        store,
+        "SELECT 1 FROM photo p JOIN job j ON j.id = p.job WHERE p.spooled = 1 AND p.state < 2"
+        " AND j.state = 1 AND substr(p.source, 1, length(?1) + 1) = ?1 || '/' LIMIT 1",
+        "s", folder);
+    int code = row ? sqlite3_step(row) : SQLITE_ERROR;
+    sqlite3_finalize(row);
+    return code != SQLITE_DONE;
 }
 
 unsigned store_expire(struct store *store, int64_t before_ms) {

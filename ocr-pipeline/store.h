@@ -15,12 +15,13 @@
 struct store;
 
 // Made when it is not there; ":memory:" for tests. What was under way waits again (`recovered`,
-// may be NULL: how many). ERR_BUSY: another process has it open; ERR_SYSTEM: SQLite's own words.
+// may be NULL: how many). ERR_BUSY: another process has it open; ERR_FULL: the disk is (true of all
+// below that write); ERR_SYSTEM: SQLite's own words.
 struct store *store_open(const char *path, unsigned *recovered, struct err *err);
 void store_close(struct store *store); // NULL is fine
 
 enum photo_state { PHOTO_WAITING, PHOTO_RUNNING, PHOTO_DONE, PHOTO_FAILED };
-enum job_state { JOB_FILLING, JOB_OPEN, JOB_DONE, JOB_CANCELLED };
+enum job_state { JOB_OPEN = 1, JOB_DONE, JOB_CANCELLED };
 
 struct photo {
     int64_t id;
@@ -31,16 +32,9 @@ struct photo {
     bool spooled;      // is ours to delete when it is done
 };
 
-// A new job that takes photos until store_job_ready; its id (32 hex digits) goes to `id`. A job
-// that never became ready is forgotten at the next start.
-bool store_job_create(struct store *store, const char *kind, const char *options, char id[33],
-                      struct err *err);
-bool store_job_add(struct store *store, const char *job, const struct photo *photo,
-                   struct err *err);
-// Many at once: all of them or none.
-bool store_job_add_all(struct store *store, const char *job, const struct photo *photos,
-                       size_t count, struct err *err);
-bool store_job_ready(struct store *store, const char *job, struct err *err);
+// A new job with its photos, or nothing; its id (32 hex digits) goes to `id`.
+bool store_job_create(struct store *store, const char *kind, const char *options,
+                      const struct photo *photos, size_t count, char id[33], struct err *err);
 // What waits is dropped; what runs may still end. False with ERR_NOTFOUND.
 bool store_job_cancel(struct store *store, const char *job, struct err *err);
 
@@ -51,8 +45,8 @@ struct job {
     unsigned photos, waiting, running, done, failed;
 };
 bool store_job_find(struct store *store, const char *id, struct job *job, struct err *err);
-// Newest first, at most `most`; how many.
-size_t store_jobs(struct store *store, struct job *jobs, size_t most);
+// Newest first, at most `most`; how many goes to `count`.
+bool store_jobs(struct store *store, struct job *jobs, size_t most, size_t *count, struct err *err);
 
 // Claims the photo that waits longest, of the jobs in turn. False with ERR_NOTFOUND when none does.
 bool store_claim(struct store *store, struct photo *photo, struct err *err);
@@ -72,5 +66,7 @@ typedef bool store_result_fn(void *arg, const struct photo *photo, enum photo_st
                              const char *result, const char *code);
 bool store_results(struct store *store, const char *job, store_result_fn *on_result, void *arg,
                    struct err *err);
+// Does a job that has not ended still read photos out of this folder of ours? True when in doubt.
+bool store_needs_folder(struct store *store, const char *folder);
 // Forgets jobs that ended before this time (ms since the epoch); how many.
 unsigned store_expire(struct store *store, int64_t before_ms);

@@ -16,13 +16,17 @@ bool err_set(struct err *err, enum err_code code, const char *format, ...) {
     return false;
 }
 
+bool err_number_is_full(int number) {
+    return number == ENOSPC || number == EDQUOT || number == EFBIG;
+}
+
 bool err_errno(struct err *err, const char *format, ...) {
     int saved = errno;
     if (!err)
         return false;
     va_list args;
     va_start(args, format);
-    err->code = ERR_SYSTEM;
+    err->code = err_number_is_full(saved) ? ERR_FULL : ERR_SYSTEM;
     int n = vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
     if (n >= 0 && (size_t)n < sizeof err->text)

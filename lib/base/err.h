@@ -15,6 +15,7 @@ enum err_code {
     ERR_TIMEOUT,  // a deadline passed
     ERR_BUSY,     // not now; trying again later may help
     ERR_DENIED,   // not allowed
+    ERR_FULL,     // no room is left on a disk
     // Of a server that does work for this one.
     ERR_UNAVAILABLE, // it is not there, or refuses
     ERR_HANG,        // it took the work and does not answer: what it computes on hangs or is lost
@@ -30,8 +31,10 @@ struct err {
 bool err_set(struct err *err, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-// The same with ": <strerror(errno)>" appended.
+// The same with ": <strerror(errno)>" appended; ERR_SYSTEM, or ERR_FULL where it says so.
 bool err_errno(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+bool err_number_is_full(int number); // of errno: no room on the disk, or none for us
 
 // Trying again in a few seconds cannot help: somebody must change something first.
 bool err_is_lasting(const struct err *err);

@@ -107,6 +107,7 @@ const char *http_status_text(unsigned status) {
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
         {529, "Overloaded"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)

@@ -34,7 +34,8 @@ def binary(name):
     places = {"fake_llama": ("tests/fakes/fake_llama", "fake_llama"),
               "hold_backend": ("tests/fakes/hold_backend",),
               "answer_pipe": ("tests/unit/answer_pipe",),
-              "slow_disk.so": ("tests/fakes/slow_disk.so",)}.get(name, (name,))
+              "slow_disk.so": ("tests/fakes/slow_disk.so",),
+              "full_disk.so": ("tests/fakes/full_disk.so",)}.get(name, (name,))
     for place in places:
         path = os.path.abspath(os.path.join(BUILD, place))
         if os.path.exists(path):
@@ -328,6 +329,16 @@ def rss_kib(pid):
         return 0
     found = re.search(rb"VmRSS:\s+(\d+)", read_proc(pid, "status"))
     return int(found.group(1)) if found else 0
+
+
+def peak_kib(pid, work):
+    """The most memory it had while work() ran; 0 under a sanitizer, as above."""
+    with open(f"/proc/{pid}/clear_refs", "w") as file:
+        file.write("5")
+    work()
+    if not rss_kib(pid):
+        return 0
+    return int(re.search(rb"VmHWM:\s+(\d+)", read_proc(pid, "status")).group(1))
 
 
 def reserve_port():

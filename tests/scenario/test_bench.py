@@ -17,6 +17,8 @@ from real import Real, model
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "models"))
 import make_gguf  # noqa: E402
 
+alone = True  # it measures the time of runs
+
 EXACT = {"prompt_us": 2000, "predict_us": 10000}  # 500 and 100 tok/s
 SMALL = ("--prompt", "64", "--predict", "16", "--depth", "256")
 

@@ -6,6 +6,7 @@ import unittest
 
 from harness import (OPENAI, Scenario, ask, eventually, in_threads, request_bytes, rss_kib)
 
+alone = True  # it measures memory and open files under load
 CHURN = int(os.environ.get("ANCALAGON_TEST_CHURN", "4000"))
 
 

@@ -242,6 +242,8 @@ class LmStudio(Fakes):
                                                result.err).groups()]
         self.assertLess(now, before - 30)
 
+    test_kv_verified_by_memory_alone.alone = True  # memory of all processes called LM Studio counts
+
     def test_kv_that_is_ignored_is_found_out(self):
         for words in ((), ("--hide-kv",)):
             with self.subTest(words=words):

@@ -1,6 +1,6 @@
 """The three presets of a 16 GB card: planned without their weights, as they are run, and one step beyond.
 
-Needs no engine and no GPU; the models are sparse files of the real shapes.
+Needs no real engine and no GPU; the models are sparse files of the real shapes.
 """
 import json
 import os
@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 import oracle  # noqa: F401  (puts tests/models on the path)
-from harness import BUILD
+from harness import binary
 
 import make_gguf
 
@@ -55,9 +55,10 @@ class Presets(unittest.TestCase):
 
     def plan(self, preset, *more):
         self.write_model(preset)
-        argv = [os.path.join(BUILD, "ancalagon"), "plan", preset, "--config", self.config, "--device",
+        argv = [binary("ancalagon"), "plan", preset, "--config", self.config, "--device",
                 "cuda:16G", "--ram", "32G", "--json", *more]
-        done = subprocess.run(argv, capture_output=True, timeout=60)
+        env = {**os.environ, "ANCALAGON_ENGINE": binary("fake_llama")}
+        done = subprocess.run(argv, capture_output=True, timeout=60, env=env)
         self.assertIn(done.returncode, (0, 1), done.stderr.decode())
         plan = json.loads(done.stdout)
         self.assertEqual(plan["fits"], done.returncode == 0)
@@ -126,7 +127,7 @@ class Presets(unittest.TestCase):
         with open(uneven, "w") as out:
             out.write(text.replace("kv = q8_0", "cache-type-k = q8_0\ncache-type-v = q4_0"))
         self.write_model("qwen36")
-        done = subprocess.run([os.path.join(BUILD, "ancalagon"), "plan", "qwen36", "--config", uneven, "--json",
+        done = subprocess.run([binary("ancalagon"), "plan", "qwen36", "--config", uneven, "--json",
                                "--device", "cuda:16G"], capture_output=True, timeout=60)
         self.assertEqual(done.returncode, 3, done.stderr)
         self.assertIn(b"K and V cache types differ (q8_0 and q4_0)", done.stderr)

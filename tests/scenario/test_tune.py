@@ -15,6 +15,8 @@ from harness import Trials, binary, eventually, scaled
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "models"))
 import make_gguf  # noqa: E402
 
+alone = True  # it measures the time of runs
+
 # 500 tok/s read, 100 written; a larger ubatch reads faster, an 8-bit cache writes faster.
 SPEED = {"prompt_us": 2000, "predict_us": 10000, "with.ubatch-size.1024": "100,50",
          "with.ubatch-size.2048": "100,45", "with.cache-type-k.q8_0": "70,100",

@@ -1,8 +1,9 @@
 // read_text [OPTION VALUE]... PHOTO... : what the text reader reads, a line of JSON a photo, for
 // comparisons with the reference (tests/clients/rapidocr_lines.py). Options: --threads --side
-// --repeat --confidence (percent) --faint 1 --chars 1 (what each
-// character could have been) --memory 1. PHOTO `-`: the paths come on stdin, after a
-// first line `{}` has said that all is loaded. Models and library as tools/get-ocr lays them down.
+// --repeat --confidence (percent) --faint 1 --chars 1 (all that read_plate takes: what each
+// character could have been, where it stands) --memory 1 --fast 1 (the tiny networks). PHOTO `-`:
+// the paths come on stdin, after a first line `{}` has said that all is loaded. Models and library
+// as tools/get-ocr lays them down.
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -16,7 +17,7 @@
 struct job {
     unsigned threads;
     int side, repeat, confidence;
-    bool memory, faint, chars;
+    bool memory, faint, chars, fast;
 };
 
 static json_t *chars_json(const struct text_line *line) {
@@ -28,24 +29,32 @@ static json_t *chars_json(const struct text_line *line) {
         json_array_append_new(one, json_real((double)c->confidence));
         json_array_append_new(one, json_text(c->second));
         json_array_append_new(one, json_real((double)c->second_confidence));
+        json_array_append_new(one, json_real((double)c->x0));
+        json_array_append_new(one, json_real((double)c->x1));
         json_array_append_new(out, one);
     }
     return out;
 }
 
-static json_t *line_json(const struct text_line *line, bool chars) {
-    json_t *quad = json_array();
+static json_t *quad_json(const struct quad *quad) {
+    json_t *out = json_array();
     for (size_t i = 0; i < 4; i++) {
-        json_array_append_new(quad, json_real((double)line->quad.corners[i].x));
-        json_array_append_new(quad, json_real((double)line->quad.corners[i].y));
+        json_array_append_new(out, json_real((double)quad->corners[i].x));
+        json_array_append_new(out, json_real((double)quad->corners[i].y));
     }
+    return out;
+}
+
+static json_t *line_json(const struct text_line *line, bool chars) {
     json_t *out = json_object();
     json_object_set_new(out, "text", json_text(line->text));
     json_object_set_new(out, "confidence", json_real((double)line->confidence));
-    if (chars)
+    if (chars) {
         json_object_set_new(out, "chars", chars_json(line));
+        json_object_set_new(out, "upright", quad_json(&line->upright));
+    }
     json_object_set_new(out, "faint", json_boolean(line->faint));
-    json_object_set_new(out, "quad", quad);
+    json_object_set_new(out, "quad", quad_json(&line->quad));
     return out;
 }
 
@@ -100,12 +109,15 @@ static bool read_from_stdin(struct text_reader *reader, const struct job *job, s
 }
 
 static struct text_reader *open_reader(struct onnx *onnx, const struct job *job, struct err *err) {
-    char *detect = path_cache("ocr/det.onnx"), *orient = path_cache("ocr/cls.onnx");
-    char *recognize = path_cache("ocr/rec.onnx");
+    char *detect = path_cache(job->fast ? "ocr/fast-det.onnx" : "ocr/det.onnx");
+    char *recognize = path_cache(job->fast ? "ocr/fast-rec.onnx" : "ocr/rec.onnx");
+    char *orient = path_cache("ocr/cls.onnx");
+    char *dictionary = job->fast ? path_cache("ocr/fast-rec.txt") : NULL;
     struct text_reader_options options = text_reader_defaults;
     options.detect = detect;
     options.orient = orient;
     options.recognize = recognize;
+    options.dictionary = dictionary;
     options.threads = job->threads;
     options.faint = job->faint;
     options.line_confidence = (float)job->confidence / 100;
@@ -113,6 +125,7 @@ static struct text_reader *open_reader(struct onnx *onnx, const struct job *job,
     mem_free(detect);
     mem_free(orient);
     mem_free(recognize);
+    mem_free(dictionary);
     return reader;
 }
 
@@ -136,6 +149,8 @@ int main(int argc, char **argv) {
             job.faint = value;
         else if (!strcmp(argv[first], "--memory"))
             job.memory = value;
+        else if (!strcmp(argv[first], "--fast"))
+            job.fast = value;
     }
     struct onnx *onnx = NULL;
     struct text_reader *reader = NULL;

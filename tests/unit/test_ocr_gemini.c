@@ -140,6 +140,21 @@ static const struct {
     {"{\"type\":\"ARRAY\",\"items\":{\"type\":\"OBJECT\",\"properties\":"
      "{\"fabricante\":{\"type\":\"STRING\"}}}}",
      "[{\"fabricante\":\"ROMAGNOLE\"}]"},
+    // As pydantic writes a model with optional members and a model inside.
+    {"{\"$defs\":{\"Placa\":{\"type\":\"object\",\"properties\":{\"fases\":{\"anyOf\":"
+     "[{\"type\":\"null\"},{\"type\":\"integer\"}]},\"potencia_kva\":{\"anyOf\":[{\"type\":\"string\"},"
+     "{\"type\":\"null\"}]}}}},\"properties\":{\"placa\":{\"$ref\":\"#/$defs/Placa\"}}}",
+     "{\"placa\":{\"fases\":3,\"potencia_kva\":\"112.5\"}}"},
+    {"{\"$defs\":{\"A\":{\"properties\":{\"fases\":{\"$ref\":\"#/$defs/A\"}}}},\"properties\":"
+     "{\"elo\":{\"$ref\":\"#/$defs/nowhere\"},\"x\":{\"$ref\":\"#\"}}}",
+     NULL}, // in circles
+    {"{\"properties\":{\"fabricante\":{\"type\":\"STRING\",\"enum\":[\"WEG\",\"Romagnole\"]},"
+     "\"fases\":{\"type\":\"STRING\",\"enum\":[\"1\",\"2\"]},\"kva\":{\"enum\":[75,112.5]}}}",
+     "{\"fabricante\":\"Romagnole\",\"fases\":null,\"kva\":112.5}"},
+    {"{\"properties\":{\"fabricante\":{\"type\":\"ARRAY\",\"items\":{\"type\":\"STRING\"}},"
+     "\"elo\":{\"type\":\"ARRAY\",\"items\":{\"type\":\"STRING\"}},\"placas\":{\"type\":\"ARRAY\",\"items\":"
+     "{\"properties\":{\"fases\":{\"type\":\"INTEGER\"}}}},\"serial\":{\"type\":\"OBJECT\"}}}",
+     "{\"fabricante\":[\"ROMAGNOLE\"],\"elo\":[],\"placas\":[{\"fases\":3}],\"serial\":null}"},
     {"{\"properties\":{\"placa\":{\"type\":\"OBJECT\",\"properties\":"
      "{\"fases\":{\"type\":\"INTEGER\"}}}}}",
      "{\"placa\":{\"fases\":3}}"},
@@ -152,7 +167,8 @@ static void test_the_answer_takes_the_asked_shape(void **state) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         json_t *schema = tree_of(shapes[i].schema), *shape = gemini_shape(schema, own);
         char *text = text_of(shape);
-        assert_string_equal(text, shapes[i].expected);
+        if (shapes[i].expected)
+            assert_string_equal(text, shapes[i].expected);
         mem_free(text);
         json_decref(shape);
         json_decref(schema);

@@ -57,6 +57,7 @@ static void broken_tables(void **state) {
     struct err err = {0};
     assert_null(csv_table_parse("a\n\"b\n", 5, &err));
     assert_string_equal(err.text, "line 2: a quote that is not closed");
+    assert_null(csv_table_parse("\"", 1, &err));
     assert_null(csv_table_parse("a\0b", 3, &err));
     assert_int_equal(err.code, ERR_INVALID);
     char wide[600];
@@ -124,8 +125,8 @@ static void a_table_is_imported(void **state) {
     assert_string_equal(record.values[FIELD_FABRICANTE], "");
     assert_false(records_find(records, "P3", &record, &err));
     assert_int_equal(err.code, ERR_NOTFOUND);
-    // A second table changes what it names.
-    static const char MORE[] = "poste,fases\nP1,3\n";
+    // A second table changes what it names; cells without a head are nobody's.
+    static const char MORE[] = "poste,fases\nP1,3,8,8,8\n";
     assert_true(records_import(records, MORE, sizeof MORE - 1, NULL, &err));
     assert_true(records_find(records, "P1", &record, &err));
     assert_string_equal(record.values[FIELD_FASES], "3");

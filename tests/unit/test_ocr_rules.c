@@ -1,18 +1,4 @@
-#include "domains.h"
-#include "plate_draw.h"
-#include "rules.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-// A plate as it is drawn, the values that are read from it, and the reasons to look at it again.
-struct example {
-    const char *name, *picture, *values, *reasons;
-};
+#include "plate_example.h"
 
 static const struct example LAYOUTS[] = {
     {"label and value in one line",
@@ -175,44 +161,19 @@ static const struct example DOUBTS[] = {
      "elo_fusivel:unlabelled"},
 };
 
-static void check(const struct domains *domains, const struct example *example) {
-    static struct drawing drawing;
-    struct plate plate = {0};
-    char values[1024], reasons[1024];
-    draw(&drawing, example->picture);
-    rules_read(&plate, drawing.lines, drawing.count, domains);
-    drawing_fini(&drawing);
-    values_text(&plate, values, sizeof values);
-    reasons_text(&plate, reasons, sizeof reasons);
-    if (strcmp(values, example->values) != 0 || strcmp(reasons, example->reasons) != 0)
-        print_error("%s: %s\n", example->name, reasons);
-    assert_string_equal(values, example->values);
-    assert_string_equal(reasons, example->reasons);
-}
-
-static void check_all(const struct example *examples, size_t count) {
-    struct domains *domains = domains_create();
-    domains_set_today(domains, 2026, 11);
-    for (size_t i = 0; i < count; i++)
-        check(domains, &examples[i]);
-    domains_destroy(domains);
-}
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
-
 static void layouts_of_plates(void **state) {
     (void)state;
-    check_all(LAYOUTS, COUNT(LAYOUTS));
+    check_examples(LAYOUTS, COUNT(LAYOUTS));
 }
 
 static void decoys_are_no_fields(void **state) {
     (void)state;
-    check_all(DECOYS, COUNT(DECOYS));
+    check_examples(DECOYS, COUNT(DECOYS));
 }
 
 static void doubts_are_told(void **state) {
     (void)state;
-    check_all(DOUBTS, COUNT(DOUBTS));
+    check_examples(DOUBTS, COUNT(DOUBTS));
 }
 
 // Turned as a camera held askew: the rows still pair.

@@ -15,17 +15,17 @@
 
 #include <cmocka.h>
 
-static void new_job(struct store *store, const char *kind, unsigned photos, char id[33]) {
+static void new_job(struct store *store, const char *kind, unsigned count, char id[33]) {
     struct err err = {0};
-    assert_true(store_job_create(store, kind, NULL, id, &err));
-    for (unsigned i = 0; i < photos; i++) {
-        struct photo photo = {.number = i % 3};
-        snprintf(photo.pole, sizeof photo.pole, "pole-%03u", i / 3);
-        snprintf(photo.source, sizeof photo.source, "/photos/%u.jpg", i);
-        if (!store_job_add(store, id, &photo, &err))
-            fail_msg("%s", err.text);
+    struct photo *photos = mem_alloc((count + 1) * sizeof *photos);
+    for (unsigned i = 0; i < count; i++) {
+        photos[i] = (struct photo){.number = i % 3};
+        snprintf(photos[i].pole, sizeof photos[i].pole, "pole-%03u", i / 3);
+        snprintf(photos[i].source, sizeof photos[i].source, "/photos/%u.jpg", i);
     }
-    assert_true(store_job_ready(store, id, &err));
+    if (!store_job_create(store, kind, NULL, photos, count, id, &err))
+        fail_msg("%s", err.text);
+    mem_free(photos);
 }
 
 static struct job job_of(struct store *store, const char *id) {
@@ -140,7 +140,40 @@ static void test_cancelled_and_empty_jobs(void **state) {
     new_job(store, "lote", 0, empty);
     assert_int_equal(job_of(store, empty).state, JOB_DONE);
     struct job jobs[8];
-    assert_int_equal(store_jobs(store, jobs, 8), 2);
+    size_t count;
+    assert_true(store_jobs(store, jobs, 8, &count, &err));
+    assert_int_equal(count, 2);
+    store_close(store);
+}
+
+static void test_a_job_is_there_whole_or_not_at_all(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct store *store = store_open(":memory:", NULL, &err);
+    struct photo twice[] = {{.pole = "1", .source = "/a"}, {.pole = "1", .source = "/b"}};
+    struct job jobs[8];
+    size_t count;
+    char id[33];
+    assert_false(store_job_create(store, "lote", NULL, twice, 2, id, &err));
+    assert_true(store_jobs(store, jobs, 8, &count, &err));
+    assert_int_equal(count, 0);
+    store_close(store);
+}
+
+static void test_folders_of_open_jobs_are_needed(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct store *store = store_open(":memory:", NULL, &err);
+    struct photo photo = {.pole = "1", .source = "/spool/50%_a/0", .spooled = true};
+    char id[33];
+    assert_true(store_job_create(store, "lote", NULL, &photo, 1, id, &err));
+    assert_true(store_needs_folder(store, "/spool/50%_a"));
+    assert_false(store_needs_folder(store, "/spool/50%_b"));
+    assert_false(store_needs_folder(store, "/spool/50%"));
+    assert_true(store_claim(store, &photo, &err));
+    assert_true(store_needs_folder(store, "/spool/50%_a"));
+    assert_true(store_finish(store, photo.id, "{}", NULL, &err));
+    assert_false(store_needs_folder(store, "/spool/50%_a"));
     store_close(store);
 }
 
@@ -149,14 +182,13 @@ static void test_cancelled_and_empty_jobs(void **state) {
 static void test_killed_many_times(void **state) {
     (void)state;
     enum { PHOTOS = 120, KILLS = 20 };
-    char path[64], side[80], id[33], half[33];
+    char path[64], side[80], id[33];
     struct err err = {0};
     snprintf(path, sizeof path, "/tmp/test-ocr-store-%d.db", (int)getpid());
     struct store *store = store_open(path, NULL, &err);
     if (!store)
         fail_msg("%s", err.text);
     new_job(store, "lote", PHOTOS, id);
-    assert_true(store_job_create(store, "lote", NULL, half, &err)); // its client never ends
     store_close(store);
     for (int kill_number = 0; kill_number < KILLS; kill_number++) {
         int ready[2];
@@ -187,8 +219,6 @@ static void test_killed_many_times(void **state) {
     store = store_open(path, &recovered, &err);
     assert_non_null(store);
     assert_true(recovered <= 1);
-    struct job job;
-    assert_false(store_job_find(store, half, &job, &err));
     work_on(store, PHOTOS);
     assert_int_equal(job_of(store, id).state, JOB_DONE);
     struct seen seen = {0};
@@ -208,6 +238,8 @@ int main(void) {
         cmocka_unit_test(test_a_job_from_begin_to_end),
         cmocka_unit_test(test_jobs_take_turns),
         cmocka_unit_test(test_cancelled_and_empty_jobs),
+        cmocka_unit_test(test_a_job_is_there_whole_or_not_at_all),
+        cmocka_unit_test(test_folders_of_open_jobs_are_needed),
         cmocka_unit_test(test_killed_many_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

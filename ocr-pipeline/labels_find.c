@@ -1,0 +1,249 @@
+#include "labels_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAYBE_MAX = 96, GUESS_SHARE = 36 };
+
+static bool is_number_concept(enum concept concept) {
+    return concept == CONCEPT_SERIAL || concept == CONCEPT_TAG || concept == CONCEPT_REGISTRATION ||
+           concept == CONCEPT_NUMBER || concept == CONCEPT_PHASES;
+}
+
+// Without brackets a single letter may as well begin the value.
+static bool is_bare_unit(enum unit unit, enum concept concept) {
+    return (unit == UNIT_KVA || unit == UNIT_KV || unit == UNIT_V || unit == UNIT_HZ ||
+            unit == UNIT_KG) &&
+           !is_number_concept(concept);
+}
+
+// A unit that belongs to the label: in brackets, or bare before the value or the line's end.
+static void take_unit(struct label_hit *hit, const char *text, size_t length) {
+    size_t at = skip_blanks(text, hit->end, length), end = 0;
+    bool bracket = at < length && text[at] == '(';
+    if (at < length && strchr(bracket ? "(" : ".-", text[at]))
+        at++;
+    enum unit unit = unit_at(text, at, length, &end);
+    if (unit == UNIT_NONE || (!bracket && !is_bare_unit(unit, hit->concept)))
+        return;
+    size_t next = skip_blanks(text, end, length);
+    if (bracket && next < length && text[next] == ')')
+        end = next + 1;
+    else if (!bracket && next < length && !strchr(":=.", text[next]) && !is_digit(text[next]))
+        return;
+    hit->unit = unit;
+    hit->end = end;
+}
+
+// "Nº" after the label, as in "SÉRIE Nº".
+static void take_number_sign(struct label_hit *hit, const char *text, size_t length) {
+    size_t at = hit->end;
+    while (at < length && strchr(" .:-", text[at]))
+        at++;
+    if (at + 1 < length && text[at] == 'N' && strchr("o.*'", text[at + 1]))
+        hit->end = at + 2;
+    else if (at + 1 < length && text[at] == 'N' && strchr("OR0", text[at + 1]) &&
+             (at + 2 >= length || (!is_letter(text[at + 2]) && !is_digit(text[at + 2]))))
+        hit->end = at + 2;
+}
+// A line while its labels are looked for.
+struct search {
+    struct skeleton skeleton;
+    struct label_hit maybe[MAYBE_MAX];
+    size_t maybes;
+};
+
+// "75 kVA", "60Hz": a unit after a number is no label.
+static bool follows_number(const struct folded *folded, size_t at) {
+    while (at > 0 && folded->text[at - 1] == ' ')
+        at--;
+    return at > 0 && is_digit(folded->text[at - 1]);
+}
+
+static void look_at(struct search *search, const struct labels *labels, size_t start) {
+    const struct folded *folded = search->skeleton.folded;
+    size_t first = search->skeleton.at[start];
+    // "5ÉRIE" begins with a letter all the same, "45 KVA" does not.
+    bool lone_digit = is_digit(folded->text[first]) && first + 1 < folded->length &&
+                      is_letter(folded->text[first + 1]) &&
+                      (first == 0 || !is_word_char(folded->text[first - 1]));
+    if (!is_letter(folded->text[first]) && !lone_digit)
+        return;
+    for (size_t i = 0; i < labels->count && search->maybes < MAYBE_MAX; i++) {
+        const struct spelling *spelling = &labels->spellings[i];
+        struct label_hit hit = {
+            .begin = first, .concept = spelling->concept, .letters = (unsigned)spelling->length};
+        if (lone_digit && spelling->length < SHORT)
+            continue;
+        bool found = spelling_at(spelling, &search->skeleton, start, &hit.end, &hit.edits);
+        size_t unit_end = 0;
+        if (!found || (unit_at(folded->text, first, hit.end, &unit_end) != UNIT_NONE &&
+                       follows_number(folded, first)))
+            continue;
+        if (is_number_concept(hit.concept))
+            take_number_sign(&hit, folded->text, folded->length);
+        take_unit(&hit, folded->text, folded->length);
+        search->maybes++;
+        search->maybe[search->maybes - 1] = hit;
+    }
+}
+
+static int worth(const struct label_hit *hit) { return (int)hit->letters - 3 * (int)hit->edits; }
+
+static bool is_free(const struct label_hit *hits, size_t count, const struct label_hit *hit) {
+    for (size_t i = 0; i < count; i++)
+        if (hit->begin < hits[i].end && hits[i].begin < hit->end)
+            return false;
+    return true;
+}
+
+static void sort_hits(struct label_hit *hits, size_t count) {
+    for (size_t i = 1; i < count; i++) {
+        struct label_hit hit = hits[i];
+        size_t at = i;
+        for (; at > 0 && hits[at - 1].begin > hit.begin; at--)
+            hits[at] = hits[at - 1];
+        hits[at] = hit;
+    }
+}
+
+// "NÍVEL DE ISOLAMENTO AT", "CORRENTE BT": the side belongs to what is before it.
+static bool is_qualifier(const struct folded *folded, const struct label_hit *hit,
+                         const struct label_hit *next) {
+    if (hit->concept < CONCEPT_FIELDS || next->letters > 5 ||
+        (next->concept != CONCEPT_PRIMARY && next->concept != CONCEPT_SECONDARY &&
+         next->concept != CONCEPT_VOLTAGES))
+        return false;
+    for (size_t i = hit->end; i < next->begin; i++)
+        if (!strchr(" -/(", folded->text[i]))
+            return false;
+    return next->begin - hit->end <= 3;
+}
+
+// "POTÊNCIA EM kVA": one label.
+static bool says_again(const struct folded *folded, const struct label_hit *hit,
+                       const struct label_hit *next) {
+    if (hit->concept != next->concept || next->begin - hit->end > 5)
+        return false;
+    for (size_t i = hit->end; i < next->begin; i++)
+        if (is_digit(folded->text[i]))
+            return false;
+    return true;
+}
+
+// The word after a label, past "DE", "DA", "DO".
+static size_t next_word(const struct folded *folded, size_t at) {
+    const char *text = folded->text;
+    at = skip_blanks(text, at, folded->length);
+    if (at + 3 <= folded->length && text[at] == 'D' && strchr("EAO", text[at + 1]) &&
+        text[at + 2] == ' ')
+        at += 3;
+    return at;
+}
+
+// "DATA DE ENERGIZAÇÃO", "ANO NORMA": another date than the plate's.
+static bool is_other_date(const struct folded *folded, const struct label_hit *hit) {
+    static const char WORDS[] = "JAN FEV MAR ABR MAI JUN JUL AGO SET OUT NOV DEZ FAB FAR MES ANO ";
+    size_t at = next_word(folded, hit->end), letters = 0;
+    char word[5] = "";
+    while (at + letters < folded->length && is_letter(folded->text[at + letters]))
+        letters++;
+    if (hit->concept != CONCEPT_DATE || letters < 4 || hit->letters > 4)
+        return false;
+    snprintf(word, sizeof word, "%.3s", folded->text + at);
+    return !strstr(WORDS, word);
+}
+
+static size_t join_qualifiers(const struct folded *folded, struct label_hit *hits, size_t count) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct label_hit *last = kept ? &hits[kept - 1] : NULL;
+        hits[i].concept = is_other_date(folded, &hits[i]) ? CONCEPT_OTHER_DATE : hits[i].concept;
+        if (last && (is_qualifier(folded, last, &hits[i]) || says_again(folded, last, &hits[i]))) {
+            last->end = hits[i].end;
+            last->unit = hits[i].unit != UNIT_NONE ? hits[i].unit : last->unit;
+        } else {
+            hits[kept++] = hits[i];
+        }
+    }
+    return kept;
+}
+
+size_t labels_find(const struct labels *labels, const struct folded *folded,
+                   struct label_hit hits[LABEL_HITS_MAX]) {
+    struct search search;
+    struct skeleton *skeleton = &search.skeleton;
+    skeleton->folded = folded;
+    search.maybes = 0;
+    skeleton->count = skeleton_of(folded->text, folded->length, skeleton->bones, skeleton->at,
+                                  sizeof skeleton->bones);
+    for (size_t start = 0; start < skeleton->count; start++)
+        look_at(&search, labels, start);
+    size_t count = 0;
+    while (count < LABEL_HITS_MAX) { // the most letters first
+        const struct label_hit *best = NULL;
+        for (size_t i = 0; i < search.maybes; i++)
+            if (is_free(hits, count, &search.maybe[i]) &&
+                (!best || worth(&search.maybe[i]) > worth(best)))
+                best = &search.maybe[i];
+        if (!best)
+            break;
+        hits[count++] = *best;
+    }
+    sort_hits(hits, count);
+    return join_qualifiers(folded, hits, count);
+}
+
+// The 0 of "EL0 FUSIVEL": inside of a word, or at its end with another after it.
+static bool is_letter_by_looks(struct part part, size_t at) {
+    const char *text = part.folded->text;
+    if (!strchr("01458", text[at]) || at == part.begin || !is_letter(text[at - 1]))
+        return false;
+    size_t next = skip_blanks(text, at + 1, part.end);
+    return next < part.end && is_letter(text[next]);
+}
+
+// Where the letters of a text end: at its first digit, or at its end.
+static size_t letters_end(struct part part, size_t *letters) {
+    const char *text = part.folded->text;
+    size_t at = part.begin;
+    *letters = 0;
+    for (; at < part.end && (!is_digit(text[at]) || is_letter_by_looks(part, at)); at++)
+        *letters += is_letter(text[at]);
+    return at;
+}
+
+bool labels_guess(const struct labels *labels, struct part part, struct label_hit *hit) {
+    char bones[FOLDED_MAX + 1];
+    size_t letters, end = letters_end(part, &letters);
+    if (letters < 4 || letters > 28)
+        return false;
+    size_t count =
+        skeleton_of(part.folded->text + part.begin, end - part.begin, bones, NULL, sizeof bones);
+    double best = 1, other = 1;
+    *hit = (struct label_hit){.concept = CONCEPT_NONE};
+    for (size_t i = 0; i < labels->count; i++) {
+        const struct spelling *spelling = &labels->spellings[i];
+        unsigned most = (unsigned)(spelling->length * GUESS_SHARE / 100);
+        // Self-protection is said by its label alone: there is no value to confirm a guess.
+        if (spelling->length < SHORT || most == 0 || spelling->concept == CONCEPT_SELF_PROTECTED)
+            continue;
+        unsigned edits = edit_distance(bones, count, spelling->letters, spelling->length, most);
+        double share = (double)edits / (double)spelling->length;
+        if (edits > most || (share >= best && spelling->concept == hit->concept))
+            continue;
+        if (share < best) {
+            other = hit->concept == spelling->concept ? other : best;
+            best = share;
+            *hit = (struct label_hit){.begin = part.begin,
+                                      .end = end,
+                                      .concept = spelling->concept,
+                                      .edits = edits,
+                                      .letters = (unsigned)spelling->length,
+                                      .guessed = true};
+        } else if (share < other) {
+            other = share;
+        }
+    }
+    return best < 1 && other - best > .08;
+}

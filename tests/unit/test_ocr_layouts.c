@@ -1,0 +1,503 @@
+// Plates as many makers would draw them: none of these layouts is one of tests/ocr/make-photos.
+#include "plate_example.h"
+
+static const struct example LAYOUTS[] = {
+    {"in English, label and value in columns",
+     "SIEMENS\n"
+     "DISTRIBUTION TRANSFORMER\n"
+     "RATED POWER        75 kVA         SERIAL No.       BR-204511\n"
+     "PHASES             3              FREQUENCY        60 Hz\n"
+     "HV                 13800 V        LV               220/127 V\n"
+     "YEAR OF MANUFACTURE  2015         COOLING          ONAN\n"
+     "TOTAL MASS         410 kg         OIL              95 L\n"
+     "IMPEDANCE          3.5 %          BIL              95 kV\n",
+     "potencia_kva=75; fabricante=SIEMENS; numero_serie=BR-204511; data_fabricacao=2015; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"in English, with colons",
+     "HITACHI ENERGY\n"
+     "THREE PHASE TRANSFORMER\n"
+     "Rated power: 112.5 kVA        Serial number: 7781234\n"
+     "Primary voltage: 13800/13200/12600 V\n"
+     "Secondary voltage: 380/220 V\n"
+     "Mfg. date: 05/2021           Fuse link: 5H\n"
+     "Asset No.: 00991234          Vector group: Dyn1\n"
+     "Weight: 620 kg               Oil volume: 180 L\n",
+     "potencia_kva=112.5; fabricante=HITACHI ENERGY; numero_serie=7781234; "
+     "data_fabricacao=2021-05; elo_fusivel=5H; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=380/220; fases=3; patrimonio=00991234",
+     ""},
+    {"labels under their values",
+     "COMTRAFO\n"
+     "150                 20331                  11/2009\n"
+     "kVA                 Nº DE SÉRIE            DATA FABR.\n"
+     "13800               380/220                3\n"
+     "TENSÃO AT (V)       TENSÃO BT (V)          FASES\n"
+     "5H                  0034411                520\n"
+     "ELO FUSÍVEL         PATRIMÔNIO             MASSA (kg)\n",
+     "potencia_kva=150; fabricante=COMTRAFO; numero_serie=20331; data_fabricacao=2009-11; "
+     "elo_fusivel=5H; tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3; "
+     "patrimonio=0034411",
+     ""},
+    {"labels cut short",
+     "ITB EQUIPAMENTOS ELÉTRICOS LTDA\n"
+     "TRANSF. DISTRIB.   3Ø   60Hz\n"
+     "POT.: 75kVA      N.SER.: 99812\n"
+     "DATA FAB.: 08/14     IMP.: 3,5%\n"
+     "V.PRIM.: 13,8kV      V.SEC.: 380/220V\n"
+     "ELO: 3H              PESO: 390kg\n",
+     "potencia_kva=75; fabricante=ITB; numero_serie=99812; data_fabricacao=2014-08; "
+     "elo_fusivel=3H; tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"P.N., U1 and U2",
+     "UNIÃO TRANSFORMADORES\n"
+     "P.N.  112,5 kVA      NS  4471-2\n"
+     "U1  13,8 kV          U2  220/127 V\n"
+     "FAB.  JUN/2018       f  60 Hz\n"
+     "Zcc  3,5 %           Mt  610 kg\n",
+     "potencia_kva=112.5; fabricante=UNIÃO; numero_serie=4471-2; data_fabricacao=2018-06; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127",
+     ""},
+    {"taps from phase to phase and to earth",
+     "BALESTRO\n"
+     "POT. NOM. 25 kVA   MONOF.\n"
+     "PRIM. 13800/7967 V\n"
+     "SEC. 440/220 V\n"
+     "SÉRIE Nº 44120\n"
+     "ANO 1998\n",
+     "potencia_kva=25; fabricante=BALESTRO; numero_serie=44120; data_fabricacao=1998; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=440/220; fases=1",
+     ""},
+    {"units in a column of their own",
+     "ADELCO\n"
+     "POTÊNCIA            75        kVA\n"
+     "TENSÃO NOMINAL      13,8      kV\n"
+     "TENSÃO SECUNDÁRIA   220/127   V\n"
+     "FREQUÊNCIA          60        Hz\n"
+     "SÉRIE               12877\n"
+     "FABRICAÇÃO          09/2003\n"
+     "FASES               3\n",
+     "potencia_kva=75; fabricante=ADELCO; numero_serie=12877; data_fabricacao=2003-09; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"five taps in a table",
+     "ITAIPU TRANSFORMADORES\n"
+     "POTÊNCIA   225 kVA        SÉRIE   305517\n"
+     "DATA       10/2020        FASES   3\n"
+     "COMUTADOR     TENSÃO PRIMÁRIA     LIGAÇÃO\n"
+     "   1             13800            4-7\n"
+     "   2             13200            7-10\n"
+     "   3             12600            10-13\n"
+     "   4             12000            13-16\n"
+     "   5             11400            16-19\n"
+     "TENSÃO SECUNDÁRIA   380/220 V\n",
+     "potencia_kva=225; fabricante=ITAIPU; numero_serie=305517; data_fabricacao=2020-10; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"taps beside the other side's voltage",
+     "MINUZZI TRANSFORMADORES\n"
+     "kVA  45     Nº  88712     ANO  2007\n"
+     "ALTA TENSÃO           BAIXA TENSÃO\n"
+     "TAP       V           LIG.        V\n"
+     "1       13800         Y         220/127\n"
+     "2       13200\n"
+     "3       12600\n"
+     "Nº FASES  3     Hz  60     Z  3,6 %\n",
+     "potencia_kva=45; fabricante=MINUZZI; numero_serie=88712; data_fabricacao=2007; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     "numero_serie:unlabelled; tensao_secundaria_v:unlabelled"},
+    {"voltages without labels",
+     "TOSHIBA\n"
+     "TRANSFORMADOR TRIFÁSICO\n"
+     "75 kVA     13800 - 220/127 V     60 Hz\n"
+     "Nº SÉRIE 66512     1988\n",
+     "potencia_kva=75; fabricante=TOSHIBA; numero_serie=66512; data_fabricacao=1988; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     "data_fabricacao:unlabelled; tensao_primaria_v:unlabelled"},
+    {"a ratio",
+     "SOLTRAN\n"
+     "POTÊNCIA 112,5 kVA     RELAÇÃO 13800/380-220 V\n"
+     "Nº FABRICAÇÃO 5512     FABRICAÇÃO 12/2001\n"
+     "FASES 3\n",
+     "potencia_kva=112.5; fabricante=SOLTRAN; numero_serie=5512; data_fabricacao=2001-12; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"tags and dates cut short",
+     "CEMEC CONSTRUÇÕES ELETROMECÂNICAS S.A.\n"
+     "POT. NOM.: 15 kVA        Nº PATR.: 0455120\n"
+     "Nº FAB.: 22310           DT. FAB.: 10/05/2013\n"
+     "TS: 13.800 V             TI: 220/127 V\n"
+     "FUSÍVEL: 0,5H            Nº FASES: 3\n",
+     "potencia_kva=15; fabricante=CEMEC; numero_serie=22310; data_fabricacao=2013-05; "
+     "elo_fusivel=0,5H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3; "
+     "patrimonio=0455120",
+     ""},
+    {"a number sign without a word",
+     "ROMAGNOLE\n"
+     "Nº 882341        75 kVA\n"
+     "13800 V          220/127 V\n"
+     "3Ø    60 Hz      05/2009\n",
+     "potencia_kva=75; fabricante=ROMAGNOLE; numero_serie=882341; "
+     "data_fabricacao=2009-05; tensao_primaria_v=13800; tensao_secundaria_v=220/127; "
+     "fases=3",
+     "numero_serie:unlabelled; data_fabricacao:unlabelled; tensao_primaria_v:unlabelled"},
+    {"upper and lower case",
+     "WEG EQUIPAMENTOS ELÉTRICOS\n"
+     "TRANSFORMADOR AUTOPROTEGIDO MONOFÁSICO\n"
+     "Potência nominal    25 kVA\n"
+     "Nº de série         1009876543\n"
+     "Tensão superior     7.967 V\n"
+     "Tensão inferior     440/220 V\n"
+     "Data de fabricação  OUT/2023\n"
+     "Nº de fases         1\n",
+     "potencia_kva=25; fabricante=WEG; numero_serie=1009876543; data_fabricacao=2023-10; "
+     "tensao_primaria_v=7967; tensao_secundaria_v=440/220; fases=1; autoprotegido=true",
+     ""},
+    {"a fuse with a blank",
+     "COMTRAFO\n"
+     "POTÊNCIA 75 kVA         ELO FUSÍVEL AT: 3 H\n"
+     "SÉRIE 20990             PRIMÁRIO 13800 V   SECUNDÁRIO 220/127 V\n"
+     "FABRICAÇÃO 06/2015      FASES 3\n",
+     "potencia_kva=75; fabricante=COMTRAFO; numero_serie=20990; data_fabricacao=2015-06; "
+     "elo_fusivel=3H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"values in parts",
+     "UNIÃO\n"
+     "POTÊNCIA     112,5     kVA\n"
+     "SÉRIE        77120     /2011\n"
+     "TENSÃO AT    13800  /  13200  /  12600   V\n"
+     "TENSÃO BT    220  /  127   V\n"
+     "DATA         07  /  2011\n"
+     "FASES        3\n",
+     "potencia_kva=112.5; fabricante=UNIÃO; numero_serie=77120/2011; "
+     "data_fabricacao=2011-07; tensao_primaria_v=13800; tensao_secundaria_v=220/127; "
+     "fases=3",
+     ""},
+    {"one word a label",
+     "GENERAL ELECTRIC\n"
+     "KVA 50        SERIAL NO. G445120\n"
+     "HV 7620 V     LV 240/120 V\n"
+     "PHASE 1       HZ 60\n"
+     "DATE 03/1999  IMPEDANCE 2.1%\n"
+     "WT 310 kg     OIL 90 L\n",
+     "potencia_kva=50; fabricante=GE; numero_serie=G445120; data_fabricacao=1999-03; "
+     "tensao_primaria_v=7620; tensao_secundaria_v=240/120; fases=1",
+     "tensao_primaria_v:out_of_domain"},
+    {"a maker that no list knows, beside its label",
+     "FABRICANTE: ELETROSUL LTDA\n"
+     "POTÊNCIA: 75 kVA             Nº SÉRIE: 100445\n"
+     "AT: 13800 V     BT: 220/127 V\n"
+     "ANO FAB.: 2006     FASES: 3\n",
+     "potencia_kva=75; fabricante=ELETROSUL LTDA; numero_serie=100445; "
+     "data_fabricacao=2006; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     "fabricante:unknown_maker"},
+    {"units behind strokes",
+     "ITB\n"
+     "POTÊNCIA/kVA         TENSÃO/V             Nº SÉRIE\n"
+     "75                   13800/220-127        99120\n"
+     "FASES                DATA                 ELO\n"
+     "3                    01/2002              3H\n",
+     "potencia_kva=75; fabricante=ITB; numero_serie=99120; data_fabricacao=2002-01; "
+     "elo_fusivel=3H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"the voltage to earth in brackets",
+     "ROMAGNOLE\n"
+     "POTÊNCIA 5 kVA      SÉRIE 441207\n"
+     "TENSÃO PRIMÁRIA 13.800 V (7.967 V F-N)\n"
+     "TENSÃO SECUNDÁRIA 254/127 V\n"
+     "FAB. 08/2001     FASES 1\n",
+     "potencia_kva=5; fabricante=ROMAGNOLE; numero_serie=441207; data_fabricacao=2001-08; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=254/127; fases=1",
+     ""},
+    {"taps in percent",
+     "SIEMENS\n"
+     "POTÊNCIA 1000 kVA      SÉRIE 330112\n"
+     "TENSÃO PRIMÁRIA 13800 ± 2x2,5% V\n"
+     "TENSÃO SECUNDÁRIA 440/254 V\n"
+     "FABR. 1994     FASES 3     Dyn1\n",
+     "potencia_kva=1000; fabricante=SIEMENS; numero_serie=330112; data_fabricacao=1994; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=440/254; fases=3",
+     ""},
+    {"a pole and a telecom tag beside the plate",
+     "TRAEL                                              POSTE\n"
+     "POTÊNCIA: 45 kVA      SÉRIE: 77001                 012345\n"
+     "AT: 13800 V      BT: 220/127 V\n"
+     "ANO: 2013        FASES: 3                          FIBRA ÓPTICA\n"
+     "ELO: 2H                                            CTO 44-123\n",
+     "potencia_kva=45; fabricante=TRAEL; numero_serie=77001; data_fabricacao=2013; "
+     "elo_fusivel=2H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"a label of efficiency",
+     "ITAM\n"
+     "POTÊNCIA: 45 kVA      SÉRIE: 77001\n"
+     "AT: 13800 V      BT: 220/127 V\n"
+     "ANO: 2013        FASES: 3\n"
+     "INMETRO          OCP 0012\n"
+     "REGISTRO         004411/2014\n"
+     "EFICIÊNCIA       NÍVEL D\n",
+     "potencia_kva=45; fabricante=ITAM; numero_serie=77001; data_fabricacao=2013; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3; registro=004411/2014",
+     ""},
+    {"no blanks",
+     "COMTRAFO\n"
+     "POTENCIA:75KVA   SERIE:20331   FASES:3\n"
+     "TENSAOPRIMARIA:13800V   TENSAOSECUNDARIA:220/127V\n"
+     "DATAFABR.:08/2019   ELOFUSIVEL:3H   PATRIMONIO:0045678\n",
+     "potencia_kva=75; fabricante=COMTRAFO; numero_serie=20331; data_fabricacao=2019-08; "
+     "elo_fusivel=3H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3; "
+     "patrimonio=0045678",
+     ""},
+    {"many labels a line",
+     "COMTRAFO\n"
+     "POTENCIA 75 KVA SERIE 20331 FASES 3\n"
+     "AT 13800 V BT 220/127 V 60 HZ\n"
+     "FABR. 08/2019 ELO 3H NBI 95 KV MASSA 350 KG OLEO 80 L\n",
+     "potencia_kva=75; fabricante=COMTRAFO; numero_serie=20331; data_fabricacao=2019-08; "
+     "elo_fusivel=3H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"month and year apart",
+     "TUSCO\n"
+     "POTÊNCIA  75 kVA     SÉRIE  445512\n"
+     "MÊS  08   ANO  2015    FASES  3\n"
+     "AT  13800 V     BT  220/127 V\n",
+     "potencia_kva=75; fabricante=TUSCO; numero_serie=445512; data_fabricacao=2015-08; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"one label for both sides",
+     "TUSCO\n"
+     "POTÊNCIA  75 kVA     SÉRIE  4455/08\n"
+     "ANO FABR.  2008      Nº DE FASES  3\n"
+     "TENSÕES  13800/13200/12600 - 380/220 V\n",
+     "potencia_kva=75; fabricante=TUSCO; numero_serie=4455/08; data_fabricacao=2008; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"a temperature rise in kelvin is no fuse",
+     "SIEMENS\n"
+     "Rated power kVA   300     Phases  3\n"
+     "Serial no.   S-778120     Year   2012\n"
+     "HV   13800/13200/12600 V\n"
+     "LV   380/220 V\n"
+     "BIL   95/30 kV     Temp. rise   65 K\n"
+     "Total weight   1200 kg     Liquid   350 L\n",
+     "potencia_kva=300; fabricante=SIEMENS; numero_serie=S-778120; data_fabricacao=2012; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"taps in kV",
+     "BLUTRAFOS\n"
+     "POTÊNCIA kVA  150     Nº SÉRIE  5120     DATA  05/2018\n"
+     "TENSÃO PRIMÁRIA kV\n"
+     "1   13,8\n"
+     "2   13,2\n"
+     "3   12,6\n"
+     "TENSÃO SECUNDÁRIA V   220/127     FASES  3\n",
+     "potencia_kva=150; fabricante=BLUTRAFOS; numero_serie=5120; data_fabricacao=2018-05; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"3F",
+     "ITB\n"
+     "POT 75 kVA   3F   60 Hz   N/S 5512\n"
+     "AT 13,8 kV   BT 380/220 V   FAB 11/2005\n",
+     "potencia_kva=75; fabricante=ITB; numero_serie=5512; data_fabricacao=2005-11; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"the utility's number and an asset's",
+     "ROMAGNOLE\n"
+     "POTÊNCIA 45 kVA    SÉRIE 991200    FASES 3\n"
+     "TENSÃO AT 13800 V  TENSÃO BT 220/127 V    DATA 09/2013\n"
+     "Nº COPEL 123456789      Nº ATIVO 55120\n",
+     "potencia_kva=45; fabricante=ROMAGNOLE; numero_serie=991200; "
+     "data_fabricacao=2013-09; tensao_primaria_v=13800; tensao_secundaria_v=220/127; "
+     "fases=3; patrimonio=55120",
+     ""},
+    {"a date in words",
+     "CEMEC\n"
+     "POTÊNCIA 45 kVA    SÉRIE 991200    FASES 3\n"
+     "PRIMÁRIO 13800 V  SECUNDÁRIO 220/127 V\n"
+     "FABRICADO EM SETEMBRO DE 2013\n",
+     "potencia_kva=45; fabricante=CEMEC; numero_serie=991200; data_fabricacao=2013-09; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"dates of tests and guarantees",
+     "CEMEC\n"
+     "POTÊNCIA 45 kVA    SÉRIE 991200    FASES 3\n"
+     "PRIMÁRIO 13800 V  SECUNDÁRIO 220/127 V\n"
+     "DATA FABR. 09/2013     DATA ENSAIO 10/2013     GARANTIA ATÉ 10/2015\n",
+     "potencia_kva=45; fabricante=CEMEC; numero_serie=991200; data_fabricacao=2013-09; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"a table of sides",
+     "TRAFO\n"
+     "                 AT            BT\n"
+     "TENSÃO (V)       13800         220/127\n"
+     "NBI (kV)         95            30\n"
+     "CORRENTE (A)     3,14          196,8\n"
+     "POTÊNCIA (kVA)   75            FASES   3\n"
+     "Nº SÉRIE         44512         DATA    03/2009\n",
+     "potencia_kva=75; fabricante=TRAFO; numero_serie=44512; data_fabricacao=2009-03; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"words cut short with stops",
+     "ITB\n"
+     "POTÊNCIA 30 kVA   N.º DE SÉRIE 3340   ANO FABRICAÇÃO 2021\n"
+     "T. PRIM. 13.800/13.200/12.600 V   T. SEC. 380/220 V\n"
+     "FREQ. 60 Hz   Nº FASES 3   ÓLEO VEGETAL 75 L\n",
+     "potencia_kva=30; fabricante=ITB; numero_serie=3340; data_fabricacao=2021; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"labels in sentences",
+     "ITAM\n"
+     "Potência do transformador: 75 kVA\n"
+     "Número do transformador: 881234\n"
+     "Tensão de alimentação: 13800 V\n"
+     "Tensão de saída: 220/127 V\n"
+     "Quantidade de fases: 3\n"
+     "Ano: 2011\n",
+     "potencia_kva=75; fabricante=ITAM; numero_serie=881234; data_fabricacao=2011; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"values that only their units tell",
+     "ROMAGNOLE\n"
+     "TRANSFORMADOR DE DISTRIBUIÇÃO TRIFÁSICO\n"
+     "75 kVA          13,8 kV         380/220 V\n"
+     "60 Hz           3,5 %           NBI 95 kV\n"
+     "450 kg          95 L            65 °C\n"
+     "ONAN            Dyn1            NBR 5440\n"
+     "Nº DE SÉRIE 123456     DATA 08/2019\n",
+     "potencia_kva=75; fabricante=ROMAGNOLE; numero_serie=123456; "
+     "data_fabricacao=2019-08; tensao_primaria_v=13800; tensao_secundaria_v=380/220; "
+     "fases=3",
+     ""},
+    {"four columns of labels over values",
+     "TRAEL TRANSFORMADORES ELÉTRICOS LTDA\n"
+     "POTÊNCIA      FASES      FREQ.      Nº SÉRIE\n"
+     "112,5 kVA     3          60 Hz      44512\n"
+     "AT            BT         NBI        IMPED.\n"
+     "13800 V       220/127 V  95 kV      3,5 %\n"
+     "DATA          ELO        MASSA      ÓLEO\n"
+     "05/2016       5H         600 kg     180 L\n"
+     "PATRIMÔNIO    REGISTRO   NORMA      TIPO\n"
+     "0012345       001234/2015   NBR 5440   ONAN\n",
+     "potencia_kva=112.5; fabricante=TRAEL; numero_serie=44512; data_fabricacao=2016-05; "
+     "elo_fusivel=5H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3; "
+     "patrimonio=0012345; registro=001234/2015",
+     ""},
+    {"terminals as labels",
+     "WEG\n"
+     "POTÊNCIA 225 kVA     SÉRIE Nº 10293\n"
+     "DATA 14MAI16     FASES 3\n"
+     "H1 H2 H3   13800 V     X0 X1 X2 X3   220/127 V\n",
+     "potencia_kva=225; fabricante=WEG; numero_serie=10293; data_fabricacao=2016-05; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"T.P. and T.S.",
+     "BALESTRO\n"
+     "POT. 15 kVA     N/S 44120\n"
+     "TP 13800 V      TS 220/127 V\n"
+     "FAB. 2011       FASES 3     ELO 1H\n",
+     "potencia_kva=15; fabricante=BALESTRO; numero_serie=44120; data_fabricacao=2011; "
+     "elo_fusivel=1H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"T.S. and T.I.",
+     "BALESTRO\n"
+     "POT. 15 kVA     N/S 44120\n"
+     "TS 13.800/13.200/12.600 V      TI 380/220 V\n"
+     "FAB. 2011       FASES 3     ELO 1H\n",
+     "potencia_kva=15; fabricante=BALESTRO; numero_serie=44120; data_fabricacao=2011; "
+     "elo_fusivel=1H; tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"dashes",
+     "ZILMER INELTEC\n"
+     "POTÊNCIA - 45 kVA\n"
+     "Nº DE SÉRIE - 123-A45\n"
+     "AT - 13800 V\n"
+     "BT - 220-127 V\n"
+     "FASES - 3\n"
+     "FABRICAÇÃO - 12/1999\n",
+     "potencia_kva=45; fabricante=ZILMER; numero_serie=123-A45; data_fabricacao=1999-12; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"equals signs",
+     "ITB\n"
+     "POTENCIA=45KVA\n"
+     "N SERIE=12345\n"
+     "AT=13800V\n"
+     "BT=220/127V\n"
+     "FASES=3\n"
+     "DATA=12/1999\n"
+     "ELO=2H\n",
+     "potencia_kva=45; fabricante=ITB; numero_serie=12345; data_fabricacao=1999-12; "
+     "elo_fusivel=2H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"self-protection with an answer",
+     "ROMAGNOLE\n"
+     "POTÊNCIA 15 kVA   SÉRIE 77120   FASES 1\n"
+     "TENSÃO PRIMÁRIA 7967 V   TENSÃO SECUNDÁRIA 240/120 V\n"
+     "FABRICAÇÃO 09/2010   AUTOPROTEGIDO: SIM\n",
+     "potencia_kva=15; fabricante=ROMAGNOLE; numero_serie=77120; data_fabricacao=2010-09; "
+     "tensao_primaria_v=7967; tensao_secundaria_v=240/120; fases=1; autoprotegido=true",
+     ""},
+    {"bars between",
+     "ADELCO\n"
+     "POT: 75 kVA | SÉRIE: 99120 | FASES: 3\n"
+     "AT: 13800 V | BT: 220/127 V | 60 Hz\n"
+     "FABR: 10/2010 | MASSA: 400 kg | ÓLEO: 100 L\n",
+     "potencia_kva=75; fabricante=ADELCO; numero_serie=99120; data_fabricacao=2010-10; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"values far right in their cells",
+     "MINUZZI\n"
+     "POTÊNCIA (kVA)          TENSÃO AT (kV)          TENSÃO BT (V)\n"
+     "     75                      13,8                  220/127\n"
+     "Nº SÉRIE                FABRICAÇÃO              ELO FUSÍVEL\n"
+     "   B-22310                 06/2014                   3H\n"
+     "FASES                   PATRIMÔNIO              IMPEDÂNCIA (%)\n"
+     "     3                     7712031                  3,55\n",
+     "potencia_kva=75; fabricante=MINUZZI; numero_serie=B-22310; data_fabricacao=2014-06; "
+     "elo_fusivel=3H; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3; "
+     "patrimonio=7712031",
+     ""},
+    {"a tag with stops",
+     "TRAEL\n"
+     "POTÊNCIA 45 kVA   SÉRIE 44120   FASES 3\n"
+     "TENSÃO AT 13,8 kV   TENSÃO BT 220/127 V\n"
+     "PATRIMÔNIO 12.345.678   FAB. 2017\n",
+     "potencia_kva=45; fabricante=TRAEL; numero_serie=44120; data_fabricacao=2017; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3; patrimonio=12.345.678",
+     ""},
+    {"a serial number with signs",
+     "CEMEC\n"
+     "POTÊNCIA 45 kVA   SÉRIE TR-44120/17   FASES 3\n"
+     "TENSÃO AT 13,8 kV   TENSÃO BT 220/127 V\n"
+     "COD. CLIENTE 10-223344   FAB. 2017\n",
+     "potencia_kva=45; fabricante=CEMEC; numero_serie=TR-44120/17; data_fabricacao=2017; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3; patrimonio=10-223344",
+     ""},
+    {"numbers of everything else",
+     "CEMEC\n"
+     "POTÊNCIA 45 kVA   Nº SÉRIE 44120   FASES 3\n"
+     "AT 13,8 kV   BT 220/127 V   FAB. 07/2009\n"
+     "Nº DESENHO 778812   O.F. 99123   ITEM 10064372\n"
+     "TEL. (44) 3218-9000   CREA 12345   LOTE 5512\n",
+     "potencia_kva=45; fabricante=CEMEC; numero_serie=44120; data_fabricacao=2009-07; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     ""},
+    {"a company that no list knows",
+     "ELETROVALE TRANSFORMADORES LTDA\n"
+     "POTÊNCIA 45 kVA   SÉRIE 44120   FASES 3\n"
+     "TENSÃO AT 13800 V   TENSÃO BT 220/127 V\n"
+     "FAB. 07/2009\n",
+     "potencia_kva=45; fabricante=ELETROVALE; numero_serie=44120; "
+     "data_fabricacao=2009-07; tensao_primaria_v=13800; tensao_secundaria_v=220/127; "
+     "fases=3",
+     "fabricante:unknown_maker"},
+};
+
+static void layouts_of_many_makers(void **state) {
+    (void)state;
+    check_examples(LAYOUTS, COUNT(LAYOUTS));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(layouts_of_many_makers)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
