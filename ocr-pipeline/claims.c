@@ -34,7 +34,7 @@ static char *labelled(enum field field, const char *text) {
         [FIELD_PATRIMONIO] = "PATRIMONIO",
         [FIELD_REGISTRO] = "REGISTRO",
     };
-    return mem_printf("%s: %s", LABELS[field], text);
+    return mem_printf("%s%s%s", LABELS[field], LABELS[field][0] ? ": " : "", text);
 }
 
 // A plate of one line.
@@ -58,6 +58,8 @@ static const struct reason *reason_of(const struct plate *plate, enum field fiel
 
 static void take(struct claim *claim, const struct plate *plate, enum field field) {
     const struct reason *reason = reason_of(plate, field);
+    if (strcmp(plate->values[field].text, "false") == 0) // what a plate does not say is not known
+        return;
     claim->value = plate->values[field];
     if (reason) {
         snprintf(claim->code, sizeof claim->code, "%s", reason->code);
@@ -100,7 +102,7 @@ static bool says_nothing(const char *text) {
 
 // A boolean, a number or a text, as a plate would print it. "": nothing.
 static void said(enum field field, const json_t *json, char out[SAID_MAX]) {
-    out[0] = '\0';
+    memset(out, 0, SAID_MAX);
     if (json_is_string(json))
         snprintf(out, SAID_MAX, "%s", json_string_value(json));
     else if (json_is_number(json))
@@ -116,9 +118,9 @@ static void said(enum field field, const json_t *json, char out[SAID_MAX]) {
         snprintf(month, sizeof month, "%.2s", out + 5);
         snprintf(out, SAID_MAX, "%s/%s", month, year);
     }
-    if (field == FIELD_AUTOPROTEGIDO) {
+    if (field == FIELD_AUTOPROTEGIDO && !strcasestr(out, "PROTEGIDO")) {
         static const char *const YES[] = {"SIM", "TRUE", "YES", "S"};
-        bool yes = strcasestr(out, "AUTOPROTEGIDO") != NULL;
+        bool yes = false;
         for (size_t i = 0; i < sizeof YES / sizeof *YES; i++)
             yes |= strcasecmp(out, YES[i]) == 0;
         snprintf(out, SAID_MAX, "%s", yes ? "AUTOPROTEGIDO" : "");
@@ -141,8 +143,6 @@ size_t claims_from_json(struct claims *claims, enum source source, const json_t 
         read_as(field, text, domains, &plate);
         take(&claims->claims[field], &plate, field);
         struct value *value = &claims->claims[field].value;
-        *value = (struct value){.source = source};
-        snprintf(value->text, sizeof value->text, "%s", plate.values[field].text);
         snprintf(value->raw, sizeof value->raw, "%s", text);
     }
     return keys;

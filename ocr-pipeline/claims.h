@@ -32,7 +32,7 @@ size_t claims_from_json(struct claims *claims, enum source source, const json_t 
                         const struct domains *domains);
 // "POTENCIA (kVA): 75": what such an object says of one field, as a plate would; the caller's.
 // NULL: nothing.
-char *claim_line(enum field field, const json_t *said);
+char *claim_line(enum field field, const json_t *json);
 // The values of a plate that another reader's text gave (rules_read), but those in doubt.
 void claims_from_plate(struct claims *claims, enum source source, const struct plate *plate);
 

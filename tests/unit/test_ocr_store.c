@@ -104,6 +104,32 @@ static void test_a_job_from_begin_to_end(void **state) {
     store_close(store);
 }
 
+// What needs a model that is gone goes behind what was not tried, says why, and is done later.
+static void test_a_photo_put_back(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct store *store = store_open(":memory:", NULL, &err);
+    struct photo photo;
+    char id[33];
+    new_job(store, "lote", 3, id);
+    assert_true(store_claim(store, &photo, &err));
+    assert_true(store_postpone(store, photo.id, "{\"error\":{}}", "GpuHangError", &err));
+    assert_int_equal(job_of(store, id).waiting, 3);
+    assert_int_equal(job_of(store, id).failed, 0);
+    for (int i = 1; i <= 3; i++) {
+        char expected[32];
+        snprintf(expected, sizeof expected, "/photos/%d.jpg", i % 3);
+        assert_true(store_claim(store, &photo, &err));
+        assert_string_equal(photo.source, expected);
+        assert_true(store_finish(store, photo.id, "{}", NULL, &err));
+    }
+    struct seen seen = {0};
+    assert_true(store_results(store, id, see, &seen, &err)); // nothing is left of the trouble
+    assert_int_equal(seen.rows, 3);
+    assert_int_equal(job_of(store, id).state, JOB_DONE);
+    store_close(store);
+}
+
 static void test_jobs_take_turns(void **state) {
     (void)state;
     struct err err = {0};
@@ -236,6 +262,7 @@ static void test_killed_many_times(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_job_from_begin_to_end),
+        cmocka_unit_test(test_a_photo_put_back),
         cmocka_unit_test(test_jobs_take_turns),
         cmocka_unit_test(test_cancelled_and_empty_jobs),
         cmocka_unit_test(test_a_job_is_there_whole_or_not_at_all),
