@@ -252,5 +252,6 @@ void api_wind_down(struct api *api, void (*on_idle)(void *arg), void *arg) {
     api->on_idle = on_idle;
     api->idle_arg = arg;
     http_server_wind_down(api->server);
+    jobs_let_go(api->jobs);
     desk_wind_down(api->desk, on_readers_idle, api);
 }

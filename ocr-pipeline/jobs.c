@@ -56,7 +56,7 @@ struct piece {
     size_t length;
     struct err err;       // of the store
     struct err why;       // there is no reading
-    struct recall recall; // its job was cancelled
+    struct recall recall; // its job was cancelled, or the server ends
     bool postponed;       // it is to be tried again
     bool listed;          // among the claimed
     char *result;         // JSON
@@ -133,7 +133,7 @@ static bool is_to_try_again(struct piece *piece) {
 static bool store_outcome(struct piece *piece) {
     struct store *store = piece->jobs->store;
     const char *code = piece->why.code ? report_code(&piece->why) : NULL;
-    if (atomic_load(&piece->recall.asked))
+    if (piece->why.code == ERR_BUSY) // recalled
         return store_release(store, piece->photo.id, &piece->err);
     piece->postponed = is_to_try_again(piece);
     if (piece->postponed)
@@ -394,13 +394,15 @@ void jobs_unwatch(struct job_watch *watch) {
     mem_free(watch);
 }
 
-// Photos of a cancelled job that wait for a model give up their places.
+// Photos of a cancelled job that wait for a model give up their places. NULL: of all jobs.
 static void recall_pieces(struct jobs *jobs, const char *job) {
     struct piece *piece;
     TAILQ_FOREACH (piece, &jobs->claimed, claimed)
-        if (strcmp(piece->photo.job, job) == 0)
+        if (!job || strcmp(piece->photo.job, job) == 0)
             pipeline_recall(jobs->pipeline, &piece->recall);
 }
+
+void jobs_let_go(struct jobs *jobs) { recall_pieces(jobs, NULL); }
 
 void jobs_tell(struct jobs *jobs, const struct job *job) {
     struct job_watch *watch = TAILQ_FIRST(&jobs->watches), *next;

@@ -309,6 +309,22 @@ class Gate(ModelWorld):
         spool = self.path("state/ancalagon/ocr/spool")
         eventually(lambda: not os.path.isdir(spool) or not os.listdir(spool), "its photos are gone", 30)
 
+    def test_a_server_that_ends_lets_go(self):
+        """It does not wait for a hung model, and the photo is read after the next start."""
+        self.vlm = Turn(fault="hang")
+        self.configure("vlm", timeout="1h")
+        self.serve()
+        job = self.ask("POST", BATCH, {"postes": [{"id": "1", "imagens": [BASE64]}]}).json()["id"]
+        eventually(lambda: self.model.inside == 1, "the model works", 30)
+        self.server.terminate()
+        eventually(lambda: self.model.left == 1, "the model is let go", 30)
+        self.assertEqual(self.server.wait(timeout=scaled(60)), 0)
+        self.vlm = say(SEEN)
+        self.serve()
+        state = eventually(lambda: (lambda s: s["estado"] == "pronto" and s)(self.ask("GET", f"{JOBS}/{job}").json()),
+                           "the job ends", 60, 0.1)
+        self.assertEqual((state["prontas"], state["falhas"]), (1, 0))
+
     def test_nobody_waits_for_ever(self):
         self.vlm = Turn(fault="hang")
         self.configure("vlm", workers=2, timeout="1h", gpu="wait = 0s\n")
