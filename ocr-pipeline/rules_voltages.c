@@ -73,8 +73,11 @@ static bool is_later_row(const struct rules *rules, size_t line, struct part par
     struct quad quad = part_upright(part, &rules->sheet.lines[line]);
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        char digit = piece->part.folded->text[piece->part.begin];
+        const struct folded *folded = piece->part.folded;
+        char digit = folded->text[piece->part.begin];
         if (piece->part.end != piece->part.begin + 1 || digit < '2' || digit > '9')
+            continue;
+        if (piece->line != line && folded->length > 1) // "FASES 3", which another column says
             continue;
         struct offset to = sheet_offset(&rules->sheet, piece->line, &piece->quad, line, &quad);
         if (to.overlap_y > .5f && to.right > 0 && to.right < 14 * piece->height)
