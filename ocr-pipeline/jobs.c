@@ -171,7 +171,8 @@ static void finish_done(void *arg) {
     if (piece->postponed && !jobs->rest.armed && !jobs->winding_down) {
         log_warn("job.rest job=%s photo=%lld code=%s", piece->photo.job, (long long)piece->photo.id,
                  report_code(&piece->why));
-        timer_start(&jobs->rest, jobs->config->gpu_pause_ms);
+        int64_t pause_ms = jobs->config->gpu_pause_ms;
+        timer_start(&jobs->rest, pause_ms > AGAIN_MS ? pause_ms : AGAIN_MS);
     }
     piece_drop(piece);
     fetch_next(jobs);
