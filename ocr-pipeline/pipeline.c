@@ -249,13 +249,12 @@ static void see_plate(const struct pipeline *pipeline, struct reading *reading,
     snprintf(seen->class_name, sizeof seen->class_name, "%s", TRANSFORMER);
 }
 
-// What models are shown of a photo: the plate, or all of it where none was seen, or only the sign of
-// the pole.
+// What models are shown of a photo: the plate, or all of it where none was seen, or only the sign
+// of the pole.
 static struct view view_of(const struct image *image, const struct recall *recall,
                            const struct reading *reading) {
     struct box box = reading->seen.box;
-    bool seen =
-        reading->seen.class_name[0] && reading->context != CONTEXT_POLE && box.x1 > box.x0;
+    bool seen = reading->seen.class_name[0] && reading->context != CONTEXT_POLE && box.x1 > box.x0;
     return (struct view){
         .photo = image,
         .part = seen ? box : (struct box){0, 0, (float)image->width, (float)image->height},
