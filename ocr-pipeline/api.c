@@ -114,7 +114,8 @@ static void reply_plain(struct api *api, struct http_exchange *exchange, enum ro
     case ROUTE_JOB_CANCEL:
     case ROUTE_JOB_EVENTS:
     case ROUTE_JOB_RESULTS:
-    case ROUTE_JOB_CSV: api_jobs_ask(api, exchange, route, name); break;
+    case ROUTE_JOB_CSV:
+    case ROUTE_JOB_POLES_CSV: api_jobs_ask(api, exchange, route, name); break;
     case ROUTE_WRONG_METHOD:
         api_fail(exchange, 405, "METHOD_NOT_ALLOWED", "this path takes another method");
         break;
@@ -207,6 +208,13 @@ void api_answer(struct ask *ask) {
 
 // --- Life
 
+static bool open_records(struct api *api, struct err *err) {
+    if (!config_has_records(api->config))
+        return true;
+    api->records = records_open(&api->config->records, RECORDS_ASK, err);
+    return api->records != NULL;
+}
+
 struct api *api_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
                        bool exposed, struct err *err) {
     struct api *api = mem_alloc(sizeof *api);
@@ -220,7 +228,8 @@ struct api *api_create(struct loop *loop, const struct config *config, struct pi
     api->desk = desk_create(loop, config->workers, config->queue);
     api->server = http_server_create(loop, &limits, &handler, api);
     api->door = door_create(config, exposed, err);
-    api->jobs = api->door ? jobs_create(loop, config, pipeline, api->desk, err) : NULL;
+    bool good = api->door && open_records(api, err);
+    api->jobs = good ? jobs_create(loop, config, pipeline, api->records, api->desk, err) : NULL;
     if (api->jobs)
         return api;
     api_destroy(api);
@@ -233,6 +242,7 @@ void api_destroy(struct api *api) {
     http_server_destroy(api->server); // asks are gone
     desk_destroy(api->desk);
     jobs_destroy(api->jobs);
+    records_close(api->records);
     door_destroy(api->door);
     mem_free(api);
 }

@@ -16,6 +16,7 @@ struct api {
     struct http_server *server;
     struct desk *desk;
     struct jobs *jobs;
+    struct records *records; // NULL: there are none
     struct door *door;
     uint64_t held_bytes; // of photos of all requests
     unsigned asks;       // that are open

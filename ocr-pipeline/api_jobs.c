@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "csv.h"
 #include "format/json.h"
+#include "job_poles.h"
 #include "jobs.h"
 
 #include <stdio.h>
@@ -64,25 +65,28 @@ static void write_list(struct question *question) {
     mem_free(jobs);
 }
 
+static void next_item(struct buf *out) {
+    if (out->data[out->start + out->length - 1] == '}')
+        buf_adds(out, ",\n");
+}
+
 // Results are kept as text, and go out as they are.
-static bool write_result(void *arg, const struct photo *photo, enum photo_state state,
-                         const char *result, const char *code) {
+static bool write_result(void *arg, const struct photo *photo, const struct photo_result *result) {
     static const char *const states[] = {"esperando", "lendo", "pronta", "falha"};
     struct question *question = arg;
     struct buf *out = &question->text;
-    if (out->data[out->start + out->length - 1] == '}')
-        buf_adds(out, ",\n");
+    next_item(out);
     buf_adds(out, "{\"poste\":");
     json_write_string(out, photo->pole, strlen(photo->pole));
     buf_printf(out, ",\"imagem\":%u,\"estado\":\"%s\",\"resultado\":", photo->number + 1,
-               states[state]);
-    return buf_adds(out, result ? result : "null") && buf_adds(out, "}");
+               states[result->state]);
+    return buf_adds(out, result->result ? result->result : "null") && buf_adds(out, "}");
 }
 
-static bool write_csv(void *arg, const struct photo *photo, enum photo_state state,
-                      const char *result, const char *code) {
+static bool write_csv(void *arg, const struct photo *photo, const struct photo_result *result) {
     struct question *question = arg;
-    json_t *report = result ? json_parse(result, strlen(result), 0, 0, NULL) : NULL;
+    json_t *report =
+        result->result ? json_parse(result->result, strlen(result->result), 0, 0, NULL) : NULL;
     char number[16];
     snprintf(number, sizeof number, "%u", photo->number + 1);
     csv_cell(&question->text, photo->pole);
@@ -90,6 +94,28 @@ static bool write_csv(void *arg, const struct photo *photo, enum photo_state sta
     csv_line(report, &question->text);
     json_decref(report);
     return buf_adds(&question->text, "\r\n");
+}
+
+static void write_pole(void *arg, json_t *report) {
+    struct question *question = arg;
+    next_item(&question->text);
+    json_write(&question->text, report);
+}
+
+static void write_pole_csv(void *arg, json_t *report) {
+    struct question *question = arg;
+    csv_pole_line(report, &question->text);
+    buf_adds(&question->text, "\r\n");
+}
+
+static bool write_poles(struct question *question, void (*on_pole)(void *arg, json_t *report)) {
+    const struct api *api = question->api;
+    struct pole_reader reader = {.store = jobs_store(api->jobs),
+                                 .pipeline = api->pipeline,
+                                 .tolerance = (double)api->config->records_tolerance,
+                                 .on_pole = on_pole,
+                                 .arg = question};
+    return job_poles(&reader, question->job, &question->err);
 }
 
 static void write_results(struct question *question) {
@@ -103,11 +129,24 @@ static void write_results(struct question *question) {
         store_results(store, question->job, write_csv, question, &question->err);
         return;
     }
+    if (question->route == ROUTE_JOB_POLES_CSV) {
+        csv_pole_head(out);
+        buf_adds(out, "\r\n");
+        write_poles(question, write_pole_csv);
+        return;
+    }
     buf_adds(out, "{\"trabalho\":");
     write_tree(out, job_json(&question->found));
-    buf_adds(out, ",\"resultados\":[\n");
+    buf_adds(out, ",\"postes\":[\n");
+    if (!write_poles(question, write_pole))
+        return;
+    buf_adds(out, "],\"resultados\":[\n");
     if (store_results(store, question->job, write_result, question, &question->err))
         buf_adds(out, "]}");
+}
+
+static bool is_table(enum route route) {
+    return route == ROUTE_JOB_CSV || route == ROUTE_JOB_POLES_CSV;
 }
 
 static void run_question(void *arg) {
@@ -124,7 +163,7 @@ static void run_question(void *arg) {
         return;
     if (question->route == ROUTE_JOB_CANCEL && question->found.running == 0)
         jobs_forget_spool(question->api->jobs, question->job);
-    if (question->route == ROUTE_JOB_RESULTS || question->route == ROUTE_JOB_CSV)
+    if (question->route == ROUTE_JOB_RESULTS || is_table(question->route))
         write_results(question);
     else
         write_tree(&question->text, job_json(&question->found));
@@ -153,9 +192,8 @@ static void question_done(void *arg) {
         watch_start(api, exchange, &found);
     else
         http_reply(exchange, 200,
-                   question->route == ROUTE_JOB_CSV ? "text/csv; charset=utf-8"
-                                                    : "application/json",
-                   NULL, buf_bytes(&question->text), question->text.length);
+                   is_table(question->route) ? "text/csv; charset=utf-8" : "application/json", NULL,
+                   buf_bytes(&question->text), question->text.length);
     question_destroy(question);
 }
 

@@ -35,26 +35,10 @@ static json_t *photo_json(const struct ask *ask, size_t index) {
                            : report_json(name, &photo->reading);
 }
 
-// What the records say, and where they differ from the plate; null: they do not know the pole.
-static json_t *compare_records(const struct ask *ask, struct plate *plate) {
-    struct comparison comparison;
-    if (!ask->recorded) {
-        if (ask->record_err.code && ask->record_err.code != ERR_NOTFOUND)
-            plate_add_reason(plate, FIELD_COUNT, "records_failed", "%s", ask->record_err.text);
-        return json_null();
-    }
-    records_compare(&ask->record, (double)ask->api->config->records_tolerance, plate, &comparison);
-    return comparison_json(&ask->record, &comparison);
-}
-
 static json_t *fields_json(const struct ask *ask, const struct reading **readings) {
-    struct plate plate;
-    json_t *answer = json_object(), *images = json_array();
-    json_set(answer, "poste", json_text(ask->name));
-    pole_merge(&plate, readings, ask->photo_count);
-    json_t *records = compare_records(ask, &plate);
-    plate_put_fields(&plate, answer);
-    json_set(answer, "registros", records);
+    json_t *images = json_array();
+    json_t *answer = pole_report(ask->api->pipeline, (double)ask->api->config->records_tolerance,
+                                 ask->name, readings, ask->photo_count, &ask->records);
     for (size_t i = 0; i < ask->photo_count; i++)
         json_array_append_new(images, photo_json(ask, i));
     json_set(answer, "imagens", images);

@@ -128,6 +128,14 @@ void ask_destroy(struct ask *ask) {
 
 // --- Reading
 
+// With the last photo, in its thread.
+static void ask_records(struct ask *ask) {
+    const struct reading **readings = ask_readings(ask, NULL);
+    if (readings)
+        pole_ask_records(ask->api->records, ask->name, readings, ask->photo_count, &ask->records);
+    mem_free(readings);
+}
+
 static void run_photo(void *arg) {
     struct ask *ask = arg;
     struct photo_read *photo = &ask->photos[ask->next];
@@ -137,8 +145,7 @@ static void run_photo(void *arg) {
                       ask->route == ROUTE_POLE_TEXT ? AREA_WHOLE : AREA_PLATE, &ask->recall,
                       &photo->reading, &photo->err);
     if (ask->route == ROUTE_POLE && ask->next + 1 == ask->photo_count)
-        ask->recorded =
-            pipeline_record(ask->api->pipeline, ask->name, &ask->record, &ask->record_err);
+        ask_records(ask);
 }
 
 static void photo_done(void *arg) {
@@ -185,7 +192,8 @@ const struct reading **ask_readings(const struct ask *ask, struct err *err) {
     }
     if (count > 0 && !why)
         return readings;
-    *err = why ? *why : ask->photos[0].err;
+    if (err)
+        *err = why ? *why : ask->photos[0].err;
     mem_free(readings);
     return NULL;
 }

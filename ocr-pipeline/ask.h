@@ -8,7 +8,7 @@
 #include "guest.h"
 #include "http/server.h"
 #include "pipeline.h"
-#include "records.h"
+#include "pole_report.h"
 #include "route.h"
 
 #include <jansson.h>
@@ -38,10 +38,8 @@ struct ask {
     size_t held_bytes; // of all photos
     size_t next;       // the photo to read
     struct order *order;
-    struct recall recall; // once the client has gone
-    bool recorded;        // the records know the pole
-    struct record record;
-    struct err record_err; // they could not be asked
+    struct recall recall;         // once the client has gone
+    struct record_answer records; // of the pole
 };
 
 struct ask *ask_create(struct api *api, struct http_exchange *exchange, enum route route,

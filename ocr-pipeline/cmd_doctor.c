@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "commands.h"
 #include "pipeline.h"
+#include "records.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -12,8 +13,8 @@
 
 static const char help[] =
     "usage: ocr-pipeline doctor [--config FILE]\n\n"
-    "Tries what a run needs: settings, ONNX Runtime, networks, a picture through all of them, and\n"
-    "the models of [vlm] and [llm].\n"
+    "Tries what a run needs: settings, ONNX Runtime, networks, a picture through all of them, the\n"
+    "records, and the models of [vlm] and [llm].\n"
     "Exit codes: 0 all is well, 1 something is not, 3 the settings are wrong.\n";
 
 struct check {
@@ -82,6 +83,17 @@ static void check_pipeline(struct check *check) {
     pipeline_destroy(pipeline);
 }
 
+static void check_records(struct check *check) {
+    struct err err = {0};
+    char text[512];
+    if (!config_has_records(check->config))
+        return;
+    struct records *records = records_open(&check->config->records, RECORDS_ASK, &err);
+    bool good = records && records_probe(records, text, sizeof text, &err);
+    tell(check, good, "records", good ? text : err.text);
+    records_close(records);
+}
+
 static void check_state(struct check *check) {
     struct err err = {0};
     bool good = path_make_private(check->config->state_dir, &err);
@@ -111,6 +123,7 @@ int cmd_doctor(int argc, char **argv) {
     check_settings(&check);
     check_library(&check);
     check_pipeline(&check);
+    check_records(&check);
     check_state(&check);
     config_destroy(config);
     return check.failed ? EXIT_FAILED : EXIT_DONE;

@@ -10,8 +10,8 @@
 
 static const char help[] =
     "usage: ocr-pipeline records TABLE.csv... [--images] [--config FILE]\n\n"
-    "Imports tables into [records] file, to which the plates of a pole are compared. The head of a\n"
-    "table names its columns: poste, and the eleven fields or names like them. Poles that a later\n"
+    "Imports tables into [records] file or url, to which the plates of a pole are compared. The head\n"
+    "of a table names its columns: poste, and the eleven fields or names like them. Poles that a later\n"
     "table names are replaced, others stay. A table goes in as a whole or not at all.\n\n"
     "  --images         tables of poste, image, tag: which photos show what (placa_transformador)\n"
     "  --config FILE    settings (default ~/.config/ancalagon/ocr.ini)\n";
@@ -34,10 +34,10 @@ static bool import(struct records *records, const char *path, bool images, struc
 
 static int import_all(const struct config *config, char **paths, size_t count, bool images) {
     struct err err = {0};
-    if (!config->records_file)
-        return command_fail(EXIT_CONFIG, "the settings name no file for records: [records] file = "
-                                         "records.sqlite");
-    struct records *records = records_open(config->records_file, &err);
+    if (!config_has_records(config))
+        return command_fail(EXIT_CONFIG, "the settings name no records: [records] file = "
+                                         "records.sqlite, or url = postgresql://...");
+    struct records *records = records_open(&config->records, RECORDS_FILL, &err);
     bool good = records != NULL;
     for (size_t i = 0; good && i < count; i++)
         good = import(records, paths[i], images, &err);

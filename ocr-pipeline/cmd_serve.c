@@ -113,7 +113,8 @@ static int run(struct serve *serve) {
         return command_fail(err.code == ERR_NOTFOUND ? EXIT_SETUP : EXIT_FAILED, "%s", err.text);
     serve->loop = loop_create(&err);
     if (!serve->loop || !open_api(serve, &err))
-        return command_fail(command_status(&err), "%s", err.text);
+        return command_fail(err.code == ERR_NOTFOUND ? EXIT_SETUP : command_status(&err), "%s",
+                            err.text);
     signal_watch_start(&serve->terminate, serve->loop, SIGTERM, on_signal, serve);
     signal_watch_start(&serve->interrupt, serve->loop, SIGINT, on_signal, serve);
     timer_init(&serve->patience, serve->loop, on_patience_gone, serve);

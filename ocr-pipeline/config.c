@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum kind { TEXT, PATH, COUNT, BYTES, SHARE, DURATION, LISTEN, FAST, CHOICE, SWITCH, URL };
+enum kind { TEXT, PATH, COUNT, BYTES, SHARE, DURATION, SWITCH, LISTEN, FAST, CHOICE, URL };
 
 #define MEMBER(name) offsetof(struct config, name)
 
@@ -67,7 +67,13 @@ static const struct setting {
     {"audit", "listed", SHARE, MEMBER(audit.listed_least), NULL, 0, 0},
     {"audit", "confidence", SHARE, MEMBER(audit.confidence_least), NULL, 0, 0},
     {"audit", "fuse-utility", TEXT, MEMBER(audit.fuse_utility), NULL, 0, 0},
-    {"records", "file", PATH, MEMBER(records_file), NULL, 0, 0},
+    {"records", "file", PATH, MEMBER(records.file), NULL, 0, 0},
+    {"records", "url", TEXT, MEMBER(records.url), NULL, 0, 0},
+    {"records", "query", TEXT, MEMBER(records.query), NULL, 0, 0},
+    {"records", "images-query", TEXT, MEMBER(records.images_query), NULL, 0, 0},
+    {"records", "tag-images", SWITCH, MEMBER(records.tag_images), "on", 0, 0},
+    {"records", "connect-timeout", DURATION, MEMBER(records.connect_ms), "5s", 100, 600000},
+    {"records", "timeout", DURATION, MEMBER(records.timeout_ms), "5s", 100, 600000},
     {"records", "tolerance", SHARE, MEMBER(records_tolerance), "0.05", 0, 0},
     {"limits", "photo", BYTES, MEMBER(photo_bytes), "64M", 1024, 1LL << 30},
     {"limits", "photo-pixels", BYTES, MEMBER(photo_pixels), "120000000", 10000, 1LL << 31},
@@ -209,7 +215,7 @@ static bool set(struct config *config, const struct setting *setting, const char
                 struct err *err) {
     void *member = (char *)config + setting->member;
     char text[96];
-    bool fast;
+    bool on;
     if (!value[0])
         return err_set(err, ERR_INVALID, "%s needs a value", setting->key);
     switch (setting->kind) {
@@ -221,13 +227,14 @@ static bool set(struct config *config, const struct setting *setting, const char
         return choice_of(setting->choices, value, member) ||
                err_set(err, ERR_INVALID, "%s \"%.40s\" is none of: %s", setting->key, value,
                        setting->choices);
-    case SWITCH:
-        return str_to_bool(value, member) ||
-               err_set(err, ERR_INVALID, "%s \"%.40s\" is neither yes nor no", setting->key, value);
     case FAST:
-        if (!str_to_bool(value, &fast))
-            return err_set(err, ERR_INVALID, "fast \"%.40s\" is neither on nor off", value);
-        if (fast)
+    case SWITCH:
+        if (!str_to_bool(value, &on))
+            return err_set(err, ERR_INVALID, "%s \"%.40s\" is neither on nor off", setting->key,
+                           value);
+        if (setting->kind == SWITCH)
+            *(bool *)member = on;
+        else if (on)
             config_fast(config);
         return true;
     default:
@@ -264,6 +271,10 @@ const struct share *config_share(const struct config *config, const char *name) 
         if (strcmp(config->shares[i].name, name) == 0)
             return &config->shares[i];
     return NULL;
+}
+
+bool config_has_records(const struct config *config) {
+    return config->records.file || config->records.url || config->records.query;
 }
 
 static bool take_section(struct config *config, const struct ini_section *section,

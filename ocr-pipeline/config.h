@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "format/ini.h"
 #include "model_server.h"
+#include "records.h"
 #include "vision/image.h"
 
 #include <stdbool.h>
@@ -48,9 +49,8 @@ struct config {
     struct model_options vlm, llm;
     bool vlm_fallback, llm_fallback; // without it: as if it were not configured
     int64_t gpu_wait_ms, gpu_pause_ms, gpu_retry_ms;
-    // [records]: what the utility knows
-    const char *records_file; // made by `ocr-pipeline records`; NULL: there are none
-    float records_tolerance;  // of power
+    struct records_options records; // [records]: what the utility knows
+    float records_tolerance;        // of power
     // [limits]
     uint64_t photo_bytes, photo_pixels;
     uint64_t body_bytes;           // of one request
@@ -72,5 +72,6 @@ void config_destroy(struct config *config); // NULL is fine
 bool config_listen(struct config *config, const char *text, struct err *err);
 // PP-OCRv6 tiny, as `tools/get-ocr --fast` fetches it, in place of the small networks.
 void config_fast(struct config *config);
+bool config_has_records(const struct config *config);
 const struct share *config_share(const struct config *config, const char *name); // NULL: none
 struct image_limits config_image_limits(const struct config *config);

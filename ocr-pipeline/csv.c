@@ -26,12 +26,16 @@ void csv_cell(struct buf *out, const char *text) {
     buf_adds(out, "\"");
 }
 
-void csv_head(struct buf *out) {
-    csv_cell(out, "file");
+static void add_heads(struct buf *out) {
     for (int i = 0; i < FIELD_COUNT; i++)
         csv_cell(out, field_key((enum field)i));
     csv_cell(out, "needs_review");
     csv_cell(out, "review_reasons");
+}
+
+void csv_head(struct buf *out) {
+    csv_cell(out, "file");
+    add_heads(out);
     csv_cell(out, "error");
 }
 
@@ -61,15 +65,56 @@ static void add_reasons(struct buf *out, const json_t *reasons) {
     buf_fini(&text);
 }
 
-void csv_line(const json_t *report, struct buf *out) {
+static void add_fields(struct buf *out, const json_t *report) {
     const json_t *fields = json_object_get(report, "fields");
-    const json_t *error = json_object_get(report, "error");
-    csv_cell(out, json_get_text(report, "file", ""));
     for (int i = 0; i < FIELD_COUNT; i++)
         add_value(out, json_object_get(json_object_get(fields, field_key((enum field)i)), "value"));
     add_value(out, json_object_get(report, "_needs_review"));
     add_reasons(out, json_object_get(report, "review_reasons"));
-    csv_cell(out, json_get_text(error, "code", ""));
+}
+
+void csv_line(const json_t *report, struct buf *out) {
+    csv_cell(out, json_get_text(report, "file", ""));
+    add_fields(out, report);
+    csv_cell(out, json_get_text(json_object_get(report, "error"), "code", ""));
+}
+
+void csv_pole_head(struct buf *out) {
+    static const char *const BEFORE[] = {"poste", "fotos", "prontas"};
+    static const char *const BEHIND[] = {"banco_trafo", "units", "kva_total", "registros",
+                                         "registros_erro"};
+    for (size_t i = 0; i < sizeof BEFORE / sizeof *BEFORE; i++)
+        csv_cell(out, BEFORE[i]);
+    add_heads(out);
+    for (size_t i = 0; i < sizeof BEHIND / sizeof *BEHIND; i++)
+        csv_cell(out, BEHIND[i]);
+}
+
+// "potencia_kva:same fabricante:different"; what one side does not say is left out.
+static void add_matches(struct buf *out, const json_t *records) {
+    struct buf text;
+    buf_init(&text, 4096);
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        const char *key = field_key((enum field)i);
+        const char *match = json_get_text(json_object_get(records, key), "match", "unknown");
+        if (strcmp(match, "unknown") != 0)
+            buf_printf(&text, "%s%s:%s", text.length ? " " : "", key, match);
+    }
+    csv_cell(out, buf_text(&text));
+    buf_fini(&text);
+}
+
+void csv_pole_line(const json_t *report, struct buf *out) {
+    const json_t *records = json_object_get(report, "registros");
+    csv_cell(out, json_get_text(report, "poste", ""));
+    add_value(out, json_object_get(report, "fotos"));
+    add_value(out, json_object_get(report, "prontas"));
+    add_fields(out, report);
+    add_value(out, json_object_get(records, "banco_trafo"));
+    add_value(out, json_object_get(records, "units"));
+    add_value(out, json_object_get(records, "kva_total"));
+    add_matches(out, records);
+    csv_cell(out, json_get_text(json_object_get(report, "registros_erro"), "code", ""));
 }
 
 char *csv_first(const char *line, size_t length) {

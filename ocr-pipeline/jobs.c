@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "format/json.h"
 #include "photo_list.h"
+#include "pole_report.h"
 #include "report.h"
 #include "spool.h"
 
@@ -30,6 +31,7 @@ struct jobs {
     struct loop *loop;
     const struct config *config;
     struct pipeline *pipeline;
+    struct records *records;
     struct desk *desk;    // where photos are read
     struct desk *clerk;   // one thread: the store's
     struct desk *loaders; // a share that hangs holds one of these, and no reader
@@ -60,6 +62,7 @@ struct piece {
     bool postponed;       // it is to be tried again
     bool listed;          // among the claimed
     char *result;         // JSON
+    char *record;         // JSON: what the records say of its pole; NULL: nothing
     struct job job;       // as it is after this photo
     bool job_known;
 };
@@ -69,6 +72,7 @@ static void fetch_next(struct jobs *jobs);
 static void piece_free(struct piece *piece) {
     mem_free(piece->bytes);
     mem_free(piece->result);
+    mem_free(piece->record);
     mem_free(piece);
 }
 
@@ -104,8 +108,7 @@ static void piece_fail(struct piece *piece, const char *what, const struct err *
 
 // --- The result
 
-static bool find_folder(void *arg, const struct photo *photo, enum photo_state state,
-                        const char *result, const char *code) {
+static bool find_folder(void *arg, const struct photo *photo, const struct photo_result *result) {
     char *folder = arg;
     const char *slash = strrchr(photo->source, '/');
     if (photo->spooled && slash)
@@ -138,7 +141,7 @@ static bool store_outcome(struct piece *piece) {
     piece->postponed = is_to_try_again(piece);
     if (piece->postponed)
         return store_postpone(store, piece->photo.id, piece->result, code, &piece->err);
-    if (!store_finish(store, piece->photo.id, piece->result, code, &piece->err))
+    if (!store_finish(store, piece->photo.id, piece->result, code, piece->record, &piece->err))
         return false;
     if (piece->photo.spooled)
         unlink(piece->photo.source);
@@ -182,10 +185,26 @@ static const struct desk_ops finish_ops = {run_finish, finish_done, piece_drop};
 
 // --- The reading
 
+static char *text_of(const json_t *json) {
+    struct buf text;
+    buf_init(&text, RESULT_MAX);
+    json_write(&text, json);
+    return buf_take(&text, NULL);
+}
+
+// Of a pole with a photo that could be read; what its photos say together is told with the results.
+static void ask_records(struct piece *piece, const struct reading *reading) {
+    struct record_answer answer;
+    pole_ask_records(piece->jobs->records, piece->photo.pole, &reading, 1, &answer);
+    json_t *json = record_answer_json(&answer);
+    if (json)
+        piece->record = text_of(json);
+    json_decref(json);
+}
+
 static void run_read(void *arg) {
     struct piece *piece = arg;
     struct reading reading = {0};
-    struct buf text;
     const char *name = path_name(piece->photo.source);
     char spooled[24];
     snprintf(spooled, sizeof spooled, "imagem %u", piece->photo.number + 1);
@@ -196,10 +215,10 @@ static void run_read(void *arg) {
                           &piece->recall, &reading, &piece->why);
     json_t *report =
         piece->why.code ? report_error_json(name, &piece->why) : report_json(name, &reading);
-    buf_init(&text, RESULT_MAX);
-    json_write(&text, report);
-    piece->result = buf_take(&text, NULL);
+    piece->result = text_of(report);
     json_decref(report);
+    if (!piece->why.code)
+        ask_records(piece, &reading);
     reading_fini(&reading);
 }
 
@@ -299,12 +318,13 @@ static void on_rested(void *arg) { fetch_next(arg); }
 static bool is_needed(void *arg, const char *folder) { return store_needs_folder(arg, folder); }
 
 struct jobs *jobs_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
-                         struct desk *desk, struct err *err) {
+                         struct records *records, struct desk *desk, struct err *err) {
     unsigned recovered = 0;
     struct jobs *jobs = mem_alloc(sizeof *jobs);
     jobs->loop = loop;
     jobs->config = config;
     jobs->pipeline = pipeline;
+    jobs->records = records;
     jobs->desk = desk;
     TAILQ_INIT(&jobs->watches);
     TAILQ_INIT(&jobs->claimed);

@@ -7,13 +7,15 @@
 #include "config.h"
 #include "desk.h"
 #include "pipeline.h"
+#include "records.h"
 #include "store.h"
 
 struct jobs;
 struct job_watch;
 
+// `records` NULL: there are none.
 struct jobs *jobs_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
-                         struct desk *desk, struct err *err);
+                         struct records *records, struct desk *desk, struct err *err);
 void jobs_destroy(struct jobs *jobs); // NULL is fine; its desks run nothing any more
 // What waits for a model waits no longer: those photos are read after the next start.
 void jobs_let_go(struct jobs *jobs);

@@ -2,15 +2,14 @@
 
 #include "audit.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "domains.h"
 #include "event/loop.h"
 #include "models.h"
-#include "records.h"
 #include "rules.h"
 #include "vision/object_finder.h"
 #include "vision/warp.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,8 +17,6 @@
 enum { PLATE_LINES_LEAST = 3 }; // fewer texts are no plate
 #define CUT_SCORE_LEAST 0.5f    // a detector that is less sure does not decide what is read
 #define PLATE_OVERLAP 0.45f     // boxes of one plate; more are several
-#define TRANSFORMER "placa_transformador"
-#define IDENTIFICATION "placa_identificacao"
 
 struct pipeline {
     const struct config *config;
@@ -30,8 +27,6 @@ struct pipeline {
     struct domains *domains;
     struct models *models;
     struct audit_options audit;
-    pthread_mutex_t lock;    // protects what is below
-    struct records *records; // NULL: there are none
 };
 
 static double now_ms(void) { return (double)loop_now_us() / 1000; }
@@ -80,30 +75,6 @@ static bool open_finder(struct pipeline *pipeline, struct err *err) {
     return pipeline->finder != NULL;
 }
 
-static bool open_records(struct pipeline *pipeline, struct err *err) {
-    const char *path = pipeline->config->records_file;
-    if (!path)
-        return true;
-    if (access(path, R_OK) != 0)
-        return err_set(
-            err, ERR_NOTFOUND,
-            "there are no records at %s ([records] file); import them with: ocr-pipeline "
-            "records TABLE.csv",
-            path);
-    pipeline->records = records_open(path, err);
-    return pipeline->records != NULL;
-}
-
-bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,
-                     struct err *err) {
-    if (!pipeline->records)
-        return err_set(err, ERR_NOTFOUND, "there are no records");
-    pthread_mutex_lock(&pipeline->lock);
-    bool good = records_find(pipeline->records, pole, record, err);
-    pthread_mutex_unlock(&pipeline->lock);
-    return good;
-}
-
 static bool open_domains(struct pipeline *pipeline, struct err *err) {
     const struct config *config = pipeline->config;
     pipeline->domains = domains_create();
@@ -116,12 +87,11 @@ static bool open_domains(struct pipeline *pipeline, struct err *err) {
 struct pipeline *pipeline_create(const struct config *config, struct err *err) {
     struct pipeline *pipeline = mem_alloc(sizeof *pipeline);
     pipeline->config = config;
-    pthread_mutex_init(&pipeline->lock, NULL);
     pipeline->limits = config_image_limits(config);
     pipeline->audit = config->audit;
     if (open_domains(pipeline, err) && image_system_init(1, err) &&
         (pipeline->onnx = onnx_open(config->runtime, err)) && open_reader(pipeline, err) &&
-        open_finder(pipeline, err) && open_records(pipeline, err) &&
+        open_finder(pipeline, err) &&
         (pipeline->models = models_open(config, pipeline->domains, err)))
         return pipeline;
     pipeline_destroy(pipeline);
@@ -135,8 +105,6 @@ void pipeline_destroy(struct pipeline *pipeline) {
     object_finder_destroy(pipeline->finder);
     text_reader_destroy(pipeline->reader);
     onnx_close(pipeline->onnx);
-    records_close(pipeline->records);
-    pthread_mutex_destroy(&pipeline->lock);
     domains_destroy(pipeline->domains);
     mem_free(pipeline);
 }
@@ -205,10 +173,11 @@ static bool find_plate(struct pipeline *pipeline, const struct image *image,
     double start = now_ms();
     bool good = object_finder_find(pipeline->finder, image, found, &count, err);
     for (size_t i = 0; good && i < count; i++) {
-        bool transformer = strcmp(found[i].name, TRANSFORMER) == 0;
+        bool transformer = strcmp(found[i].name, CLASS_TRANSFORMER) == 0;
+        bool identification = strcmp(found[i].name, CLASS_IDENTIFICATION) == 0;
+        reading->identification |= identification;
         if (reading->context == CONTEXT_TRANSFORMER ||
-            (!transformer &&
-             (reading->context != CONTEXT_UNKNOWN || strcmp(found[i].name, IDENTIFICATION) != 0)))
+            (!transformer && (reading->context != CONTEXT_UNKNOWN || !identification)))
             continue;
         reading->context = transformer ? CONTEXT_TRANSFORMER : CONTEXT_POLE;
         snprintf(seen->class_name, sizeof seen->class_name, "%s", found[i].name);
@@ -246,7 +215,7 @@ static void see_plate(const struct pipeline *pipeline, struct reading *reading,
     seen->fallback = FALLBACK_TEXT_DENSITY;
     seen->box = box_pad(around(lines, count), pipeline->config->plate_padding, reading->width,
                         reading->height);
-    snprintf(seen->class_name, sizeof seen->class_name, "%s", TRANSFORMER);
+    snprintf(seen->class_name, sizeof seen->class_name, "%s", CLASS_TRANSFORMER);
 }
 
 // What models are shown of a photo: the plate, or all of it where none was seen, or only the sign
@@ -322,6 +291,8 @@ bool pipeline_read_for(struct pipeline *pipeline, const void *bytes, size_t leng
     bool full = pipeline->finder || models_see(pipeline->models);
     int side = full ? 0 : (int)pipeline->config->side_pixels;
     *reading = (struct reading){0};
+    snprintf(reading->image_id, sizeof reading->image_id, "%016llx%08zx",
+             (unsigned long long)str_hash_bytes(bytes, length), length);
     if (!image_decode(&image, bytes, length, name, side, &pipeline->limits, err))
         return false;
     bool good = image_measure(bytes, length, name, &reading->width, &reading->height, err);
@@ -346,6 +317,11 @@ void pipeline_recall(struct pipeline *pipeline, struct recall *recall) {
 
 struct models *pipeline_models(struct pipeline *pipeline) {
     return pipeline->models;
+}
+
+void pipeline_audit_pole(const struct pipeline *pipeline, struct plate *plate,
+                         enum identification identification) {
+    audit_plate(plate, NULL, 0, identification, &pipeline->audit, pipeline->domains);
 }
 
 void reading_fini(struct reading *reading) {

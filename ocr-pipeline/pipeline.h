@@ -41,12 +41,14 @@ struct plate_seen {
 
 // What one photo gave. Everything is in pixels of the upright photo at its full size.
 struct reading {
+    char image_id[33]; // the same for the same bytes
     int width, height;
     struct text_page page;
     enum text_class *classes; // of each line
     struct plate_seen seen;
     enum pole_context context; // what the detector saw, the plate before the pole's sign
     bool looked;               // a detector did
+    bool identification;       // and saw the pole's own sign
     struct plate plate;
     struct stages stages; // what models did of it
     struct timings timings;
@@ -69,8 +71,7 @@ bool pipeline_read_for(struct pipeline *pipeline, const void *bytes, size_t leng
 // Nobody waits for that photo any more: it gives up its place before the GPU, and its models' time.
 void pipeline_recall(struct pipeline *pipeline, struct recall *recall);
 struct models *pipeline_models(struct pipeline *pipeline);
-// What the records say of a pole. ERR_NOTFOUND: nothing, or there are none. Not on a loop.
-struct record;
-bool pipeline_record(struct pipeline *pipeline, const char *pole, struct record *record,
-                     struct err *err);
+// What speaks against values of several photos, once they stand together.
+void pipeline_audit_pole(const struct pipeline *pipeline, struct plate *plate,
+                         enum identification identification);
 void reading_fini(struct reading *reading); // an empty one is fine

@@ -1,6 +1,7 @@
 #include "plate.h"
 
 #include "format/json.h"
+#include "number.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -30,9 +31,15 @@ enum field field_by_key(const char *key) {
     return FIELD_COUNT;
 }
 
-const char *source_name(enum source source) {
-    static const char *const NAMES[] = {"none", "rule", "vlm", "llm", "records"};
-    return NAMES[source];
+static const char *const SOURCES[] = {"none", "rule", "vlm", "llm", "records"};
+
+const char *source_name(enum source source) { return SOURCES[source]; }
+
+static enum source source_by_name(const char *name) {
+    for (int i = SOURCE_RULE; i <= SOURCE_RECORDS; i++)
+        if (strcmp(SOURCES[i], name) == 0)
+            return (enum source)i;
+    return SOURCE_NONE;
 }
 
 bool plate_needs_review(const struct plate *plate) { return plate->reason_count > 0; }
@@ -146,4 +153,36 @@ void plate_put_fields(const struct plate *plate, json_t *object) {
     json_set(object, "fields", fields);
     json_set(object, "_needs_review", json_boolean(plate_needs_review(plate)));
     json_set(object, "review_reasons", reasons);
+}
+
+// --- Back again
+
+static void take_value(enum field field, struct value *value, const json_t *told) {
+    const json_t *what = json_object_get(told, "value"), *box = json_object_get(told, "box");
+    if (json_is_boolean(what))
+        snprintf(value->text, sizeof value->text, "%s", json_is_true(what) ? "true" : "false");
+    else if (json_is_number(what))
+        number_text(json_number_value(what), value->text, sizeof value->text);
+    else
+        snprintf(value->text, sizeof value->text, "%s", json_get_text(told, "value", ""));
+    snprintf(value->raw, sizeof value->raw, "%s", json_get_text(told, "raw", ""));
+    value->confidence = (float)json_number_value(json_object_get(told, "confidence"));
+    value->source = source_by_name(json_get_text(told, "source", "none"));
+    float *const sides[] = {&value->box.x0, &value->box.y0, &value->box.x1, &value->box.y1};
+    for (size_t i = 0; i < 4; i++)
+        *sides[i] = (float)json_number_value(json_array_get(box, i));
+}
+
+void plate_take_fields(struct plate *plate, const json_t *object) {
+    const json_t *fields = json_object_get(object, "fields");
+    const json_t *reasons = json_object_get(object, "review_reasons");
+    *plate = (struct plate){.reason_count = 0};
+    for (int i = 0; i < FIELD_COUNT; i++)
+        take_value((enum field)i, &plate->values[i], json_object_get(fields, KEYS[i]));
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const json_t *reason = json_array_get(reasons, i);
+        plate_add_reason(plate, field_by_key(json_get_text(reason, "field", "")),
+                         json_get_text(reason, "code", ""), "%s",
+                         json_get_text(reason, "text", ""));
+    }
 }

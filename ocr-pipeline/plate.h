@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+// What a detector calls the two things that are looked for.
+#define CLASS_TRANSFORMER "placa_transformador"
+#define CLASS_IDENTIFICATION "placa_identificacao" // the pole's own sign
+
 enum field {
     FIELD_POTENCIA_KVA,      // rated power, kVA: "112.5"
     FIELD_FABRICANTE,        // manufacturer, as the list spells it: "ROMAGNOLE"
@@ -65,6 +69,8 @@ json_t *plate_json(const struct plate *plate);
 // The same for people who want evidence: sets "fields" (key -> {value, confidence, box, source,
 // raw, reasons}, all eleven), "_needs_review" and "review_reasons" in an object.
 void plate_put_fields(const struct plate *plate, json_t *object);
+// The same again from such an object: what was told, no more.
+void plate_take_fields(struct plate *plate, const json_t *object);
 
 // Tenths of a pixel and thousandths of a likelihood: what lies below says nothing.
 json_t *plate_rounded(double value, double parts);

@@ -2,6 +2,7 @@
 
 #include "format/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define SURE 0.5f // a value below it contradicts nobody
@@ -90,4 +91,36 @@ void pole_merge(struct plate *out, const struct reading *const *readings, size_t
                 plate_add_reason(out, FIELD_COUNT, plate->reasons[k].code, "%s",
                                  plate->reasons[k].text);
     }
+}
+
+enum identification pole_identification(const struct reading *const *readings, size_t count) {
+    size_t looked = 0;
+    for (size_t i = 0; i < count; i++) {
+        looked += readings[i] && readings[i]->looked;
+        if (readings[i] && readings[i]->identification)
+            return IDENTIFICATION_SEEN;
+    }
+    return looked > 1 && looked == count ? IDENTIFICATION_MISSING : IDENTIFICATION_UNKNOWN;
+}
+
+// A serial number that somebody should look at says nothing of which transformer it is.
+static const char *sure_serial(const struct plate *plate) {
+    const struct value *serial = &plate->values[FIELD_NUMERO_SERIE];
+    for (size_t i = 0; i < plate->reason_count; i++)
+        if (plate->reasons[i].field == FIELD_NUMERO_SERIE)
+            return "";
+    return serial->confidence >= SURE ? serial->text : "";
+}
+
+size_t pole_sightings(const struct reading *const *readings, size_t count, struct sighting *out) {
+    size_t sightings = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct reading *reading = readings[i];
+        if (!reading || strcmp(reading->seen.class_name, CLASS_TRANSFORMER) != 0)
+            continue;
+        struct sighting *sighting = &out[sightings++];
+        snprintf(sighting->image, sizeof sighting->image, "%s", reading->image_id);
+        snprintf(sighting->serial, sizeof sighting->serial, "%s", sure_serial(&reading->plate));
+    }
+    return sightings;
 }

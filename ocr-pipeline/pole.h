@@ -5,6 +5,7 @@
 
 #include "pipeline.h"
 #include "plate.h"
+#include "records.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -23,3 +24,10 @@ int64_t pole_photo_index(const json_t *element);
 // are a reason to look (photos_disagree). NULLs among the readings are photos that could not be
 // read, another reason (photo_unreadable).
 void pole_merge(struct plate *out, const struct reading *const *readings, size_t count);
+
+// Did the detector see the pole's own sign on one of its photos? One photo alone is not expected to
+// show everything, nor are photos that no detector looked at.
+enum identification pole_identification(const struct reading *const *readings, size_t count);
+
+// Those of the photos that show a transformer's plate; `out` has room for all of them.
+size_t pole_sightings(const struct reading *const *readings, size_t count, struct sighting *out);

@@ -1,67 +1,83 @@
 #include "records.h"
 
+#include "base/log.h"
 #include "base/mem.h"
-#include "csv_table.h"
+#include "base/str.h"
+#include "format/json.h"
+#include "records_private.h"
 #include "records_values.h"
 
-#include <sqlite3.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-struct records {
-    sqlite3 *db;
+// `image` is what the utility says of its own photos, `seen` what we saw in those that came by.
+static const char *const SCHEMA[] = {
+    "CREATE TABLE IF NOT EXISTS ocr_pole (pole TEXT PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS ocr_value (pole TEXT NOT NULL, field TEXT NOT NULL,"
+    " text TEXT NOT NULL, PRIMARY KEY (pole, field))",
+    "CREATE TABLE IF NOT EXISTS ocr_image (pole TEXT NOT NULL, image TEXT NOT NULL,"
+    " tag TEXT NOT NULL, PRIMARY KEY (pole, image, tag))",
+    "CREATE TABLE IF NOT EXISTS ocr_seen (pole TEXT NOT NULL, image TEXT NOT NULL,"
+    " serial TEXT NOT NULL, PRIMARY KEY (pole, image))",
 };
 
-static const char SCHEMA[] =
-    "CREATE TABLE IF NOT EXISTS pole (pole TEXT PRIMARY KEY) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS value (pole TEXT NOT NULL, field TEXT NOT NULL, text TEXT NOT NULL,"
-    " PRIMARY KEY (pole, field)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS image (pole TEXT NOT NULL, image TEXT NOT NULL, tag TEXT NOT NULL,"
-    " PRIMARY KEY (pole, image, tag)) WITHOUT ROWID;";
+// All that our tables know of a pole, in one look.
+static const char FIND[] =
+    "SELECT field, text FROM ocr_value WHERE pole = $1"
+    " UNION ALL SELECT '+pole', CAST(count(*) AS TEXT) FROM ocr_pole WHERE pole = $1"
+    " UNION ALL SELECT '+image', CAST(count(*) AS TEXT) FROM ocr_image WHERE pole = $1"
+    " UNION ALL SELECT '+given', CAST(count(DISTINCT image) AS TEXT) FROM ocr_image"
+    " WHERE pole = $1 AND tag = '" CLASS_TRANSFORMER "'"
+    " UNION ALL SELECT '+seen', CAST(count(DISTINCT image) AS TEXT) FROM ocr_seen WHERE pole = $1"
+    " UNION ALL SELECT '+serial', CAST(count(DISTINCT serial) AS TEXT) FROM ocr_seen"
+    " WHERE pole = $1 AND serial <> ''";
 
-static bool wrong(struct records *records, const char *what, struct err *err) {
-    int code = sqlite3_errcode(records->db);
-    bool busy = code == SQLITE_BUSY || code == SQLITE_LOCKED;
-    return err_set(err, busy ? ERR_BUSY : ERR_SYSTEM, "%s: %s", what, sqlite3_errmsg(records->db));
+// --- Opening
+
+static bool check(const struct records_options *options, enum records_use use, struct err *err) {
+    if (!options->file == !options->url)
+        return err_set(err, ERR_INVALID, "[records] takes file or url, one of them");
+    if (options->images_query && !options->query)
+        return err_set(err, ERR_INVALID, "[records] images-query goes with a query");
+    if (use == RECORDS_FILL && options->query)
+        return err_set(
+            err, ERR_INVALID,
+            "[records] query reads tables of your own; an import fills ours, without it");
+    return true;
 }
 
-static bool run(struct records *records, const char *sql, struct err *err) {
-    return sqlite3_exec(records->db, sql, NULL, NULL, NULL) == SQLITE_OK ||
-           wrong(records, "records", err);
+static struct sql *open_database(const struct records_options *options, enum records_use use,
+                                 struct err *err) {
+    enum sql_open how = use == RECORDS_FILL ? SQL_OURS : SQL_THEIRS;
+    struct sql *sql = options->url ? sql_open_postgres(options->url, options->connect_ms,
+                                                       options->timeout_ms, err)
+                                   : sql_open_sqlite(options->file, how, options->timeout_ms, err);
+    if (!sql && err->code == ERR_NOTFOUND && !options->url)
+        err_context(err, "there are no records ([records] file; import them with: ocr-pipeline "
+                         "records TABLE.csv)");
+    return sql;
 }
 
-// Texts only; NULL ends them.
-static sqlite3_stmt *prepare(struct records *records, const char *sql, ...) {
-    sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2(records->db, sql, -1, &statement, NULL) != SQLITE_OK)
+// Who may fill tables need not be allowed to make them.
+static bool make_tables(struct records *records, struct err *err) {
+    struct err why = {0};
+    bool good = true;
+    for (size_t i = 0; good && i < sizeof SCHEMA / sizeof *SCHEMA; i++)
+        good = sql_run(records->sql, SCHEMA[i], NULL, 0, NULL, NULL, &why);
+    return good || why.code == ERR_DENIED || err_set(err, why.code, "%s", why.text);
+}
+
+struct records *records_open(const struct records_options *options, enum records_use use,
+                             struct err *err) {
+    if (!check(options, use, err))
         return NULL;
-    va_list args;
-    va_start(args, sql);
-    const char *text;
-    for (int i = 1; (text = va_arg(args, const char *)) != NULL; i++)
-        sqlite3_bind_text(statement, i, text, -1, SQLITE_TRANSIENT);
-    va_end(args);
-    return statement;
-}
-
-static bool finish(struct records *records, sqlite3_stmt *statement, struct err *err) {
-    bool good = statement && sqlite3_step(statement) == SQLITE_DONE;
-    if (!good)
-        wrong(records, "records", err);
-    sqlite3_finalize(statement);
-    return good;
-}
-
-struct records *records_open(const char *path, struct err *err) {
     struct records *records = mem_alloc(sizeof *records);
-    bool good = sqlite3_open(path, &records->db) == SQLITE_OK || wrong(records, path, err);
-    if (good) {
-        sqlite3_busy_timeout(records->db, 2000);
-        good = run(records, "PRAGMA journal_mode = WAL;", err) && run(records, SCHEMA, err);
-    }
-    if (good)
+    pthread_mutex_init(&records->lock, NULL);
+    records->query = mem_strdup(options->query);
+    records->images_query = mem_strdup(options->images_query);
+    records->tag_images = options->tag_images && !options->query;
+    records->sql = open_database(options, use, err);
+    if (records->sql && (use == RECORDS_ASK || make_tables(records, err)))
         return records;
     records_close(records);
     return NULL;
@@ -70,167 +86,214 @@ struct records *records_open(const char *path, struct err *err) {
 void records_close(struct records *records) {
     if (!records)
         return;
-    sqlite3_close(records->db);
+    sql_close(records->sql);
+    pthread_mutex_destroy(&records->lock);
+    mem_free(records->query);
+    mem_free(records->images_query);
     mem_free(records);
 }
 
-// Which column is what.
-struct columns {
-    size_t pole, image, tag;            // SIZE_MAX: not there
-    enum field fields[CSV_COLUMNS_MAX]; // FIELD_COUNT: none
+const char *records_where(const struct records *records) { return sql_where(records->sql); }
+
+const char *records_code(const struct err *err) {
+    switch (err->code) {
+    case ERR_PEER: return "RECORDS_UNREACHABLE";
+    case ERR_TIMEOUT: return "RECORDS_TIMEOUT";
+    case ERR_DENIED: return "RECORDS_DENIED";
+    case ERR_BUSY: return "RECORDS_BUSY";
+    case ERR_INVALID: return "RECORDS_QUERY";
+    default: return "RECORDS_FAILED";
+    }
+}
+
+// --- Our tables
+
+struct finding {
+    struct record *record;
+    bool known;
+    unsigned given, seen, serials;
+    unsigned rows; // of a query of theirs
 };
 
-static void read_head(const struct csv_row *head, struct columns *columns) {
-    columns->pole = columns->image = columns->tag = SIZE_MAX;
-    for (size_t i = 0; i < CSV_COLUMNS_MAX; i++) // a row may have more cells than the head
-        columns->fields[i] = FIELD_COUNT;
-    for (size_t i = 0; i < head->count; i++) {
-        const char *name = head->fields[i];
-        columns->fields[i] = record_field(name);
-        if (columns->pole == SIZE_MAX && record_is_pole(name))
-            columns->pole = i;
-        else if (!strcmp(name, "image") || !strcmp(name, "imagem") || !strcmp(name, "file") ||
-                 !strcmp(name, "arquivo"))
-            columns->image = i;
-        else if (!strcmp(name, "tag") || !strcmp(name, "classe") || !strcmp(name, "class"))
-            columns->tag = i;
+static bool on_our_row(void *arg, const struct sql_row *row, struct err *err) {
+    struct finding *finding = arg;
+    const char *name = row->values[0], *text = row->values[1];
+    enum field field = field_by_key(name);
+    int64_t count = 0;
+    if (field < FIELD_COUNT) {
+        snprintf(finding->record->values[field], sizeof finding->record->values[field], "%s", text);
+        return true;
     }
+    str_to_int(text, 0, UINT32_MAX, &count);
+    if (strcmp(name, "+pole") == 0 || strcmp(name, "+image") == 0)
+        finding->known |= count > 0;
+    if (strcmp(name, "+image") == 0)
+        finding->record->given = count > 0;
+    else if (strcmp(name, "+given") == 0)
+        finding->given = (unsigned)count;
+    else if (strcmp(name, "+seen") == 0)
+        finding->seen = (unsigned)count;
+    else if (strcmp(name, "+serial") == 0)
+        finding->serials = (unsigned)count;
+    return true;
 }
 
-static const char *cell(const struct csv_row *row, size_t column) {
-    return column < row->count ? row->fields[column] : "";
-}
-
-typedef bool import_fn(struct records *records, const struct csv_row *row,
-                       const struct columns *columns, struct err *err);
-
-static bool import_values(struct records *records, const struct csv_row *row,
-                          const struct columns *columns, struct err *err) {
-    const char *pole = cell(row, columns->pole);
-    if (!finish(records, prepare(records, "INSERT OR IGNORE INTO pole VALUES (?)", pole, NULL),
-                err))
+static bool find_ours(struct records *records, struct record *record, struct err *err) {
+    struct finding finding = {.record = record};
+    const char *texts[] = {record->pole};
+    if (!sql_run(records->sql, FIND, texts, 1, on_our_row, &finding, err)) {
+        if (err && err->code == ERR_INVALID)
+            err_context(err, "no tables of ours; make them with: ocr-pipeline records TABLE.csv");
         return false;
+    }
+    record->transformer_images = record->given     ? finding.given
+                                 : finding.serials ? finding.serials
+                                                   : finding.seen;
+    return finding.known ||
+           err_set(err, ERR_NOTFOUND, "the records have no pole %.64s", record->pole);
+}
+
+static bool keep_in_mind(struct records *records, const char *pole, const struct sighting *sighting,
+                         struct err *err) {
+    const char *texts[] = {pole, sighting->image, sighting->serial};
+    return sql_run(records->sql,
+                   "INSERT INTO ocr_seen (pole, image, serial) VALUES ($1, $2, $3)"
+                   " ON CONFLICT (pole, image) DO UPDATE SET serial = excluded.serial",
+                   texts, 3, NULL, NULL, err);
+}
+
+// Of a database that may not be written the photos of this request still count: sightings_units.
+static bool keep_all(struct records *records, const char *pole, const struct sighting *sightings,
+                     size_t count) {
+    struct err err = {0};
+    for (size_t i = 0; i < count; i++)
+        if (!keep_in_mind(records, pole, &sightings[i], &err)) {
+            if (!records->cannot_keep)
+                log_warn("records.images why=\"%s\"", err.text);
+            records->cannot_keep = true;
+            return false;
+        }
+    return count > 0;
+}
+
+// --- Tables of theirs
+
+static bool on_their_row(void *arg, const struct sql_row *row, struct err *err) {
+    struct finding *finding = arg;
+    struct record *record = finding->record;
+    if (finding->rows++ > 0)
+        return err_set(err, ERR_INVALID,
+                       "[records] query gives several rows for pole %.64s; one is wanted (of a "
+                       "bank its whole power)",
+                       record->pole);
     for (size_t i = 0; i < row->count; i++) {
-        char text[64];
-        enum field field = columns->fields[i];
-        if (field == FIELD_COUNT || i == columns->pole || !row->fields[i][0])
-            continue;
-        record_value(field, row->fields[i], text, sizeof text);
-        if (!finish(records,
-                    prepare(records, "INSERT OR REPLACE INTO value VALUES (?, ?, ?)", pole,
-                            field_key(field), text, NULL),
-                    err))
-            return false;
+        enum field field = record_field(row->names[i]);
+        if (field < FIELD_COUNT && row->values[i][0])
+            record_value(field, row->values[i], record->values[field],
+                         sizeof record->values[field]);
     }
     return true;
 }
 
-static bool import_image(struct records *records, const struct csv_row *row,
-                         const struct columns *columns, struct err *err) {
-    return records_tag_image(records, cell(row, columns->pole), cell(row, columns->image),
-                             cell(row, columns->tag), err);
-}
-
-static bool import_rows(struct records *records, const struct csv_table *csv,
-                        const struct columns *columns, import_fn *import, struct err *err) {
-    for (size_t i = 1; i < csv->count; i++) {
-        const struct csv_row *row = &csv->rows[i];
-        const char *pole = cell(row, columns->pole);
-        if (!pole[0] || strlen(pole) > 64)
-            return err_set(err, ERR_INVALID, "line %u: %s", row->line,
-                           pole[0] ? "the pole's name is longer than 64 bytes"
-                                   : "it names no pole");
-        if (!import(records, row, columns, err))
-            return false;
-    }
+static bool on_image_count(void *arg, const struct sql_row *row, struct err *err) {
+    struct record *record = arg;
+    int64_t count;
+    if (row->count == 0 || !str_to_int(row->values[0], 0, UINT32_MAX, &count))
+        return err_set(err, ERR_INVALID, "[records] images-query gives no count of images");
+    record->transformer_images = (unsigned)count;
+    record->given = count > 0;
     return true;
 }
 
-static bool import(struct records *records, const char *bytes, size_t length, bool images,
-                   unsigned *rows, struct err *err) {
-    struct columns columns;
-    if (length > RECORDS_CSV_MAX)
-        return err_set(err, ERR_LIMIT, "the table is larger than %d MiB", RECORDS_CSV_MAX >> 20);
-    struct csv_table *csv = csv_table_parse(bytes, length, err);
-    if (!csv)
+static bool find_theirs(struct records *records, struct record *record, struct err *err) {
+    struct finding finding = {.record = record};
+    const char *texts[] = {record->pole};
+    if (!sql_run(records->sql, records->query, texts, 1, on_their_row, &finding, err))
         return false;
-    bool good = csv->count > 0 || err_set(err, ERR_INVALID, "the table is empty");
-    if (good) {
-        read_head(&csv->rows[0], &columns);
-        bool known = columns.pole != SIZE_MAX &&
-                     (!images || (columns.image != SIZE_MAX && columns.tag != SIZE_MAX));
-        good =
-            known || err_set(err, ERR_INVALID, "line %u: no column is called %s", csv->rows[0].line,
-                             columns.pole == SIZE_MAX ? "poste (or pole)" : "image and tag");
-    }
-    if (good && run(records, "BEGIN IMMEDIATE", err)) {
-        good = import_rows(records, csv, &columns, images ? import_image : import_values, err) &&
-               run(records, "COMMIT", err);
-        if (!good)
-            sqlite3_exec(records->db, "ROLLBACK", NULL, NULL, NULL);
-    } else {
-        good = false;
-    }
-    if (rows)
-        *rows = good ? (unsigned)csv->count - 1 : 0;
-    csv_table_destroy(csv);
+    if (finding.rows == 0)
+        return err_set(err, ERR_NOTFOUND, "the records have no pole %.64s", record->pole);
+    return !records->images_query ||
+           sql_run(records->sql, records->images_query, texts, 1, on_image_count, record, err);
+}
+
+// --- Asking
+
+static bool find(struct records *records, const char *pole, struct record *record,
+                 struct err *err) {
+    *record = (struct record){.transformer_images = 0};
+    snprintf(record->pole, sizeof record->pole, "%s", pole);
+    return (records->query ? find_theirs : find_ours)(records, record, err);
+}
+
+bool records_find(struct records *records, const char *pole, const struct sighting *sightings,
+                  size_t count, struct record *record, struct err *err) {
+    pthread_mutex_lock(&records->lock);
+    bool good = find(records, pole, record, err);
+    if (good && records->tag_images && !record->given && keep_all(records, pole, sightings, count))
+        good = find(records, pole, record, err);
+    pthread_mutex_unlock(&records->lock);
+    unsigned units = sightings_units(sightings, count);
+    if (good && !record->given && units > record->transformer_images)
+        record->transformer_images = units;
     return good;
 }
 
-bool records_import(struct records *records, const char *bytes, size_t length, unsigned *rows,
-                    struct err *err) {
-    return import(records, bytes, length, false, rows, err);
-}
-
-bool records_import_images(struct records *records, const char *bytes, size_t length,
-                           unsigned *rows, struct err *err) {
-    return import(records, bytes, length, true, rows, err);
-}
-
-bool records_tag_image(struct records *records, const char *pole, const char *image,
-                       const char *tag, struct err *err) {
-    return finish(
-        records,
-        prepare(records, "INSERT OR IGNORE INTO image VALUES (?, ?, ?)", pole, image, tag, NULL),
-        err);
-}
-
-static bool read_values(struct records *records, struct record *record, struct err *err) {
-    sqlite3_stmt *row =
-        prepare(records, "SELECT field, text FROM value WHERE pole = ?", record->pole, NULL);
-    int code = row ? SQLITE_ROW : SQLITE_ERROR;
-    while (row && (code = sqlite3_step(row)) == SQLITE_ROW) {
-        enum field field = field_by_key((const char *)sqlite3_column_text(row, 0));
-        if (field < FIELD_COUNT)
-            snprintf(record->values[field], sizeof record->values[field], "%s",
-                     (const char *)sqlite3_column_text(row, 1));
+unsigned sightings_units(const struct sighting *sightings, size_t count) {
+    unsigned images = 0, serials = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool image = true, serial = sightings[i].serial[0] != '\0';
+        for (size_t k = 0; k < i; k++) {
+            image &= strcmp(sightings[i].image, sightings[k].image) != 0;
+            serial &= strcmp(sightings[i].serial, sightings[k].serial) != 0;
+        }
+        images += image;
+        serials += serial;
     }
-    sqlite3_finalize(row);
-    return code == SQLITE_DONE || wrong(records, "records", err);
+    return serials ? serials : images;
 }
 
-static bool count_of(struct records *records, const char *sql, const char *pole, unsigned *count,
-                     struct err *err) {
-    sqlite3_stmt *row = prepare(records, sql, pole, NULL);
-    bool good = row && sqlite3_step(row) == SQLITE_ROW;
-    *count = good ? (unsigned)sqlite3_column_int(row, 0) : 0;
-    sqlite3_finalize(row);
-    return good || wrong(records, "records", err);
+// --- For people
+
+static bool on_pole_count(void *arg, const struct sql_row *row, struct err *err) {
+    int64_t *count = arg;
+    return str_to_int(row->values[0], 0, INT64_MAX, count) ||
+           err_set(err, ERR_SYSTEM, "a count that is none");
 }
 
-bool records_find(struct records *records, const char *pole, struct record *record,
-                  struct err *err) {
-    unsigned known, images;
-    *record = (struct record){.transformer_images = 0};
-    snprintf(record->pole, sizeof record->pole, "%s", pole);
-    if (!count_of(records, "SELECT count(*) FROM pole WHERE pole = ?", pole, &known, err) ||
-        !count_of(records, "SELECT count(*) FROM image WHERE pole = ?", pole, &images, err))
-        return false;
-    if (known + images == 0)
-        return err_set(err, ERR_NOTFOUND, "the records have no pole %.64s", pole);
-    return count_of(records,
-                    "SELECT count(DISTINCT image) FROM image"
-                    " WHERE pole = ? AND tag = 'placa_transformador'",
-                    pole, &record->transformer_images, err) &&
-           read_values(records, record, err);
+bool records_probe(struct records *records, char *text, size_t size, struct err *err) {
+    struct record record;
+    struct err why = {0};
+    int64_t count = 0;
+    pthread_mutex_lock(&records->lock);
+    bool good = find(records, "0", &record, &why) || why.code == ERR_NOTFOUND ||
+                err_set(err, why.code, "%s", why.text);
+    good = good && (records->query || sql_run(records->sql, "SELECT count(*) FROM ocr_pole", NULL,
+                                              0, on_pole_count, &count, err));
+    pthread_mutex_unlock(&records->lock);
+    if (good && records->query)
+        snprintf(text, size, "%s: it answers, and understands the query", records_where(records));
+    else if (good)
+        snprintf(text, size, "%s: %lld poles", records_where(records), (long long)count);
+    return good;
+}
+
+// --- As they are kept
+
+json_t *record_json(const struct record *record) {
+    json_t *values = json_object();
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (record->values[i][0])
+            json_set(values, field_key((enum field)i), json_text(record->values[i]));
+    return json_build("{s:s, s:o, s:I, s:b}", "pole", record->pole, "values", values, "images",
+                      (json_int_t)record->transformer_images, "given", (int)record->given);
+}
+
+void record_of_json(struct record *record, const json_t *json) {
+    const json_t *values = json_object_get(json, "values");
+    *record = (struct record){.given = json_get_bool(json, "given", false)};
+    record->transformer_images = (unsigned)json_get_int(json, "images", 0);
+    snprintf(record->pole, sizeof record->pole, "%s", json_get_text(json, "pole", ""));
+    for (int i = 0; i < FIELD_COUNT; i++)
+        snprintf(record->values[i], sizeof record->values[i], "%s",
+                 json_get_text(values, field_key((enum field)i), ""));
 }

@@ -1,7 +1,9 @@
-// What the utility's records say of each pole, to be compared with what its plates say. One SQLite
-// file, filled from CSV exports; a second import changes the poles that it names and no others.
+// What the utility's records say of each pole, to be compared with what its plates say. In a file
+// of SQLite's or in PostgreSQL: in tables of ours, filled from CSV exports (a second import changes
+// the poles that it names and no others), or in the utility's own, by a query of theirs.
 //
-// One connection, one thread at a time (the caller's lock). Blocking; never called on a loop.
+// Any thread may ask, one at a time does. Blocking, within the timeouts of the settings; never
+// called on a loop.
 #pragma once
 
 #include "base/err.h"
@@ -9,12 +11,31 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct records;
 
-// Made when it is not there; ":memory:" for tests. ERR_SYSTEM: SQLite's own words.
-struct records *records_open(const char *path, struct err *err);
-void records_close(struct records *records); // NULL is fine
+struct records_options {
+    const char *file; // SQLite's; ":memory:" for tests
+    const char *url;  // PostgreSQL's, in place of a file
+    // The utility's own tables: one row of a pole ($1), its columns named as record_field knows
+    // them; NULL: our tables. And how many distinct images of transformers' plates they have of it.
+    const char *query, *images_query;
+    bool tag_images; // photos that show a transformer's plate are kept in mind (our tables only)
+    int64_t connect_ms, timeout_ms;
+};
+
+enum records_use {
+    RECORDS_ASK,  // a server that is away may come back
+    RECORDS_FILL, // tables are made; for imports
+};
+
+// ERR_NOTFOUND: there is no such file, or no libpq; ERR_INVALID: the options make no sense;
+// ERR_SYSTEM: the database's own words.
+struct records *records_open(const struct records_options *options, enum records_use use,
+                             struct err *err);
+void records_close(struct records *records);              // NULL is fine
+const char *records_where(const struct records *records); // for people; without a password
 
 enum { RECORDS_CSV_MAX = 64 << 20 }; // bytes
 
@@ -29,39 +50,34 @@ bool records_import(struct records *records, const char *bytes, size_t length, u
 // pole counts once, however often it is told.
 bool records_import_images(struct records *records, const char *bytes, size_t length,
                            unsigned *rows, struct err *err);
-// The same for one photo; `image` is what makes it distinct: its path or a hash of its bytes.
-bool records_tag_image(struct records *records, const char *pole, const char *image,
-                       const char *tag, struct err *err);
 
 struct record {
     char pole[65];
     char values[FIELD_COUNT][64]; // normalised as a plate's; "" is not known
-    unsigned transformer_images;  // distinct images tagged placa_transformador
+    // Distinct images tagged placa_transformador: those that the utility named, if it named any of
+    // this pole (`given`); else those that we saw.
+    unsigned transformer_images;
+    bool given;
 };
-// False with ERR_NOTFOUND when neither table knows the pole.
-bool records_find(struct records *records, const char *pole, struct record *record,
-                  struct err *err);
 
-enum match {
-    MATCH_UNKNOWN, // one side says nothing
-    MATCH_SAME,
-    MATCH_NEAR, // power within the tolerance, a date of the same year where one has no month
-    MATCH_DIFFERENT
+// A photo in which a transformer's plate was seen.
+struct sighting {
+    char image[33];  // the same for the same bytes
+    char serial[64]; // as it is sure; "": not known
 };
-const char *match_name(enum match match); // "same"
+// Two photos of one serial number are one transformer; without any serial number each counts.
+unsigned sightings_units(const struct sighting *sightings, size_t count);
 
-struct comparison {
-    enum match fields[FIELD_COUNT];
-    // Two or more distinct images of transformers' plates are a bank of transformers, which the
-    // records know as one power: the plate's is taken times the number of units.
-    bool banco_trafo;
-    unsigned units; // 1 when it is no bank
-    double kva;     // of all units by the plate; 0: not known
-};
-#define RECORDS_TOLERANCE .05 // of power
+// What is known of a pole, once the sightings are kept in mind. False with ERR_NOTFOUND when nobody
+// knows the pole; ERR_PEER: the database is not reachable; ERR_TIMEOUT, ERR_DENIED, ERR_BUSY,
+// ERR_INVALID (their query), ERR_SYSTEM: it was not asked, which says nothing of the pole.
+bool records_find(struct records *records, const char *pole, const struct sighting *sightings,
+                  size_t count, struct record *record, struct err *err);
+const char *records_code(const struct err *err); // "RECORDS_UNREACHABLE": stable
 
-// Differences become reasons of the plate ("records_differ"); its values stay as they were read.
-void records_compare(const struct record *record, double tolerance, struct plate *plate,
-                     struct comparison *comparison);
-// "key: {match, record}" a field, "banco_trafo", "units", "kva_total".
-json_t *comparison_json(const struct record *record, const struct comparison *comparison);
+// For people: that it answers, and how many poles it knows or which fields their query gives.
+bool records_probe(struct records *records, char *text, size_t size, struct err *err);
+
+// A record as it is kept with a photo of a job, and back.
+json_t *record_json(const struct record *record);
+void record_of_json(struct record *record, const json_t *json);

@@ -1,8 +1,8 @@
-// A plate beside its record: field by field, and the power of a bank as a whole.
+#include "records_compare.h"
+
 #include "format/json.h"
 #include "normalise.h"
 #include "number.h"
-#include "records.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -99,6 +99,11 @@ void records_compare(const struct record *record, double tolerance, struct plate
     }
 }
 
+// A number without a fraction is told without one, as the plate's own.
+static json_t *whole(double value) {
+    return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
+}
+
 json_t *comparison_json(const struct record *record, const struct comparison *comparison) {
     json_t *out = json_object();
     for (int i = 0; i < FIELD_COUNT; i++) {
@@ -109,6 +114,6 @@ json_t *comparison_json(const struct record *record, const struct comparison *co
     }
     json_set(out, "banco_trafo", json_boolean(comparison->banco_trafo));
     json_set(out, "units", json_integer((json_int_t)comparison->units));
-    json_set(out, "kva_total", comparison->kva > 0 ? json_real(comparison->kva) : json_null());
+    json_set(out, "kva_total", comparison->kva > 0 ? whole(comparison->kva) : json_null());
     return out;
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "format/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 // --- JSON
@@ -15,13 +16,15 @@ json_t *report_text_json(const struct reading *reading, size_t index) {
                       "class", text_class_name(reading->classes[index]));
 }
 
-static json_t *plate_seen_json(const struct plate_seen *seen) {
+static json_t *plate_seen_json(const struct reading *reading) {
+    const struct plate_seen *seen = &reading->seen;
     bool known = seen->box.x1 > seen->box.x0;
-    return json_build("{s:o, s:o, s:o, s:s}", "class",
+    return json_build("{s:o, s:o, s:o, s:s, s:o}", "class",
                       seen->class_name[0] ? json_text(seen->class_name) : json_null(), "box",
                       known ? plate_box_json(&seen->box) : json_null(), "score",
                       seen->score > 0 ? plate_rounded((double)seen->score, 1000) : json_null(),
-                      "fallback", plate_fallback_name(seen->fallback));
+                      "fallback", plate_fallback_name(seen->fallback), "identification",
+                      reading->looked ? json_boolean(reading->identification) : json_null());
 }
 
 static json_t *timings_json(const struct reading *reading) {
@@ -46,14 +49,27 @@ json_t *report_json(const char *file, const struct reading *reading) {
     for (size_t i = 0; i < reading->page.count; i++)
         json_array_append_new(texts, report_text_json(reading, i));
     json_set(report, "file", json_text(file));
+    json_set(report, "image_id", json_text(reading->image_id));
     plate_put_fields(&reading->plate, report);
     json_set(report, "width", json_integer(reading->width));
     json_set(report, "height", json_integer(reading->height));
     json_set(report, "texts", texts);
-    json_set(report, "plate", plate_seen_json(&reading->seen));
+    json_set(report, "plate", plate_seen_json(reading));
     json_set(report, "stages", stages_json(&reading->stages));
     json_set(report, "timings_ms", timings_json(reading));
     return report;
+}
+
+void report_reading(const json_t *report, struct reading *reading) {
+    const json_t *seen = json_object_get(report, "plate");
+    const json_t *identification = json_object_get(seen, "identification");
+    *reading = (struct reading){.looked = json_is_boolean(identification),
+                                .identification = json_is_true(identification)};
+    snprintf(reading->image_id, sizeof reading->image_id, "%s",
+             json_get_text(report, "image_id", ""));
+    snprintf(reading->seen.class_name, sizeof reading->seen.class_name, "%s",
+             json_get_text(seen, "class", ""));
+    plate_take_fields(&reading->plate, report);
 }
 
 const char *report_code(const struct err *err) {

@@ -24,6 +24,7 @@ static const struct pattern {
     {GET, OURS "trabalhos/*/eventos", ROUTE_JOB_EVENTS},
     {GET, OURS "trabalhos/*/resultados", ROUTE_JOB_RESULTS},
     {GET, OURS "trabalhos/*/resultados.csv", ROUTE_JOB_CSV},
+    {GET, OURS "trabalhos/*/postes.csv", ROUTE_JOB_POLES_CSV},
 };
 
 static const struct {

@@ -25,6 +25,7 @@ enum route {
     ROUTE_JOB_EVENTS,
     ROUTE_JOB_RESULTS,
     ROUTE_JOB_CSV,
+    ROUTE_JOB_POLES_CSV,
 };
 
 enum { ROUTE_NAME_MAX = 65 };

@@ -22,6 +22,8 @@ static const char SCHEMA[] =
     " REFERENCES job ON DELETE CASCADE, pole TEXT NOT NULL, number INTEGER NOT NULL,"
     " source TEXT NOT NULL, spooled INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0,"
     " result TEXT, code TEXT, tried INTEGER NOT NULL DEFAULT 0, UNIQUE (job, pole, number));"
+    "CREATE TABLE IF NOT EXISTS photo_record (photo INTEGER PRIMARY KEY"
+    " REFERENCES photo ON DELETE CASCADE, record TEXT NOT NULL);"
     "CREATE INDEX IF NOT EXISTS photo_state ON photo (state, job);";
 
 static bool wrong(struct store *store, const char *what, struct err *err) {
@@ -302,8 +304,26 @@ static bool job_of(struct store *store, int64_t photo, char job[33], struct err 
     return good;
 }
 
+// One photo's result and its being done, its record and the end of its job: all or nothing.
+static bool finish_photo(struct store *store, int64_t photo, const char *job, const char *result,
+                         const char *code, const char *record, struct err *err) {
+    int changed =
+        finish(store,
+               prepare(store,
+                       "UPDATE photo SET state = ?, result = ?, code = ?"
+                       " WHERE id = ? AND state < 2",
+                       "issi", (int64_t)(code ? PHOTO_FAILED : PHOTO_DONE), result, code, photo),
+               "a result", err);
+    return changed >= 0 &&
+           (!record || changed == 0 ||
+            finish(store,
+                   prepare(store, "INSERT INTO photo_record VALUES (?, ?)", "is", photo, record),
+                   "a record", err) >= 0) &&
+           end_if_over(store, job, err);
+}
+
 bool store_finish(struct store *store, int64_t photo, const char *result, const char *code,
-                  struct err *err) {
+                  const char *record, struct err *err) {
     static const char what[] = "a result";
     struct err why = {0};
     char job[33] = "";
@@ -311,14 +331,7 @@ bool store_finish(struct store *store, int64_t photo, const char *result, const 
         return why.code == ERR_NOTFOUND || err_set(err, why.code, "%s", why.text);
     if (!begin(store, what, err))
         return false;
-    bool good =
-        finish(store,
-               prepare(store,
-                       "UPDATE photo SET state = ?, result = ?, code = ?"
-                       " WHERE id = ? AND state < 2",
-                       "issi", (int64_t)(code ? PHOTO_FAILED : PHOTO_DONE), result, code, photo),
-               what, err) >= 0;
-    return end(store, good && end_if_over(store, job, err), what, err);
+    return end(store, finish_photo(store, photo, job, result, code, record, err), what, err);
 }
 
 bool store_release(struct store *store, int64_t photo, struct err *err) {
@@ -341,16 +354,21 @@ bool store_postpone(struct store *store, int64_t photo, const char *result, cons
 bool store_results(struct store *store, const char *job, store_result_fn *on_result, void *arg,
                    struct err *err) {
     sqlite3_stmt *row = prepare(store,
-                                "SELECT " PHOTO_COLUMNS ", state, result, code FROM photo"
+                                "SELECT " PHOTO_COLUMNS ", state, result, code, record FROM photo"
+                                " LEFT JOIN photo_record ON photo = id"
                                 " WHERE job = ? ORDER BY pole, number",
                                 "s", job);
     int code = row ? SQLITE_ROW : SQLITE_ERROR;
     while (row && (code = sqlite3_step(row)) == SQLITE_ROW) {
         struct photo photo;
         read_photo(row, &photo);
-        if (!on_result(arg, &photo, (enum photo_state)sqlite3_column_int(row, 6),
-                       (const char *)sqlite3_column_text(row, 7),
-                       (const char *)sqlite3_column_text(row, 8)))
+        struct photo_result result = {
+            .state = (enum photo_state)sqlite3_column_int(row, 6),
+            .result = (const char *)sqlite3_column_text(row, 7),
+            .code = (const char *)sqlite3_column_text(row, 8),
+            .record = (const char *)sqlite3_column_text(row, 9),
+        };
+        if (!on_result(arg, &photo, &result))
             break;
     }
     bool good = code == SQLITE_DONE || code == SQLITE_ROW || wrong(store, "results", err);

@@ -52,8 +52,9 @@ bool store_jobs(struct store *store, struct job *jobs, size_t most, size_t *coun
 bool store_claim(struct store *store, struct photo *photo, struct err *err);
 // `result` is its JSON (kept as text); code NULL: read, else why not ("FILE_MISSING"). A photo that
 // is already done stays as it is, and this is no error. The last one of a job ends it.
+// `record` is what the records said of its pole (JSON), NULL: they were not asked.
 bool store_finish(struct store *store, int64_t photo, const char *result, const char *code,
-                  struct err *err);
+                  const char *record, struct err *err);
 // Puts a claimed photo back to wait, as it was.
 bool store_release(struct store *store, int64_t photo, struct err *err);
 // The same behind those that were not tried yet: what it needs is gone and may come back. Until
@@ -61,9 +62,13 @@ bool store_release(struct store *store, int64_t photo, struct err *err);
 bool store_postpone(struct store *store, int64_t photo, const char *result, const char *code,
                     struct err *err);
 
+struct photo_result {
+    enum photo_state state;
+    const char *result, *code, *record; // as they were given to store_finish; NULL: not there
+};
 // Results of a job in their order: pole, number. False ends the walk.
-typedef bool store_result_fn(void *arg, const struct photo *photo, enum photo_state state,
-                             const char *result, const char *code);
+typedef bool store_result_fn(void *arg, const struct photo *photo,
+                             const struct photo_result *result);
 bool store_results(struct store *store, const char *job, store_result_fn *on_result, void *arg,
                    struct err *err);
 // Does a job that has not ended still read photos out of this folder of ours? True when in doubt.

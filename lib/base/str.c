@@ -136,9 +136,12 @@ bool str_equal_secret(const char *secret, struct span given) {
     return difference == 0;
 }
 
-uint64_t str_hash(const char *text) {
+uint64_t str_hash_bytes(const void *bytes, size_t length) {
+    const unsigned char *at = bytes;
     uint64_t hash = 14695981039346656037u;
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ at[i]) * 1099511628211u;
     return hash;
 }
+
+uint64_t str_hash(const char *text) { return str_hash_bytes(text, strlen(text)); }

@@ -100,6 +100,13 @@ def run_one(test, timeout, result):
     except TooLong as error:
         print(f"--- {name_of(test)}: {error}", flush=True)
         result.bad[name_of(test)] = test
+    except KeyboardInterrupt:
+        # unittest lets it pass and leaves what the test has started.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with contextlib.suppress(Exception):
+            test.tearDown()
+        test.doCleanups()
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

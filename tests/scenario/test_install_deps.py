@@ -1,4 +1,5 @@
 """tools/install-deps on a machine that has none of what it looks for."""
+import glob
 import os
 import shutil
 import subprocess
@@ -34,6 +35,8 @@ class Missing(unittest.TestCase):
         places = ("/usr/sbin/sshd", "/usr/local/sbin/sshd", "/run/systemd/system")
         if not any(map(os.path.exists, places)):
             self.assertIn("openssh-server", test)
+        if not (glob.glob("/usr/lib/postgresql/*/bin/postgres") or os.path.exists("/run/systemd/system")):
+            self.assertIn("postgresql", test)
         self.assertLessEqual({"clang", "clang-format", "clang-tidy"}, self.listed("check"))
 
 

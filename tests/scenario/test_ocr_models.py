@@ -341,7 +341,7 @@ class Settings(ModelWorld):
                             ("[read]\nby = both\n", "[vlm] url"), ("[reason]\nby = llm\n", "[llm] url"),
                             ("[vlm]\nurl = https://x\n", "TLS"), ("[vlm]\nurl = http://h:0\n", "no host"),
                             ("[llm]\ntimeout = soon\n", "a time"), ("[llm]\ntokens = 0\n", "16 to"),
-                            ("[vlm]\nfallback = maybe\n", "neither yes nor no"), ("[gpu]\nwait = -1\n", "a time"),
+                            ("[vlm]\nfallback = maybe\n", "neither on nor off"), ("[gpu]\nwait = -1\n", "a time"),
                             ("[gpu]\nqueue = 1\n", 'no "queue"')):
             with self.subTest(lines):
                 self.write("config/ancalagon/ocr.ini", lines)

@@ -1,6 +1,6 @@
 #include "csv_table.h"
 #include "plate_draw.h"
-#include "records.h"
+#include "records_compare.h"
 #include "records_values.h"
 
 #include <setjmp.h>
@@ -97,9 +97,12 @@ static void values_as_plates_say_them(void **state) {
     }
 }
 
+static const struct records_options memory = {
+    .file = ":memory:", .tag_images = true, .connect_ms = 1000, .timeout_ms = 1000};
+
 static struct records *records_with(const char *values, const char *images) {
     struct err err = {0};
-    struct records *records = records_open(":memory:", &err);
+    struct records *records = records_open(&memory, RECORDS_FILL, &err);
     unsigned rows;
     assert_non_null(records);
     if (values && !records_import(records, values, strlen(values), &rows, &err))
@@ -116,19 +119,19 @@ static void a_table_is_imported(void **state) {
                                            NULL);
     struct record record;
     struct err err = {0};
-    assert_true(records_find(records, "P1", &record, &err));
+    assert_true(records_find(records, "P1", NULL, 0, &record, &err));
     assert_string_equal(record.values[FIELD_POTENCIA_KVA], "112.5");
     assert_string_equal(record.values[FIELD_FABRICANTE], "WEG");
     assert_string_equal(record.values[FIELD_NUMERO_SERIE], "00123");
     assert_string_equal(record.values[FIELD_FASES], "");
-    assert_true(records_find(records, "P2", &record, &err));
+    assert_true(records_find(records, "P2", NULL, 0, &record, &err));
     assert_string_equal(record.values[FIELD_FABRICANTE], "");
-    assert_false(records_find(records, "P3", &record, &err));
+    assert_false(records_find(records, "P3", NULL, 0, &record, &err));
     assert_int_equal(err.code, ERR_NOTFOUND);
     // A second table changes what it names; cells without a head are nobody's.
     static const char MORE[] = "poste,fases\nP1,3,8,8,8\n";
     assert_true(records_import(records, MORE, sizeof MORE - 1, NULL, &err));
-    assert_true(records_find(records, "P1", &record, &err));
+    assert_true(records_find(records, "P1", NULL, 0, &record, &err));
     assert_string_equal(record.values[FIELD_FASES], "3");
     assert_string_equal(record.values[FIELD_POTENCIA_KVA], "112.5");
     records_close(records);
@@ -149,7 +152,7 @@ static void all_rows_or_none(void **state) {
         struct err err = {0};
         assert_false(records_import(records, CASES[i].text, strlen(CASES[i].text), NULL, &err));
         assert_string_equal(err.text, CASES[i].error);
-        assert_false(records_find(records, "P1", &record, &err));
+        assert_false(records_find(records, "P1", NULL, 0, &record, &err));
         assert_int_equal(err.code, ERR_NOTFOUND);
         records_close(records);
     }
@@ -219,12 +222,127 @@ static void banks_are_compared_as_a_whole(void **state) {
         struct comparison comparison;
         struct err err = {0};
         snprintf(plate.values[FIELD_POTENCIA_KVA].text, 8, "%s", CASES[i].kva);
-        assert_true(records_find(records, "P1", &record, &err));
+        assert_true(records_find(records, "P1", NULL, 0, &record, &err));
         records_compare(&record, RECORDS_TOLERANCE, &plate, &comparison);
         assert_int_equal(comparison.banco_trafo, CASES[i].bank);
         assert_int_equal(comparison.fields[FIELD_POTENCIA_KVA], CASES[i].match);
         records_close(records);
     }
+}
+
+static unsigned images_of(struct records *records, const struct sighting *seen, size_t count) {
+    struct record record;
+    struct err err = {0};
+    if (!records_find(records, "P1", seen, count, &record, &err))
+        fail_msg("%s", err.text);
+    return record.transformer_images;
+}
+
+static void photos_are_kept_in_mind(void **state) {
+    (void)state;
+    static const struct sighting A = {"a", "12"}, AGAIN = {"b", "12"}, UNREAD = {"c", ""},
+                                 OTHER = {"d", "34"}, MORE[] = {{"e", ""}, {"f", ""}, {"e", ""}};
+    struct records *records = records_with("poste;potencia\nP1;150\n", NULL);
+    assert_int_equal(images_of(records, MORE, 0), 0);
+    assert_int_equal(images_of(records, MORE, 3), 2); // without numbers each image counts
+    assert_int_equal(images_of(records, &A, 1), 1);   // numbers are better
+    assert_int_equal(images_of(records, &AGAIN, 1), 1);
+    assert_int_equal(images_of(records, &UNREAD, 1), 1);
+    assert_int_equal(images_of(records, &OTHER, 1), 2);
+    assert_int_equal(images_of(records, MORE, 0), 2);
+    // The utility's own say comes first, whatever it is.
+    static const char GIVEN[] = "pole,image,tag\nP1,x.jpg,placa_identificacao\n";
+    assert_true(records_import_images(records, GIVEN, sizeof GIVEN - 1, NULL, NULL));
+    assert_int_equal(images_of(records, &OTHER, 1), 0);
+    // A pole that nobody knows stays one.
+    struct record record;
+    struct err err = {0};
+    assert_false(records_find(records, "P9", &A, 1, &record, &err));
+    assert_false(records_find(records, "P9", NULL, 0, &record, &err));
+    assert_int_equal(err.code, ERR_NOTFOUND);
+    records_close(records);
+}
+
+static void photos_of_one_request_count_anyway(void **state) {
+    (void)state;
+    static const struct sighting TWO[] = {{"a", "12"}, {"b", "34"}};
+    struct records_options options = memory;
+    struct err err = {0};
+    options.tag_images = false;
+    struct records *records = records_open(&options, RECORDS_FILL, &err);
+    static const char TABLE[] = "poste;potencia\nP1;150\n";
+    assert_true(records_import(records, TABLE, sizeof TABLE - 1, NULL, &err));
+    assert_int_equal(images_of(records, TWO, 1), 1);
+    assert_int_equal(images_of(records, TWO + 1, 1), 1);
+    assert_int_equal(images_of(records, TWO, 2), 2);
+    records_close(records);
+}
+
+static void tables_of_theirs(void **state) {
+    (void)state;
+    static const struct {
+        const char *query, *images, *pole;
+        enum err_code code;
+        const char *word;
+        unsigned units;
+    } CASES[] = {
+        {"SELECT '75,0 kVA' AS pot, 'x' AS foo WHERE $1 = '7'", NULL, "7", ERR_NONE, "75", 0},
+        {"SELECT 75 AS kva WHERE $1 = '7'", NULL, "8", ERR_NOTFOUND, "no pole", 0},
+        {"SELECT 75 AS kva WHERE $1 = '7'", NULL, "' OR '1'='1", ERR_NOTFOUND, "no pole", 0},
+        {"SELECT 75 AS kva UNION SELECT 45", NULL, "7", ERR_INVALID, "several rows", 0},
+        {"SELECT kva FROM nowhere", NULL, "7", ERR_INVALID, "nowhere", 0},
+        {"SELECT", NULL, "7", ERR_INVALID, "incomplete", 0},
+        {"SELECT 75 AS kva", "SELECT 3 WHERE $1 = '7'", "7", ERR_NONE, "75", 3},
+        {"SELECT 75 AS kva", "SELECT 'many'", "7", ERR_INVALID, "images-query", 0},
+        {"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+         NULL, "7", ERR_TIMEOUT, "no answer", 0},
+    };
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct records_options options = {.file = ":memory:",
+                                          .query = CASES[i].query,
+                                          .images_query = CASES[i].images,
+                                          .tag_images = true,
+                                          .timeout_ms = 100};
+        struct record record;
+        struct err err = {0};
+        struct records *records = records_open(&options, RECORDS_ASK, &err);
+        assert_non_null(records);
+        bool found = records_find(records, CASES[i].pole, NULL, 0, &record, &err);
+        if (err.code != CASES[i].code || found != (err.code == ERR_NONE) ||
+            !strstr(found ? record.values[FIELD_POTENCIA_KVA] : err.text, CASES[i].word))
+            fail_msg("%s: %d %s", CASES[i].query, err.code, err.text);
+        if (found)
+            assert_int_equal(record.transformer_images, CASES[i].units);
+        records_close(records);
+    }
+}
+
+static void options_that_make_no_sense(void **state) {
+    (void)state;
+    static const struct records_options CASES[] = {
+        {.query = "SELECT 1"},
+        {.file = "a", .url = "postgresql://b/c"},
+        {.file = ":memory:", .images_query = "SELECT 1"},
+    };
+    struct err err = {0};
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        assert_null(records_open(&CASES[i], RECORDS_ASK, &err));
+        assert_int_equal(err.code, ERR_INVALID);
+    }
+    struct records_options none = {.file = "/nowhere/records.sqlite"};
+    assert_null(records_open(&none, RECORDS_ASK, &err));
+    assert_int_equal(err.code, ERR_NOTFOUND);
+    assert_non_null(strstr(err.text, "ocr-pipeline records TABLE.csv"));
+}
+
+static void a_record_is_kept(void **state) {
+    (void)state;
+    struct record record = {.pole = "P1", .transformer_images = 3, .given = true}, again;
+    snprintf(record.values[FIELD_FASES], sizeof record.values[FIELD_FASES], "3");
+    json_t *json = record_json(&record);
+    record_of_json(&again, json);
+    json_decref(json);
+    assert_memory_equal(&again, &record, sizeof record);
 }
 
 static void a_comparison_as_json(void **state) {
@@ -251,6 +369,11 @@ int main(void) {
         cmocka_unit_test(all_rows_or_none),
         cmocka_unit_test(fields_match),
         cmocka_unit_test(banks_are_compared_as_a_whole),
+        cmocka_unit_test(photos_are_kept_in_mind),
+        cmocka_unit_test(photos_of_one_request_count_anyway),
+        cmocka_unit_test(tables_of_theirs),
+        cmocka_unit_test(options_that_make_no_sense),
+        cmocka_unit_test(a_record_is_kept),
         cmocka_unit_test(a_comparison_as_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,7 @@ static const struct {
     {"GET", "/api/v41/ocr/trabalhos/ab/eventos", ROUTE_JOB_EVENTS, "ab", false},
     {"GET", "/api/v41/ocr/trabalhos/ab/resultados", ROUTE_JOB_RESULTS, "ab", false},
     {"GET", "/api/v41/ocr/trabalhos/ab/resultados.csv", ROUTE_JOB_CSV, "ab", false},
+    {"GET", "/api/v41/ocr/trabalhos/ab/postes.csv", ROUTE_JOB_POLES_CSV, "ab", false},
     {"OPTIONS", "*", ROUTE_NONE, NULL, false},
     {"CONNECT", "evil:80", ROUTE_NONE, NULL, false},
     {"POST", "", ROUTE_NONE, NULL, false},

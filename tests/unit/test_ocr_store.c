@@ -37,12 +37,11 @@ static struct job job_of(struct store *store, const char *id) {
 }
 
 struct seen {
-    unsigned rows, good;
+    unsigned rows, good, records;
     char last[80];
 };
 
-static bool see(void *arg, const struct photo *photo, enum photo_state state, const char *result,
-                const char *code) {
+static bool see(void *arg, const struct photo *photo, const struct photo_result *result) {
     struct seen *seen = arg;
     char key[80], expected[80];
     snprintf(key, sizeof key, "%s/%u", photo->pole, photo->number);
@@ -50,7 +49,9 @@ static bool see(void *arg, const struct photo *photo, enum photo_state state, co
     snprintf(seen->last, sizeof seen->last, "%s", key);
     snprintf(expected, sizeof expected, "{\"of\":\"%.60s\"}", photo->source);
     seen->rows++;
-    seen->good += state == PHOTO_DONE && result && strcmp(result, expected) == 0 && !code;
+    seen->records += result->record && strcmp(result->record, "{}") == 0;
+    seen->good += result->state == PHOTO_DONE && result->result &&
+                  strcmp(result->result, expected) == 0 && !result->code;
     return true;
 }
 
@@ -60,7 +61,7 @@ static void work_on(struct store *store, unsigned most) {
     while (most-- > 0 && store_claim(store, &photo, &err)) {
         char result[80];
         snprintf(result, sizeof result, "{\"of\":\"%.60s\"}", photo.source);
-        assert_true(store_finish(store, photo.id, result, NULL, &err));
+        assert_true(store_finish(store, photo.id, result, NULL, "{}", &err));
     }
 }
 
@@ -85,19 +86,20 @@ static void test_a_job_from_begin_to_end(void **state) {
     assert_int_equal(job_of(store, id).waiting, 4);
     work_on(store, 3);
     assert_true(store_claim(store, &photo, &err));
-    assert_true(store_finish(store, photo.id, NULL, "FILE_MISSING", &err));
+    assert_true(store_finish(store, photo.id, NULL, "FILE_MISSING", NULL, &err));
     job = job_of(store, id);
     assert_int_equal(job.state, JOB_DONE);
     assert_int_equal(job.done, 3);
     assert_int_equal(job.failed, 1);
     assert_true(job.ended_ms >= job.created_ms);
     // A result that comes twice changes nothing.
-    assert_true(store_finish(store, photo.id, "{\"of\":\"another\"}", NULL, &err));
+    assert_true(store_finish(store, photo.id, "{\"of\":\"another\"}", NULL, "{}", &err));
     assert_int_equal(job_of(store, id).failed, 1);
     struct seen seen = {0};
     assert_true(store_results(store, id, see, &seen, &err));
     assert_int_equal(seen.rows, 4);
     assert_int_equal(seen.good, 3);
+    assert_int_equal(seen.records, 3); // none of the one that failed, which came twice
     assert_int_equal(store_expire(store, job.ended_ms), 0);
     assert_int_equal(store_expire(store, job.ended_ms + 1), 1);
     assert_false(store_job_find(store, id, &job, &err));
@@ -121,7 +123,7 @@ static void test_a_photo_put_back(void **state) {
         snprintf(expected, sizeof expected, "/photos/%d.jpg", i % 3);
         assert_true(store_claim(store, &photo, &err));
         assert_string_equal(photo.source, expected);
-        assert_true(store_finish(store, photo.id, "{}", NULL, &err));
+        assert_true(store_finish(store, photo.id, "{}", NULL, NULL, &err));
     }
     struct seen seen = {0};
     assert_true(store_results(store, id, see, &seen, &err)); // nothing is left of the trouble
@@ -157,7 +159,7 @@ static void test_cancelled_and_empty_jobs(void **state) {
     assert_true(store_claim(store, &photo, &err));
     assert_true(store_job_cancel(store, id, &err));
     assert_int_equal(job_of(store, id).state, JOB_CANCELLED);
-    assert_true(store_finish(store, photo.id, "{}", NULL, &err)); // what ran may end
+    assert_true(store_finish(store, photo.id, "{}", NULL, NULL, &err)); // what ran may end
     assert_int_equal(job_of(store, id).done, 1);
     assert_false(store_claim(store, &photo, &err));
     assert_true(store_job_cancel(store, id, &err)); // again
@@ -198,7 +200,7 @@ static void test_folders_of_open_jobs_are_needed(void **state) {
     assert_false(store_needs_folder(store, "/spool/50%"));
     assert_true(store_claim(store, &photo, &err));
     assert_true(store_needs_folder(store, "/spool/50%_a"));
-    assert_true(store_finish(store, photo.id, "{}", NULL, &err));
+    assert_true(store_finish(store, photo.id, "{}", NULL, NULL, &err));
     assert_false(store_needs_folder(store, "/spool/50%_a"));
     store_close(store);
 }
@@ -230,7 +232,7 @@ static void test_killed_many_times(void **state) {
                 if (write(ready[1], "x", 1) != 1)
                     _exit(1);
                 snprintf(result, sizeof result, "{\"of\":\"%.60s\"}", photo.source);
-                store_finish(own, photo.id, result, NULL, NULL);
+                store_finish(own, photo.id, result, NULL, NULL, NULL);
             }
         }
         char x;
