@@ -3,19 +3,14 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "http/address.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #define LISTEN_HOST "127.0.0.1"
 #define LISTEN_PORT 1234
 #define MINUTE_MS (60LL * 1000)
 #define DAY_MS (24 * 60 * MINUTE_MS)
-
-static bool is_address(const char *host) {
-    unsigned char binary[16];
-    return inet_pton(AF_INET, host, binary) == 1 || inet_pton(AF_INET6, host, binary) == 1;
-}
 
 bool config_parse_listen(const char *text, char **host, uint16_t *port, struct err *err) {
     const char *colon = strrchr(text, ':'), *port_text = NULL;
@@ -38,7 +33,7 @@ bool config_parse_listen(const char *text, char **host, uint16_t *port, struct e
         mem_free(address);
         address = mem_strdup(LISTEN_HOST);
     }
-    if (!is_address(address) || (port_text && !str_to_int(port_text, 0, 65535, &number))) {
+    if (!address_is_numeric(address) || (port_text && !str_to_int(port_text, 0, 65535, &number))) {
         mem_free(address);
         return err_set(err, ERR_INVALID,
                        "\"%.80s\" is no address to listen on; write 127.0.0.1:1234 or [::1]:1234 "

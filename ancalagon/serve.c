@@ -10,6 +10,7 @@
 #include "base/system.h"
 #include "commands.h"
 #include "event/tie.h"
+#include "http/address.h"
 #include "notify.h"
 #include "private_config.h"
 #include "runtime.h"
@@ -18,7 +19,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,16 +68,6 @@ static void on_watchdog(void *arg) {
 
 // --- Sockets
 
-static bool is_loopback(const struct sockaddr *address) {
-    if (address->sa_family == AF_INET)
-        return (ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >>
-                24) == 127;
-    if (address->sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(
-            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
-    return address->sa_family == AF_UNIX;
-}
-
 // Public sockets: systemd's when it passed some, else our own. Returns how many, 0 = failed.
 static int open_sockets(struct notify *notify, const struct config *config, int fds[], int max,
                         bool *exposed, struct err *err) {
@@ -95,7 +85,7 @@ static int open_sockets(struct notify *notify, const struct config *config, int 
         struct sockaddr_storage address = {0};
         socklen_t length = sizeof address;
         if (getsockname(fds[i], (struct sockaddr *)&address, &length) != 0 ||
-            !is_loopback((struct sockaddr *)&address))
+            !address_is_loopback(&address))
             *exposed = true;
     }
     return count;
@@ -107,12 +97,8 @@ static void describe_listen(struct server *server, int fd) {
     struct sockaddr_storage address = {0};
     socklen_t length = sizeof address;
     unsigned port = config->listen_port;
-    if (getsockname(fd, (struct sockaddr *)&address, &length) == 0) {
-        if (address.ss_family == AF_INET)
-            port = ntohs(((struct sockaddr_in *)&address)->sin_port);
-        else if (address.ss_family == AF_INET6)
-            port = ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
-    }
+    if (getsockname(fd, (struct sockaddr *)&address, &length) == 0 && address_port(&address))
+        port = address_port(&address);
     bool v6 = strchr(config->listen_host, ':') != NULL;
     snprintf(server->listen, sizeof server->listen, "%s%s%s:%u", v6 ? "[" : "", config->listen_host,
              v6 ? "]" : "", port);

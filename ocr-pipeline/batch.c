@@ -9,7 +9,6 @@
 #include "pole.h"
 #include "spool.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,18 +46,10 @@ static bool open_photo(struct batch *batch, size_t index, struct err *err) {
 static bool on_image(void *arg, size_t index, const void *bytes, size_t length, bool complete,
                      struct err *err) {
     struct batch *batch = arg;
-    const char *at = bytes;
     if (batch->fd < 0 && !open_photo(batch, index, err))
         return false;
-    while (length > 0) {
-        ssize_t n = write(batch->fd, at, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_errno(err, "cannot keep photo %zu", index + 1);
-        at += n;
-        length -= (size_t)n;
-    }
+    if (!path_write_all(batch->fd, bytes, length))
+        return err_errno(err, "cannot keep photo %zu", index + 1);
     if (complete) {
         close(batch->fd);
         batch->fd = -1;

@@ -70,13 +70,10 @@ struct run {
 // --- One photo
 
 static void draw_progress(struct run *run, const char *photo) {
-    char label[200];
-    size_t total = run->truth->count - run->skipped;
-    int64_t elapsed = loop_now_ms() - run->started_ms;
-    snprintf(label, sizeof label, "%.40s: %zu of %zu  %.60s", run->setup->name, run->done, total,
-             path_name(photo));
-    progress_draw(&run->progress, label, elapsed,
-                  run->done ? elapsed * (int64_t)total / (int64_t)run->done : 0);
+    char what[120];
+    snprintf(what, sizeof what, "%.40s: %.60s", run->setup->name, path_name(photo));
+    progress_count(&run->progress, run->done, run->truth->count - run->skipped, what,
+                   loop_now_ms() - run->started_ms);
 }
 
 static bool finish(struct run *run, const char *photo, const json_t *report, struct err *err) {

@@ -56,12 +56,8 @@ struct run {
 // --- One photo
 
 static void draw_progress(struct run *run, const char *photo) {
-    char label[160];
-    size_t done = run->done, total = run->photos.count - run->skipped;
-    int64_t elapsed = loop_now_ms() - run->started_ms;
-    snprintf(label, sizeof label, "%zu of %zu  %.60s", done, total, path_name(photo));
-    progress_draw(&run->progress, label, elapsed,
-                  done ? elapsed * (int64_t)total / (int64_t)done : 0);
+    progress_count(&run->progress, run->done, run->photos.count - run->skipped, path_name(photo),
+                   loop_now_ms() - run->started_ms);
 }
 
 // "  potencia_kva        75            0.98"

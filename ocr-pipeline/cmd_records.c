@@ -1,7 +1,9 @@
 // ocr-pipeline records TABLE.csv...: what the utility knows of its poles, for comparisons.
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/progress.h"
 #include "commands.h"
+#include "event/loop.h"
 #include "records.h"
 
 #include <getopt.h>
@@ -16,14 +18,31 @@ static const char help[] =
     "  --images         tables of poste, image, tag: which photos show what (placa_transformador)\n"
     "  --config FILE    settings (default ~/.config/ancalagon/ocr.ini)\n";
 
+struct importing {
+    struct progress progress;
+    const char *path; // of the table
+    int64_t started_ms;
+};
+
+static void on_progress(void *arg, size_t done, size_t total) {
+    struct importing *importing = arg;
+    progress_count(&importing->progress, done, total, path_name(importing->path),
+                   loop_now_ms() - importing->started_ms);
+}
+
 static bool import(struct records *records, const char *path, bool images, struct err *err) {
     size_t length;
     unsigned rows = 0;
     char *bytes = path_read_file(path, RECORDS_CSV_MAX, &length, err);
     if (!bytes)
         return false;
+    struct importing importing = {.path = path, .started_ms = loop_now_ms()};
+    progress_init(&importing.progress, stderr);
+    records_on_progress(records, on_progress, &importing);
     bool good =
         (images ? records_import_images : records_import)(records, bytes, length, &rows, err);
+    records_on_progress(records, NULL, NULL);
+    progress_clear(&importing.progress);
     mem_free(bytes);
     if (good)
         printf("%s: %u rows\n", path, rows);
@@ -42,7 +61,8 @@ static int import_all(const struct config *config, char **paths, size_t count, b
     for (size_t i = 0; good && i < count; i++)
         good = import(records, paths[i], images, &err);
     records_close(records);
-    return good ? EXIT_DONE : command_fail(EXIT_FAILED, "%s", err.text);
+    return good ? EXIT_DONE
+                : command_fail(err.code == ERR_FULL ? EXIT_FULL : EXIT_FAILED, "%s", err.text);
 }
 
 struct asked {

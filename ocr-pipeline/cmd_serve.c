@@ -3,9 +3,9 @@
 #include "base/log.h"
 #include "base/system.h"
 #include "commands.h"
+#include "http/address.h"
 
 #include <getopt.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,20 +62,6 @@ static void on_signal(int signal, void *arg) {
 
 // --- The socket
 
-static bool is_loopback(const struct sockaddr_storage *address) {
-    if (address->ss_family == AF_INET)
-        return (ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >>
-                24) == 127;
-    return address->ss_family == AF_INET6 &&
-           IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
-}
-
-static unsigned port_of(const struct sockaddr_storage *address) {
-    return ntohs(address->ss_family == AF_INET6
-                     ? ((const struct sockaddr_in6 *)(const void *)address)->sin6_port
-                     : ((const struct sockaddr_in *)(const void *)address)->sin_port);
-}
-
 static bool open_api(struct serve *serve, struct err *err) {
     const struct config *config = serve->config;
     struct sockaddr_storage address = {0};
@@ -87,7 +73,8 @@ static bool open_api(struct serve *serve, struct err *err) {
         close(fd);
         return err_errno(err, "cannot tell our own port");
     }
-    serve->api = api_create(serve->loop, config, serve->pipeline, !is_loopback(&address), err);
+    serve->api =
+        api_create(serve->loop, config, serve->pipeline, !address_is_loopback(&address), err);
     if (!serve->api) {
         close(fd);
         return false;
@@ -96,7 +83,7 @@ static bool open_api(struct serve *serve, struct err *err) {
         return false;
     bool v6 = strchr(config->listen_host, ':') != NULL;
     log_info("ocr.ready listen=%s%s%s:%u workers=%u pid=%d", v6 ? "[" : "", config->listen_host,
-             v6 ? "]" : "", port_of(&address), config->workers, (int)getpid());
+             v6 ? "]" : "", address_port(&address), config->workers, (int)getpid());
     return true;
 }
 

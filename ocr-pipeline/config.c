@@ -3,9 +3,9 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "http/address.h"
 #include "http/where.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -124,11 +124,6 @@ static char *path_from(const struct config *config, const char *text) {
     return path;
 }
 
-static bool is_address(const char *host) {
-    unsigned char binary[16];
-    return inet_pton(AF_INET, host, binary) == 1 || inet_pton(AF_INET6, host, binary) == 1;
-}
-
 bool config_listen(struct config *config, const char *text, struct err *err) {
     const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : NULL;
     int64_t number = 8091;
@@ -146,7 +141,7 @@ bool config_listen(struct config *config, const char *text, struct err *err) {
     const char *address =
         keep(config, strcmp(host, "localhost") == 0 ? mem_strdup("127.0.0.1") : mem_strdup(host));
     mem_free(host);
-    if (!is_address(address) || (port && !str_to_int(port, 0, 65535, &number)))
+    if (!address_is_numeric(address) || (port && !str_to_int(port, 0, 65535, &number)))
         return err_set(err, ERR_INVALID,
                        "\"%.80s\" is no address to listen on; write 127.0.0.1:8091 or [::1]:8091 "
                        "(0.0.0.0:8091 for every IPv4 address of this machine)",

@@ -51,6 +51,10 @@ bool records_import(struct records *records, const char *bytes, size_t length, u
 bool records_import_images(struct records *records, const char *bytes, size_t length,
                            unsigned *rows, struct err *err);
 
+// Called in between, while a table goes in.
+typedef void records_progress_fn(void *arg, size_t done, size_t total);
+void records_on_progress(struct records *records, records_progress_fn *fn, void *arg);
+
 struct record {
     char pole[65];
     char values[FIELD_COUNT][64]; // normalised as a plate's; "" is not known

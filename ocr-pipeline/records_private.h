@@ -11,4 +11,6 @@ struct records {
     struct sql *sql;
     char *query, *images_query; // NULL: our tables
     bool tag_images, cannot_keep;
+    records_progress_fn *on_progress; // NULL: nobody looks
+    void *progress_arg;
 };

@@ -132,19 +132,6 @@ void results_close(struct results *results) {
     mem_free(results);
 }
 
-static bool write_all(int fd, const char *bytes, size_t length) {
-    while (length > 0) {
-        ssize_t n = write(fd, bytes, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        bytes += n;
-        length -= (size_t)n;
-    }
-    return true;
-}
-
 bool results_add(struct results *results, const char *line, size_t length, struct err *err) {
     struct buf whole;
     struct stat before;
@@ -153,7 +140,7 @@ bool results_add(struct results *results, const char *line, size_t length, struc
     bool good = buf_add(&whole, line, length) && buf_adds(&whole, "\n");
     if (!good)
         err_set(err, ERR_LIMIT, "a result of more than %d bytes", LINE_MAX_BYTES);
-    else if (!write_all(results->fd, buf_bytes(&whole), whole.length)) {
+    else if (!path_write_all(results->fd, buf_bytes(&whole), whole.length)) {
         good =
             err_errno(err, "cannot write to %s", results->path ? results->path : "standard output");
         if (file && ftruncate(results->fd, before.st_size) != 0)

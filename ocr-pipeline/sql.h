@@ -38,6 +38,6 @@ typedef bool sql_row_fn(void *arg, const struct sql_row *row, struct err *err);
 
 // `texts` are bound in their order; `on_row` may be NULL. ERR_PEER: the server is not reachable;
 // ERR_TIMEOUT; ERR_DENIED; ERR_BUSY; ERR_INVALID: it does not understand the statement, or knows no
-// such table; ERR_SYSTEM.
+// such table; ERR_FULL; ERR_SYSTEM.
 bool sql_run(struct sql *sql, const char *statement, const char *const *texts, size_t count,
              sql_row_fn *on_row, void *arg, struct err *err);

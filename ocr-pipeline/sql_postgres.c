@@ -112,8 +112,8 @@ static enum err_code code_of(const char *state) {
         {"57014", ERR_TIMEOUT}, // query_canceled: statement_timeout
         {"55P03", ERR_BUSY},    // lock_not_available
         {"40", ERR_BUSY},       // a deadlock, a transaction that must be done again
-        {"53", ERR_BUSY},       // too many connections, no memory, no disk
-        {"57P", ERR_PEER},      // it is being shut down, or starts
+        {"53100", ERR_FULL},    {"53", ERR_BUSY}, // too many connections, no memory
+        {"57P", ERR_PEER},                        // it is being shut down, or starts
         {"08", ERR_PEER},       {"28", ERR_DENIED},
         {"42501", ERR_DENIED},  {"25006", ERR_DENIED}, // read only
         {"42", ERR_INVALID}, // no such table or column, a mistake in the statement

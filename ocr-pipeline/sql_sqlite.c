@@ -22,6 +22,7 @@ static bool wrong(struct sqlite *sqlite, const char *what, struct err *err) {
     case SQLITE_INTERRUPT:
         return err_set(err, ERR_TIMEOUT, "%s: no answer within %lld ms", what,
                        (long long)sqlite->timeout_ms);
+    case SQLITE_FULL: code = ERR_FULL; break;
     case SQLITE_READONLY:
     case SQLITE_PERM: code = ERR_DENIED; break;
     case SQLITE_ERROR:

@@ -137,14 +137,14 @@ bool path_make_private(const char *dir, struct err *err) {
     return ok;
 }
 
-static bool write_all(int fd, const char *bytes, size_t length) {
-    while (length > 0) {
-        ssize_t n = write(fd, bytes, length);
+bool path_write_all(int fd, const void *bytes, size_t length) {
+    for (const char *at = bytes; length > 0;) {
+        ssize_t n = write(fd, at, length);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
+        if (n <= 0)
             return false;
-        bytes += n;
+        at += n;
         length -= (size_t)n;
     }
     return true;
@@ -159,7 +159,7 @@ bool path_write_file(const char *path, const void *bytes, size_t length, mode_t 
         err_errno(err, "cannot write beside %s", path);
         goto out;
     }
-    ok = write_all(fd, bytes, length) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
+    ok = path_write_all(fd, bytes, length) && fchmod(fd, mode) == 0 && fsync(fd) == 0;
     if (!ok)
         err_errno(err, "cannot write %s", path);
     close(fd);

@@ -27,6 +27,9 @@ bool path_make_private(const char *dir, struct err *err);
 bool path_write_file(const char *path, const void *bytes, size_t length, mode_t mode,
                      struct err *err);
 
+// All of the bytes, however often that takes; errno says why not.
+bool path_write_all(int fd, const void *bytes, size_t length);
+
 // The whole file, terminated; more than `max` bytes is an error, and so is a pipe, which could make
 // us wait for ever. *length may be NULL.
 char *path_read_file(const char *path, size_t max, size_t *length, struct err *err);

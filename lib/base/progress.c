@@ -42,6 +42,14 @@ void progress_draw(struct progress *progress, const char *label, int64_t elapsed
     progress->drawn = true;
 }
 
+void progress_count(struct progress *progress, size_t done, size_t total, const char *what,
+                    int64_t elapsed_ms) {
+    char label[200];
+    snprintf(label, sizeof label, "%zu of %zu  %.120s", done, total, what);
+    progress_draw(progress, label, elapsed_ms,
+                  done ? elapsed_ms * (int64_t)total / (int64_t)done : 0);
+}
+
 void progress_clear(struct progress *progress) {
     if (progress->drawn)
         fputs("\r\033[K", progress->out);

@@ -18,6 +18,9 @@ void progress_init(struct progress *progress, FILE *out);
 // expected_ms 0: not known, then the bar moves to and fro.
 void progress_draw(struct progress *progress, const char *label, int64_t elapsed_ms,
                    int64_t expected_ms);
+// "3 of 10  WHAT"; the bar is as far as what was done so far lets expect.
+void progress_count(struct progress *progress, size_t done, size_t total, const char *what,
+                    int64_t elapsed_ms);
 void progress_clear(struct progress *progress);
 
 // The text of one line, at most `columns` wide.

@@ -36,3 +36,26 @@ socklen_t address_parse(const char *text, unsigned port, struct sockaddr_storage
     v6->sin6_port = htons((uint16_t)port);
     return sizeof *v6;
 }
+
+bool address_is_numeric(const char *text) {
+    unsigned char binary[16];
+    return inet_pton(AF_INET, text, binary) == 1 || inet_pton(AF_INET6, text, binary) == 1;
+}
+
+bool address_is_loopback(const struct sockaddr_storage *address) {
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+    switch (address->ss_family) {
+    case AF_INET: return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+    default: return address->ss_family == AF_UNIX;
+    }
+}
+
+unsigned address_port(const struct sockaddr_storage *address) {
+    switch (address->ss_family) {
+    case AF_INET: return ntohs(((const struct sockaddr_in *)address)->sin_port);
+    case AF_INET6: return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
+    default: return 0;
+    }
+}

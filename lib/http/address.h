@@ -2,8 +2,12 @@
 // that nothing asks DNS behind our back.
 #pragma once
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 // "127.0.0.1", "::1" or "fe80::1%eth0" with a port; its length for bind and connect, 0 when it is
 // no such address.
 socklen_t address_parse(const char *text, unsigned port, struct sockaddr_storage *out);
+bool address_is_numeric(const char *text);                        // without a zone
+bool address_is_loopback(const struct sockaddr_storage *address); // a unix socket is, too
+unsigned address_port(const struct sockaddr_storage *address);    // 0: it has none

@@ -19,6 +19,7 @@
 enum { GROUP = 6, WIDTH_MIN = 320, WIDTH_MAX = 3200, FAINT_WIDTH = 64 };
 
 #define UPSIDE_DOWN 0.9f // surely; below that a line is left as it is
+#define READ_SURE 0.9f   // a line that was read so surely was the right way up
 #define TALL 1.5f        // height to width of a region that is read sideways
 #define FAINT_SURE 0.7f  // what is faint and read less surely is a speck
 
@@ -26,6 +27,7 @@ struct page_line {
     struct quad quad; // of the sheet
     struct image crop;
     bool tall, flip, faint;
+    bool doubtful; // which way up: another than most of the page, or only as most of it
     float upside_down;
     int width; // of the recogniser's input
     struct text_line line;
@@ -60,17 +62,49 @@ static bool orient_job(void *context, size_t index, unsigned worker, struct err 
                        err);
 }
 
+static void text_line_fini(struct text_line *line) {
+    mem_free(line->text);
+    mem_free(line->chars);
+}
+
+static void turn_over(struct image *crop) {
+    struct image turned;
+    warp_turn(&turned, crop, 2);
+    image_fini(crop);
+    *crop = turned;
+}
+
+static bool read_line(struct page_work *work, struct page_line *line, unsigned worker,
+                      struct text_line *out, struct err *err) {
+    return text_recognize(work->reader, &line->crop, line->width, out, &work->network_ms[worker],
+                          err);
+}
+
+// Once more the other way up; what was read more surely stays.
+static bool read_other_way(struct page_work *work, struct page_line *line, unsigned worker,
+                           struct err *err) {
+    struct text_line other = {0};
+    turn_over(&line->crop);
+    if (!read_line(work, line, worker, &other, err))
+        return false;
+    if (other.confidence > line->line.confidence) {
+        struct text_line worse = line->line;
+        line->line = other;
+        line->flip = !line->flip;
+        other = worse;
+    }
+    text_line_fini(&other);
+    return true;
+}
+
 static bool recognize_job(void *context, size_t index, unsigned worker, struct err *err) {
     struct page_work *work = context;
     struct page_line *line = &work->lines[work->order[index]];
-    if (line->flip) {
-        struct image turned;
-        warp_turn(&turned, &line->crop, 2);
-        image_fini(&line->crop);
-        line->crop = turned;
-    }
-    bool good = text_recognize(work->reader, &line->crop, line->width, &line->line,
-                               &work->network_ms[worker], err);
+    if (line->flip)
+        turn_over(&line->crop);
+    bool good = read_line(work, line, worker, &line->line, err) &&
+                (!line->doubtful || line->line.confidence >= READ_SURE ||
+                 read_other_way(work, line, worker, err));
     image_fini(&line->crop);
     return good;
 }
@@ -93,6 +127,8 @@ static void vote_on_flip(struct page_work *work) {
         struct page_line *line = &work->lines[i];
         line->flip = line->faint ? work->flip
                                  : line->upside_down > (work->flip ? 1 - UPSIDE_DOWN : UPSIDE_DOWN);
+        bool sure = line->upside_down > UPSIDE_DOWN || line->upside_down < 1 - UPSIDE_DOWN;
+        line->doubtful = !line->faint && (line->flip != work->flip || (line->flip && !sure));
     }
 }
 
@@ -182,11 +218,6 @@ static struct quad begin_at(const struct quad *quad, size_t corner) {
 }
 
 static bool is_blank(const char *text) { return text[strspn(text, " ")] == '\0'; }
-
-static void text_line_fini(struct text_line *line) {
-    mem_free(line->text);
-    mem_free(line->chars);
-}
 
 // What a faint region may say: a number, a fuse link; words there are pieces of words.
 static bool is_short_value(const struct text_line *line) {

@@ -120,6 +120,12 @@ class PostgresRecords(Records):
         self.write("broken.csv", "poste;potencia\n43;75\n;45\n")
         self.assertIn("line 3", self.ocr("records", "broken.csv", status=1)[1])
         self.assertRegex(self.doctor(), rf"^ok .*postgresql://ocr@127.0.0.1:{self.postgres.port}/postgres: 2 poles")
+        # Many at once, one of them twice: the later row counts.
+        self.write("many.csv", "poste;potencia\n" + "".join(f"M{i};{i + 1}\n" for i in range(150)) + "M149;15\n")
+        self.assertIn("151 rows", self.ocr("records", "many.csv")[0])
+        self.assertEqual(self.postgres.sql("SELECT count(*) FROM ocr_pole; SELECT text FROM ocr_value"
+                                           " WHERE pole IN ('M148', 'M149') ORDER BY pole").split(),
+                         ["152", "149", "15"])
         self.serve()
         answer = self.pole("42", BASE64)
         self.check_truth(answer["fields"])

@@ -60,11 +60,21 @@ static void hosts_and_origins(void **state) {
         {"127.0.0.1.evil.example", NULL, DOOR_BAD_HOST},
         {"localhost:80@evil", NULL, DOOR_BAD_HOST},
         {"[::1", NULL, DOOR_BAD_HOST},
+        {"localhost.", NULL, DOOR_OPEN},
+        {"a.localhost", NULL, DOOR_OPEN},
+        {"evil.example, localhost", NULL, DOOR_BAD_HOST},
+        {"evil.example/.localhost", NULL, DOOR_BAD_HOST},
+        {"ocr.lan, other.lan", NULL, DOOR_BAD_HOST},
+        {"ocr.lan:evil", NULL, DOOR_BAD_HOST},
         {"", NULL, DOOR_BAD_HOST},
         {"localhost", "http://localhost:3000", DOOR_OPEN},
         {"localhost", "http://[::1]:3000", DOOR_OPEN},
         {"localhost", "https://other.lan", DOOR_OPEN},
         {"localhost", "https://evil.example", DOOR_BAD_ORIGIN},
+        {"localhost", "http://app.localhost", DOOR_OPEN},
+        {"localhost", "file://localhost", DOOR_BAD_ORIGIN},
+        {"localhost", "http://user@localhost", DOOR_BAD_ORIGIN},
+        {"localhost", "http://evil.example/.localhost", DOOR_BAD_ORIGIN},
         {"localhost", "null", DOOR_BAD_ORIGIN},
         {"localhost", "", DOOR_BAD_ORIGIN},
     };
@@ -76,6 +86,13 @@ static void hosts_and_origins(void **state) {
         if (verdict != cases[i].verdict)
             fail_msg("%s %s: %d", cases[i].host, cases[i].origin, verdict);
     }
+    struct http_field twice[] = {{span_of("Host"), span_of("localhost")},
+                                 {span_of("Origin"), span_of("http://localhost")},
+                                 {span_of("origin"), span_of("http://localhost")}};
+    struct http_head head = {.method = span_of("GET"), .fields = twice, .field_count = 3};
+    assert_int_equal(door_check(door, &head), DOOR_BAD_ORIGIN);
+    head.field_count = 0; // no Host at all
+    assert_int_equal(door_check(door, &head), DOOR_BAD_HOST);
     door_destroy(door);
 }
 

@@ -137,6 +137,34 @@ static void a_table_is_imported(void **state) {
     records_close(records);
 }
 
+static void many_rows(void **state) {
+    (void)state;
+    struct buf table, images;
+    buf_init(&table, 1 << 20);
+    buf_init(&images, 1 << 20);
+    buf_adds(&table, "poste;potencia;kva;serie\n");
+    buf_adds(&images, "pole;image;tag\n");
+    for (unsigned i = 0; i < 500; i++) {
+        buf_printf(&table, "P%u;%u;;S%u\n", i % 3 ? i : 0, i + 1, i); // P0 again and again
+        buf_printf(&images, "P%u;i%u;placa_transformador\n", i % 2, i);
+    }
+    struct records *records = records_with(buf_text(&table), buf_text(&images));
+    static const struct {
+        const char *pole, *kva, *serial;
+        unsigned images;
+    } CASES[] = {{"P0", "499", "S498", 250}, {"P1", "2", "S1", 250}, {"P499", "500", "S499", 0}};
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct record record;
+        assert_true(records_find(records, CASES[i].pole, NULL, 0, &record, NULL));
+        assert_string_equal(record.values[FIELD_POTENCIA_KVA], CASES[i].kva);
+        assert_string_equal(record.values[FIELD_NUMERO_SERIE], CASES[i].serial);
+        assert_int_equal(record.transformer_images, CASES[i].images);
+    }
+    records_close(records);
+    buf_fini(&table);
+    buf_fini(&images);
+}
+
 static void all_rows_or_none(void **state) {
     (void)state;
     static const struct {
@@ -366,6 +394,7 @@ int main(void) {
         cmocka_unit_test(broken_tables),
         cmocka_unit_test(values_as_plates_say_them),
         cmocka_unit_test(a_table_is_imported),
+        cmocka_unit_test(many_rows),
         cmocka_unit_test(all_rows_or_none),
         cmocka_unit_test(fields_match),
         cmocka_unit_test(banks_are_compared_as_a_whole),
