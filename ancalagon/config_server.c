@@ -13,34 +13,9 @@
 #define DAY_MS (24 * 60 * MINUTE_MS)
 
 bool config_parse_listen(const char *text, char **host, uint16_t *port, struct err *err) {
-    const char *colon = strrchr(text, ':'), *port_text = NULL;
-    int64_t number = LISTEN_PORT;
-    char *address;
-    if (text[0] == '[') {
-        const char *close = strchr(text, ']');
-        address = mem_strndup(text + 1, close ? (size_t)(close - text - 1) : 0);
-        port_text = close && close[1] == ':' ? close + 2 : close && close[1] == '\0' ? NULL : "";
-    } else if (*text && text[strspn(text, "0123456789")] == '\0') {
-        address = mem_strdup(LISTEN_HOST);
-        port_text = text;
-    } else if (colon && strchr(text, ':') == colon) {
-        address = mem_strndup(text, (size_t)(colon - text));
-        port_text = colon + 1;
-    } else {
-        address = mem_strdup(text);
-    }
-    if (strcmp(address, "localhost") == 0) {
-        mem_free(address);
-        address = mem_strdup(LISTEN_HOST);
-    }
-    if (!address_is_numeric(address) || (port_text && !str_to_int(port_text, 0, 65535, &number))) {
-        mem_free(address);
-        return err_set(err, ERR_INVALID,
-                       "\"%.80s\" is no address to listen on; write 127.0.0.1:1234 or [::1]:1234 "
-                       "(0.0.0.0:1234 for every IPv4 address of this machine)",
-                       text);
-    }
-    *host = address;
+    unsigned number;
+    if (!address_listen(text, LISTEN_PORT, host, &number, err))
+        return false;
     *port = (uint16_t)number;
     return true;
 }

@@ -22,8 +22,11 @@ void api_reply(struct http_exchange *exchange, unsigned status, json_t *json) {
     buf_init(&body, PAGE_MAX);
     json_write(&body, json);
     json_decref(json);
-    http_reply(exchange, status, "application/json", status == 429 ? "Retry-After: 2\r\n" : NULL,
-               buf_bytes(&body), body.length);
+    const char *fields = status == 429   ? "Retry-After: 2\r\n"
+                         : status == 503 ? "Retry-After: 10\r\n"
+                         : status == 405 ? route_allow(http_exchange_head(exchange))
+                                         : NULL;
+    http_reply(exchange, status, "application/json", fields, buf_bytes(&body), body.length);
     buf_fini(&body);
 }
 
@@ -69,9 +72,24 @@ void api_fail_request(struct http_exchange *exchange, const struct err *err) {
     fail_as(exchange, false, api_status(err), ask_code(err), err->text);
 }
 
+static void fail_ending(struct http_exchange *exchange, bool gemini) {
+    fail_as(exchange, gemini, 503, "UNAVAILABLE", "the server ends; try again in a moment");
+}
+
+void api_turn_away(struct ask *ask) {
+    struct http_exchange *exchange = ask->exchange;
+    bool gemini = ask->gemini;
+    ask_destroy(ask);
+    fail_ending(exchange, gemini);
+}
+
 void api_fail_ask(struct ask *ask, const struct err *err) {
     struct http_exchange *exchange = ask->exchange;
     bool gemini = ask->gemini;
+    if (exchange && ask->api->ending && err->code == ERR_BUSY) {
+        api_turn_away(ask);
+        return;
+    }
     ask_destroy(ask);
     if (exchange)
         fail_as(exchange, gemini, api_status(err), ask_code(err), err->text);
@@ -112,6 +130,7 @@ static void reply_plain(struct api *api, struct http_exchange *exchange, enum ro
     case ROUTE_JOBS:
     case ROUTE_JOB:
     case ROUTE_JOB_CANCEL:
+    case ROUTE_JOB_RESUME:
     case ROUTE_JOB_EVENTS:
     case ROUTE_JOB_RESULTS:
     case ROUTE_JOB_CSV:
@@ -144,6 +163,8 @@ static void on_head(struct http_exchange *exchange, void *arg) {
                  verdict == DOOR_NO_KEY || verdict == DOOR_BAD_KEY ? "API_KEY_INVALID"
                                                                    : "PERMISSION_DENIED",
                  door_says(verdict));
+    else if (api->ending)
+        fail_ending(exchange, route_is_gemini(head));
     else if (route == ROUTE_BATCH)
         batch_create(api, exchange);
     else if (route_takes_photos(route))
@@ -261,7 +282,9 @@ static void on_readers_idle(void *arg) {
 void api_wind_down(struct api *api, void (*on_idle)(void *arg), void *arg) {
     api->on_idle = on_idle;
     api->idle_arg = arg;
-    http_server_wind_down(api->server);
+    api->ending = true;
+    http_server_drain(api->server);
+    desk_drop_waiting(api->desk);
     jobs_let_go(api->jobs);
     desk_wind_down(api->desk, on_readers_idle, api);
 }

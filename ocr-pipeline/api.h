@@ -21,6 +21,7 @@ struct api {
     uint64_t held_bytes; // of photos of all requests
     unsigned asks;       // that are open
     unsigned long long answered;
+    bool ending; // new requests and those that wait are told to come again
     int64_t started_ms;
     void (*on_idle)(void *arg); // when winding down
     void *idle_arg;
@@ -29,7 +30,8 @@ struct api {
 struct api *api_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
                        bool exposed, struct err *err);
 void api_destroy(struct api *api); // NULL is fine
-// Takes no new requests; calls back when no photo is read any more.
+// Requests that come from now on, or wait for a thread, hear 503; calls back when no photo is read
+// any more. Jobs go on at the next start.
 void api_wind_down(struct api *api, void (*on_idle)(void *arg), void *arg);
 
 // Answers, in the caller's protocol.
@@ -40,6 +42,7 @@ void api_fail_request(struct http_exchange *exchange, const struct err *err);
 unsigned api_status(const struct err *err);
 
 void api_fail_ask(struct ask *ask, const struct err *err); // and ends the ask
+void api_turn_away(struct ask *ask);                       // the same: the server ends
 
 // The body is complete: reads its photos. False of a protocol's: it was answered, the ask is gone.
 void api_begin(struct ask *ask);

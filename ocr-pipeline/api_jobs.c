@@ -15,16 +15,25 @@ static const char *state_name(enum job_state state) {
     switch (state) {
     case JOB_OPEN: return "aberto";
     case JOB_DONE: return "pronto";
+    case JOB_STOPPED: return "parado";
     case JOB_CANCELLED: break;
     }
     return "cancelado";
 }
 
+// What keeps it from going on, now or for good.
+static json_t *fault_json(const struct job *job) {
+    if (!job->fault[0] || (job->state != JOB_OPEN && job->state != JOB_STOPPED))
+        return json_null();
+    return json_build("{s:s, s:s}", "code", job->fault, "text", job->fault_text);
+}
+
 json_t *job_json(const struct job *job) {
-    return json_build("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "id", job->id, "tipo",
-                      job->kind, "estado", state_name(job->state), "fotos", (json_int_t)job->photos,
-                      "esperando", (json_int_t)(job->state == JOB_CANCELLED ? 0 : job->waiting),
-                      "lendo", (json_int_t)job->running, "prontas", (json_int_t)job->done, "falhas",
+    return json_build("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "id", job->id,
+                      "tipo", job->kind, "estado", state_name(job->state), "erro", fault_json(job),
+                      "fotos", (json_int_t)job->photos, "esperando",
+                      (json_int_t)(job->state == JOB_CANCELLED ? 0 : job->waiting), "lendo",
+                      (json_int_t)job->running, "prontas", (json_int_t)job->done, "falhas",
                       (json_int_t)job->failed, "criado_ms", (json_int_t)job->created_ms, "fim_ms",
                       job->ended_ms ? json_integer(job->ended_ms) : json_null());
 }
@@ -159,6 +168,9 @@ static void run_question(void *arg) {
     if (question->route == ROUTE_JOB_CANCEL &&
         !store_job_cancel(store, question->job, &question->err))
         return;
+    if (question->route == ROUTE_JOB_RESUME &&
+        !store_job_resume(store, question->job, &question->err))
+        return;
     if (!store_job_find(store, question->job, &question->found, &question->err))
         return;
     if (question->route == ROUTE_JOB_CANCEL && question->found.running == 0)
@@ -178,6 +190,8 @@ static void question_done(void *arg) {
     struct job found = question->found;
     if (question->route == ROUTE_JOB_CANCEL && !question->err.code)
         jobs_tell(api->jobs, &found);
+    if (question->route == ROUTE_JOB_RESUME)
+        jobs_wake(api->jobs);
     if (!exchange) {
         question_destroy(question);
         return;
@@ -237,7 +251,7 @@ static void stream_destroy(struct job_stream *stream) {
 }
 
 static bool is_over(const struct job *job) {
-    return job->state == JOB_CANCELLED || job->state == JOB_DONE;
+    return job->state == JOB_CANCELLED || job->state == JOB_DONE || job->state == JOB_STOPPED;
 }
 
 static void send_state(struct http_exchange *exchange, const struct job *job) {

@@ -164,6 +164,8 @@ static void photo_drop(void *arg) {
     ask->order = NULL;
     if (!ask->exchange)
         ask_destroy(ask);
+    else
+        api_turn_away(ask);
 }
 
 static const struct desk_ops photo_ops = {run_photo, photo_done, photo_drop};

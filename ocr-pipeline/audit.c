@@ -99,7 +99,7 @@ static void check_grounds(struct plate *plate, const struct text_line *lines, si
 // What is beyond a factor of four either way no table has.
 static bool is_gross(const struct plate *plate, double kva, double volts) {
     double phases = number_of(plate, FIELD_FASES);
-    double amperes = kva * 1000 / (volts * (phases == 1 ? 1 : sqrt(3)));
+    double amperes = kva * 1000 / (volts * (phases == 1 || phases == 2 ? 1 : sqrt(3)));
     double rated = 0, scale = 1;
     const char *p = text_of(plate, FIELD_ELO_FUSIVEL);
     for (; is_digit(*p); p++)

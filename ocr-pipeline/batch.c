@@ -2,8 +2,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
-#include "body.h"
-#include "format/json.h"
+#include "batch_tree.h"
 #include "jobs.h"
 #include "new_job.h"
 #include "pole.h"
@@ -13,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { TREE_BYTES = 16 << 20 };
 
 struct batch {
     struct guest guest;
@@ -61,54 +58,24 @@ static const struct body_ops body_ops = {pole_is_image, on_image};
 
 // --- What is asked
 
-static bool add_photo(struct new_job *job, struct batch *batch, const json_t *element,
-                      const char *pole, unsigned number, struct err *err) {
-    int64_t index = pole_photo_index(element);
-    if (index < 0)
-        return err_set(err, ERR_INVALID, "postes \"%.64s\": image %u has no \"dados\"", pole,
-                       number + 1);
-    char *path = photo_path(batch, (size_t)index);
-    new_job_add(job, pole, number, path, true);
-    mem_free(path);
-    return true;
-}
+struct making {
+    struct batch *batch;
+    struct new_job *job;
+};
 
-static bool add_pole(struct new_job *job, struct batch *batch, const json_t *pole,
-                     struct err *err) {
-    const struct config *config = batch->api->config;
-    const json_t *id = json_object_get(pole, "id"), *images = json_object_get(pole, "imagens");
-    char text[65];
-    if (json_is_integer(id))
-        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(id));
-    else if (json_is_string(id) && json_string_length(id) > 0 &&
-             json_string_length(id) < sizeof text)
-        snprintf(text, sizeof text, "%s", json_string_value(id));
-    else
-        return err_set(err, ERR_INVALID, "each of postes needs an id of 1 to 64 characters");
-    if (!json_is_array(images) || json_array_size(images) == 0)
-        return err_set(err, ERR_INVALID, "postes \"%s\": imagens is a list of photos", text);
-    if (json_array_size(images) > config->photos_a_pole)
-        return err_set(err, ERR_LIMIT, "postes \"%s\" has %zu photos; at most %u a pole are read",
-                       text, json_array_size(images), config->photos_a_pole);
-    for (size_t i = 0; i < json_array_size(images); i++)
-        if (!add_photo(job, batch, json_array_get(images, i), text, (unsigned)i, err))
-            return false;
+static bool add_photo(void *arg, const struct batch_photo *photo) {
+    const struct making *making = arg;
+    char *path = photo_path(making->batch, photo->index);
+    new_job_add(making->job, photo->pole, photo->number, path, true);
+    mem_free(path);
     return true;
 }
 
 static bool read_tree(struct new_job *job, struct batch *batch, const json_t *tree,
                       struct err *err) {
-    const json_t *poles = json_object_get(tree, "postes");
-    if (!json_is_array(poles) || json_array_size(poles) == 0)
-        return err_set(err, ERR_INVALID,
-                       "a batch is {\"postes\": [{\"id\": \"42\", \"imagens\": [\"BASE64\"]}]}");
-    if (json_array_size(poles) > batch->api->config->poles)
-        return err_set(err, ERR_LIMIT, "%zu poles; at most %u a batch are read",
-                       json_array_size(poles), batch->api->config->poles);
-    for (size_t i = 0; i < json_array_size(poles); i++)
-        if (!add_pole(job, batch, json_array_get(poles, i), err))
-            return false;
-    return true;
+    struct making making = {batch, job};
+    return batch_tree_read(tree, batch->api->config, body_images(batch->body), add_photo, &making,
+                           err);
 }
 
 // --- Life
@@ -166,11 +133,8 @@ static const struct guest_ops guest_ops = {on_body, on_complete, on_refuse, on_g
 void batch_create(struct api *api, struct http_exchange *exchange) {
     const struct config *config = api->config;
     struct batch *batch = mem_alloc(sizeof *batch);
-    struct body_limits limits = {.tree_bytes = TREE_BYTES,
-                                 .images = (size_t)config->poles * config->photos_a_pole,
-                                 .image_bytes = config->photo_bytes};
     *batch = (struct batch){.guest.ops = &guest_ops, .api = api, .exchange = exchange, .fd = -1};
-    batch->body = body_create(&limits, &body_ops, batch);
+    batch->body = batch_body(config, &body_ops, batch);
     http_exchange_set_data(exchange, batch);
     http_exchange_stream_body(exchange, config->body_bytes);
 }

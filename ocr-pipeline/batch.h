@@ -1,6 +1,5 @@
-// POST /api/v41/ocr/lote: the photos of many poles, spooled to the disk as they come, then a job.
-//
-//   {"postes": [{"id": "42", "imagens": ["BASE64", {"nome": "a.jpg", "dados": "BASE64"}]}]}
+// POST /api/v41/ocr/lote: the photos of many poles (batch_tree.h), spooled to the disk as they
+// come, then a job.
 #pragma once
 
 #include "api.h"

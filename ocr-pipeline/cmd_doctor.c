@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "pipeline.h"
 #include "records.h"
+#include "share_photos.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 static const char help[] =
     "usage: ocr-pipeline doctor [--config FILE]\n\n"
     "Tries what a run needs: settings, ONNX Runtime, networks, a picture through all of them, the\n"
-    "records, and the models of [vlm] and [llm].\n"
+    "records, the shares, the models of [vlm] and [llm].\n"
     "Exit codes: 0 all is well, 1 something is not, 3 the settings are wrong.\n";
 
 struct check {
@@ -100,6 +101,18 @@ static void check_state(struct check *check) {
     tell(check, good, "folder for jobs", good ? check->config->state_dir : err.text);
 }
 
+static void check_shares(struct check *check) {
+    for (size_t i = 0; i < check->config->share_count; i++) {
+        const struct share *share = &check->config->shares[i];
+        struct err err = {0};
+        char what[64], how[640];
+        enum share_fault fault = share_photos_try(share, &err);
+        snprintf(what, sizeof what, "share %.50s", share->name);
+        snprintf(how, sizeof how, "%s: %s", fault ? share_fault_code(fault) : "", err.text);
+        tell(check, !fault, what, fault ? how : share->location);
+    }
+}
+
 static bool take_option(void *arg, int letter) {
     const char **path = arg;
     *path = optarg;
@@ -125,6 +138,7 @@ int cmd_doctor(int argc, char **argv) {
     check_pipeline(&check);
     check_records(&check);
     check_state(&check);
+    check_shares(&check);
     config_destroy(config);
     return check.failed ? EXIT_FAILED : EXIT_DONE;
 }

@@ -125,29 +125,10 @@ static char *path_from(const struct config *config, const char *text) {
 }
 
 bool config_listen(struct config *config, const char *text, struct err *err) {
-    const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : NULL;
-    int64_t number = 8091;
     char *host;
-    if (text[0] && text[strspn(text, "0123456789")] == '\0') {
-        host = mem_strdup("127.0.0.1");
-        port = text;
-    } else if (text[0] == '[') {
-        const char *close = strchr(text, ']');
-        host = mem_strndup(text + 1, close ? (size_t)(close - text - 1) : 0);
-        port = close && close[1] == ':' ? close + 2 : close && !close[1] ? NULL : "";
-    } else {
-        host = mem_strndup(text, colon ? (size_t)(colon - text) : strlen(text));
-    }
-    const char *address =
-        keep(config, strcmp(host, "localhost") == 0 ? mem_strdup("127.0.0.1") : mem_strdup(host));
-    mem_free(host);
-    if (!address_is_numeric(address) || (port && !str_to_int(port, 0, 65535, &number)))
-        return err_set(err, ERR_INVALID,
-                       "\"%.80s\" is no address to listen on; write 127.0.0.1:8091 or [::1]:8091 "
-                       "(0.0.0.0:8091 for every IPv4 address of this machine)",
-                       text);
-    config->listen_host = address;
-    config->listen_port = (unsigned)number;
+    if (!address_listen(text, 8091, &host, &config->listen_port, err))
+        return false;
+    config->listen_host = keep(config, host);
     return true;
 }
 
@@ -249,16 +230,32 @@ static const struct setting *find(const char *section, const char *key) {
     return NULL;
 }
 
+static bool take_share_line(struct config *config, struct share *share,
+                            const struct ini_entry *entry, struct err *err) {
+    char *value = entry->value[0] && share_key_is_path(entry->key) ? path_from(config, entry->value)
+                                                                   : mem_strdup(entry->value);
+    bool good = share_set(share, entry->key, value, err);
+    mem_free(value);
+    if (!good)
+        err_context(err, "%s:%u", config->path, entry->line);
+    return good;
+}
+
 static bool take_share(struct config *config, const struct ini_section *section, struct err *err) {
     const char *name = section->name + strlen("share ");
-    if (section->count != 1 || strcmp(section->entries[0].key, "path") != 0 ||
-        !section->entries[0].value[0] || !name[strspn(name, " ")])
-        return err_set(err, ERR_INVALID, "%s:%u: [share NAME] has one setting: path = FOLDER",
+    if (!name[strspn(name, " ")] || config_share(config, name))
+        return err_set(err, ERR_INVALID, "%s:%u: [share NAME] needs a name of its own",
                        config->path, section->line);
     config->shares = mem_resize(config->shares, (config->share_count + 1) * sizeof *config->shares);
-    config->shares[config->share_count++] = (struct share){
-        keep(config, mem_strdup(name)), keep(config, path_from(config, section->entries[0].value))};
-    return true;
+    struct share *share = &config->shares[config->share_count++];
+    share_init(share, name);
+    for (size_t i = 0; i < section->count; i++)
+        if (!take_share_line(config, share, &section->entries[i], err))
+            return false;
+    if (share_check(share, err))
+        return true;
+    err_context(err, "%s:%u", config->path, section->line);
+    return false;
 }
 
 const struct share *config_share(const struct config *config, const char *name) {
@@ -266,6 +263,17 @@ const struct share *config_share(const struct config *config, const char *name) 
         if (strcmp(config->shares[i].name, name) == 0)
             return &config->shares[i];
     return NULL;
+}
+
+const struct share *config_share_of(const struct config *config, const char *source) {
+    const struct share *found = NULL;
+    for (size_t i = 0; i < config->share_count; i++) {
+        const struct share *share = &config->shares[i];
+        if (share_path_of(share, source) &&
+            (!found || strlen(share->location) > strlen(found->location)))
+            found = share;
+    }
+    return found;
 }
 
 bool config_has_records(const struct config *config) {
@@ -373,6 +381,8 @@ void config_destroy(struct config *config) {
     for (size_t i = 0; i < config->text_count; i++)
         mem_free(config->texts[i]);
     mem_free(config->texts);
+    for (size_t i = 0; i < config->share_count; i++)
+        share_fini(&config->shares[i]);
     mem_free(config->shares);
     mem_free(config->path);
     mem_free(config);

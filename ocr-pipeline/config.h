@@ -7,16 +7,12 @@
 #include "format/ini.h"
 #include "model_server.h"
 #include "records.h"
+#include "share.h"
 #include "vision/image.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-// Where photos of feeders lie: requests name a share and a folder in it, never a path of ours.
-struct share {
-    const char *name, *path;
-};
 
 enum read_by { READ_OCR, READ_VLM, READ_BOTH };
 enum reason_by { REASON_RULES, REASON_LLM, REASON_BOTH };
@@ -74,4 +70,6 @@ bool config_listen(struct config *config, const char *text, struct err *err);
 void config_fast(struct config *config);
 bool config_has_records(const struct config *config);
 const struct share *config_share(const struct config *config, const char *name); // NULL: none
+// The share that a photo lies on, the one with the longest location; NULL: none of ours.
+const struct share *config_share_of(const struct config *config, const char *source);
 struct image_limits config_image_limits(const struct config *config);

@@ -45,13 +45,17 @@ struct desk *desk_create(struct loop *loop, unsigned most_at_once, unsigned most
     return desk;
 }
 
+void desk_drop_waiting(struct desk *desk) {
+    for (int line = 0; line < 2; line++)
+        while (!TAILQ_EMPTY(&desk->lines[line]))
+            desk_cancel(TAILQ_FIRST(&desk->lines[line]));
+}
+
 void desk_destroy(struct desk *desk) {
     if (!desk)
         return;
     timer_stop(&desk->again);
-    for (int line = 0; line < 2; line++)
-        while (!TAILQ_EMPTY(&desk->lines[line]))
-            desk_cancel(TAILQ_FIRST(&desk->lines[line]));
+    desk_drop_waiting(desk);
     mem_free(desk);
 }
 

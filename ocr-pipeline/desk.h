@@ -26,6 +26,7 @@ struct desk_ops {
 struct desk *desk_create(struct loop *loop, unsigned most_at_once, unsigned most_waiting);
 // Waiting orders are dropped. None may run any more (desk_wind_down).
 void desk_destroy(struct desk *desk); // NULL is fine
+void desk_drop_waiting(struct desk *desk);
 // Nothing starts from now on; calls back when nothing runs any more, perhaps at once.
 void desk_wind_down(struct desk *desk, void (*on_idle)(void *arg), void *arg);
 

@@ -24,13 +24,17 @@ static const char head[] =
     "<style>\n"
     ":root{color-scheme:light dark}\n"
     "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1200px;padding:0 1em}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse}\n"
+    ".wide{overflow-x:auto}table{border-spacing:0}\n"
     "th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #8884;white-space:nowrap}\n"
     "th:first-child{text-align:left}\n"
     "article{border:1px solid #8886;border-radius:6px;padding:.6em 1em;margin:1em 0}\n"
     "article h3{margin:.1em 0;font-size:1em}article p{margin:.2em 0}\n"
     "img{max-width:100%;margin:.3em .5em .3em 0;vertical-align:top}\n"
     "b.silent{color:#c22}b.good{color:#283}code{font-size:1.05em}\n"
+    "@media(prefers-color-scheme:dark){b.silent{color:#f77}b.good{color:#6c8}}\n"
+    "@media(max-width:700px){body{margin:1em auto}h1{font-size:1.4em}table{font-size:13px}\n"
+    "th,td{padding:.25em .4em}tr>:first-child{white-space:normal;min-width:7em;position:sticky;left:0;"
+    "background:Canvas}tr:first-child th{white-space:normal;overflow-wrap:break-word}}\n"
     "</style>\n<title>";
 
 struct page {
@@ -46,9 +50,9 @@ static void on_page_table(void *arg, const struct table *table) { table_html(tab
 // --- One miss
 
 static void add_value(struct buf *out, const char *value) {
-    buf_adds(out, "<code>");
-    html_text(out, value[0] ? value : "nothing");
-    buf_adds(out, "</code>");
+    buf_adds(out, value[0] ? "<code>" : "<i>nothing</i>");
+    html_text(out, value);
+    buf_adds(out, value[0] ? "</code>" : "");
 }
 
 static void add_reasons(struct buf *out, const json_t *report, enum field field) {

@@ -187,12 +187,12 @@ void eval_tables(const struct eval *eval, void (*on_table)(void *arg, const stru
     make_overview(eval, &table);
     on_table(arg, &table);
     table_fini(&table);
+    each_pair(eval, on_pair_table, &walk); // first what decides
     for (size_t i = 0; i < eval->count; i++) {
         make_fields(eval, &eval->configs[i], &table);
         on_table(arg, &table);
         table_fini(&table);
     }
-    each_pair(eval, on_pair_table, &walk);
 }
 
 static void on_markdown_table(void *arg, const struct table *table) { table_markdown(table, arg); }

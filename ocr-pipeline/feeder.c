@@ -6,14 +6,14 @@
 #include "format/json.h"
 #include "jobs.h"
 #include "new_job.h"
-#include "photo_list.h"
+#include "share_photos.h"
 
-#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-enum { WAIT_MS = 20000 }; // for a share that may not answer at all
+// Each answer of the share has its own deadline; this is for a folder that has no end.
+enum { WAIT_MS = 300000, PATH_BYTES = 1024 };
 
 // What is asked, while a thread looks at the share. The thread's until it is done.
 struct feeder {
@@ -23,10 +23,10 @@ struct feeder {
     struct timer patience;
     const struct share *share;
     json_t *tree;
-    char folder[512]; // in the share
+    char folder[1024]; // in the share
     struct photo_list photos;
-    const char *code; // of err
-    struct err err;
+    enum share_fault fault;
+    struct err err; // of it
 };
 
 static void feeder_destroy(struct feeder *feeder) {
@@ -38,96 +38,80 @@ static void feeder_destroy(struct feeder *feeder) {
     mem_free(feeder);
 }
 
-// --- In the thread: three different kinds of nothing
+// --- In the thread
 
-static void fail(struct feeder *feeder, const char *code, enum err_code kind, const char *what,
-                 const char *path) {
-    feeder->code = code;
-    err_set(&feeder->err, kind, "%s: %s", path, what);
-}
-
-static bool share_is_there(struct feeder *feeder) {
-    struct stat st;
-    if (stat(feeder->share->path, &st) == 0 && S_ISDIR(st.st_mode))
-        return true;
-    fail(feeder, "SHARE_UNREACHABLE", ERR_PEER, errno ? strerror(errno) : "the share is not there",
-         feeder->share->path);
-    return false;
-}
-
-static void list_folder(struct feeder *feeder) {
-    struct stat st;
-    char *path = path_join(feeder->share->path, feeder->folder);
-    if (stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
-        fail(feeder, "FOLDER_MISSING", ERR_NOTFOUND, "there is no such folder on the share",
-             feeder->folder);
-    } else if (!photo_list_make(&feeder->photos, &path, 1, &feeder->err)) {
-        feeder->code = feeder->err.code == ERR_INVALID ? "FOLDER_EMPTY" : "SHARE_UNREACHABLE";
-        if (feeder->err.code == ERR_INVALID)
-            feeder->err.code = ERR_NOTFOUND;
-        else
-            feeder->err.code = ERR_PEER;
-    }
-    mem_free(path);
-}
-
-// Files that are named must be there: one that is missing is told before anything is read.
-static void list_files(struct feeder *feeder, const json_t *names) {
-    feeder->photos.paths = mem_alloc((json_array_size(names) + 1) * sizeof *feeder->photos.paths);
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-        char *path = path_join(feeder->share->path, name);
-        struct stat st;
-        feeder->photos.paths[feeder->photos.count++] = path;
-        if (stat(path, &st) != 0) {
-            bool missing = errno == ENOENT || errno == ENOTDIR;
-            fail(feeder, missing ? "FILE_MISSING" : "SHARE_UNREACHABLE",
-                 missing ? ERR_NOTFOUND : ERR_PEER, strerror(errno), name);
-            return;
-        }
-    }
+static const char *name_at(void *arg, size_t index) {
+    return json_string_value(json_array_get(arg, index));
 }
 
 static void run_list(void *arg) {
     struct feeder *feeder = arg;
-    const json_t *names = json_object_get(feeder->tree, "imagens");
-    if (!share_is_there(feeder))
-        return;
-    if (names)
-        list_files(feeder, names);
+    json_t *names = json_object_get(feeder->tree, "imagens");
+    if (names) // files that are named must be there: told before anything is read
+        feeder->fault = share_photos_check(feeder->share, name_at, names, json_array_size(names),
+                                           &feeder->photos, &feeder->err);
     else
-        list_folder(feeder);
+        feeder->fault =
+            share_photos_list(feeder->share, feeder->folder, &feeder->photos, &feeder->err);
 }
 
 // --- On the loop
 
-// "1042/a.jpg" and "1042_a.jpg" are of pole 1042.
+// Below `root`, "1042/a.jpg" and "1042_a.jpg" are of pole 1042.
 static void pole_of(const char *photo, const char *root, char out[65]) {
-    const char *slash = strrchr(photo, '/'), *name = path_name(photo);
+    const char *below = photo + strlen(root), *name = path_name(photo);
     size_t length = strcspn(name, "_.");
-    const char *begin = slash;
-    while (begin && begin > photo && begin[-1] != '/')
+    below += strspn(below, "/");
+    const char *slash = strrchr(below, '/'), *begin = slash;
+    while (begin && begin > below && begin[-1] != '/')
         begin--;
-    if (begin && (size_t)(begin - photo) > strlen(root)) { // a folder below
+    if (begin) { // a folder
         name = begin;
         length = (size_t)(slash - begin);
     }
     snprintf(out, 65, "%.*s", (int)(length < 64 ? length : 64), name);
 }
 
-static void start_job(struct feeder *feeder, struct http_exchange *exchange) {
-    struct new_job *job = new_job_create(feeder->api, "alimentador");
-    char *root = path_join(feeder->share->path,
-                           json_object_get(feeder->tree, "imagens") ? "" : feeder->folder);
-    char pole[65], before[65] = "";
-    unsigned number = 0;
-    for (size_t i = 0; i < feeder->photos.count; i++) {
-        pole_of(feeder->photos.paths[i], root, pole);
-        number = strcmp(pole, before) == 0 ? number + 1 : 0;
-        snprintf(before, sizeof before, "%s", pole);
-        new_job_add(job, pole, number, feeder->photos.paths[i], false);
+struct placed {
+    char pole[65];
+    size_t index;    // in the list
+    unsigned number; // of the pole's
+};
+
+static int by_index(const void *a, const void *b) {
+    size_t one = ((const struct placed *)a)->index, other = ((const struct placed *)b)->index;
+    return (one > other) - (one < other);
+}
+
+static int by_pole(const void *a, const void *b) {
+    int order = strcmp(((const struct placed *)a)->pole, ((const struct placed *)b)->pole);
+    return order ? order : by_index(a, b);
+}
+
+// Photos of a pole need not follow each other; they are numbered as they come.
+static void place(struct placed *photos, const struct photo_list *list, const char *root) {
+    for (size_t i = 0; i < list->count; i++) {
+        pole_of(list->paths[i], root, photos[i].pole);
+        photos[i].index = i;
     }
+    qsort(photos, list->count, sizeof *photos, by_pole);
+    for (size_t i = 1; i < list->count; i++)
+        if (strcmp(photos[i].pole, photos[i - 1].pole) == 0)
+            photos[i].number = photos[i - 1].number + 1;
+    qsort(photos, list->count, sizeof *photos, by_index);
+}
+
+static void start_job(struct feeder *feeder, struct http_exchange *exchange) {
+    const struct photo_list *list = &feeder->photos;
+    struct new_job *job = new_job_create(feeder->api, "alimentador");
+    struct placed *photos = mem_alloc((list->count + 1) * sizeof *photos);
+    bool whole = json_object_get(feeder->tree, "imagens") || strcmp(feeder->folder, ".") == 0;
+    char *root = path_join(feeder->share->location, whole ? "" : feeder->folder);
+    place(photos, list, root);
+    for (size_t i = 0; i < list->count; i++)
+        new_job_add(job, photos[i].pole, photos[i].number, list->paths[i], false);
     mem_free(root);
+    mem_free(photos);
     new_job_start(job, exchange);
 }
 
@@ -137,9 +121,9 @@ static void list_done(void *arg) {
     if (exchange)
         http_exchange_set_data(exchange, NULL);
     feeder->exchange = NULL;
-    if (exchange && feeder->err.code)
-        api_fail(exchange, feeder->err.code == ERR_NOTFOUND ? 404 : api_status(&feeder->err),
-                 feeder->code, feeder->err.text);
+    if (exchange && feeder->fault)
+        api_fail(exchange, api_status(&feeder->err), share_fault_code(feeder->fault),
+                 feeder->err.text);
     else if (exchange)
         start_job(feeder, exchange);
     feeder_destroy(feeder);
@@ -154,7 +138,7 @@ static void on_patience_gone(void *arg) {
     struct http_exchange *exchange = feeder->exchange;
     http_exchange_set_data(exchange, NULL);
     feeder->exchange = NULL; // the thread ends in its own time
-    api_fail(exchange, 504, "SHARE_UNREACHABLE", "the share does not answer");
+    api_fail(exchange, 504, "SHARE_UNREACHABLE", "the list of its photos takes too long");
 }
 
 static void on_gone(struct guest *guest) {
@@ -167,23 +151,12 @@ static const struct guest_ops guest_ops = {.gone = on_gone};
 
 // --- What is asked
 
-static bool is_inside(const char *path) {
-    if (path[0] == '/' || strlen(path) >= sizeof((struct feeder *)0)->folder)
-        return false;
-    for (const char *at = path; at; at = strchr(at, '/')) {
-        at += *at == '/';
-        if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
-            return false;
-    }
-    return true;
-}
-
 static bool check_files(const json_t *names, struct err *err) {
     if (!json_is_array(names) || json_array_size(names) == 0)
         return err_set(err, ERR_INVALID, "imagens is a list of files in the share");
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *name = json_string_value(json_array_get(names, i));
-        if (!name || !name[0] || !is_inside(name))
+        if (!name || !name[0] || strlen(name) >= PATH_BYTES || !share_path_is_inside(name))
             return err_set(err, ERR_INVALID, "imagens[%zu] is no path in the share", i);
     }
     return true;
@@ -199,13 +172,12 @@ static bool read_tree(struct feeder *feeder, const char *id, struct err *err) {
                                                : NULL;
     if (!feeder->share)
         return err_set(err, ERR_INVALID,
-                       share
-                           ? "there is no share \"%.64s\" in the settings ([share NAME] path = ...)"
-                           : "name a share: {\"share\": \"NAME\"}%.0s",
+                       share ? "there is no share \"%.64s\" in the settings ([share NAME])"
+                             : "name a share: {\"share\": \"NAME\"}%.0s",
                        share ? share : "");
     if (names && !check_files(names, err))
         return false;
-    if (!is_inside(folder))
+    if (strlen(folder) >= sizeof feeder->folder || !share_path_is_inside(folder))
         return err_set(err, ERR_INVALID, "pasta is no path in the share");
     snprintf(feeder->folder, sizeof feeder->folder, "%s", folder);
     return true;

@@ -8,4 +8,4 @@
 
 #include "api.h"
 
-void feeder_ask(struct api *api, struct http_exchange *exchange, const char *feeder);
+void feeder_ask(struct api *api, struct http_exchange *exchange, const char *id);

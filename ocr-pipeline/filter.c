@@ -7,11 +7,12 @@
 
 // A plate's text has at least so many points (two labels); a group with so many is a plate's part
 // even some way off.
-enum { POINTS_LEAST = 4, POINTS_SURE = 6 };
+enum { POINTS_LABEL = 2, POINTS_LEAST = 4, POINTS_SURE = 6 };
 // How far beside the plate's text more of it may stand, in its width or height, whichever is more.
-static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f;
+static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f, FAR_MAKER = .9f,
+                   NEAR_LEVEL = .5f, WIDER = 2;
 // Lines in the row or below a line of the plate: heights between them, ratio of their heights.
-static const float ROW_REACH = 40, BELOW_REACH = 2.6f, LIKE_LEAST = .5f, LIKE_MOST = 1.9f;
+static const float ROW_REACH = 40, BELOW_REACH = 2.6f, LIKE_LEAST = .5f, LIKE_MOST = 2.2f;
 // A plate of which little but maker and title were understood: so few lines; how far its body
 // reaches below, in widths of the title, and how high its text is, as a share of the title's.
 enum { HEAD_LINES = 4 };
@@ -176,6 +177,19 @@ static bool is_beside(const struct filter *filter, size_t line) {
     return false;
 }
 
+// They stand in the same rows.
+static bool is_level(const struct extent *a, const struct extent *b) {
+    float both = fminf(a->y1, b->y1) - fmaxf(a->y0, b->y0);
+    return both > .5f * fminf(a->y1 - a->y0, b->y1 - b->y0);
+}
+
+static bool names_its_maker(const struct filter *filter) {
+    for (size_t i = 0; i < filter->sheet.line_count; i++)
+        if (filter->plate[i] && filter->marks[i].maker)
+            return true;
+    return false;
+}
+
 static bool group_belongs(const struct filter *filter, size_t root) {
     struct extent extent = extent_of_group(filter, root);
     const struct mark *sum = &filter->groups.sums[root];
@@ -183,9 +197,12 @@ static bool group_belongs(const struct filter *filter, size_t root) {
     if (is_foreign(filter, root)) // a warning on the plate itself is a part of it
         return gap <= 0 && holds_middle(&filter->hull, &extent) &&
                extent.x1 - extent.x0 < .95f * (filter->hull.x1 - filter->hull.x0);
-    return (sum->plate >= POINTS_SURE && gap < NEAR_COLUMN * side) ||
-           (sum->plate >= POINTS_LEAST && gap < NEAR_LABELS * side) ||
-           (sum->maker && gap < NEAR_MAKER * side);
+    // Another column of a wide plate is as high as the first.
+    float wide = is_level(&filter->hull, &extent) ? WIDER : 1;
+    return (sum->plate >= POINTS_SURE && gap < wide * NEAR_COLUMN * side) ||
+           (sum->plate >= POINTS_LEAST && gap < wide * NEAR_LABELS * side) ||
+           (sum->plate >= POINTS_LABEL && wide > 1 && gap < NEAR_LEVEL * side) ||
+           (sum->maker && gap < (names_its_maker(filter) ? NEAR_MAKER : FAR_MAKER) * side);
 }
 
 static bool line_belongs(const struct filter *filter, size_t line) {

@@ -7,6 +7,7 @@
 #include "photo_list.h"
 #include "pole_report.h"
 #include "report.h"
+#include "share_photos.h"
 #include "spool.h"
 
 #include <stdio.h>
@@ -15,7 +16,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOADERS = 4, ERRANDS_MAX = 1024, RESULT_MAX = 16 << 20, AGAIN_MS = 1000 };
+enum {
+    LOADERS = 4,
+    ERRANDS_MAX = 1024,
+    RESULT_MAX = 16 << 20,
+    AGAIN_MS = 1000,
+    AGAIN_MOST_MS = 60000
+};
 
 struct job_watch {
     TAILQ_ENTRY(job_watch) link;
@@ -56,14 +63,15 @@ struct piece {
     struct photo photo;
     char *bytes;
     size_t length;
-    struct err err;       // of the store
-    struct err why;       // there is no reading
-    struct recall recall; // its job was cancelled, or the server ends
-    bool postponed;       // it is to be tried again
-    bool listed;          // among the claimed
-    char *result;         // JSON
-    char *record;         // JSON: what the records say of its pole; NULL: nothing
-    struct job job;       // as it is after this photo
+    struct err err;         // of the store
+    struct err why;         // there is no reading
+    struct recall recall;   // its job was cancelled, or the server ends
+    bool listed;            // among the claimed
+    enum share_fault fault; // of its share
+    int64_t due_ms;         // none waits before
+    char *result;           // JSON
+    char *record;           // JSON: what the records say of its pole; NULL: nothing
+    struct job job;         // as it is after this photo
     bool job_known;
 };
 
@@ -123,25 +131,36 @@ void jobs_forget_spool(struct jobs *jobs, const char *job) {
         spool_remove(folder);
 }
 
-// A model that failed says nothing of the photo, which is tried again for as long as the settings
-// want.
-static bool is_to_try_again(struct piece *piece) {
-    struct job job;
-    return piece->bytes && models_are_away(&piece->why) &&
-           store_job_find(piece->jobs->store, piece->photo.job, &job, NULL) &&
-           job.state == JOB_OPEN &&
-           (int64_t)time(NULL) * 1000 < job.created_ms + piece->jobs->config->gpu_retry_ms;
+// What every photo of the job needs does not work: its share, or a model. The job waits for it, and
+// at last for a person. Nothing but silence may end by itself.
+static bool is_to_wait(const struct piece *piece) {
+    return share_fault_is_whole(piece->fault) || (piece->bytes && models_are_away(&piece->why));
+}
+
+static bool put_off(struct piece *piece) {
+    struct jobs *jobs = piece->jobs;
+    const char *code = report_code(&piece->why);
+    int64_t patience_ms = jobs->config->gpu_retry_ms;
+    if (share_fault_is_whole(piece->fault)) {
+        const struct share *share = config_share_of(jobs->config, piece->photo.source);
+        code = share_fault_code(piece->fault);
+        patience_ms = share && piece->fault == SHARE_UNREACHABLE ? share->patience_ms : 0;
+    }
+    if (!store_put_off(jobs->store, &piece->photo, patience_ms, code, piece->why.text, &piece->err))
+        return false;
+    log_warn("job.put_off job=%s code=%s", piece->photo.job, code);
+    return true;
 }
 
 static bool store_outcome(struct piece *piece) {
     struct store *store = piece->jobs->store;
-    const char *code = piece->why.code ? report_code(&piece->why) : NULL;
-    if (piece->why.code == ERR_BUSY) // recalled
+    if (piece->why.code == ERR_BUSY && atomic_load(&piece->recall.asked))
         return store_release(store, piece->photo.id, &piece->err);
-    piece->postponed = is_to_try_again(piece);
-    if (piece->postponed)
-        return store_postpone(store, piece->photo.id, piece->result, code, &piece->err);
-    if (!store_finish(store, piece->photo.id, piece->result, code, piece->record, &piece->err))
+    if (is_to_wait(piece))
+        return put_off(piece);
+    if (!store_finish(store, piece->photo.id, piece->result,
+                      piece->why.code ? report_code(&piece->why) : NULL, piece->record,
+                      &piece->err))
         return false;
     if (piece->photo.spooled)
         unlink(piece->photo.source);
@@ -155,7 +174,7 @@ static void run_finish(void *arg) {
     if (!store_outcome(piece))
         return;
     piece->job_known = store_job_find(jobs->store, piece->photo.job, &piece->job, NULL);
-    if (piece->job_known && piece->job.state != JOB_OPEN)
+    if (piece->job_known && (piece->job.state == JOB_DONE || piece->job.state == JOB_CANCELLED))
         jobs_forget_spool(jobs, piece->photo.job);
 }
 
@@ -171,12 +190,6 @@ static void finish_done(void *arg) {
         trouble_over(jobs);
     if (piece->job_known)
         jobs_tell(jobs, &piece->job);
-    if (piece->postponed && !jobs->rest.armed && !jobs->winding_down) {
-        log_warn("job.rest job=%s photo=%lld code=%s", piece->photo.job, (long long)piece->photo.id,
-                 report_code(&piece->why));
-        int64_t pause_ms = jobs->config->gpu_pause_ms;
-        timer_start(&jobs->rest, pause_ms > AGAIN_MS ? pause_ms : AGAIN_MS);
-    }
     piece_drop(piece);
     fetch_next(jobs);
 }
@@ -236,14 +249,29 @@ static const struct desk_ops read_ops = {run_read, read_done, piece_drop};
 
 static void run_load(void *arg) {
     struct piece *piece = arg;
-    piece->bytes = photo_load(piece->photo.source, (size_t)piece->jobs->config->photo_bytes,
-                              &piece->length, &piece->why);
+    const struct config *config = piece->jobs->config;
+    const char *source = piece->photo.source;
+    if (piece->photo.spooled) {
+        piece->bytes = photo_load(source, (size_t)config->photo_bytes, &piece->length, &piece->why);
+        return;
+    }
+    const struct share *share = config_share_of(config, source);
+    if (share) {
+        piece->fault = share_photos_load(share, source, (size_t)config->photo_bytes, &piece->bytes,
+                                         &piece->length, &piece->why);
+    } else {
+        piece->fault = SHARE_SETUP;
+        err_set(&piece->why, share_fault_kind(SHARE_SETUP),
+                "no [share NAME] of the settings has %.300s", source);
+    }
 }
 
 static void load_done(void *arg) {
     struct piece *piece = arg;
     struct err err = {0};
-    if (!desk_submit(piece->jobs->desk, DESK_BATCH, &read_ops, piece, &err))
+    if (share_fault_is_whole(piece->fault))
+        hand_in(piece);
+    else if (!desk_submit(piece->jobs->desk, DESK_BATCH, &read_ops, piece, &err))
         piece_fail(piece, "read", &err);
 }
 
@@ -253,7 +281,16 @@ static const struct desk_ops load_ops = {run_load, load_done, piece_drop};
 
 static void run_claim(void *arg) {
     struct piece *piece = arg;
-    store_claim(piece->jobs->store, &piece->photo, &piece->err);
+    if (!store_claim(piece->jobs->store, &piece->photo, &piece->err) &&
+        piece->err.code == ERR_NOTFOUND)
+        piece->due_ms = store_next_due(piece->jobs->store);
+}
+
+static void wait_until(struct jobs *jobs, int64_t due_ms) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t left = due_ms - ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    timer_start(&jobs->again, left < 0 ? 0 : left < AGAIN_MOST_MS ? left : AGAIN_MOST_MS);
 }
 
 static void claim_done(void *arg) {
@@ -265,6 +302,8 @@ static void claim_done(void *arg) {
     if (piece->listed)
         TAILQ_INSERT_TAIL(&jobs->claimed, piece, claimed);
     if (piece->err.code == ERR_NOTFOUND) {
+        if (piece->due_ms && !jobs->winding_down)
+            wait_until(jobs, piece->due_ms);
         piece_drop(piece);
     } else if (piece->err.code) {
         piece_fail(piece, "claim", &piece->err);
@@ -287,8 +326,7 @@ static const struct desk_ops claim_ops = {run_claim, claim_done, claim_drop};
 // As many are claimed as are read at once, and one that is loaded meanwhile.
 static void fetch_next(struct jobs *jobs) {
     struct err err = {0};
-    if (jobs->claiming || jobs->winding_down || jobs->rest.armed ||
-        jobs->under_way > jobs->config->workers)
+    if (jobs->claiming || jobs->winding_down || jobs->under_way > jobs->config->workers)
         return;
     struct piece *piece = mem_alloc(sizeof *piece);
     *piece = (struct piece){.jobs = jobs};
@@ -313,8 +351,6 @@ static void on_again(void *arg) {
     fetch_next(jobs);
 }
 
-static void on_rested(void *arg) { fetch_next(arg); }
-
 static bool is_needed(void *arg, const char *folder) { return store_needs_folder(arg, folder); }
 
 struct jobs *jobs_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
@@ -330,7 +366,6 @@ struct jobs *jobs_create(struct loop *loop, const struct config *config, struct 
     TAILQ_INIT(&jobs->claimed);
     TAILQ_INIT(&jobs->unfinished);
     timer_init(&jobs->again, loop, on_again, jobs);
-    timer_init(&jobs->rest, loop, on_rested, jobs);
     jobs->clerk = desk_create(loop, 1, ERRANDS_MAX);
     jobs->loaders = desk_create(loop, LOADERS, ERRANDS_MAX);
     char *path = path_join(config->state_dir, "jobs.sqlite");
@@ -353,7 +388,6 @@ void jobs_destroy(struct jobs *jobs) {
     if (!jobs)
         return;
     timer_stop(&jobs->again);
-    timer_stop(&jobs->rest);
     jobs->winding_down = true;
     for (struct piece *piece; (piece = TAILQ_FIRST(&jobs->unfinished));) {
         TAILQ_REMOVE(&jobs->unfinished, piece, link);

@@ -45,6 +45,9 @@ static void take_number_sign(struct label_hit *hit, const char *text, size_t len
     else if (at + 1 < length && text[at] == 'N' && strchr("OR0", text[at + 1]) &&
              (at + 2 >= length || (!is_letter(text[at + 2]) && !is_digit(text[at + 2]))))
         hit->end = at + 2;
+    else if (at == hit->end && at + 3 < length && text[at] == 'N' && text[at + 1] == 'O' &&
+             is_letter(text[at + 2]) && is_digit(text[at + 3])) // "SÉRIENoR70649"
+        hit->end = at + 2;
 }
 // A line while its labels are looked for.
 struct search {

@@ -1,5 +1,6 @@
 #include "labels_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 // A long spelling may be read with faults; "MARCO" is no "MARCA".
@@ -83,9 +84,10 @@ static bool short_at(const struct spelling *spelling, const struct folded *folde
             return false;
     }
     *end = at;
-    // "MT-58947" is a serial number.
-    bool goes_on =
-        at + 1 < folded->length && folded->text[at] == '-' && is_digit(folded->text[at + 1]);
+    // "MT-58947" is a serial number, "ELO-2H" and "N/S-5512" are labels with their values.
+    bool goes_on = at + 1 < folded->length && folded->text[at] == '-' &&
+                   is_digit(folded->text[at + 1]) && !may_stick(spelling) &&
+                   !(stroke && spelling->concept == CONCEPT_SERIAL);
     bool stuck = at < folded->length && is_digit(folded->text[at]) &&
                  is_letter(folded->text[at - 1]) &&
                  (may_stick(spelling) || sticks_to(spelling, folded, at, stroke));
@@ -98,6 +100,24 @@ static bool is_number_ahead(const struct folded *folded, size_t at) {
         if (is_digit(folded->text[i]))
             return true;
     return false;
+}
+
+// "MÊS/ANO: ABR" is no "MÊS/ANO FABR.": the month is the value's.
+static bool ends_with_month(const char *text, size_t end) {
+    static const char MONTHS[] = "JAN FEV MAR ABR MAI JUN JUL AGO SET OUT NOV DEZ ";
+    char word[5];
+    if (end < 4 || is_word_char(text[end - 4]))
+        return false;
+    snprintf(word, sizeof word, "%.3s ", text + end - 3);
+    return strstr(MONTHS, word) != NULL;
+}
+
+// "Nº FAB. - R23557" is no "Nº FABR.": its last letter is the value's first.
+static bool is_values(const char *text, size_t before, size_t last) {
+    bool parted = false;
+    for (size_t i = before; i < last; i++)
+        parted |= strchr(" =:-", text[i]) != NULL;
+    return parted && is_digit(text[last + 1]);
 }
 
 static bool long_at(const struct spelling *spelling, const struct skeleton *skeleton, size_t start,
@@ -123,6 +143,10 @@ static bool long_at(const struct spelling *spelling, const struct skeleton *skel
     if (!is_letter(text[last]) && text[last] != 'o' && (is_digit(after) || *edits > 0))
         return false;
     *end = last + 1;
+    size_t before = taken > 1 ? skeleton->at[start + taken - 2] : last;
+    if ((*edits > 0 && (last > before + 1 || ends_with_month(text, *end))) ||
+        is_values(text, before, last))
+        return false;
     if ((spelling->whole && is_letter(after)) || (spelling->apart && is_word_char(after)))
         return false;
     return !is_letter(after) ||

@@ -14,6 +14,7 @@ static const struct {
     {"read", cmd_read, "read photos: files, folders, patterns"},
     {"serve", cmd_serve, "answer on 127.0.0.1:8091, as Google's Gemini API does"},
     {"tra", cmd_tra, "read a feeder's photos on a share, for schedulers"},
+    {"alt", cmd_alt, "read a batch of poles from a file, for schedulers"},
     {"eval", cmd_eval, "how well are photos read whose truth is known? compares settings"},
     {"records", cmd_records, "import what the utility knows, to compare plates with"},
     {"doctor", cmd_doctor, "is everything there, and does it work?"},
@@ -48,6 +49,18 @@ int command_fail(int status, const char *format, ...) {
 
 int command_status(const struct err *err) {
     return err->code == ERR_PEER ? EXIT_SHARE : err->code == ERR_FULL ? EXIT_FULL : EXIT_FAILED;
+}
+
+int command_share_status(enum share_fault fault) {
+    switch (fault) {
+    case SHARE_UNREACHABLE: return EXIT_SHARE;
+    case SHARE_DENIED: return EXIT_DENIED;
+    case SHARE_FOLDER_EMPTY: return EXIT_NOTHING;
+    case SHARE_MISSING:
+    case SHARE_FOLDER_MISSING: return EXIT_MISSING;
+    case SHARE_SETUP: return EXIT_SETUP;
+    default: return EXIT_FAILED;
+    }
 }
 
 int command_options(int argc, char **argv, const struct option *options, const char *help,

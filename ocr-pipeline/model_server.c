@@ -3,24 +3,22 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/path.h"
 #include "base/str.h"
 #include "event/loop.h"
 #include "format/json.h"
 #include "http/client.h"
+#include "http/keys.h"
 #include "http/where.h"
 #include "model_answer.h"
 
 #include <pthread.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     ANSWER_MAX = 1 << 20,
     QUESTION_MAX = 32 << 20, // a photo of 1600 pixels, in base64
-    FIELDS_MAX = 4096,
-    KEY_MAX = 512,
-    TICK_MS = 50, // how soon a recall is seen
+    FIELDS_MAX = 72 * 1024,  // with the longest key of a file
+    TICK_MS = 50,            // how soon a recall is seen
     CHECK_MS = 5000,
     PAUSES_MOST = 16, // times pause_ms, when it hangs again and again
 };
@@ -28,11 +26,15 @@ enum {
 struct model_server {
     struct model_options options;
     struct gpu_gate *gate;
-    char *key;            // NULL: none
-    pthread_mutex_t lock; // protects what is below
+    struct http_keys *keys; // NULL: none
+    pthread_mutex_t lock;   // protects what is below
     int64_t closed_until_ms;
     unsigned hangs; // without an answer in between
 };
+
+static struct span key_of(const struct model_server *server) {
+    return server->keys ? http_keys_first(server->keys) : (struct span){0};
+}
 
 // --- One exchange, on a loop of its own
 
@@ -110,8 +112,9 @@ static void run(struct exchange *exchange, const struct model_server *server,
     snprintf(target, sizeof target, "%s%s", where->prefix, path);
     buf_init(&fields, FIELDS_MAX);
     buf_adds(&fields, body.length ? "Content-Type: application/json\r\n" : "");
-    if (server->key)
-        buf_printf(&fields, "Authorization: Bearer %s\r\n", server->key);
+    struct span key = key_of(server);
+    if (key.length)
+        buf_printf(&fields, "Authorization: Bearer %.*s\r\n", (int)key.length, key.data);
     struct http_peer *peer =
         http_peer_create(exchange->loop, NULL, where->addresses[address], where->port);
     exchange->refused = true; // until it is connected
@@ -267,25 +270,17 @@ bool model_server_check(struct model_server *server, struct err *err) {
 
 // --- Life
 
-// The first line of the file; blanks and odd characters have no place in a head.
+// The first of the file; blanks and odd characters have no place in a head.
 static bool read_key(struct model_server *server, struct err *err) {
     const char *path = server->options.key_file;
-    struct stat st;
-    if (!path)
-        return true;
-    if (stat(path, &st) != 0)
-        return err_errno(err, "cannot look at the key file %s", path);
-    if (st.st_mode & 077)
-        return err_set(err, ERR_DENIED, "%s can be read by others; run: chmod 600 %s", path, path);
-    server->key = path_read_file(path, KEY_MAX, NULL, err);
-    if (!server->key)
+    if (path && !(server->keys = http_keys_read(path, "", err)))
         return false;
-    server->key[strcspn(server->key, "\r\n")] = '\0';
-    for (const char *c = server->key; *c; c++)
-        if (*c <= ' ' || *c > '~')
+    struct span key = key_of(server);
+    for (size_t i = 0; i < key.length; i++)
+        if (key.data[i] <= ' ' || key.data[i] > '~')
             return err_set(err, ERR_INVALID, "%s: a key has neither blanks nor odd characters",
                            path);
-    return server->key[0] || err_set(err, ERR_INVALID, "%s holds no key", path);
+    return true;
 }
 
 struct model_server *model_server_open(const struct model_options *options, struct gpu_gate *gate,
@@ -307,9 +302,7 @@ struct model_server *model_server_open(const struct model_options *options, stru
 void model_server_close(struct model_server *server) {
     if (!server)
         return;
-    if (server->key)
-        mem_wipe(server->key, strlen(server->key));
-    mem_free(server->key);
+    http_keys_destroy(server->keys);
     pthread_mutex_destroy(&server->lock);
     mem_free(server);
 }

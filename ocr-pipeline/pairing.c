@@ -7,7 +7,7 @@
 #include <string.h>
 
 // How far to look, in heights of the label; how much of the height must be shared.
-static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 8, ROW_SHARE = .5f,
+static const float REACH_RIGHT = 40, REACH_BELOW = 2.2f, REACH_ASIDE = 14, ROW_SHARE = .5f,
                    CROWDED = .6f; // boxes of close rows overlap: they are larger than the letters
 
 // What a value below costs more than one beside; one beside that is some letters away costs as

@@ -19,7 +19,7 @@ enum { DEPTH_MAX = 32, PHOTOS_MAX = 10000000 };
 static const char *const endings[] = {".jpg",  ".jpeg", ".png",  ".webp", ".heic", ".heif",
                                       ".avif", ".tif",  ".tiff", ".bmp",  ".gif"};
 
-static bool is_picture(const char *name) {
+bool photo_list_is_picture(const char *name) {
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
         if (strcasecmp(dot, endings[i]) == 0)
@@ -27,7 +27,7 @@ static bool is_picture(const char *name) {
     return false;
 }
 
-static bool add(struct photo_list *list, const char *path, struct err *err) {
+bool photo_list_add(struct photo_list *list, const char *path, struct err *err) {
     if (list->count == PHOTOS_MAX)
         return err_set(err, ERR_LIMIT, "more than %d photos", PHOTOS_MAX);
     if ((list->count & (list->count - 1)) == 0)
@@ -57,8 +57,8 @@ static bool add_entry(struct photo_list *list, const char *folder, const char *n
         // A link to a folder could lead back up; a folder of its own is gone into.
         if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
             good = add_folder(list, path, depth + 1, err);
-    } else if (is_picture(name)) {
-        good = add(list, path, err);
+    } else if (photo_list_is_picture(name)) {
+        good = photo_list_add(list, path, err);
     }
     mem_free(path);
     return good;
@@ -75,7 +75,7 @@ static bool list_names(struct photo_list *names, const char *folder, struct err 
     bool good = dir != NULL;
     errno = 0;
     for (struct dirent *entry; good && (entry = readdir(dir)); errno = 0)
-        good = entry->d_name[0] == '.' || add(names, entry->d_name, err);
+        good = entry->d_name[0] == '.' || photo_list_add(names, entry->d_name, err);
     number = dir ? errno : number;
     errno = number;
     if (number) {
@@ -113,7 +113,7 @@ static bool add_pattern(struct photo_list *list, const char *pattern, struct err
     else if (failed)
         err_errno(err, "cannot look for %s", pattern);
     for (size_t i = 0; good && i < found.gl_pathc; i++)
-        good = add(list, found.gl_pathv[i], err);
+        good = photo_list_add(list, found.gl_pathv[i], err);
     if (!failed)
         globfree(&found);
     return good;
@@ -132,7 +132,7 @@ static bool add_argument(struct photo_list *list, const char *argument, struct e
         return false;
     }
     if (!S_ISDIR(st.st_mode))
-        return add(list, argument, err);
+        return photo_list_add(list, argument, err);
     if (!add_folder(list, argument, 0, err))
         return false;
     return list->count > before ||

@@ -16,7 +16,9 @@ struct photo_list {
 // cannot be read, which is never taken for an empty one.
 bool photo_list_make(struct photo_list *list, char *const *arguments, size_t count,
                      struct err *err);
+bool photo_list_add(struct photo_list *list, const char *path, struct err *err); // ERR_LIMIT
 void photo_list_fini(struct photo_list *list);
+bool photo_list_is_picture(const char *name); // by its ending
 
 // The whole file; the caller's (mem_free). ERR_NOTFOUND: it is not there; ERR_DENIED: it may not be
 // read; ERR_PEER: the share it lies on does not answer; ERR_LIMIT.

@@ -21,6 +21,7 @@ static const struct pattern {
     {GET, OURS "trabalhos", ROUTE_JOBS},
     {GET, OURS "trabalhos/*", ROUTE_JOB},
     {DELETE, OURS "trabalhos/*", ROUTE_JOB_CANCEL},
+    {POST, OURS "trabalhos/*/retomar", ROUTE_JOB_RESUME},
     {GET, OURS "trabalhos/*/eventos", ROUTE_JOB_EVENTS},
     {GET, OURS "trabalhos/*/resultados", ROUTE_JOB_RESULTS},
     {GET, OURS "trabalhos/*/resultados.csv", ROUTE_JOB_CSV},
@@ -112,6 +113,19 @@ enum route route_of(const struct http_head *head, char name[ROUTE_NAME_MAX]) {
     if (part.length && !http_path_decode(part, name, ROUTE_NAME_MAX))
         return ROUTE_NONE;
     return route;
+}
+
+const char *route_allow(const struct http_head *head) {
+    static const char *const LINES[] = {NULL, "Allow: GET, HEAD\r\n", "Allow: POST\r\n",
+                                        [1 << GET | 1 << DELETE] = "Allow: GET, HEAD, DELETE\r\n"};
+    struct span path = http_head_path(head), rest, name;
+    unsigned methods = 0;
+    if (google_path(path, &rest))
+        methods = memchr(path.data, ':', path.length) ? 1 << POST : 1 << GET;
+    else
+        for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+            methods |= path_fits(path, patterns[i].path, &name) ? 1u << patterns[i].method : 0;
+    return LINES[methods];
 }
 
 bool route_is_gemini(const struct http_head *head) {

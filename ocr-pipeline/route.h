@@ -22,6 +22,7 @@ enum route {
     ROUTE_JOBS,
     ROUTE_JOB, // from here on name: of the job
     ROUTE_JOB_CANCEL,
+    ROUTE_JOB_RESUME,
     ROUTE_JOB_EVENTS,
     ROUTE_JOB_RESULTS,
     ROUTE_JOB_CSV,
@@ -32,5 +33,7 @@ enum { ROUTE_NAME_MAX = 65 };
 
 // The name decoded; too long a one is ROUTE_NONE.
 enum route route_of(const struct http_head *head, char name[ROUTE_NAME_MAX]);
+// "Allow: POST\r\n": what a path that is there takes; NULL: there is none.
+const char *route_allow(const struct http_head *head);
 bool route_is_gemini(const struct http_head *head); // whose errors are Google's
 bool route_takes_photos(enum route route);

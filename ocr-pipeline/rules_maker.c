@@ -65,7 +65,8 @@ static bool name_at(const struct bones *bones, const struct folded *folded, size
         struct part rest = part_trim(part_all(folded));
         return rest.begin == begin && rest.end == end;
     }
-    return word || edits == 0;
+    // "COMTRAFO S.A." has a "TRAFO S.A." in it.
+    return word || (edits == 0 && (begin == 0 || !is_letter(folded->text[begin - 1])));
 }
 
 static float name_weight(const struct rules *rules, size_t line, const struct part *part) {

@@ -68,6 +68,17 @@ static bool has_taps_beside(const struct domains *domains, const struct taps *ta
     return false;
 }
 
+// A label's value, the number of phases perhaps; positions have a heading or none.
+static bool is_answer(const struct rules *rules, size_t piece) {
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        if (pair->kind != PAIR_NONE && pair->value == piece &&
+            rules_piece(rules, pair)->hit.concept != CONCEPT_CONNECTION)
+            return true;
+    }
+    return false;
+}
+
 // "2  13200" as the highest: the row of the first tap was not read.
 static bool is_later_row(const struct rules *rules, size_t line, struct part part) {
     struct quad quad = part_upright(part, &rules->sheet.lines[line]);
@@ -75,7 +86,8 @@ static bool is_later_row(const struct rules *rules, size_t line, struct part par
         const struct piece *piece = &rules->sheet.pieces[i];
         const struct folded *folded = piece->part.folded;
         char digit = folded->text[piece->part.begin];
-        if (piece->part.end != piece->part.begin + 1 || digit < '2' || digit > '9')
+        if (piece->part.end != piece->part.begin + 1 || digit < '2' || digit > '9' ||
+            is_answer(rules, i))
             continue;
         if (piece->line != line && folded->length > 1) // "FASES 3", which another column says
             continue;

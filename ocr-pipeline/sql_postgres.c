@@ -24,6 +24,7 @@ struct postgres {
     int64_t connect_ms, timeout_ms;
     struct pg_conn *conn;   // NULL: none
     bool in_transaction;    // what was said before is lost with the connection
+    bool gave_row;          // of this statement
     struct err failure;     // why the last connection failed or hung
     int64_t asked_again_ms; // not before; 0: at once
 };
@@ -64,7 +65,9 @@ static bool wait_for(struct postgres *db, short events, int64_t deadline_ms) {
     struct pollfd fd = {db->pq->socket(db->conn), events, 0};
     for (;;) {
         int64_t left = deadline_ms - loop_now_ms();
-        int n = poll(&fd, 1, left > 0 ? (int)left : 0);
+        if (left <= 0) // whatever is there: it may go on for ever
+            return false;
+        int n = poll(&fd, 1, (int)left);
         if (n > 0)
             return true;
         if (n == 0 || errno != EINTR)
@@ -112,13 +115,15 @@ static enum err_code code_of(const char *state) {
         {"57014", ERR_TIMEOUT}, // query_canceled: statement_timeout
         {"55P03", ERR_BUSY},    // lock_not_available
         {"40", ERR_BUSY},       // a deadlock, a transaction that must be done again
-        {"53100", ERR_FULL},    {"53", ERR_BUSY}, // too many connections, no memory
-        {"57P", ERR_PEER},                        // it is being shut down, or starts
-        {"08", ERR_PEER},       {"28", ERR_DENIED},
-        {"42501", ERR_DENIED},  {"25006", ERR_DENIED}, // read only
-        {"42", ERR_INVALID}, // no such table or column, a mistake in the statement
-        {"22", ERR_INVALID}, // a value that does not fit its column's type
-        {"08P01", ERR_INVALID},
+        {"53100", ERR_FULL},    // disk_full
+        {"53", ERR_BUSY},       // too many connections, no memory
+        {"57P", ERR_PEER},      // it is being shut down, or starts
+        {"08", ERR_PEER},       // the connection
+        {"28", ERR_DENIED},     // who asks
+        {"42501", ERR_DENIED},  // insufficient_privilege
+        {"25006", ERR_DENIED},  // read only
+        {"42", ERR_INVALID},    // no such table or column, a mistake in the statement
+        {"22", ERR_INVALID},    // a value that does not fit its column's type
     };
     for (size_t i = 0; state && i < sizeof CODES / sizeof *CODES; i++)
         if (str_starts(state, CODES[i].begin))
@@ -136,6 +141,7 @@ static bool give_row(struct postgres *db, const struct pg_result *result, sql_ro
         row.names[i] = pq->column(result, (int)i);
         row.values[i] = pq->value(result, 0, (int)i);
     }
+    db->gave_row = true;
     return !on_row || on_row(arg, &row, err);
 }
 
@@ -178,6 +184,7 @@ static bool ask(struct postgres *db, const char *statement, const char *const *t
     int64_t deadline_ms = loop_now_ms() + db->timeout_ms + GRACE_MS;
     struct pg_result *result = NULL;
     bool good = true;
+    db->gave_row = false;
     if (!pq->send(db->conn, statement, (int)count, NULL, texts, NULL, NULL, 0) ||
         !pq->row_by_row(db->conn))
         return fail(db, ERR_PEER, pq->conn_error(db->conn), "", err);
@@ -224,12 +231,11 @@ static bool is_lost(const struct postgres *db) {
 }
 
 // Of a server that is away everybody would wait as long as the first one did.
-static bool remember(struct postgres *db, const struct err *err) {
-    if (err->code == ERR_PEER || err->code == ERR_TIMEOUT || err->code == ERR_DENIED) {
-        db->failure = *err;
-        db->asked_again_ms = loop_now_ms() + PAUSE_MS;
-    }
-    return false;
+static void remember(struct postgres *db, const struct err *err) {
+    if (err->code != ERR_PEER && err->code != ERR_TIMEOUT && err->code != ERR_DENIED)
+        return;
+    db->failure = *err;
+    db->asked_again_ms = loop_now_ms() + PAUSE_MS;
 }
 
 static bool run(struct sql *sql, const char *statement, const char *const *texts, size_t count,
@@ -242,8 +248,8 @@ static bool run(struct sql *sql, const char *statement, const char *const *texts
     bool good = (db->conn || connect_and_set(db, &why)) &&
                 ask(db, statement, texts, count, on_row, arg, &why);
     // A connection that broke while nobody looked: the server was started anew. What was said in a
-    // transaction is gone with it.
-    if (!good && was_connected && why.code == ERR_PEER && !was_in_transaction) {
+    // transaction is gone with it, and a row that was given is not given twice.
+    if (!good && was_connected && why.code == ERR_PEER && !was_in_transaction && !db->gave_row) {
         disconnect(db);
         why = (struct err){0};
         good = connect_and_set(db, &why) && ask(db, statement, texts, count, on_row, arg, &why);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+enum { PUT_OFF_LEAST_MS = 500, PUT_OFF_MOST_MS = 60000 };
+
 struct store {
     sqlite3 *db;
 };
@@ -21,10 +23,23 @@ static const char SCHEMA[] =
     "CREATE TABLE IF NOT EXISTS photo (id INTEGER PRIMARY KEY, job TEXT NOT NULL"
     " REFERENCES job ON DELETE CASCADE, pole TEXT NOT NULL, number INTEGER NOT NULL,"
     " source TEXT NOT NULL, spooled INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0,"
-    " result TEXT, code TEXT, tried INTEGER NOT NULL DEFAULT 0, UNIQUE (job, pole, number));"
+    " result TEXT, code TEXT, UNIQUE (job, pole, number));"
     "CREATE TABLE IF NOT EXISTS photo_record (photo INTEGER PRIMARY KEY"
     " REFERENCES photo ON DELETE CASCADE, record TEXT NOT NULL);"
     "CREATE INDEX IF NOT EXISTS photo_state ON photo (state, job);";
+
+// A job that waits for its share: since when, until when, and why.
+static const char SCHEMA_1[] = "BEGIN IMMEDIATE;"
+                               "ALTER TABLE job ADD COLUMN fault_since INTEGER NOT NULL DEFAULT 0;"
+                               "ALTER TABLE job ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;"
+                               "ALTER TABLE job ADD COLUMN fault TEXT NOT NULL DEFAULT '';"
+                               "ALTER TABLE job ADD COLUMN fault_text TEXT NOT NULL DEFAULT '';"
+                               "PRAGMA user_version = 1; COMMIT;";
+
+// When a photo was put off last.
+static const char SCHEMA_2[] = "BEGIN IMMEDIATE;"
+                               "ALTER TABLE photo ADD COLUMN tried INTEGER NOT NULL DEFAULT 0;"
+                               "PRAGMA user_version = 2; COMMIT;";
 
 static bool wrong(struct store *store, const char *what, struct err *err) {
     int code = sqlite3_errcode(store->db), number = sqlite3_system_errno(store->db);
@@ -103,22 +118,28 @@ static void copy_column(sqlite3_stmt *row, int column, char *out, size_t size) {
     snprintf(out, size, "%s", text ? text : "");
 }
 
+static int64_t number(struct store *store, const char *sql) {
+    sqlite3_stmt *row = prepare(store, sql, "");
+    int64_t value = row && sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
+    sqlite3_finalize(row);
+    return value;
+}
+
+// Files of earlier versions, and new ones.
+static bool upgrade(struct store *store, struct err *err) {
+    return run(store, SCHEMA, "its tables", err) &&
+           (number(store, "PRAGMA user_version") >= 1 || run(store, SCHEMA_1, "its tables", err)) &&
+           (number(store, "PRAGMA user_version") >= 2 || run(store, SCHEMA_2, "its tables", err));
+}
+
 static bool recover(struct store *store, unsigned *recovered, struct err *err) {
+    if (!run(store, "UPDATE job SET not_before = 0", "jobs that were put off", err))
+        return false;
     int n = finish(store, prepare(store, "UPDATE photo SET state = 0 WHERE state = 1", ""),
                    "photos that were under way", err);
     if (recovered)
         *recovered = n > 0 ? (unsigned)n : 0;
     return n >= 0;
-}
-
-// A file of before there was `tried`, when a photo was last put back.
-static bool add_tried(struct store *store, struct err *err) {
-    sqlite3_stmt *row =
-        prepare(store, "SELECT 1 FROM pragma_table_info('photo') WHERE name = 'tried'", "");
-    bool there = row && sqlite3_step(row) == SQLITE_ROW;
-    sqlite3_finalize(row);
-    return there || run(store, "ALTER TABLE photo ADD COLUMN tried INTEGER NOT NULL DEFAULT 0",
-                        "the table of photos", err);
 }
 
 struct store *store_open(const char *path, unsigned *recovered, struct err *err) {
@@ -131,8 +152,7 @@ struct store *store_open(const char *path, unsigned *recovered, struct err *err)
                    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
                    "cannot open it", err) &&
-               run(store, SCHEMA, "its tables", err) && add_tried(store, err) &&
-               recover(store, recovered, err);
+               upgrade(store, err) && recover(store, recovered, err);
     }
     if (good)
         return store;
@@ -189,9 +209,21 @@ bool store_job_create(struct store *store, const char *kind, const char *options
     return end(store, good && end_if_over(store, id, err), what, err);
 }
 
+bool store_job_resume(struct store *store, const char *job, struct err *err) {
+    int n = finish(store,
+                   prepare(store,
+                           "UPDATE job SET state = 1, ended = 0, not_before = 0, fault_since = 0,"
+                           " fault = '', fault_text = '' WHERE id = ? AND state = 4",
+                           "s", job),
+                   "a job", err);
+    struct job found;
+    return n > 0 || (n == 0 && store_job_find(store, job, &found, err));
+}
+
 bool store_job_cancel(struct store *store, const char *job, struct err *err) {
     int n = finish(store,
-                   prepare(store, "UPDATE job SET state = 3, ended = ? WHERE id = ? AND state < 2",
+                   prepare(store,
+                           "UPDATE job SET state = 3, ended = ? WHERE id = ? AND state IN (1, 4)",
                            "is", now_ms(), job),
                    "a job", err);
     if (n == 0) {
@@ -206,7 +238,7 @@ static const char JOB_ROW[] =
     " (SELECT count(*) FROM photo WHERE job = j.id AND state = 0),"
     " (SELECT count(*) FROM photo WHERE job = j.id AND state = 1),"
     " (SELECT count(*) FROM photo WHERE job = j.id AND state = 2),"
-    " (SELECT count(*) FROM photo WHERE job = j.id AND state = 3) FROM job j";
+    " (SELECT count(*) FROM photo WHERE job = j.id AND state = 3), fault, fault_text FROM job j";
 
 static void read_job(sqlite3_stmt *row, struct job *job) {
     copy_column(row, 0, job->id, sizeof job->id);
@@ -218,6 +250,8 @@ static void read_job(sqlite3_stmt *row, struct job *job) {
                                 &job->failed};
     for (int i = 0; i < 5; i++)
         *counts[i] = (unsigned)sqlite3_column_int(row, 5 + i);
+    copy_column(row, 10, job->fault, sizeof job->fault);
+    copy_column(row, 11, job->fault_text, sizeof job->fault_text);
 }
 
 bool store_job_find(struct store *store, const char *id, struct job *job, struct err *err) {
@@ -262,10 +296,9 @@ static bool take_next(struct store *store, struct photo *photo, struct err *err)
     sqlite3_stmt *row = prepare(
         store,
         "UPDATE photo SET state = 1 WHERE id = (SELECT p.id FROM photo p JOIN job j ON j.id = p.job"
-        " WHERE p.state = 0 AND j.state = 1 ORDER BY j.turn, j.created, p.tried, p.id"
-        " LIMIT 1)"
-        " RETURNING " PHOTO_COLUMNS,
-        "");
+        " WHERE p.state = 0 AND j.state = 1 AND j.not_before <= ?"
+        " ORDER BY j.turn, j.created, p.tried, p.id LIMIT 1) RETURNING " PHOTO_COLUMNS,
+        "i", now_ms());
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
     bool found = code == SQLITE_ROW;
     if (found) {
@@ -304,6 +337,19 @@ static bool job_of(struct store *store, int64_t photo, char job[33], struct err 
     return good;
 }
 
+int64_t store_next_due(struct store *store) {
+    return number(store, "SELECT min(not_before) FROM job WHERE state = 1 AND not_before > 0");
+}
+
+static bool end_fault(struct store *store, const char *job, struct err *err) {
+    return finish(store,
+                  prepare(store,
+                          "UPDATE job SET fault_since = 0, not_before = 0, fault = '',"
+                          " fault_text = '' WHERE id = ? AND state = 1 AND fault_since != 0",
+                          "s", job),
+                  "a result", err) >= 0;
+}
+
 // One photo's result and its being done, its record and the end of its job: all or nothing.
 static bool finish_photo(struct store *store, int64_t photo, const char *job, const char *result,
                          const char *code, const char *record, struct err *err) {
@@ -319,7 +365,7 @@ static bool finish_photo(struct store *store, int64_t photo, const char *job, co
             finish(store,
                    prepare(store, "INSERT INTO photo_record VALUES (?, ?)", "is", photo, record),
                    "a record", err) >= 0) &&
-           end_if_over(store, job, err);
+           end_fault(store, job, err) && end_if_over(store, job, err);
 }
 
 bool store_finish(struct store *store, int64_t photo, const char *result, const char *code,
@@ -334,21 +380,53 @@ bool store_finish(struct store *store, int64_t photo, const char *result, const 
     return end(store, finish_photo(store, photo, job, result, code, record, err), what, err);
 }
 
-bool store_release(struct store *store, int64_t photo, struct err *err) {
-    return finish(
-               store,
-               prepare(store, "UPDATE photo SET state = 0 WHERE id = ? AND state = 1", "i", photo),
-               "a photo put back", err) >= 0;
-}
-
-bool store_postpone(struct store *store, int64_t photo, const char *result, const char *code,
-                    struct err *err) {
+static bool put_back(struct store *store, int64_t photo, int64_t tried, struct err *err) {
     return finish(store,
                   prepare(store,
-                          "UPDATE photo SET state = 0, result = ?, code = ?, tried = ?"
+                          "UPDATE photo SET state = 0, tried = max(tried, ?)"
                           " WHERE id = ? AND state = 1",
-                          "ssii", result, code, now_ms(), photo),
+                          "ii", tried, photo),
                   "a photo put back", err) >= 0;
+}
+
+bool store_release(struct store *store, int64_t photo, struct err *err) {
+    return put_back(store, photo, 0, err);
+}
+
+// A quarter of the time that it has been gone: quick at first, then seldom.
+static bool put_job_off(struct store *store, const char *job, int64_t patience_ms, const char *code,
+                        const char *text, struct err *err) {
+    int64_t now = now_ms();
+    return finish(store,
+                  prepare(store,
+                          "UPDATE job SET fault = ?, fault_text = ?,"
+                          " fault_since = CASE fault_since WHEN 0 THEN ? ELSE fault_since END"
+                          " WHERE id = ? AND state = 1",
+                          "ssis", code, text, now, job),
+                  "a job put off", err) >= 0 &&
+           finish(store,
+                  prepare(store,
+                          "UPDATE job SET not_before = ? + min(max((? - fault_since) / 4, ?), ?)"
+                          " WHERE id = ? AND state = 1",
+                          "iiiis", now, now, (int64_t)PUT_OFF_LEAST_MS, (int64_t)PUT_OFF_MOST_MS,
+                          job),
+                  "a job put off", err) >= 0 &&
+           finish(store,
+                  prepare(store,
+                          "UPDATE job SET state = 4, ended = ? WHERE id = ? AND state = 1"
+                          " AND ? - fault_since >= ?",
+                          "isii", now, job, now, patience_ms),
+                  "a job put off", err) >= 0;
+}
+
+bool store_put_off(struct store *store, const struct photo *photo, int64_t patience_ms,
+                   const char *code, const char *text, struct err *err) {
+    static const char what[] = "a job put off";
+    return begin(store, what, err) &&
+           end(store,
+               put_back(store, photo->id, now_ms(), err) &&
+                   put_job_off(store, photo->job, patience_ms, code, text, err),
+               what, err);
 }
 
 bool store_results(struct store *store, const char *job, store_result_fn *on_result, void *arg,
@@ -380,7 +458,7 @@ bool store_needs_folder(struct store *store, const char *folder) {
     sqlite3_stmt *row = prepare(
         store,
         "SELECT 1 FROM photo p JOIN job j ON j.id = p.job WHERE p.spooled = 1 AND p.state < 2"
-        " AND j.state = 1 AND substr(p.source, 1, length(?1) + 1) = ?1 || '/' LIMIT 1",
+        " AND j.state IN (1, 4) AND substr(p.source, 1, length(?1) + 1) = ?1 || '/' LIMIT 1",
         "s", folder);
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
     sqlite3_finalize(row);

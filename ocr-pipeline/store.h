@@ -21,20 +21,23 @@ struct store *store_open(const char *path, unsigned *recovered, struct err *err)
 void store_close(struct store *store); // NULL is fine
 
 enum photo_state { PHOTO_WAITING, PHOTO_RUNNING, PHOTO_DONE, PHOTO_FAILED };
-enum job_state { JOB_OPEN = 1, JOB_DONE, JOB_CANCELLED };
+// Stopped: its share failed for too long; what waits goes on with store_job_resume.
+enum job_state { JOB_OPEN = 1, JOB_DONE, JOB_CANCELLED, JOB_STOPPED };
 
 struct photo {
     int64_t id;
     char job[33];      // of the job
     char pole[65];     // identifier of the pole it belongs to
     unsigned number;   // within the pole, from 0
-    char source[1024]; // a path: of the user's file, or of one spooled for us
+    char source[1024]; // what share_photos.h calls it, or the path of one spooled for us
     bool spooled;      // is ours to delete when it is done
 };
 
 // A new job with its photos, or nothing; its id (32 hex digits) goes to `id`.
 bool store_job_create(struct store *store, const char *kind, const char *options,
                       const struct photo *photos, size_t count, char id[33], struct err *err);
+// What is stopped goes on; another job stays as it is. False with ERR_NOTFOUND.
+bool store_job_resume(struct store *store, const char *job, struct err *err);
 // What waits is dropped; what runs may still end. False with ERR_NOTFOUND.
 bool store_job_cancel(struct store *store, const char *job, struct err *err);
 
@@ -43,6 +46,7 @@ struct job {
     enum job_state state;
     int64_t created_ms, ended_ms; // since the epoch; ended 0: not yet
     unsigned photos, waiting, running, done, failed;
+    char fault[32], fault_text[256]; // what its share does not do; "": nothing
 };
 bool store_job_find(struct store *store, const char *id, struct job *job, struct err *err);
 // Newest first, at most `most`; how many goes to `count`.
@@ -50,6 +54,8 @@ bool store_jobs(struct store *store, struct job *jobs, size_t most, size_t *coun
 
 // Claims the photo that waits longest, of the jobs in turn. False with ERR_NOTFOUND when none does.
 bool store_claim(struct store *store, struct photo *photo, struct err *err);
+// When the next job that is put off may go on (ms since the epoch); 0: none is.
+int64_t store_next_due(struct store *store);
 // `result` is its JSON (kept as text); code NULL: read, else why not ("FILE_MISSING"). A photo that
 // is already done stays as it is, and this is no error. The last one of a job ends it.
 // `record` is what the records said of its pole (JSON), NULL: they were not asked.
@@ -57,10 +63,11 @@ bool store_finish(struct store *store, int64_t photo, const char *result, const 
                   const char *record, struct err *err);
 // Puts a claimed photo back to wait, as it was.
 bool store_release(struct store *store, int64_t photo, struct err *err);
-// The same behind those that were not tried yet: what it needs is gone and may come back. Until
-// then its result says why.
-bool store_postpone(struct store *store, int64_t photo, const char *result, const char *code,
-                    struct err *err);
+// The same, behind those that were not tried yet, and its job is put off for a while that grows:
+// its share or a model is gone that may come back. When it has been for `patience_ms`, the job is
+// stopped. A photo that is done puts an end to it.
+bool store_put_off(struct store *store, const struct photo *photo, int64_t patience_ms,
+                   const char *code, const char *text, struct err *err);
 
 struct photo_result {
     enum photo_state state;

@@ -153,7 +153,8 @@ bool spawn_process(const struct spawn_spec *spec, struct spawned *out, struct er
         plan.oom_length = (size_t)length;
     }
 
-    plan.input = move_up(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    plan.input = move_up(spec->input ? fcntl(spec->input, F_DUPFD_CLOEXEC, 3)
+                                     : open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (plan.input < 0 || !open_pipe(output) || !open_pipe(status) ||
         fcntl(output[0], F_SETFL, O_NONBLOCK) < 0) {
         err_errno(err, "cannot start %s: no descriptors", spec->path);

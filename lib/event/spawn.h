@@ -1,7 +1,8 @@
 // Starts one process, nothing more: fork, a fresh surrounding, exec. child.h adds the loop.
 //
-// The new process leads its own process group, dies when we die, has default signals, /dev/null as
-// input, one pipe for output and errors, and no other descriptor of ours.
+// The new process leads its own process group, dies when we die (when the thread that started it
+// ends, to be exact), has default signals, one pipe for output and errors, and no other descriptor
+// of ours.
 #pragma once
 
 #include "base/err.h"
@@ -17,6 +18,7 @@ struct spawn_spec {
     const char *cwd;               // NULL: ours
     const struct sandbox *sandbox; // NULL: none
     int oom_score_adj;             // 0: unchanged; positive: the kernel kills it before us
+    int input;                     // what it reads, above 2, still the caller's; 0: /dev/null
 };
 
 struct spawned {

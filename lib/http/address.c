@@ -1,5 +1,8 @@
 #include "http/address.h"
 
+#include "base/mem.h"
+#include "base/str.h"
+
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -58,4 +61,44 @@ unsigned address_port(const struct sockaddr_storage *address) {
     case AF_INET6: return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
     default: return 0;
     }
+}
+
+// The host's part, the caller's; what stands behind it goes to `port`, NULL: nothing does.
+static char *split_listen(const char *text, const char **port) {
+    const char *colon = strchr(text, ':');
+    *port = NULL;
+    if (text[0] == '[') {
+        const char *close = strchr(text, ']');
+        if (!close || close[1])
+            *port = close && close[1] == ':' ? close + 2 : "";
+        return mem_strndup(text + 1, close ? (size_t)(close - text - 1) : 0);
+    }
+    if (*text && text[strspn(text, "0123456789")] == '\0') {
+        *port = text;
+        return mem_strdup("localhost");
+    }
+    if (!colon || strchr(colon + 1, ':'))
+        return mem_strdup(text); // an address of IPv6 without brackets has no port
+    *port = colon + 1;
+    return mem_strndup(text, (size_t)(colon - text));
+}
+
+bool address_listen(const char *text, unsigned port, char **host, unsigned *out, struct err *err) {
+    const char *port_text;
+    char *name = split_listen(text, &port_text);
+    const char *address = strcmp(name, "localhost") == 0 ? "127.0.0.1" : name;
+    int64_t number = port;
+    bool good = address_is_numeric(address) &&
+                (!port_text || str_to_int(port_text, 0, UINT16_MAX, &number));
+    if (good) {
+        *host = mem_strdup(address);
+        *out = (unsigned)number;
+    } else {
+        err_set(err, ERR_INVALID,
+                "\"%.80s\" is no address to listen on; write 127.0.0.1:%u or [::1]:%u "
+                "(0.0.0.0:%u for every IPv4 address of this machine)",
+                text, port, port, port);
+    }
+    mem_free(name);
+    return good;
 }

@@ -388,9 +388,11 @@ static void stop_listening(struct http_server *server) {
     server->listener_count = 0;
 }
 
+void http_server_drain(struct http_server *server) { server->winding_down = true; }
+
 void http_server_wind_down(struct http_server *server) {
     stop_listening(server);
-    server->winding_down = true;
+    http_server_drain(server);
     struct http_exchange *exchange, *next;
     for (exchange = TAILQ_FIRST(&server->exchanges); exchange; exchange = next) {
         next = TAILQ_NEXT(exchange, link);

@@ -52,6 +52,9 @@ struct http_server *http_server_create(struct loop *loop, const struct http_serv
 void http_server_destroy(struct http_server *server); // exchanges get on_gone
 // Takes a listening socket over (systemd's, or one of http_listen_*).
 bool http_server_listen(struct http_server *server, int fd, struct err *err);
+// From here on each connection is closed after its reply; new ones are taken all the same, to be
+// told that the server ends.
+void http_server_drain(struct http_server *server);
 // Takes no new connections, closes those that wait for a request, and each other one after its
 // reply.
 void http_server_wind_down(struct http_server *server);

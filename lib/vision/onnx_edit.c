@@ -166,13 +166,11 @@ static void write_graph(const struct graph *graph, struct span bytes, char *out)
 static struct span graph_of(struct span model) {
     struct span graph = {0};
     struct protobuf_field field;
+    size_t count = 0;
     while (protobuf_take(&model, &field))
-        if (field.number == MODEL_GRAPH) {
-            if (graph.length)
-                return (struct span){0};
+        if (field.number == MODEL_GRAPH && count++ == 0)
             graph = field.bytes;
-        }
-    return model.length ? (struct span){0} : graph;
+    return model.length || count != 1 ? (struct span){0} : graph;
 }
 
 bool onnx_edit_order(uint8_t *bytes, size_t length) {

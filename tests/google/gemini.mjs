@@ -32,6 +32,27 @@ run({
             text += chunk.text;
         return JSON.parse(text);
     },
+    // Several photos, with words between, and a schema in a schema.
+    async genai_shapes({ file }) {
+        const parts = [{ text: "PLACA" }, photo(file), { text: "TANQUE" }, photo(file)];
+        const responseSchema = {
+            type: Type.ARRAY, items: {
+                type: Type.OBJECT, properties: {
+                    manufacturer: { type: Type.STRING, enum: ["WEG", "Romagnole"] },
+                    voltages: { type: Type.OBJECT, properties: { primary_voltage_kv: { type: Type.NUMBER } } },
+                    taps: { type: Type.ARRAY, items: { type: Type.STRING } },
+                } } };
+        const answer = await client().models.generateContent({
+            model: "gemini-2.5-flash", contents: [{ role: "user", parts }],
+            config: { responseMimeType: "application/json", responseSchema, systemInstruction: "Be exact." } });
+        return { value: JSON.parse(answer.text), images: answer.usageMetadata.promptTokensDetails[1].tokenCount / 258 };
+    },
+    async genai_embed() {
+        return await client().models.embedContent({ model: "m", contents: "x" });
+    },
+    async genai_too_many({ file }) {
+        return await client().models.generateContent({ model: "m", contents: Array(31).fill(photo(file)) });
+    },
     async genai_count(given) {
         const { model, contents } = request(given);
         return (await client().models.countTokens({ model, contents })).totalTokens;

@@ -132,6 +132,17 @@ class Jobs(OcrWorld):
                          [("1042", 1, "a.jpg"), ("1042", 2, "b.jpg"), ("1043", 1, "1043_1.jpg")])
         self.assertTrue(os.path.exists(self.path("share/f7/1042/a.jpg")))  # the user's own
 
+    def test_photos_of_a_pole_that_do_not_follow_each_other(self):
+        for name in ("1.jpg", "10_a.jpg", "1_b.jpg", "1/c.jpg"):
+            self.write("share/" + name, "no picture")
+        names = ["1_b.jpg", "10_a.jpg", "1/c.jpg", "1.jpg"]
+        for body, order in (({"pasta": "."}, ["c.jpg", "1.jpg", "1_b.jpg"]),
+                            ({"imagens": names}, ["1_b.jpg", "c.jpg", "1.jpg"])):
+            job = self.job(dict(body, share="campo"), "/api/v41/ocr/alimentador/f7")
+            self.wait(job)
+            self.assertEqual([(r["poste"], r["imagem"], r["resultado"]["file"]) for r in self.results(job)],
+                             [("1", i + 1, name) for i, name in enumerate(order)] + [("10", 1, "10_a.jpg")])
+
     def test_kinds_of_nothing_on_a_share(self):
         os.makedirs(self.path("share/empty"))
         self.write("secret.jpg", "x")

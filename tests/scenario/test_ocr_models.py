@@ -252,17 +252,28 @@ class Faults(ModelWorld):
         self.serve()
         job = self.ask("POST", BATCH, {"postes": [{"id": str(i), "imagens": [BASE64]} for i in range(3)]}).json()["id"]
         state, results = f"{JOBS}/{job}", f"{JOBS}/{job}/resultados"
-        trouble = eventually(lambda: [r for r in self.ask("GET", results).json()["resultados"] if r["resultado"]],
-                             "the trouble is told", 60)
-        self.assertEqual(trouble[0]["resultado"]["error"]["code"], "GpuHangError")
-        self.assertEqual(trouble[0]["estado"], "esperando")
-        self.assertEqual(self.ask("GET", state).json()["falhas"], 0)
+        trouble = eventually(lambda: (lambda s: s["erro"] and s)(self.ask("GET", state).json()), "it is told", 60)
+        self.assertEqual((trouble["erro"]["code"], trouble["estado"], trouble["falhas"]), ("GpuHangError", "aberto", 0))
         self.vlm = say(SEEN)
         done = eventually(lambda: (lambda s: s["estado"] == "pronto" and s)(self.ask("GET", state).json()),
                           "the job ends", 60, 0.1)
         self.assertEqual((done["prontas"], done["falhas"]), (3, 0))
         for result in self.ask("GET", results).json()["resultados"]:
             self.check_truth(result["resultado"]["fields"])
+
+
+    def test_a_job_whose_model_stays_away_waits_for_a_person(self):
+        self.vlm = Turn(fault="reset")
+        self.configure("vlm", gpu="pause = 0s\nretry = 0s\n")
+        self.serve()
+        job = self.ask("POST", BATCH, {"postes": [{"id": "1", "imagens": [BASE64]}]}).json()["id"]
+        state = f"{JOBS}/{job}"
+        eventually(lambda: self.ask("GET", state).json()["estado"] == "parado", "the job stops", 60)
+        self.vlm = say(SEEN)
+        self.ask("POST", state + "/retomar")
+        done = eventually(lambda: (lambda s: s["estado"] == "pronto" and s)(self.ask("GET", state).json()),
+                          "the job ends", 60, 0.1)
+        self.assertEqual((done["prontas"], done["falhas"]), (1, 0))
 
 
 class Gate(ModelWorld):

@@ -127,9 +127,9 @@ class Feeder(OcrWorld):
             rows = list(csv.DictReader(table))
         self.assertEqual([(row["file"], row["fabricante"]) for row in rows],
                          [(self.path("share/f7/1042/a.jpg"), "ROMAGNOLE")])
-        for arguments, status, word in ((["f8", "--share", "campo"], 6, "No such file"),
+        for arguments, status, word in ((["f8", "--share", "campo"], 9, "FOLDER_MISSING"),
                                         (["empty", "--share", "campo"], 6, "no pictures"),
-                                        (["f7", "--share", "morto"], 5, "does not answer"),
+                                        (["f7", "--share", "morto"], 5, "SHARE_UNREACHABLE"),
                                         (["f7"], 3, "which share"), ([], 2, "which feeder"),
                                         (["../f7", "--share", "campo"], 2, "no folder in a share")):
             with self.subTest(arguments):
@@ -178,7 +178,7 @@ class Settings(OcrWorld):
                 self.assertIn(word, errors)
 
     def test_help(self):
-        for arguments in (["--help"], ["read", "--help"], ["eval", "--help"], ["doctor", "--help"]):
+        for arguments in (["--help"], *([name, "--help"] for name in ("read", "tra", "alt", "serve", "eval", "doctor"))):
             out, _ = self.ocr(*arguments)
             self.assertLessEqual(max(map(len, out.splitlines())), 100)
             self.assertLessEqual(len(out.splitlines()), 40)

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -194,11 +195,36 @@ class GoogleClients(OcrWorld):
         self.assertGreater(self.client("genai_count", file=PLATE)["result"], 258)
         self.assertEqual(self.client("genai_models")["result"], ["models/ocr-pipeline"])
 
+    def test_several_photos_and_schemas_within_schemas(self):
+        self.assertEqual(self.client("genai_shapes", file=PLATE)["result"], {"images": 2, "value": [
+            {"manufacturer": "Romagnole", "voltages": {"primary_voltage_kv": 13.8}, "taps": []}]})
+
     def test_they_understand_our_errors(self):
         bad = self.write("bad.jpg", "no picture")
-        error = self.client("genai", file=bad)
-        self.assertEqual((error["event"], error["status"]), ("error", 400))
-        self.assertIn("not a picture", error["message"])
+        for case, given, status, word in (("genai", {"file": bad}, 400, "not a picture"),
+                                          ("legacy", {"file": bad}, 400, "not a picture"),
+                                          ("genai_stream", {"file": bad}, 400, "not a picture"),
+                                          ("genai_embed", {}, 404, "no such path"),
+                                          ("genai_too_many", {"file": bad}, 413, "more than 30 photos")):
+            with self.subTest(case):
+                error = self.client(case, **given)
+                self.assertEqual((error["event"], error["status"]), ("error", status), error)
+                self.assertIn(word, error["message"])
+
+    def test_they_are_told_to_come_again(self):
+        self.end_server()
+        self.write("config/ancalagon/ocr.ini", "[limits]\nqueue = 1\n")
+        self.serve()
+        body = json.dumps({"imagens": [BASE64] * 20}).encode()
+        socks = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(2)]
+        for sock in socks:  # one is read, one waits
+            sock.sendall(b"POST %s7 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" %
+                         (POLE.encode(), len(body)) + body)
+        eventually(lambda: self.ask("GET", "/health").json()["waiting"] == 1, "the queue is full", 30)
+        error = self.client("legacy", file=PLATE)
+        self.assertEqual((error["event"], error["status"]), ("error", 429), error)
+        for sock in socks:
+            sock.close()
 
 
 class Records(OcrWorld):
@@ -271,3 +297,24 @@ class Doors(OcrWorld):
         self.serve()
         self.assertEqual(self.end_server(), 0)
         self.assertIn("ocr.end", self.log_text())
+
+    def test_who_comes_while_it_ends_hears_when_to_come_again(self):
+        """The photo at hand is answered; one that waits, and new ones, are turned away."""
+        self.serve()
+        body = json.dumps({"imagens": [BASE64]}).encode()
+        head = b"POST %s7 HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (POLE.encode(), len(body))
+        clients = []
+        for key in ("reading", "waiting"):
+            sock = socket.create_connection(("127.0.0.1", self.port))
+            self.addCleanup(sock.close)
+            clients.append(Raw(sock, timeout=60).send(head + body))
+            eventually(lambda: self.ask("GET", "/health").json()[key] == 1, key, 30)
+        self.server.send_signal(signal.SIGTERM)
+        waits = clients[1].read_reply()
+        for reply in (waits, self.ask("POST", POLE + "8", body)):
+            self.assertEqual((reply.status, reply.json()["error"]["code"]), (503, "UNAVAILABLE"))
+            self.assertGreater(int(reply.header("retry-after")), 0)
+        reply = self.ask("POST", GENERATE, contents(BASE64))
+        self.assertEqual((reply.status, reply.json()["error"]["status"]), (503, "UNAVAILABLE"))
+        self.check_truth(clients[0].read_reply().json()["fields"])
+        self.assertEqual(self.server.wait(timeout=scaled(30)), 0)

@@ -31,6 +31,13 @@ static const struct {
     {"a telecom company's tag",
      PLATE "\n\n\n\n\nFIBRANET\nCABO ÓPTICO\n0800 123 4567\nCTO 12-3456\n", "nnnnnntttt"},
     {"a pole's sign", PLATE "\n\n\n\n\n\n\nCEMIG\n\n123456\n", "nnnnnnpp"},
+    {"a column far to the right",
+     "POTÊNCIA: 75 kVA                  Nº DE SÉRIE: 123456\n"
+     "FASES: 3                          DATA FABR.: 08/2019\n"
+     "ELO: 3H                           TENSÃO AT: 13800 V\n",
+     "nnnnnn"},
+    {"a plate of which only the head was read right",
+     "WEG   TRANSFORMADOR DE DISTRIBUIÇÃO\n\n\nP0FFNCA\n45\n\n\n      123456\n", "nnnnn"},
     {"a pole's sign alone", "POSTE Nº\n\n123456\n", "pp"},
     {"a warning, which is no plate's high voltage", "PERIGO\nALTA TENSÃO\n13.800 VOLTS\n", "ooo"},
     {"a meter alone", "00450\nkWh\nMEDIDOR ELETRÔNICO\nNº 12345678\n", "mmmm"},

@@ -21,15 +21,17 @@ struct visitor {
     int64_t wait_ms;
     bool entered;
     struct err err;
-    unsigned *next, place; // in which order they came in
+    unsigned place; // in which order they came in
 };
+
+static unsigned next_place; // the gate is its lock
 
 static void *visit(void *arg) {
     struct visitor *visitor = arg;
     visitor->entered =
         gpu_gate_enter(visitor->gate, visitor->wait_ms, &visitor->recall, &visitor->err);
     if (visitor->entered) {
-        visitor->place = (*visitor->next)++; // the gate is the lock
+        visitor->place = next_place++;
         gpu_gate_leave(visitor->gate);
     }
     return NULL;
@@ -40,19 +42,19 @@ static void wait_for_line(struct gpu_gate *gate, unsigned waiting) {
         sched_yield();
 }
 
-static void send(struct visitor *visitor, struct gpu_gate *gate, int64_t wait_ms, unsigned *next) {
-    *visitor = (struct visitor){.gate = gate, .wait_ms = wait_ms, .next = next, .place = 99};
+static void send(struct visitor *visitor, struct gpu_gate *gate, int64_t wait_ms) {
+    *visitor = (struct visitor){.gate = gate, .wait_ms = wait_ms, .place = 99};
     assert_int_equal(pthread_create(&visitor->thread, NULL, visit, visitor), 0);
 }
 
 static void first_come_first_served(void **state) {
     struct gpu_gate *gate = gpu_gate_create();
     struct visitor visitors[CREW];
-    unsigned next = 0;
+    next_place = 0;
     (void)state;
     assert_true(gpu_gate_enter(gate, 0, NULL, NULL));
     for (unsigned i = 0; i < CREW; i++) {
-        send(&visitors[i], gate, FOREVER_MS, &next);
+        send(&visitors[i], gate, FOREVER_MS);
         wait_for_line(gate, i + 1);
     }
     gpu_gate_leave(gate);
@@ -69,15 +71,15 @@ static void first_come_first_served(void **state) {
 static void nobody_waits_past_the_deadline(void **state) {
     struct gpu_gate *gate = gpu_gate_create();
     struct visitor late, patient;
-    unsigned next = 0;
+    next_place = 0;
     (void)state;
     assert_true(gpu_gate_enter(gate, 0, NULL, NULL));
-    send(&late, gate, 20, &next);
+    send(&late, gate, 20);
     pthread_join(late.thread, NULL);
     assert_false(late.entered);
     assert_int_equal(late.err.code, ERR_TIMEOUT);
     assert_int_equal(gpu_gate_waiting(gate), 0);
-    send(&patient, gate, FOREVER_MS, &next); // the place of who left is not served
+    send(&patient, gate, FOREVER_MS); // the place of who left is not served
     wait_for_line(gate, 1);
     gpu_gate_leave(gate);
     pthread_join(patient.thread, NULL);
@@ -88,11 +90,11 @@ static void nobody_waits_past_the_deadline(void **state) {
 static void who_is_recalled_gives_up_the_place(void **state) {
     struct gpu_gate *gate = gpu_gate_create();
     struct visitor visitors[3];
-    unsigned next = 0;
+    next_place = 0;
     (void)state;
     assert_true(gpu_gate_enter(gate, 0, NULL, NULL));
     for (unsigned i = 0; i < 3; i++) {
-        send(&visitors[i], gate, FOREVER_MS, &next);
+        send(&visitors[i], gate, FOREVER_MS);
         wait_for_line(gate, i + 1);
     }
     gpu_gate_recall(gate, &visitors[1].recall);

@@ -490,6 +490,23 @@ static const struct example LAYOUTS[] = {
      "data_fabricacao=2009-07; tensao_primaria_v=13800; tensao_secundaria_v=220/127; "
      "fases=3",
      "fabricante:unknown_maker"},
+    {"values in the middle of wide cells",
+     "UNIÃO\n"
+     "FASES                              POTÊNCIA (kVA)\n"
+     "                1                              37,5\n"
+     "U2                                 U1\n"
+     "                220                           7.967 V\n",
+     "potencia_kva=37.5; fabricante=UNIÃO; tensao_primaria_v=7967; tensao_secundaria_v=220; "
+     "fases=1",
+     ""},
+    {"labels that the next word looks a part of",
+     "COMTRAFO S.A.\n"
+     "Nº FAB. = R23557     MÊS/ANO = ABR/2017\n"
+     "ELO-2H     kVA-45\n"
+     "FASES 3    TENSÃO AT 13800 V\n",
+     "potencia_kva=45; fabricante=COMTRAFO; numero_serie=R23557; data_fabricacao=2017-04; "
+     "elo_fusivel=2H; tensao_primaria_v=13800; fases=3",
+     ""},
 };
 
 static void layouts_of_many_makers(void **state) {

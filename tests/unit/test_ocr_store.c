@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -106,8 +107,8 @@ static void test_a_job_from_begin_to_end(void **state) {
     store_close(store);
 }
 
-// What needs a model that is gone goes behind what was not tried, says why, and is done later.
-static void test_a_photo_put_back(void **state) {
+// What needs something that is gone goes behind what was not tried, and is done later.
+static void test_a_photo_put_off(void **state) {
     (void)state;
     struct err err = {0};
     struct store *store = store_open(":memory:", NULL, &err);
@@ -115,19 +116,18 @@ static void test_a_photo_put_back(void **state) {
     char id[33];
     new_job(store, "lote", 3, id);
     assert_true(store_claim(store, &photo, &err));
-    assert_true(store_postpone(store, photo.id, "{\"error\":{}}", "GpuHangError", &err));
+    assert_true(store_put_off(store, &photo, 1000000, "GpuHangError", "it hung", &err));
+    assert_string_equal(job_of(store, id).fault, "GpuHangError");
     assert_int_equal(job_of(store, id).waiting, 3);
-    assert_int_equal(job_of(store, id).failed, 0);
+    while (!store_claim(store, &photo, &err)) // until the job's time has come
+        usleep(10000);
     for (int i = 1; i <= 3; i++) {
         char expected[32];
         snprintf(expected, sizeof expected, "/photos/%d.jpg", i % 3);
-        assert_true(store_claim(store, &photo, &err));
         assert_string_equal(photo.source, expected);
         assert_true(store_finish(store, photo.id, "{}", NULL, NULL, &err));
+        assert_int_equal(store_claim(store, &photo, &err), i < 3);
     }
-    struct seen seen = {0};
-    assert_true(store_results(store, id, see, &seen, &err)); // nothing is left of the trouble
-    assert_int_equal(seen.rows, 3);
     assert_int_equal(job_of(store, id).state, JOB_DONE);
     store_close(store);
 }
@@ -261,14 +261,120 @@ static void test_killed_many_times(void **state) {
     }
 }
 
+static void test_a_job_waits_for_its_share(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct store *store = store_open(":memory:", NULL, &err);
+    char id[33], other[33];
+    struct photo photo, put_off;
+    new_job(store, "alimentador", 3, id);
+    new_job(store, "lote", 1, other);
+    assert_int_equal(store_next_due(store), 0);
+    assert_true(store_claim(store, &put_off, &err));
+    assert_string_equal(put_off.job, id);
+    assert_true(store_put_off(store, &put_off, 60000, "SHARE_UNREACHABLE", "it is off", &err));
+    struct job job = job_of(store, id);
+    assert_int_equal(job.state, JOB_OPEN);
+    assert_int_equal(job.waiting, 3);
+    assert_string_equal(job.fault, "SHARE_UNREACHABLE");
+    assert_string_equal(job.fault_text, "it is off");
+    assert_true(store_next_due(store) > job.created_ms);
+    // Others go on meanwhile.
+    assert_true(store_claim(store, &photo, &err));
+    assert_string_equal(photo.job, other);
+    assert_true(store_finish(store, photo.id, "{}", NULL, NULL, &err));
+    assert_false(store_claim(store, &photo, &err));
+    assert_int_equal(err.code, ERR_NOTFOUND);
+    // A result ends the waiting.
+    assert_true(store_finish(store, put_off.id, "{}", NULL, NULL, &err));
+    assert_string_equal(job_of(store, id).fault, "");
+    assert_int_equal(store_next_due(store), 0);
+    assert_true(store_claim(store, &photo, &err));
+    assert_string_equal(photo.job, id);
+    store_close(store);
+}
+
+static void test_a_job_whose_share_stays_away(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct store *store = store_open(":memory:", NULL, &err);
+    char id[33];
+    struct photo photo, second;
+    new_job(store, "alimentador", 3, id);
+    assert_true(store_claim(store, &photo, &err));
+    assert_true(store_claim(store, &second, &err));
+    assert_true(store_put_off(store, &photo, 0, "SHARE_DENIED", "no", &err));
+    struct job job = job_of(store, id);
+    assert_int_equal(job.state, JOB_STOPPED);
+    assert_true(job.ended_ms >= job.created_ms);
+    assert_int_equal(job.waiting, 2);
+    // What was under way may still end, or come back.
+    assert_true(store_put_off(store, &second, 0, "SHARE_DENIED", "no", &err));
+    assert_int_equal(job_of(store, id).waiting, 3);
+    assert_false(store_claim(store, &photo, &err));
+    assert_true(store_job_resume(store, id, &err));
+    job = job_of(store, id);
+    assert_int_equal(job.state, JOB_OPEN);
+    assert_string_equal(job.fault, "");
+    work_on(store, 3);
+    assert_int_equal(job_of(store, id).state, JOB_DONE);
+    assert_true(store_job_resume(store, id, &err)); // changes nothing
+    assert_int_equal(job_of(store, id).state, JOB_DONE);
+    assert_false(store_job_resume(store, "no such job", &err));
+    assert_int_equal(err.code, ERR_NOTFOUND);
+    // A stopped job can be cancelled.
+    new_job(store, "alimentador", 1, id);
+    assert_true(store_claim(store, &photo, &err));
+    assert_true(store_put_off(store, &photo, 0, "SHARE_DENIED", "no", &err));
+    assert_true(store_job_cancel(store, id, &err));
+    assert_int_equal(job_of(store, id).state, JOB_CANCELLED);
+    store_close(store);
+}
+
+// A file that an earlier version made.
+static void test_files_of_before(void **state) {
+    (void)state;
+    char path[64], side[80], id[33];
+    struct err err = {0};
+    sqlite3 *db;
+    snprintf(path, sizeof path, "/tmp/test-ocr-store-old-%d.db", (int)getpid());
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db,
+                     "CREATE TABLE job (id TEXT PRIMARY KEY, kind TEXT NOT NULL, options TEXT,"
+                     " state INTEGER NOT NULL, created INTEGER NOT NULL,"
+                     " ended INTEGER NOT NULL DEFAULT 0, turn INTEGER NOT NULL DEFAULT 0)"
+                     " WITHOUT ROWID;"
+                     "INSERT INTO job (id, kind, state, created) VALUES ('old', 'lote', 1, 1)",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    for (int i = 0; i < 2; i++) {
+        struct store *store = store_open(path, NULL, &err);
+        if (!store)
+            fail_msg("%s", err.text);
+        assert_string_equal(job_of(store, "old").fault, "");
+        new_job(store, "lote", 1, id);
+        store_close(store);
+    }
+    static const char *const TAILS[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(side, sizeof side, "%s%s", path, TAILS[i]);
+        unlink(side);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_job_from_begin_to_end),
-        cmocka_unit_test(test_a_photo_put_back),
+        cmocka_unit_test(test_a_photo_put_off),
         cmocka_unit_test(test_jobs_take_turns),
         cmocka_unit_test(test_cancelled_and_empty_jobs),
         cmocka_unit_test(test_a_job_is_there_whole_or_not_at_all),
         cmocka_unit_test(test_folders_of_open_jobs_are_needed),
+        cmocka_unit_test(test_a_job_waits_for_its_share),
+        cmocka_unit_test(test_a_job_whose_share_stays_away),
+        cmocka_unit_test(test_files_of_before),
         cmocka_unit_test(test_killed_many_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,6 +228,19 @@ static void test_pixels_refused(void **state) {
     assert_false(onnx_edit_pixels(&out, bytes, length, &shades));
     assert_int_equal(out.length, 0);
     mem_free(bytes);
+    // A second graph, be it empty, would be lost.
+    struct tiny_onnx one = branches();
+    tiny_node(&one, "Relu", "x", "y");
+    bytes = take_file(&one, &length);
+    assert_true(onnx_edit_pixels(&out, bytes, length, &shades));
+    buf_clear(&out);
+    uint8_t *more = mem_alloc(length + 2);
+    memcpy(more, (const uint8_t[]){7 << 3 | 2, 0}, 2);
+    memcpy(more + 2, bytes, length);
+    assert_false(onnx_edit_pixels(&out, more, length + 2, &shades));
+    assert_int_equal(out.length, 0);
+    mem_free(bytes);
+    mem_free(more);
     buf_fini(&out);
 }
 
