@@ -6,8 +6,8 @@
 #include "ask.h"
 #include "base/mem.h"
 #include "format/json.h"
+#include "http/where.h"
 #include "options.h"
-#include "where.h"
 
 #include <stdio.h>
 #include <string.h>

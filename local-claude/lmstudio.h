@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/err.h"
-#include "where.h"
+#include "http/where.h"
 
 #include <jansson.h>
 #include <stdbool.h>

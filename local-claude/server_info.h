@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ask.h"
-#include "where.h"
+#include "http/where.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -56,6 +56,8 @@ unsigned api_status(const struct err *err) {
     case ERR_DENIED: return 403;
     case ERR_TIMEOUT: return 504;
     case ERR_PEER: return 502;
+    case ERR_GARBLED: return 502;
+    case ERR_UNAVAILABLE: return 503;
     case ERR_FULL: return 507;
     default: return 500;
     }
@@ -283,5 +285,6 @@ void api_wind_down(struct api *api, void (*on_idle)(void *arg), void *arg) {
     api->ending = true;
     http_server_drain(api->server);
     desk_drop_waiting(api->desk);
+    jobs_let_go(api->jobs);
     desk_wind_down(api->desk, on_readers_idle, api);
 }

@@ -87,7 +87,12 @@ static json_t *answer_of(struct ask *ask, const struct gemini_request *request,
     struct buf text;
     char id[25];
     pole_plate(ask->api->pipeline, readings, ask->photo_count, &plate);
-    json_t *whole = plate_json(&plate), *shaped = gemini_shape(request->schema, whole);
+    json_t *whole = plate_json(&plate), *stages = json_array();
+    for (size_t i = 0; i < ask->photo_count; i++)
+        if (readings[i])
+            json_array_append_new(stages, stages_json(&readings[i]->stages));
+    json_set(whole, "_stages", stages);
+    json_t *shaped = gemini_shape(request->schema, whole);
     buf_init(&text, ANSWER_MAX);
     json_write(&text, shaped);
     struct gemini_usage usage = usage_of(request);
@@ -116,7 +121,7 @@ static void reply_stream(struct http_exchange *exchange, json_t *answer) {
     json_decref(answer);
 }
 
-// The first photo's fault, where in the request it is.
+// The first photo's fault, where in the request it is; a model's fault is no photo's.
 static void reply_unreadable(struct ask *ask, const struct gemini_request *request,
                              const struct err *err) {
     struct gemini_fault fault = {.status = api_status(err)};
@@ -124,7 +129,10 @@ static void reply_unreadable(struct ask *ask, const struct gemini_request *reque
         fault.status = 400;
         snprintf(fault.field, sizeof fault.field, "inlineData.data");
     }
-    snprintf(fault.text, sizeof fault.text, "Unable to process input image: %.250s", err->text);
+    if (models_are_to_blame(err))
+        snprintf(fault.text, sizeof fault.text, "%s: %.280s", report_code(err), err->text);
+    else
+        snprintf(fault.text, sizeof fault.text, "Unable to process input image: %.250s", err->text);
     api_reply(ask->exchange, fault.status, gemini_error_with(&fault, report_code(err)));
 }
 

@@ -64,10 +64,12 @@ static void on_refuse(struct guest *guest, const struct err *err) {
 static void on_gone(struct guest *guest) {
     struct ask *ask = (struct ask *)guest;
     ask->exchange = NULL;
-    if (ask->order)
+    if (ask->order) {
+        pipeline_recall(ask->api->pipeline, &ask->recall);
         desk_cancel(ask->order); // photo_drop ends it
-    else
+    } else {
         ask_destroy(ask);
+    }
 }
 
 static const struct guest_ops guest_ops = {on_body, on_complete, on_refuse, on_gone};
@@ -139,9 +141,9 @@ static void run_photo(void *arg) {
     struct photo_read *photo = &ask->photos[ask->next];
     char name[48];
     snprintf(name, sizeof name, "photo %zu", ask->next + 1);
-    pipeline_read(ask->api->pipeline, photo->bytes, photo->length, name,
-                  ask->route == ROUTE_POLE_TEXT ? AREA_WHOLE : AREA_PLATE, &photo->reading,
-                  &photo->err);
+    pipeline_read_for(ask->api->pipeline, photo->bytes, photo->length, name,
+                      ask->route == ROUTE_POLE_TEXT ? AREA_WHOLE : AREA_PLATE, &ask->recall,
+                      &photo->reading, &photo->err);
     if (ask->route == ROUTE_POLE && ask->next + 1 == ask->photo_count)
         ask_records(ask);
 }
@@ -181,15 +183,19 @@ bool ask_read(struct ask *ask, struct err *err) {
 
 const struct reading **ask_readings(const struct ask *ask, struct err *err) {
     const struct reading **readings = mem_alloc((ask->photo_count + 1) * sizeof *readings);
-    bool any = false;
+    const struct err *why = NULL;
+    size_t count = 0;
     for (size_t i = 0; i < ask->photo_count; i++) {
-        readings[i] = ask->photos[i].err.code ? NULL : &ask->photos[i].reading;
-        any |= readings[i] != NULL;
+        const struct err *own = &ask->photos[i].err;
+        readings[i] = own->code ? NULL : &ask->photos[i].reading;
+        count += readings[i] != NULL;
+        if (models_are_to_blame(own) && !why)
+            why = own;
     }
-    if (any)
+    if (count > 0 && !why)
         return readings;
     if (err)
-        *err = ask->photos[0].err;
+        *err = why ? *why : ask->photos[0].err;
     mem_free(readings);
     return NULL;
 }

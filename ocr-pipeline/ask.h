@@ -38,6 +38,7 @@ struct ask {
     size_t held_bytes; // of all photos
     size_t next;       // the photo to read
     struct order *order;
+    struct recall recall;         // once the client has gone
     struct record_answer records; // of the pole
 };
 
@@ -47,5 +48,6 @@ void ask_destroy(struct ask *ask);
 // All photos, then api_answer.
 bool ask_read(struct ask *ask, struct err *err);
 // Of the photos, NULL where one could not be read; the caller's (mem_free). NULL when none could
-// be, and `err` is the first one's.
+// be, and `err` is the first one's; also when one was not read because a model failed, which says
+// nothing of the photo.
 const struct reading **ask_readings(const struct ask *ask, struct err *err);

@@ -15,7 +15,7 @@
 static const char help[] =
     "usage: ocr-pipeline doctor [--config FILE]\n\n"
     "Tries what a run needs: settings, ONNX Runtime, networks, a picture through all of them, the\n"
-    "records, the shares.\n"
+    "records, the shares, the models of [vlm] and [llm].\n"
     "Exit codes: 0 all is well, 1 something is not, 3 the settings are wrong.\n";
 
 struct check {
@@ -51,11 +51,21 @@ static bool read_blank(struct pipeline *pipeline, struct reading *reading, struc
     memset(page.pixels, 255, (size_t)800 * 600 * 3);
     buf_init(&jpeg, 1 << 20);
     bool good = image_encode_jpeg(&page, 90, &jpeg, err) &&
-                pipeline_read(pipeline, buf_bytes(&jpeg), jpeg.length, "a white page", AREA_PLATE,
+                pipeline_read(pipeline, buf_bytes(&jpeg), jpeg.length, "a white page", AREA_WHOLE,
                               reading, err);
     image_fini(&page);
     buf_fini(&jpeg);
     return good;
+}
+
+static void tell_model(void *arg, const char *section, const struct err *err) {
+    struct check *check = arg;
+    const struct model_options *options =
+        strcmp(section, "vlm") == 0 ? &check->config->vlm : &check->config->llm;
+    char text[512];
+    snprintf(text, sizeof text, "%s at %s answers", options->model ? options->model : "its model",
+             options->url);
+    tell(check, !err->code, section, err->code ? err->text : text);
 }
 
 static void check_pipeline(struct check *check) {
@@ -71,6 +81,7 @@ static void check_pipeline(struct check *check) {
     snprintf(text, sizeof text, "a white page took %.0f ms", reading.timings.total_ms);
     tell(check, good, "a picture", good ? text : err.text);
     reading_fini(&reading);
+    models_check(pipeline_models(pipeline), tell_model, check);
     pipeline_destroy(pipeline);
 }
 

@@ -108,7 +108,13 @@ static json_t *read_photo(struct run *run, const char *photo, struct err *err) {
     }
     if (bytes)
         pipeline_read(run->pipeline, bytes, length, photo, AREA_PLATE, &reading, &why);
-    json_t *report = why.code ? report_error_json(photo, &why) : report_json(photo, &reading);
+    // Neither does a model's server that is down, whether or not the photo was read without it.
+    const struct err *away = models_are_away(&why) ? &why : stages_missing(&reading.stages);
+    json_t *report = NULL;
+    if (bytes && away)
+        *err = *away;
+    else
+        report = why.code ? report_error_json(photo, &why) : report_json(photo, &reading);
     reading_fini(&reading);
     mem_free(bytes);
     mem_free(path);

@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/system.h"
 #include "http/address.h"
+#include "http/where.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -24,7 +25,8 @@ enum kind {
     SWITCH,
     LISTEN,
     FAST,
-    IDENTIFIED
+    CHOICE,
+    URL
 };
 
 #define MEMBER(name) offsetof(struct config, name)
@@ -36,11 +38,13 @@ static const struct setting {
     size_t member;
     const char *initial; // as a line of the file would say it; NULL: nothing
     int64_t least, most;
+    const char *choices; // of CHOICE, in the order of its enum, blanks between
 } settings[] = {
     {"server", "listen", LISTEN, 0, "127.0.0.1:8091", 0, 0},
     {"server", "api-key-file", PATH, MEMBER(api_key_file), NULL, 0, 0},
     {"server", "allow-host", TEXT, MEMBER(allow_host), NULL, 0, 0},
     {"server", "state-dir", PATH, MEMBER(state_dir), NULL, 0, 0},
+    {"read", "by", CHOICE, MEMBER(read_by), "ocr", 0, 0, "ocr vlm both"},
     {"read", "runtime", PATH, MEMBER(runtime), NULL, 0, 0},
     {"read", "fast", FAST, 0, NULL, 0, 0},
     {"read", "detect", PATH, MEMBER(detect), NULL, 0, 0},
@@ -56,11 +60,28 @@ static const struct setting {
     {"plate", "names", TEXT, MEMBER(plate_names), NULL, 0, 0},
     {"plate", "confidence", SHARE, MEMBER(plate_confidence), "0.25", 0, 0},
     {"plate", "padding", SHARE, MEMBER(plate_padding), "0.10", 0, 0},
+    {"reason", "by", CHOICE, MEMBER(reason_by), "rules", 0, 0, "rules llm both"},
+    {"vlm", "url", URL, MEMBER(vlm.url), NULL, 0, 0},
+    {"vlm", "model", TEXT, MEMBER(vlm.model), NULL, 0, 0},
+    {"vlm", "api-key-file", PATH, MEMBER(vlm.key_file), NULL, 0, 0},
+    {"vlm", "timeout", DURATION, MEMBER(vlm.timeout_ms), "120s", 100, 3600000},
+    {"vlm", "tokens", COUNT, MEMBER(vlm.tokens), "2048", 16, 100000},
+    {"vlm", "fallback", SWITCH, MEMBER(vlm_fallback), "yes", 0, 0},
+    {"llm", "url", URL, MEMBER(llm.url), NULL, 0, 0},
+    {"llm", "model", TEXT, MEMBER(llm.model), NULL, 0, 0},
+    {"llm", "api-key-file", PATH, MEMBER(llm.key_file), NULL, 0, 0},
+    {"llm", "timeout", DURATION, MEMBER(llm.timeout_ms), "120s", 100, 3600000},
+    {"llm", "tokens", COUNT, MEMBER(llm.tokens), "1024", 16, 100000},
+    {"llm", "fallback", SWITCH, MEMBER(llm_fallback), "yes", 0, 0},
+    {"gpu", "wait", DURATION, MEMBER(gpu_wait_ms), "10m", 0, 86400000},
+    {"gpu", "pause", DURATION, MEMBER(gpu_pause_ms), "30s", 0, 3600000},
+    {"gpu", "retry", DURATION, MEMBER(gpu_retry_ms), "24h", 0, 366LL * 86400000},
     {"audit", "characters", SHARE, MEMBER(audit.characters_least), NULL, 0, 0},
     {"audit", "listed", SHARE, MEMBER(audit.listed_least), NULL, 0, 0},
     {"audit", "confidence", SHARE, MEMBER(audit.confidence_least), NULL, 0, 0},
     {"audit", "fuse-utility", TEXT, MEMBER(audit.fuse_utility), NULL, 0, 0},
-    {"audit", "identification", IDENTIFIED, MEMBER(audit.identified), NULL, 0, 0},
+    {"audit", "identification", CHOICE, MEMBER(audit.identified), "poles", 0, 0,
+     "poles photos off"},
     {"records", "file", PATH, MEMBER(records.file), NULL, 0, 0},
     {"records", "url", TEXT, MEMBER(records.url), NULL, 0, 0},
     {"records", "query", TEXT, MEMBER(records.query), NULL, 0, 0},
@@ -103,16 +124,6 @@ static bool share_of(const char *text, float *out) {
         return false;
     *out = (float)value;
     return true;
-}
-
-static bool identified_by(const char *text, enum identified *out) {
-    static const char *const NAMES[] = {"poles", "photos", "off"};
-    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
-        if (strcmp(text, NAMES[i]) == 0) {
-            *out = (enum identified)i;
-            return true;
-        }
-    return false;
 }
 
 // Relative to the file that says it.
@@ -168,6 +179,29 @@ static const char *wanted(const struct setting *setting, char *text, size_t size
     return text;
 }
 
+// A host whose name nobody knows today may be there when it is asked.
+static bool set_url(struct config *config, const char **member, const char *value,
+                    struct err *err) {
+    struct where where;
+    struct err why = {0};
+    *member = keep(config, mem_strdup(value));
+    return where_read(&where, value, 0, 80, &why) || why.code == ERR_NOTFOUND ||
+           err_set(err, ERR_INVALID, "url %s", why.text);
+}
+
+// The place of a word in a list.
+static bool choice_of(const char *choices, const char *value, int *out) {
+    size_t length = strlen(value);
+    for (*out = 0; *choices; (*out)++) {
+        size_t word = strcspn(choices, " ");
+        if (word == length && strncmp(choices, value, word) == 0)
+            return true;
+        choices += word;
+        choices += *choices == ' ';
+    }
+    return false;
+}
+
 static bool set(struct config *config, const struct setting *setting, const char *value,
                 struct err *err) {
     void *member = (char *)config + setting->member;
@@ -182,11 +216,12 @@ static bool set(struct config *config, const struct setting *setting, const char
         *(const char **)member =
             strcmp(value, "none") == 0 ? NULL : keep(config, path_from(config, value));
         return true;
-    case IDENTIFIED:
-        return identified_by(value, member) ||
-               err_set(err, ERR_INVALID, "identification \"%.40s\" is none of poles, photos, off",
-                       value);
     case LISTEN: return config_listen(config, value, err);
+    case URL: return set_url(config, member, value, err);
+    case CHOICE:
+        return choice_of(setting->choices, value, member) ||
+               err_set(err, ERR_INVALID, "%s \"%.40s\" is none of: %s", setting->key, value,
+                       setting->choices);
     case FAST:
     case SWITCH:
         if (!str_to_bool(value, &on))
@@ -273,7 +308,8 @@ static bool take_section(struct config *config, const struct ini_section *sectio
     if (!find(section->name, NULL))
         return err_set(err, ERR_INVALID,
                        "%s:%u: there is no section [%.60s]; there are [server], [read], [plate], "
-                       "[audit], [records], [limits], [share NAME]; see ocr-pipeline(1)",
+                       "[reason], [vlm], [llm], [gpu], [audit], [records], [limits], [share NAME]; "
+                       "see ocr-pipeline(1)",
                        config->path, section->line, section->name);
     for (size_t i = 0; i < section->count; i++) {
         const struct ini_entry *entry = &section->entries[i];
@@ -287,6 +323,20 @@ static bool take_section(struct config *config, const struct ini_section *sectio
         }
     }
     return true;
+}
+
+// A stage that a model is to do needs to know where it is.
+static bool check_models(struct config *config, struct err *err) {
+    config->vlm.section = "vlm";
+    config->llm.section = "llm";
+    config->vlm.wait_ms = config->llm.wait_ms = config->gpu_wait_ms;
+    config->vlm.pause_ms = config->llm.pause_ms = config->gpu_pause_ms;
+    const char *missing = config->read_by != READ_OCR && !config->vlm.url ? "[read] by needs [vlm]"
+                          : config->reason_by != REASON_RULES && !config->llm.url
+                              ? "[reason] by needs [llm]"
+                              : NULL;
+    return !missing || err_set(err, ERR_INVALID, "%s: %s url, such as http://127.0.0.1:8090",
+                               config->path, missing);
 }
 
 static bool take_file(struct config *config, struct err *err) {
@@ -358,7 +408,7 @@ struct config *config_load(const char *path, struct err *err) {
         config->path = NULL;
         return config;
     }
-    if (config->path && take_file(config, err))
+    if (config->path && take_file(config, err) && check_models(config, err))
         return config;
     config_destroy(config);
     return NULL;

@@ -5,6 +5,7 @@
 #include "audit.h"
 #include "base/err.h"
 #include "format/ini.h"
+#include "model_server.h"
 #include "records.h"
 #include "share.h"
 #include "vision/image.h"
@@ -12,6 +13,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+enum read_by { READ_OCR, READ_VLM, READ_BOTH };
+enum reason_by { REASON_RULES, REASON_LLM, REASON_BOTH };
 
 struct config {
     char *path; // of the file; NULL: there is none
@@ -22,6 +26,7 @@ struct config {
     const char *allow_host;   // names, besides this machine's own, that a request may call us by
     const char *state_dir;    // jobs and their photos
     // [read]: where is text, what does it say
+    enum read_by read_by;
     const char *runtime;                     // libonnxruntime; NULL: as onnx.h finds it
     const char *detect, *orient, *recognize; // ONNX files
     const char *dictionary;                  // NULL: in the recogniser's metadata
@@ -33,8 +38,13 @@ struct config {
     const char *plate_model; // ONNX; ours unless another is named; NULL: texts alone tell
     const char *plate_names; // NULL: in its metadata
     float plate_confidence;
-    float plate_padding;            // of the box's sides, each side
-    struct audit_options audit;     // [audit]: what sends a photo to a person
+    float plate_padding;        // of the box's sides, each side
+    enum reason_by reason_by;   // [reason]: which text is which field
+    struct audit_options audit; // [audit]: what sends a photo to a person
+    // [vlm], [llm]: models that see, that read text; [gpu]: what they share
+    struct model_options vlm, llm;
+    bool vlm_fallback, llm_fallback; // without it: as if it were not configured
+    int64_t gpu_wait_ms, gpu_pause_ms, gpu_retry_ms;
     struct records_options records; // [records]: what the utility knows
     float records_tolerance;        // of power
     // [limits]

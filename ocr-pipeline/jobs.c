@@ -32,7 +32,6 @@ struct job_watch {
     void *arg;
 };
 TAILQ_HEAD(watch_list, job_watch);
-
 TAILQ_HEAD(piece_list, piece);
 
 struct jobs {
@@ -45,10 +44,12 @@ struct jobs {
     struct desk *loaders; // a share that hangs holds one of these, and no reader
     struct store *store;
     struct watch_list watches;
+    struct piece_list claimed;
     struct timer again;
+    struct timer rest;            // armed: a model failed, nothing is claimed
     struct piece_list unfinished; // read, and not yet taken by the store: its disk is full
     struct err trouble;           // as it was logged
-    unsigned under_way;           // photos that are claimed
+    unsigned under_way;           // how many are claimed
     bool claiming, winding_down;
     void (*on_idle)(void *arg);
     void *idle_arg;
@@ -56,13 +57,16 @@ struct jobs {
 
 // A photo from its claim to its result; moves from desk to desk.
 struct piece {
-    TAILQ_ENTRY(piece) link; // while it is unfinished
+    TAILQ_ENTRY(piece) link;    // while it is unfinished
+    TAILQ_ENTRY(piece) claimed; // when `listed`
     struct jobs *jobs;
     struct photo photo;
     char *bytes;
     size_t length;
     struct err err;         // of the store
     struct err why;         // there is no reading
+    struct recall recall;   // its job was cancelled, or the server ends
+    bool listed;            // among the claimed
     enum share_fault fault; // of its share
     int64_t due_ms;         // none waits before
     char *result;           // JSON
@@ -83,6 +87,8 @@ static void piece_free(struct piece *piece) {
 // What was claimed and not done waits again at the next start.
 static void piece_drop(void *arg) {
     struct piece *piece = arg;
+    if (piece->listed)
+        TAILQ_REMOVE(&piece->jobs->claimed, piece, claimed);
     piece->jobs->under_way--;
     piece_free(piece);
 }
@@ -125,35 +131,50 @@ void jobs_forget_spool(struct jobs *jobs, const char *job) {
         spool_remove(folder);
 }
 
-// Its share does not work: the job waits for it, and at last for a person. Nothing but silence may
-// end by itself.
+// What every photo of the job needs does not work: its share, or a model. The job waits for it, and
+// at last for a person. Nothing but silence may end by itself.
+static bool is_to_wait(const struct piece *piece) {
+    return share_fault_is_whole(piece->fault) || (piece->bytes && models_are_away(&piece->why));
+}
+
 static bool put_off(struct piece *piece) {
     struct jobs *jobs = piece->jobs;
-    const struct share *share = config_share_of(jobs->config, piece->photo.source);
-    int64_t patience_ms = share && piece->fault == SHARE_UNREACHABLE ? share->patience_ms : 0;
-    if (!store_put_off(jobs->store, &piece->photo, patience_ms, share_fault_code(piece->fault),
-                       piece->why.text, &piece->err))
+    const char *code = report_code(&piece->why);
+    int64_t patience_ms = jobs->config->gpu_retry_ms;
+    if (share_fault_is_whole(piece->fault)) {
+        const struct share *share = config_share_of(jobs->config, piece->photo.source);
+        code = share_fault_code(piece->fault);
+        patience_ms = share && piece->fault == SHARE_UNREACHABLE ? share->patience_ms : 0;
+    }
+    if (!store_put_off(jobs->store, &piece->photo, patience_ms, code, piece->why.text, &piece->err))
         return false;
-    log_warn("job.put_off job=%s code=%s why=\"%s\"", piece->photo.job,
-             share_fault_code(piece->fault), piece->why.text);
+    log_warn("job.put_off job=%s code=%s", piece->photo.job, code);
+    return true;
+}
+
+static bool store_outcome(struct piece *piece) {
+    struct store *store = piece->jobs->store;
+    if (piece->why.code == ERR_BUSY && atomic_load(&piece->recall.asked))
+        return store_release(store, piece->photo.id, &piece->err);
+    if (is_to_wait(piece))
+        return put_off(piece);
+    if (!store_finish(store, piece->photo.id, piece->result,
+                      piece->why.code ? report_code(&piece->why) : NULL, piece->record,
+                      &piece->err))
+        return false;
+    if (piece->photo.spooled)
+        unlink(piece->photo.source);
     return true;
 }
 
 static void run_finish(void *arg) {
     struct piece *piece = arg;
     struct jobs *jobs = piece->jobs;
-    bool off = share_fault_is_whole(piece->fault);
     piece->err = (struct err){0};
-    if (off && !put_off(piece))
+    if (!store_outcome(piece))
         return;
-    if (!off && !store_finish(jobs->store, piece->photo.id, piece->result,
-                              piece->why.code ? report_code(&piece->why) : NULL, piece->record,
-                              &piece->err))
-        return;
-    if (piece->photo.spooled)
-        unlink(piece->photo.source);
     piece->job_known = store_job_find(jobs->store, piece->photo.job, &piece->job, NULL);
-    if (piece->job_known && piece->job.state != JOB_OPEN)
+    if (piece->job_known && (piece->job.state == JOB_DONE || piece->job.state == JOB_CANCELLED))
         jobs_forget_spool(jobs, piece->photo.job);
 }
 
@@ -203,8 +224,8 @@ static void run_read(void *arg) {
     if (piece->photo.spooled)
         name = spooled;
     if (!piece->why.code)
-        pipeline_read(piece->jobs->pipeline, piece->bytes, piece->length, name, AREA_PLATE,
-                      &reading, &piece->why);
+        pipeline_read_for(piece->jobs->pipeline, piece->bytes, piece->length, name, AREA_PLATE,
+                          &piece->recall, &reading, &piece->why);
     json_t *report =
         piece->why.code ? report_error_json(name, &piece->why) : report_json(name, &reading);
     piece->result = text_of(report);
@@ -277,6 +298,9 @@ static void claim_done(void *arg) {
     struct jobs *jobs = piece->jobs;
     struct err err = {0};
     jobs->claiming = false;
+    piece->listed = !piece->err.code;
+    if (piece->listed)
+        TAILQ_INSERT_TAIL(&jobs->claimed, piece, claimed);
     if (piece->err.code == ERR_NOTFOUND) {
         if (piece->due_ms && !jobs->winding_down)
             wait_until(jobs, piece->due_ms);
@@ -339,6 +363,7 @@ struct jobs *jobs_create(struct loop *loop, const struct config *config, struct 
     jobs->records = records;
     jobs->desk = desk;
     TAILQ_INIT(&jobs->watches);
+    TAILQ_INIT(&jobs->claimed);
     TAILQ_INIT(&jobs->unfinished);
     timer_init(&jobs->again, loop, on_again, jobs);
     jobs->clerk = desk_create(loop, 1, ERRANDS_MAX);
@@ -424,8 +449,20 @@ void jobs_unwatch(struct job_watch *watch) {
     mem_free(watch);
 }
 
+// Photos of a cancelled job that wait for a model give up their places. NULL: of all jobs.
+static void recall_pieces(struct jobs *jobs, const char *job) {
+    struct piece *piece;
+    TAILQ_FOREACH (piece, &jobs->claimed, claimed)
+        if (!job || strcmp(piece->photo.job, job) == 0)
+            pipeline_recall(jobs->pipeline, &piece->recall);
+}
+
+void jobs_let_go(struct jobs *jobs) { recall_pieces(jobs, NULL); }
+
 void jobs_tell(struct jobs *jobs, const struct job *job) {
     struct job_watch *watch = TAILQ_FIRST(&jobs->watches), *next;
+    if (job->state == JOB_CANCELLED)
+        recall_pieces(jobs, job->id);
     for (; watch; watch = next) {
         next = TAILQ_NEXT(watch, link); // it may end itself
         if (strcmp(watch->job, job->id) == 0)

@@ -17,6 +17,8 @@ struct job_watch;
 struct jobs *jobs_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
                          struct records *records, struct desk *desk, struct err *err);
 void jobs_destroy(struct jobs *jobs); // NULL is fine; its desks run nothing any more
+// What waits for a model waits no longer: those photos are read after the next start.
+void jobs_let_go(struct jobs *jobs);
 // A share that hangs may keep it from ever calling back.
 void jobs_wind_down(struct jobs *jobs, void (*on_idle)(void *arg), void *arg);
 

@@ -92,11 +92,16 @@ static void write_report(const struct run *run, const json_t *report, struct buf
     }
 }
 
+// A photo whose model is away is not done: the same command reads it later.
+static bool is_to_keep(const struct run *run, const struct err *why) {
+    return !run->options->out || !models_are_away(why);
+}
+
 static bool finish(struct run *run, const char *photo, const json_t *report, const struct err *why,
                    struct err *err) {
     struct buf line;
     buf_init(&line, LINE_BYTES);
-    if (!why->code || run->options->output != OUTPUT_PEOPLE)
+    if (is_to_keep(run, why) && (!why->code || run->options->output != OUTPUT_PEOPLE))
         write_report(run, report, &line);
     pthread_mutex_lock(&run->lock);
     progress_clear(&run->progress);

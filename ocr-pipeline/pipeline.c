@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "domains.h"
 #include "event/loop.h"
+#include "models.h"
 #include "rules.h"
 #include "vision/object_finder.h"
 #include "vision/warp.h"
@@ -29,6 +30,7 @@ struct pipeline {
     struct object_finder *finder; // NULL: texts alone tell where the plate is
     char *detector;               // what it is, for people
     struct domains *domains;
+    struct models *models;
     struct audit_options audit;
 };
 
@@ -100,7 +102,8 @@ struct pipeline *pipeline_create(const struct config *config, struct err *err) {
     pipeline->audit = config->audit;
     if (open_domains(pipeline, err) && image_system_init(1, err) &&
         (pipeline->onnx = onnx_open(config->runtime, err)) && open_reader(pipeline, err) &&
-        open_finder(pipeline, err))
+        open_finder(pipeline, err) &&
+        (pipeline->models = models_open(config, pipeline->domains, err)))
         return pipeline;
     pipeline_destroy(pipeline);
     return NULL;
@@ -109,6 +112,7 @@ struct pipeline *pipeline_create(const struct config *config, struct err *err) {
 void pipeline_destroy(struct pipeline *pipeline) {
     if (!pipeline)
         return;
+    models_close(pipeline->models);
     object_finder_destroy(pipeline->finder);
     mem_free(pipeline->detector);
     text_reader_destroy(pipeline->reader);
@@ -257,61 +261,65 @@ static enum identification identification_of(const struct reading *reading) {
                                      : IDENTIFICATION_MISSING;
 }
 
-static void understand(const struct pipeline *pipeline, struct reading *reading) {
-    const struct text_page *page = &reading->page;
-    double start = now_ms();
-    reading->classes = mem_alloc((page->count + 1) * sizeof *reading->classes);
-    struct text_line *lines = mem_alloc((page->count + 1) * sizeof *lines);
-    size_t count = sort_texts(pipeline, reading, lines);
-    rules_read(&reading->plate, lines, count, pipeline->domains);
-    bool alone = pipeline->audit.identified == IDENTIFIED_BY_PHOTOS;
-    audit_plate(&reading->plate, lines, count,
-                alone ? identification_of(reading) : IDENTIFICATION_UNKNOWN, &pipeline->audit,
-                pipeline->domains);
-    mem_free(lines);
-    reading->timings.rules_ms += now_ms() - start;
-}
-
-// A plate that is small in a photo of more pixels than are read is worth a second decoding.
-static bool wants_cut(const struct reading *reading, const struct image *image) {
-    const struct sight *plate = sights_best(&reading->sights, CONTEXT_TRANSFORMER);
-    if (!plate || plate->score < SIGHT_SURE ||
-        (float)reading->width < CUT_GAIN_LEAST * (float)image->width)
-        return false;
-    int longer = reading->width > reading->height ? reading->width : reading->height;
-    return fmaxf(box_width(plate->box), box_height(plate->box)) < CUT_SHARE_MOST * (float)longer;
-}
-
 struct photo {
     const void *bytes;
     size_t length;
-    const char *name; // for errors
+    const char *name;          // for errors
+    const struct image *image; // as it was decoded: no larger than it is read, but for models
+    enum pipeline_area area;
+    const struct recall *recall;
 };
+
+// The texts of a plate.
+struct texts {
+    struct text_line *lines;
+    size_t count;
+};
+
+static void apply_rules(const struct pipeline *pipeline, struct reading *reading,
+                        struct texts *texts) {
+    const struct text_page *page = &reading->page;
+    double start = now_ms();
+    reading->classes = mem_alloc((page->count + 1) * sizeof *reading->classes);
+    texts->lines = mem_alloc((page->count + 1) * sizeof *texts->lines);
+    texts->count = sort_texts(pipeline, reading, texts->lines);
+    rules_read(&reading->plate, texts->lines, texts->count, pipeline->domains);
+    reading->timings.rules_ms += now_ms() - start;
+}
+
+// A plate that is small in a photo of more pixels than are read is worth to be read by itself.
+static bool wants_cut(const struct pipeline *pipeline, const struct reading *reading) {
+    const struct sight *plate = sights_best(&reading->sights, CONTEXT_TRANSFORMER);
+    float longer = (float)(reading->width > reading->height ? reading->width : reading->height);
+    return plate && plate->score >= SIGHT_SURE &&
+           longer >= CUT_GAIN_LEAST * (float)pipeline->config->side_pixels &&
+           fmaxf(box_width(plate->box), box_height(plate->box)) < CUT_SHARE_MOST * longer;
+}
 
 static bool read_cut(struct pipeline *pipeline, const struct photo *photo, struct reading *reading,
                      struct err *err) {
-    struct image image;
+    struct image whole = {0};
+    const struct image *image = photo->image;
     double start = now_ms();
-    if (!image_decode(&image, photo->bytes, photo->length, photo->name, 0, &pipeline->limits, err))
-        return false;
+    if (image->width < reading->width) {
+        if (!image_decode(&whole, photo->bytes, photo->length, photo->name, 0, &pipeline->limits,
+                          err))
+            return false;
+        image = &whole;
+    }
     reading->timings.decode_ms += now_ms() - start;
     struct box box = sights_best(&reading->sights, CONTEXT_TRANSFORMER)->box;
-    box = box_pad(box, pipeline->config->plate_padding, image.width, image.height);
-    bool good = read_part(pipeline, &image, box, 1, 1, reading, err);
-    image_fini(&image);
-    if (good)
-        understand(pipeline, reading);
+    box = box_pad(box, pipeline->config->plate_padding, image->width, image->height);
+    bool good = read_part(pipeline, image, box, 1, 1, reading, err);
+    image_fini(&whole);
     return good;
 }
 
 static bool read_whole(struct pipeline *pipeline, const struct image *image,
                        struct reading *reading, struct err *err) {
     struct box whole = {0, 0, (float)image->width, (float)image->height};
-    if (!read_part(pipeline, image, whole, (float)reading->width / (float)image->width,
-                   (float)reading->height / (float)image->height, reading, err))
-        return false;
-    understand(pipeline, reading);
-    return true;
+    return read_part(pipeline, image, whole, (float)reading->width / (float)image->width,
+                     (float)reading->height / (float)image->height, reading, err);
 }
 
 static size_t fields_known(const struct plate *plate) {
@@ -322,47 +330,128 @@ static size_t fields_known(const struct plate *plate) {
 }
 
 // What was cut out was no plate: nothing of it counts.
-static void forget(struct reading *reading) {
+static void forget(struct reading *reading, struct texts *texts) {
+    mem_free(texts->lines);
     mem_free(reading->classes);
     text_page_fini(&reading->page);
+    *texts = (struct texts){0};
     reading->classes = NULL;
     reading->page = (struct text_page){0};
     reading->plate = (struct plate){.reason_count = 0};
     reading->context = CONTEXT_UNKNOWN;
 }
 
-static bool read_image(struct pipeline *pipeline, const struct photo *photo,
-                       const struct image *image, enum pipeline_area area, struct reading *reading,
-                       struct err *err) {
-    if (!look(pipeline, image, reading, err))
-        return false;
-    if (area == AREA_PLATE && wants_cut(reading, image)) {
+static bool read_texts(struct pipeline *pipeline, const struct photo *photo,
+                       struct reading *reading, struct texts *texts, struct err *err) {
+    if (photo->area == AREA_PLATE && wants_cut(pipeline, reading)) {
         if (!read_cut(pipeline, photo, reading, err))
             return false;
+        apply_rules(pipeline, reading, texts);
         if (fields_known(&reading->plate) >= CUT_FIELDS_LEAST)
             return true;
-        forget(reading);
+        forget(reading, texts);
     }
-    return read_whole(pipeline, image, reading, err);
+    if (!read_whole(pipeline, photo->image, reading, err))
+        return false;
+    apply_rules(pipeline, reading, texts);
+    return true;
 }
 
-bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
-                   enum pipeline_area area, struct reading *reading, struct err *err) {
-    struct photo photo = {bytes, length, name};
+// What models are shown of a photo: the plate, with some room around what the detector saw, or all
+// of it where none was seen.
+static struct view view_of(const struct pipeline *pipeline, const struct photo *photo,
+                           const struct reading *reading, const struct sight *sight) {
+    const struct image *image = photo->image;
+    struct box whole = {0, 0, (float)image->width, (float)image->height};
+    struct view view = {image, whole, reading->page.turned, photo->recall};
+    if (sight)
+        view.part =
+            box_pad(sight->box, pipeline->config->plate_padding, image->width, image->height);
+    else if (reading->seen.fallback == FALLBACK_TEXT_DENSITY)
+        view.part = reading->seen.box;
+    return view;
+}
+
+// A plate that the detector is sure of, before anything was read.
+static const struct sight *sure_plate(const struct reading *reading) {
+    const struct sight *plate = sights_best(&reading->sights, CONTEXT_TRANSFORMER);
+    return plate && plate->score >= SIGHT_SURE ? plate : NULL;
+}
+
+// True with stages.read as it was: the texts are still to be read.
+static bool read_by_model(struct pipeline *pipeline, const struct photo *photo,
+                          struct reading *reading, struct texts *texts, struct err *err) {
+    struct view view = view_of(pipeline, photo, reading, sure_plate(reading));
+    if (!models_read(pipeline->models, &view, &reading->page, &reading->stages, err))
+        return false;
+    if (reading->stages.read == READ_VLM)
+        apply_rules(pipeline, reading, texts);
+    return true;
+}
+
+static bool conclude(const struct pipeline *pipeline, const struct photo *photo,
+                     struct reading *reading, const struct texts *texts, struct err *err) {
+    bool is_plate = reading->context == CONTEXT_TRANSFORMER;
+    struct sight seen = {.what = reading->context, .box = reading->seen.box};
+    struct view view = view_of(pipeline, photo, reading,
+                               is_plate && reading->seen.fallback == FALLBACK_NONE ? &seen : NULL);
+    if (photo->area == AREA_PLATE &&
+        !models_refine(pipeline->models, &view, texts->lines, texts->count, &reading->plate,
+                       &reading->stages, err))
+        return false;
+    bool alone = pipeline->audit.identified == IDENTIFIED_BY_PHOTOS;
+    audit_plate(&reading->plate, texts->lines, texts->count,
+                alone ? identification_of(reading) : IDENTIFICATION_UNKNOWN, &pipeline->audit,
+                pipeline->domains);
+    return true;
+}
+
+static bool read_photo(struct pipeline *pipeline, const struct photo *photo,
+                       struct reading *reading, struct err *err) {
+    struct texts texts = {0};
+    bool by_model = photo->area == AREA_PLATE && models_read_alone(pipeline->models);
+    bool good = look(pipeline, photo->image, reading, err) &&
+                (!by_model || read_by_model(pipeline, photo, reading, &texts, err)) &&
+                (texts.lines || read_texts(pipeline, photo, reading, &texts, err)) &&
+                conclude(pipeline, photo, reading, &texts, err);
+    mem_free(texts.lines);
+    return good;
+}
+
+// Models that see are shown the photo in its full size.
+bool pipeline_read_for(struct pipeline *pipeline, const void *bytes, size_t length,
+                       const char *name, enum pipeline_area area, const struct recall *recall,
+                       struct reading *reading, struct err *err) {
     struct image image;
+    struct photo photo = {bytes, length, name, &image, area, recall};
     double start = now_ms();
+    int side = models_see(pipeline->models) ? 0 : (int)pipeline->config->side_pixels;
     *reading = (struct reading){0};
-    if (!image_decode(&image, bytes, length, name, (int)pipeline->config->side_pixels,
-                      &pipeline->limits, err))
+    snprintf(reading->image_id, sizeof reading->image_id, "%016llx%08zx",
+             (unsigned long long)str_hash_bytes(bytes, length), length);
+    if (!image_decode(&image, bytes, length, name, side, &pipeline->limits, err))
         return false;
     bool good = image_measure(bytes, length, name, &reading->width, &reading->height, err);
     reading->timings.decode_ms = now_ms() - start;
-    good = good && read_image(pipeline, &photo, &image, area, reading, err);
+    good = good && read_photo(pipeline, &photo, reading, err);
     reading->timings.total_ms = now_ms() - start;
     image_fini(&image);
     if (!good)
         reading_fini(reading);
     return good;
+}
+
+bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
+                   enum pipeline_area area, struct reading *reading, struct err *err) {
+    return pipeline_read_for(pipeline, bytes, length, name, area, NULL, reading, err);
+}
+
+void pipeline_recall(struct pipeline *pipeline, struct recall *recall) {
+    models_recall(pipeline->models, recall);
+}
+
+struct models *pipeline_models(struct pipeline *pipeline) {
+    return pipeline->models;
 }
 
 void pipeline_audit_pole(const struct pipeline *pipeline, struct plate *plate,

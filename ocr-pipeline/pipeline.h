@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "config.h"
 #include "filter.h"
+#include "models.h"
 #include "plate.h"
 #include "sight.h"
 #include "vision/text_reader.h"
@@ -53,6 +54,7 @@ struct reading {
     struct plate_seen seen;
     enum pole_context context; // whose texts they are (pole_id_context); a plate before a sign
     struct plate plate;
+    struct stages stages; // what models did of it
     struct timings timings;
 };
 
@@ -61,10 +63,18 @@ enum pipeline_area {
     AREA_WHOLE, // for what stands beside it
 };
 
-// `name` is for errors, which are image.h's (ERR_INVALID: not a picture; ERR_LIMIT) or of a network
-// that failed (ERR_SYSTEM). What fails leaves `reading` empty.
+// `name` is for errors, which are image.h's (ERR_INVALID: not a picture; ERR_LIMIT), of a network
+// that failed (ERR_SYSTEM) or of a model's server (model_server.h). What fails leaves `reading`
+// empty.
 bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, const char *name,
                    enum pipeline_area area, struct reading *reading, struct err *err);
+// The same for somebody who may leave meanwhile (pipeline_recall, from any thread).
+bool pipeline_read_for(struct pipeline *pipeline, const void *bytes, size_t length,
+                       const char *name, enum pipeline_area area, const struct recall *recall,
+                       struct reading *reading, struct err *err);
+// Nobody waits for that photo any more: it gives up its place before the GPU, and its models' time.
+void pipeline_recall(struct pipeline *pipeline, struct recall *recall);
+struct models *pipeline_models(struct pipeline *pipeline);
 // What speaks against values of several photos, once they stand together.
 void pipeline_audit_pole(const struct pipeline *pipeline, struct plate *plate,
                          enum identification identification);

@@ -38,12 +38,21 @@ static json_t *sights_json(const struct sights *sights) {
     return out;
 }
 
-static json_t *timings_json(const struct timings *timings) {
-    return json_build(
-        "{s:o, s:o, s:o, s:o, s:o, s:o}", "decode", plate_rounded(timings->decode_ms, 10), "plate",
-        plate_rounded(timings->plate_ms, 10), "read", plate_rounded(timings->read_ms, 10), "rules",
-        plate_rounded(timings->rules_ms, 10), "network", plate_rounded(timings->network_ms, 10),
-        "total", plate_rounded(timings->total_ms, 10));
+static json_t *timings_json(const struct reading *reading) {
+    const struct timings *timings = &reading->timings;
+    const struct {
+        const char *key;
+        double ms;
+    } TIMES[] = {
+        {"decode", timings->decode_ms},   {"plate", timings->plate_ms},
+        {"read", timings->read_ms},       {"rules", timings->rules_ms},
+        {"network", timings->network_ms}, {"vlm", reading->stages.vlm_ms},
+        {"llm", reading->stages.llm_ms},  {"total", timings->total_ms},
+    };
+    json_t *out = json_object();
+    for (size_t i = 0; i < sizeof TIMES / sizeof *TIMES; i++)
+        json_set(out, TIMES[i].key, plate_rounded(TIMES[i].ms, 10));
+    return out;
 }
 
 json_t *report_json(const char *file, const struct reading *reading) {
@@ -61,7 +70,8 @@ json_t *report_json(const char *file, const struct reading *reading) {
     json_set(report, "pole_id_context",
              sight_class(reading->context) ? json_text(sight_class(reading->context))
                                            : json_null());
-    json_set(report, "timings_ms", timings_json(&reading->timings));
+    json_set(report, "stages", stages_json(&reading->stages));
+    json_set(report, "timings_ms", timings_json(reading));
     return report;
 }
 
@@ -86,6 +96,9 @@ const char *report_code(const struct err *err) {
     case ERR_PEER: return "SHARE_UNREACHABLE";
     case ERR_TIMEOUT: return "DEADLINE_EXCEEDED";
     case ERR_BUSY: return "BUSY";
+    case ERR_HANG: return "GpuHangError";
+    case ERR_UNAVAILABLE: return "MODEL_UNAVAILABLE";
+    case ERR_GARBLED: return "MODEL_FAILED";
     case ERR_FULL: return "DISK_FULL";
     default: return "INTERNAL";
     }

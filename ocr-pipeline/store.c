@@ -36,6 +36,11 @@ static const char SCHEMA_1[] = "BEGIN IMMEDIATE;"
                                "ALTER TABLE job ADD COLUMN fault_text TEXT NOT NULL DEFAULT '';"
                                "PRAGMA user_version = 1; COMMIT;";
 
+// When a photo was put off last.
+static const char SCHEMA_2[] = "BEGIN IMMEDIATE;"
+                               "ALTER TABLE photo ADD COLUMN tried INTEGER NOT NULL DEFAULT 0;"
+                               "PRAGMA user_version = 2; COMMIT;";
+
 static bool wrong(struct store *store, const char *what, struct err *err) {
     int code = sqlite3_errcode(store->db), number = sqlite3_system_errno(store->db);
     const char *text = sqlite3_errmsg(store->db);
@@ -123,7 +128,8 @@ static int64_t number(struct store *store, const char *sql) {
 // Files of earlier versions, and new ones.
 static bool upgrade(struct store *store, struct err *err) {
     return run(store, SCHEMA, "its tables", err) &&
-           (number(store, "PRAGMA user_version") >= 1 || run(store, SCHEMA_1, "its tables", err));
+           (number(store, "PRAGMA user_version") >= 1 || run(store, SCHEMA_1, "its tables", err)) &&
+           (number(store, "PRAGMA user_version") >= 2 || run(store, SCHEMA_2, "its tables", err));
 }
 
 static bool recover(struct store *store, unsigned *recovered, struct err *err) {
@@ -291,7 +297,7 @@ static bool take_next(struct store *store, struct photo *photo, struct err *err)
         store,
         "UPDATE photo SET state = 1 WHERE id = (SELECT p.id FROM photo p JOIN job j ON j.id = p.job"
         " WHERE p.state = 0 AND j.state = 1 AND j.not_before <= ?"
-        " ORDER BY j.turn, j.created, p.id LIMIT 1) RETURNING " PHOTO_COLUMNS,
+        " ORDER BY j.turn, j.created, p.tried, p.id LIMIT 1) RETURNING " PHOTO_COLUMNS,
         "i", now_ms());
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
     bool found = code == SQLITE_ROW;
@@ -375,11 +381,17 @@ bool store_finish(struct store *store, int64_t photo, const char *result, const 
     return end(store, finish_photo(store, photo, job, result, code, record, err), what, err);
 }
 
+static bool put_back(struct store *store, int64_t photo, int64_t tried, struct err *err) {
+    return finish(store,
+                  prepare(store,
+                          "UPDATE photo SET state = 0, tried = max(tried, ?)"
+                          " WHERE id = ? AND state = 1",
+                          "ii", tried, photo),
+                  "a photo put back", err) >= 0;
+}
+
 bool store_release(struct store *store, int64_t photo, struct err *err) {
-    return finish(
-               store,
-               prepare(store, "UPDATE photo SET state = 0 WHERE id = ? AND state = 1", "i", photo),
-               "a photo put back", err) >= 0;
+    return put_back(store, photo, 0, err);
 }
 
 // A quarter of the time that it has been gone: quick at first, then seldom.
@@ -413,7 +425,7 @@ bool store_put_off(struct store *store, const struct photo *photo, int64_t patie
     static const char what[] = "a job put off";
     return begin(store, what, err) &&
            end(store,
-               store_release(store, photo->id, err) &&
+               put_back(store, photo->id, now_ms(), err) &&
                    put_job_off(store, photo->job, patience_ms, code, text, err),
                what, err);
 }
@@ -447,7 +459,7 @@ bool store_needs_folder(struct store *store, const char *folder) {
     sqlite3_stmt *row = prepare(
         store,
         "SELECT 1 FROM photo p JOIN job j ON j.id = p.job WHERE p.spooled = 1 AND p.state < 2"
-        " AND j.state = 1 AND substr(p.source, 1, length(?1) + 1) = ?1 || '/' LIMIT 1",
+        " AND j.state IN (1, 4) AND substr(p.source, 1, length(?1) + 1) = ?1 || '/' LIMIT 1",
         "s", folder);
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
     sqlite3_finalize(row);

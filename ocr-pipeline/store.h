@@ -62,10 +62,11 @@ int64_t store_next_due(struct store *store);
 // `record` is what the records said of its pole (JSON), NULL: they were not asked.
 bool store_finish(struct store *store, int64_t photo, const char *result, const char *code,
                   const char *record, struct err *err);
-// Puts a claimed photo back to wait: an engine is gone that may come back.
+// Puts a claimed photo back to wait, as it was.
 bool store_release(struct store *store, int64_t photo, struct err *err);
-// The same, and its job is put off for a while that grows: its share is gone that may come back.
-// When it has been for `patience_ms`, the job is stopped. A photo that is done puts an end to it.
+// The same, behind those that were not tried yet, and its job is put off for a while that grows:
+// its share or a model is gone that may come back. When it has been for `patience_ms`, the job is
+// stopped. A photo that is done puts an end to it.
 bool store_put_off(struct store *store, const struct photo *photo, int64_t patience_ms,
                    const char *code, const char *text, struct err *err);
 

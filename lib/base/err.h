@@ -16,6 +16,10 @@ enum err_code {
     ERR_BUSY,     // not now; trying again later may help
     ERR_DENIED,   // not allowed
     ERR_FULL,     // no room is left on a disk
+    // Of a server that does work for this one.
+    ERR_UNAVAILABLE, // it is not there, or refuses
+    ERR_HANG,        // it took the work and does not answer: what it computes on hangs or is lost
+    ERR_GARBLED,     // it answered, and the answer makes no sense
 };
 
 struct err {

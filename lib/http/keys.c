@@ -36,6 +36,12 @@ struct http_keys *http_keys_of(const char *lines) {
     return take(mem_strdup(lines));
 }
 
+struct span http_keys_first(const struct http_keys *keys) {
+    const char *at = keys->lines;
+    struct span first;
+    return next_key(&at, &first) ? first : (struct span){0};
+}
+
 struct http_keys *http_keys_read(const char *path, const char *advice, struct err *err) {
     struct stat st;
     struct span first;

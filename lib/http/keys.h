@@ -14,7 +14,8 @@ struct http_keys *http_keys_of(const char *lines);
 // A file that nobody else may read (ERR_DENIED), with at least one key (ERR_INVALID; what its owner
 // may do besides writing one follows as `advice`, ", or ...").
 struct http_keys *http_keys_read(const char *path, const char *advice, struct err *err);
-void http_keys_destroy(struct http_keys *keys); // NULL is fine
+struct span http_keys_first(const struct http_keys *keys); // for who sends one; empty: none
+void http_keys_destroy(struct http_keys *keys);            // NULL is fine
 // In a time that tells nothing of the keys.
 bool http_keys_fit(const struct http_keys *keys, struct span given);
 // What stands behind "Authorization: Bearer"; empty when it is none.

@@ -8,6 +8,9 @@ is at its end, by the last turn again. A turn may be a function of the request t
 """
 import argparse
 import json
+import select
+import socket
+import struct
 import sys
 import threading
 import time
@@ -18,9 +21,13 @@ WORDS = 24  # characters a piece of a stream
 
 
 class Turn:
-    def __init__(self, text="", thinking="", calls=(), status=200, error=None, delay=0.0):
+    """`fault`: "hang" (until the model is let go, or the client leaves), "reset" (the connection
+    breaks), "half" (of the answer, then the connection ends), "garbage" (no JSON), "endless" (bytes
+    without end, as long as the client takes them)."""
+
+    def __init__(self, text="", thinking="", calls=(), status=200, error=None, delay=0.0, fault=None):
         self.text, self.thinking, self.calls = text, thinking, list(calls)
-        self.status, self.error, self.delay = status, error, delay
+        self.status, self.error, self.delay, self.fault = status, error, delay, fault
 
     def deltas(self):
         yield {"role": "assistant", "content": None}
@@ -99,6 +106,8 @@ class MockModel:
         self.rules = [*rules, (is_title, say('{"title": "A title"}'))]
         self.requests = []  # (method, path, headers, body as bytes)
         self.turns, self.lock = 0, threading.Lock()
+        self.inside = self.most_inside = self.left = 0  # completions at once; clients that left a hang
+        self.released = threading.Event()  # ends what hangs
         self.server = Server(("127.0.0.1", port), type("Api", (Api,), {"model": self}))
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -148,8 +157,41 @@ class Api(Handler):
         if path == "/v1/chat/completions/input_tokens" and llama:
             return self.say(200, {"input_tokens": count(body)})
         if path == "/v1/chat/completions":
-            return self.play(body, model.next_turn(body))
+            return self.complete_one(body)
         return self.say(404, {"error": {"message": f"no {path} here"}})
+
+    def complete_one(self, asked):
+        model = self.model
+        with model.lock:
+            model.inside += 1
+            model.most_inside = max(model.most_inside, model.inside)
+        try:
+            turn = model.next_turn(asked)
+            return self.fail(turn.fault) if turn.fault else self.play(asked, turn)
+        finally:
+            with model.lock:
+                model.inside -= 1
+
+    def fail(self, fault):
+        self.close_connection = True
+        if fault == "hang":
+            while not self.model.released.is_set():
+                if select.select([self.connection], [], [], 0.02)[0] and not self.connection.recv(1):
+                    with self.model.lock:
+                        self.model.left += 1
+                    break
+            return
+        if fault == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            return
+        body = b"<html>garbage" if fault == "garbage" else b'{"choices":[{"message":{"content":"PO'
+        endless = fault == "endless"
+        length = 1 << 40 if endless else len(body) + (100 if fault == "half" else 0)
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                         b"Content-Length: %d\r\n\r\n" % length + body)
+        while endless:
+            self.wfile.write(b"x" * 65536)
 
     def play(self, asked, turn):
         time.sleep(turn.delay)

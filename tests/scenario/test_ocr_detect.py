@@ -123,4 +123,4 @@ class Poles(DrawnWorld):
         report = json.loads(self.ocr("read", PLATE, "--json")[0])
         self.assertEqual([r["code"] for r in report["review_reasons"]], ["no_identification"])
         self.write("config/ancalagon/ocr.ini", "[audit]\nidentification = maybe\n")
-        self.assertIn("none of poles, photos, off", self.ocr("read", PLATE, status=3)[1])
+        self.assertIn("none of: poles photos off", self.ocr("read", PLATE, status=3)[1])

@@ -107,6 +107,31 @@ static void test_a_job_from_begin_to_end(void **state) {
     store_close(store);
 }
 
+// What needs something that is gone goes behind what was not tried, and is done later.
+static void test_a_photo_put_off(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct store *store = store_open(":memory:", NULL, &err);
+    struct photo photo;
+    char id[33];
+    new_job(store, "lote", 3, id);
+    assert_true(store_claim(store, &photo, &err));
+    assert_true(store_put_off(store, &photo, 1000000, "GpuHangError", "it hung", &err));
+    assert_string_equal(job_of(store, id).fault, "GpuHangError");
+    assert_int_equal(job_of(store, id).waiting, 3);
+    while (!store_claim(store, &photo, &err)) // until the job's time has come
+        usleep(10000);
+    for (int i = 1; i <= 3; i++) {
+        char expected[32];
+        snprintf(expected, sizeof expected, "/photos/%d.jpg", i % 3);
+        assert_string_equal(photo.source, expected);
+        assert_true(store_finish(store, photo.id, "{}", NULL, NULL, &err));
+        assert_int_equal(store_claim(store, &photo, &err), i < 3);
+    }
+    assert_int_equal(job_of(store, id).state, JOB_DONE);
+    store_close(store);
+}
+
 static void test_jobs_take_turns(void **state) {
     (void)state;
     struct err err = {0};
@@ -348,6 +373,7 @@ static void test_files_of_before(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_job_from_begin_to_end),
+        cmocka_unit_test(test_a_photo_put_off),
         cmocka_unit_test(test_jobs_take_turns),
         cmocka_unit_test(test_cancelled_and_empty_jobs),
         cmocka_unit_test(test_a_job_is_there_whole_or_not_at_all),

@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/where.h"
 #include "model_choice.h"
-#include "where.h"
 
 #include <string.h>
 

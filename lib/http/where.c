@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "where.h"
+#include "http/where.h"
 
 #include "base/str.h"
 
@@ -151,8 +151,8 @@ bool where_read(struct where *where, const char *host, unsigned port, unsigned u
     if (strncasecmp(text, "https://", 8) == 0)
         return err_set(err, ERR_INVALID,
                        "%s: TLS is not spoken here. On a network you do not trust, use: ssh -L "
-                       "1234:127.0.0.1:1234 HOST, or --backend remote-llama",
-                       text);
+                       "%u:127.0.0.1:%u HOST",
+                       text, port ? port : usual_port, port ? port : usual_port);
     if (strncasecmp(text, "http://", 7) == 0)
         text += 7;
     if (!split(where, text))
