@@ -227,9 +227,9 @@ static bool take_share_line(struct config *config, struct share *share,
 
 static bool take_share(struct config *config, const struct ini_section *section, struct err *err) {
     const char *name = section->name + strlen("share ");
-    if (!name[strspn(name, " ")] || config_share(config, name))
-        return err_set(err, ERR_INVALID, "%s:%u: [share NAME] needs a name of its own",
-                       config->path, section->line);
+    if (!name[strspn(name, " ")])
+        return err_set(err, ERR_INVALID, "%s:%u: [share NAME] needs a name", config->path,
+                       section->line);
     config->shares = mem_resize(config->shares, (config->share_count + 1) * sizeof *config->shares);
     struct share *share = &config->shares[config->share_count++];
     share_init(share, name);
