@@ -17,10 +17,9 @@
 
 enum { PLATE_LINES_LEAST = 3 }; // fewer texts are no plate
 enum { CUT_FIELDS_LEAST = 3 };  // what was cut out says less: it was no plate
-#define CUT_SHARE_MOST                                                                             \
-    0.45f // of the photo's longer side; a larger plate is read as well in the whole
-#define CUT_GAIN_LEAST 1.3f // pixels of the photo a pixel of what was decoded
-#define PLATE_OVERLAP 0.45f // boxes of one plate; more are several
+#define CUT_SHARE_MOST 0.45f    // of the photo's side: a larger plate is read as well in the whole
+#define CUT_GAIN_LEAST 1.3f     // pixels of the photo a pixel of what was decoded
+#define PLATE_OVERLAP 0.45f     // boxes of one plate; more are several
 
 struct pipeline {
     const struct config *config;
@@ -344,12 +343,14 @@ static void forget(struct reading *reading, struct texts *texts) {
 static bool read_texts(struct pipeline *pipeline, const struct photo *photo,
                        struct reading *reading, struct texts *texts, struct err *err) {
     if (photo->area == AREA_PLATE && wants_cut(pipeline, reading)) {
+        struct sights seen = reading->sights;
         if (!read_cut(pipeline, photo, reading, err))
             return false;
         apply_rules(pipeline, reading, texts);
         if (fields_known(&reading->plate) >= CUT_FIELDS_LEAST)
             return true;
         forget(reading, texts);
+        reading->sights = seen; // as they were before the cut's texts had their say
     }
     if (!read_whole(pipeline, photo->image, reading, err))
         return false;

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+import draw
 import learn
 import model_file
 import net as nets
@@ -84,6 +85,19 @@ class Network(unittest.TestCase):
         none = nets.assign(boxes, torch.full((1, len(middle), 2), .1), truth, torch.tensor([[0, 1]]),
                            torch.tensor([[False, False]]), middle)
         self.assertEqual(float(none[1].sum()), 0)
+
+
+class Drawing(unittest.TestCase):
+    def test_same_seed_same_picture_with_boxes_in_it(self):
+        labels = set()
+        for seed in range(12):
+            image, boxes = draw.draw(seed)
+            again, same = draw.draw(seed)
+            self.assertEqual((image.tobytes(), boxes), (again.tobytes(), same), seed)
+            for label, (x0, y0, x1, y1) in boxes:
+                self.assertTrue(0 <= x0 < x1 <= image.width and 0 <= y0 < y1 <= image.height, seed)
+                labels.add(label)
+        self.assertEqual(labels, {0, 1})
 
 
 class Learning(unittest.TestCase):
