@@ -123,9 +123,10 @@ class Stages(ModelWorld):
         head, data = image["image_url"]["url"].split(",")
         self.assertEqual((text["type"], head), ("text", "data:image/jpeg;base64"))
         box, size = report["plate"]["box"], jpeg_size(base64.b64decode(data))
-        scale = min(1, 1600 / max(box[2] - box[0], box[3] - box[1]))
-        for side, low, high in zip(size, box[:2], box[2:]):
-            self.assertAlmostEqual(side, (high - low) * scale, delta=2)
+        sides = [min(most, high + .1 * (high - low)) - max(0, low - .1 * (high - low))
+                 for low, high, most in zip(box[:2], box[2:], (report["width"], report["height"]))]
+        for side, shown in zip(sides, size):
+            self.assertAlmostEqual(shown, side * min(1, 1600 / max(sides)), delta=2)
         schema = llm["response_format"]["json_schema"]["schema"]
         self.assertEqual(schema["required"], list(TRUTH))
         given = json.loads(llm["messages"][-1]["content"])
