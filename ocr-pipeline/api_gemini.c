@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "format/json.h"
 #include "gemini.h"
-#include "pole.h"
+#include "pole_report.h"
 #include "report.h"
 
 #include <stdio.h>
@@ -86,7 +86,7 @@ static json_t *answer_of(struct ask *ask, const struct gemini_request *request,
     struct plate plate;
     struct buf text;
     char id[25];
-    pole_merge(&plate, readings, ask->photo_count);
+    pole_plate(ask->api->pipeline, readings, ask->photo_count, &plate);
     json_t *whole = plate_json(&plate), *stages = json_array();
     for (size_t i = 0; i < ask->photo_count; i++)
         if (readings[i])

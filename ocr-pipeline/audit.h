@@ -19,17 +19,21 @@
 
 #include <stddef.h>
 
+// Where a maker without a placa_identificacao seen is a reason to look. A close photo of a plate
+// hardly ever shows the pole's sign as well; the photos of a pole together should.
+enum identified { IDENTIFIED_BY_POLES, IDENTIFIED_BY_PHOTOS, IDENTIFIED_NOWHERE };
+
 struct audit_options {
     // Of a value's least sure character: of numbers that may be anything, and of values that a
     // list, or the calendar, has borne out.
     float characters_least, listed_least;
     float confidence_least;   // of a value as a whole
     const char *fuse_utility; // whose fuse table holds strictly; NULL: none, only gross misfits
+    enum identified identified;
 };
 extern const struct audit_options audit_defaults;
 
-// Was the pole's own sign seen? Photos of one pole answer together: a single photo of a plate says
-// nothing, and is UNKNOWN.
+// Was the pole's own sign seen? UNKNOWN: nobody looked.
 enum identification { IDENTIFICATION_UNKNOWN, IDENTIFICATION_SEEN, IDENTIFICATION_MISSING };
 
 // `lines`: what was read, for values of models; may be NULL with count 0 when there is no reader.

@@ -76,6 +76,7 @@ static void check_pipeline(struct check *check) {
     tell(check, pipeline, "networks", pipeline ? check->config->recognize : err.text);
     if (!pipeline)
         return;
+    tell(check, true, "plate detector", pipeline_detector(pipeline));
     bool good = read_blank(pipeline, &reading, &err);
     snprintf(text, sizeof text, "a white page took %.0f ms", reading.timings.total_ms);
     tell(check, good, "a picture", good ? text : err.text);

@@ -36,7 +36,7 @@ struct serve {
     bool ending;
 };
 
-enum { PATIENCE_MS = 15000 };
+enum { PATIENCE_MS = 60000 };
 
 static void on_idle(void *arg) {
     struct serve *serve = arg;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "base/system.h"
 #include "http/address.h"
 #include "http/where.h"
 
@@ -13,7 +14,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum kind { TEXT, PATH, COUNT, BYTES, SHARE, DURATION, SWITCH, LISTEN, FAST, CHOICE, URL };
+enum kind {
+    TEXT,
+    PATH,
+    PATH_OR_NONE,
+    COUNT,
+    BYTES,
+    SHARE,
+    DURATION,
+    SWITCH,
+    LISTEN,
+    FAST,
+    IDENTIFIED,
+    CHOICE,
+    URL
+};
 
 #define MEMBER(name) offsetof(struct config, name)
 
@@ -42,7 +57,7 @@ static const struct setting {
     {"read", "side", COUNT, MEMBER(side_pixels), "1600", 320, 8000},
     {"read", "box-confidence", SHARE, MEMBER(box_confidence), "0.5", 0, 0},
     {"read", "line-confidence", SHARE, MEMBER(line_confidence), "0.5", 0, 0},
-    {"plate", "model", PATH, MEMBER(plate_model), NULL, 0, 0},
+    {"plate", "model", PATH_OR_NONE, MEMBER(plate_model), NULL, 0, 0},
     {"plate", "names", TEXT, MEMBER(plate_names), NULL, 0, 0},
     {"plate", "confidence", SHARE, MEMBER(plate_confidence), "0.25", 0, 0},
     {"plate", "padding", SHARE, MEMBER(plate_padding), "0.10", 0, 0},
@@ -64,9 +79,9 @@ static const struct setting {
     {"gpu", "retry", DURATION, MEMBER(gpu_retry_ms), "24h", 0, 366LL * 86400000},
     {"audit", "characters", SHARE, MEMBER(audit.characters_least), NULL, 0, 0},
     {"audit", "listed", SHARE, MEMBER(audit.listed_least), NULL, 0, 0},
-    {"audit", "listed", SHARE, MEMBER(audit.listed_least), NULL, 0, 0},
     {"audit", "confidence", SHARE, MEMBER(audit.confidence_least), NULL, 0, 0},
     {"audit", "fuse-utility", TEXT, MEMBER(audit.fuse_utility), NULL, 0, 0},
+    {"audit", "identification", IDENTIFIED, MEMBER(audit.identified), NULL, 0, 0},
     {"records", "file", PATH, MEMBER(records.file), NULL, 0, 0},
     {"records", "url", TEXT, MEMBER(records.url), NULL, 0, 0},
     {"records", "query", TEXT, MEMBER(records.query), NULL, 0, 0},
@@ -109,6 +124,16 @@ static bool share_of(const char *text, float *out) {
         return false;
     *out = (float)value;
     return true;
+}
+
+static bool identified_by(const char *text, enum identified *out) {
+    static const char *const NAMES[] = {"poles", "photos", "off"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+        if (strcmp(text, NAMES[i]) == 0) {
+            *out = (enum identified)i;
+            return true;
+        }
+    return false;
 }
 
 // Relative to the file that says it.
@@ -197,6 +222,14 @@ static bool set(struct config *config, const struct setting *setting, const char
     switch (setting->kind) {
     case TEXT: *(const char **)member = keep(config, mem_strdup(value)); return true;
     case PATH: *(const char **)member = keep(config, path_from(config, value)); return true;
+    case PATH_OR_NONE:
+        *(const char **)member =
+            strcmp(value, "none") == 0 ? NULL : keep(config, path_from(config, value));
+        return true;
+    case IDENTIFIED:
+        return identified_by(value, member) ||
+               err_set(err, ERR_INVALID, "identification \"%.40s\" is none of poles, photos, off",
+                       value);
     case LISTEN: return config_listen(config, value, err);
     case URL: return set_url(config, member, value, err);
     case CHOICE:
@@ -243,9 +276,9 @@ static bool take_share_line(struct config *config, struct share *share,
 
 static bool take_share(struct config *config, const struct ini_section *section, struct err *err) {
     const char *name = section->name + strlen("share ");
-    if (!name[strspn(name, " ")] || config_share(config, name))
-        return err_set(err, ERR_INVALID, "%s:%u: [share NAME] needs a name of its own",
-                       config->path, section->line);
+    if (!name[strspn(name, " ")])
+        return err_set(err, ERR_INVALID, "%s:%u: [share NAME] needs a name", config->path,
+                       section->line);
     config->shares = mem_resize(config->shares, (config->share_count + 1) * sizeof *config->shares);
     struct share *share = &config->shares[config->share_count++];
     share_init(share, name);
@@ -343,7 +376,33 @@ void config_fast(struct config *config) {
     config->dictionary = keep(config, path_cache("ocr/fast-rec.txt"));
 }
 
+static bool is_missing(const char *path) {
+    struct stat st;
+    return stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+// Our own detector: beside a program that was built, in share/ of one that was installed. NULL: a
+// program that was taken away from both does without.
+static char *own_plate_model(void) {
+    static const char *const PLACES[] = {"plate-finder.onnx",
+                                         "../share/ancalagon/plate-finder.onnx"};
+    char *program = system_program(), *found = NULL;
+    char *folder = program ? mem_strndup(program, (size_t)(path_name(program) - program)) : NULL;
+    for (size_t i = 0; folder && !found && i < sizeof PLACES / sizeof *PLACES; i++) {
+        char *path = path_join(folder, PLACES[i]);
+        if (is_missing(path))
+            mem_free(path);
+        else
+            found = path;
+    }
+    mem_free(folder);
+    mem_free(program);
+    return found;
+}
+
 static void set_defaults(struct config *config) {
+    char *plate_model = own_plate_model();
+    config->plate_model = plate_model ? keep(config, plate_model) : NULL;
     config->audit = audit_defaults;
     for (int i = 0; i < SETTINGS; i++)
         if (settings[i].initial)
@@ -352,11 +411,6 @@ static void set_defaults(struct config *config) {
     config->detect = keep(config, path_cache("ocr/det.onnx"));
     config->orient = keep(config, path_cache("ocr/cls.onnx"));
     config->recognize = keep(config, path_cache("ocr/rec.onnx"));
-}
-
-static bool is_missing(const char *path) {
-    struct stat st;
-    return stat(path, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
 struct config *config_load(const char *path, struct err *err) {

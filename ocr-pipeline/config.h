@@ -35,7 +35,7 @@ struct config {
     unsigned side_pixels;                    // a photo is read at this longer side
     float box_confidence, line_confidence;   // of a region, of a line
     // [plate]: where is the plate
-    const char *plate_model; // ONNX; NULL: the photo is read as a whole
+    const char *plate_model; // ONNX; ours unless another is named; NULL: texts alone tell
     const char *plate_names; // NULL: in its metadata
     float plate_confidence;
     float plate_padding;        // of the box's sides, each side

@@ -133,7 +133,7 @@ bool part_is_cut(struct part part, size_t at) {
     bool stroke = false;
     while (at > 0 && strchr(" /|\\", part.folded->text[at - 1]))
         stroke |= part.folded->text[--at] != ' ';
-    return stroke && at == 0;
+    return stroke && (at == 0 || strchr(":=)", part.folded->text[at - 1]));
 }
 
 // The characters [first, last) of a part.

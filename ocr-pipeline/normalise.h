@@ -33,7 +33,8 @@ struct part {
 struct part part_all(const struct folded *folded);
 struct part part_trim(struct part part); // signs and blanks at both ends
 bool part_is_empty(struct part part);
-// "/ 127": the line begins with a stroke, so what was before it stands elsewhere or was not read.
+// "/ 127": the line, or what follows a label, begins with a stroke, so what was before it stands
+// elsewhere or was not read.
 bool part_is_cut(struct part part, size_t at);
 
 // What was read there, as it was read; cut at a whole character when `size` is too small.

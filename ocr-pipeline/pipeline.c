@@ -10,20 +10,25 @@
 #include "vision/object_finder.h"
 #include "vision/warp.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { PLATE_LINES_LEAST = 3 }; // fewer texts are no plate
-#define CUT_SCORE_LEAST 0.5f    // a detector that is less sure does not decide what is read
-#define PLATE_OVERLAP 0.45f     // boxes of one plate; more are several
+enum { CUT_FIELDS_LEAST = 3 };  // what was cut out says less: it was no plate
+#define CUT_SHARE_MOST                                                                             \
+    0.45f // of the photo's longer side; a larger plate is read as well in the whole
+#define CUT_GAIN_LEAST 1.3f // pixels of the photo a pixel of what was decoded
+#define PLATE_OVERLAP 0.45f // boxes of one plate; more are several
 
 struct pipeline {
     const struct config *config;
     struct image_limits limits;
     struct onnx *onnx;
     struct text_reader *reader;
-    struct object_finder *finder; // NULL: photos are read as a whole
+    struct object_finder *finder; // NULL: texts alone tell where the plate is
+    char *detector;               // what it is, for people
     struct domains *domains;
     struct models *models;
     struct audit_options audit;
@@ -72,7 +77,13 @@ static bool open_finder(struct pipeline *pipeline, struct err *err) {
         return err_set(err, ERR_NOTFOUND, "there is no plate detector at %s ([plate] model)",
                        config->plate_model);
     pipeline->finder = object_finder_create(pipeline->onnx, &options, err);
-    return pipeline->finder != NULL;
+    if (!pipeline->finder) {
+        err_context(err, "the plate detector ([plate] model)");
+        return false;
+    }
+    pipeline->detector =
+        mem_printf("%s (%s)", config->plate_model, object_finder_layout(pipeline->finder));
+    return true;
 }
 
 static bool open_domains(struct pipeline *pipeline, struct err *err) {
@@ -103,10 +114,15 @@ void pipeline_destroy(struct pipeline *pipeline) {
         return;
     models_close(pipeline->models);
     object_finder_destroy(pipeline->finder);
+    mem_free(pipeline->detector);
     text_reader_destroy(pipeline->reader);
     onnx_close(pipeline->onnx);
     domains_destroy(pipeline->domains);
     mem_free(pipeline);
+}
+
+const char *pipeline_detector(const struct pipeline *pipeline) {
+    return pipeline->detector ? pipeline->detector : "none: a plate is where its texts are";
 }
 
 // --- One photo
@@ -164,33 +180,6 @@ static bool read_part(struct pipeline *pipeline, const struct image *image, stru
     return good;
 }
 
-// The surest plate of a transformer, else the surest sign of a pole.
-static bool find_plate(struct pipeline *pipeline, const struct image *image,
-                       struct reading *reading, struct err *err) {
-    struct found_object *found = mem_alloc(FOUND_MAX * sizeof *found);
-    struct plate_seen *seen = &reading->seen;
-    size_t count = 0;
-    double start = now_ms();
-    bool good = object_finder_find(pipeline->finder, image, found, &count, err);
-    for (size_t i = 0; good && i < count; i++) {
-        bool transformer = strcmp(found[i].name, CLASS_TRANSFORMER) == 0;
-        bool identification = strcmp(found[i].name, CLASS_IDENTIFICATION) == 0;
-        reading->identification |= identification;
-        if (reading->context == CONTEXT_TRANSFORMER ||
-            (!transformer && (reading->context != CONTEXT_UNKNOWN || !identification)))
-            continue;
-        reading->context = transformer ? CONTEXT_TRANSFORMER : CONTEXT_POLE;
-        snprintf(seen->class_name, sizeof seen->class_name, "%s", found[i].name);
-        seen->score = found[i].confidence;
-        seen->box =
-            box_pad(found[i].box, pipeline->config->plate_padding, image->width, image->height);
-    }
-    reading->looked = good;
-    reading->timings.plate_ms = now_ms() - start;
-    mem_free(found);
-    return good;
-}
-
 static struct box around(const struct text_line *lines, size_t count) {
     struct box all = quad_box(&lines[0].quad);
     for (size_t i = 1; i < count; i++) {
@@ -203,102 +192,237 @@ static struct box around(const struct text_line *lines, size_t count) {
     return all;
 }
 
-// No detector saw the plate: it is where the texts of one are.
-static void see_plate(const struct pipeline *pipeline, struct reading *reading,
-                      const struct text_line *lines, size_t count) {
-    struct plate_seen *seen = &reading->seen;
-    if (seen->class_name[0])
-        return;
-    seen->fallback = FALLBACK_WHOLE_PHOTO;
+static bool look(struct pipeline *pipeline, const struct image *image, struct reading *reading,
+                 struct err *err) {
+    double start = now_ms();
+    if (!pipeline->finder)
+        return true;
+    reading->looked = sights_find(&reading->sights, pipeline->finder, image,
+                                  (float)reading->width / (float)image->width,
+                                  (float)reading->height / (float)image->height, err);
+    reading->timings.plate_ms = now_ms() - start;
+    return reading->looked;
+}
+
+// What the detector saw of what the texts say. Where they disagree the texts are believed: NULL.
+// `count`: texts of a plate.
+static const struct sight *agreed(const struct reading *reading, size_t count) {
+    const struct sights *sights = &reading->sights;
+    const struct text_page *page = &reading->page;
+    const struct sight *plate = sights_best(sights, CONTEXT_TRANSFORMER);
     if (count < PLATE_LINES_LEAST)
-        return;
-    seen->fallback = FALLBACK_TEXT_DENSITY;
-    seen->box = box_pad(around(lines, count), pipeline->config->plate_padding, reading->width,
-                        reading->height);
-    snprintf(seen->class_name, sizeof seen->class_name, "%s", CLASS_TRANSFORMER);
+        return plate ? plate : sights_best(sights, CONTEXT_POLE);
+    for (size_t i = 0; i < sights->count; i++)
+        if (sights->list[i].what == CONTEXT_TRANSFORMER &&
+            sight_holds_plate(&sights->list[i], page->lines, reading->classes, page->count))
+            return &sights->list[i];
+    return NULL;
 }
 
-// What models are shown of a photo: the plate, or all of it where none was seen, or only the sign
-// of the pole.
-static struct view view_of(const struct image *image, const struct recall *recall,
-                           const struct reading *reading) {
-    struct box box = reading->seen.box;
-    bool seen = reading->seen.class_name[0] && reading->context != CONTEXT_POLE && box.x1 > box.x0;
-    return (struct view){
-        .photo = image,
-        .part = seen ? box : (struct box){0, 0, (float)image->width, (float)image->height},
-        .turned = reading->page.turned,
-        .recall = recall,
-    };
+static void see_plate(const struct pipeline *pipeline, struct reading *reading,
+                      const struct sight *sight, const struct text_line *lines, size_t count) {
+    struct plate_seen *seen = &reading->seen;
+    *seen = (struct plate_seen){.fallback = FALLBACK_WHOLE_PHOTO};
+    if (sight) {
+        *seen = (struct plate_seen){.box = sight->box, .score = sight->score};
+        reading->context = sight->what;
+    } else if (count >= PLATE_LINES_LEAST) {
+        seen->fallback = FALLBACK_TEXT_DENSITY;
+        seen->box = box_pad(around(lines, count), pipeline->config->plate_padding, reading->width,
+                            reading->height);
+        reading->context = CONTEXT_TRANSFORMER;
+    }
+    if (reading->context != CONTEXT_UNKNOWN)
+        snprintf(seen->class_name, sizeof seen->class_name, "%s", sight_class(reading->context));
 }
 
-static bool understand(const struct pipeline *pipeline, const struct image *image,
-                       enum pipeline_area area, const struct recall *recall,
-                       struct reading *reading, struct err *err) {
+// The texts are classed by what they say; then again within the box that bears them out.
+static size_t sort_texts(const struct pipeline *pipeline, struct reading *reading,
+                         struct text_line *lines) {
+    const struct text_page *page = &reading->page;
+    enum text_class *classes = reading->classes;
+    filter_classify(page->lines, page->count, NULL, pipeline->domains, classes);
+    sights_settle(&reading->sights, page->lines, classes, page->count);
+    reading->identification = sights_best(&reading->sights, CONTEXT_POLE) != NULL;
+    size_t count = filter_keep(page->lines, classes, page->count, TEXT_NAMEPLATE, lines);
+    const struct sight *sight = agreed(reading, count);
+    if (sight && sight->score >= SIGHT_SURE) {
+        struct filter_context context = {sight->what, sight->box};
+        filter_classify(page->lines, page->count, &context, pipeline->domains, classes);
+        count = filter_keep(page->lines, classes, page->count, TEXT_NAMEPLATE, lines);
+    }
+    see_plate(pipeline, reading, sight, lines, count);
+    return count;
+}
+
+static enum identification identification_of(const struct reading *reading) {
+    return !reading->looked          ? IDENTIFICATION_UNKNOWN
+           : reading->identification ? IDENTIFICATION_SEEN
+                                     : IDENTIFICATION_MISSING;
+}
+
+static void understand(const struct pipeline *pipeline, struct reading *reading) {
     const struct text_page *page = &reading->page;
     double start = now_ms();
     reading->classes = mem_alloc((page->count + 1) * sizeof *reading->classes);
     struct text_line *lines = mem_alloc((page->count + 1) * sizeof *lines);
-    struct filter_context context = {reading->context, reading->seen.box};
-    filter_classify(page->lines, page->count, reading->looked ? &context : NULL, pipeline->domains,
-                    reading->classes);
-    size_t count = filter_keep(page->lines, reading->classes, page->count, TEXT_NAMEPLATE, lines);
-    see_plate(pipeline, reading, lines, count);
+    size_t count = sort_texts(pipeline, reading, lines);
     rules_read(&reading->plate, lines, count, pipeline->domains);
-    reading->timings.rules_ms = now_ms() - start;
-    struct view view = view_of(image, recall, reading);
-    bool good = area != AREA_PLATE || models_refine(pipeline->models, &view, lines, count,
-                                                    &reading->plate, &reading->stages, err);
-    audit_plate(&reading->plate, lines, count, IDENTIFICATION_UNKNOWN, &pipeline->audit,
+    mem_free(lines);
+    reading->timings.rules_ms += now_ms() - start;
+}
+
+// A plate that is small in a photo of more pixels than are read is worth a second decoding.
+static bool wants_cut(const struct reading *reading, const struct image *image) {
+    const struct sight *plate = sights_best(&reading->sights, CONTEXT_TRANSFORMER);
+    if (!plate || plate->score < SIGHT_SURE ||
+        (float)reading->width < CUT_GAIN_LEAST * (float)image->width)
+        return false;
+    int longer = reading->width > reading->height ? reading->width : reading->height;
+    return fmaxf(box_width(plate->box), box_height(plate->box)) < CUT_SHARE_MOST * (float)longer;
+}
+
+struct photo {
+    const void *bytes;
+    size_t length;
+    const char *name; // for errors
+    const struct recall *recall;
+};
+
+static bool read_cut(struct pipeline *pipeline, const struct photo *photo, struct reading *reading,
+                     struct err *err) {
+    struct image image;
+    double start = now_ms();
+    if (!image_decode(&image, photo->bytes, photo->length, photo->name, 0, &pipeline->limits, err))
+        return false;
+    reading->timings.decode_ms += now_ms() - start;
+    struct box box = sights_best(&reading->sights, CONTEXT_TRANSFORMER)->box;
+    box = box_pad(box, pipeline->config->plate_padding, image.width, image.height);
+    bool good = read_part(pipeline, &image, box, 1, 1, reading, err);
+    image_fini(&image);
+    if (good)
+        understand(pipeline, reading);
+    return good;
+}
+
+static bool read_whole(struct pipeline *pipeline, const struct image *image,
+                       struct reading *reading, struct err *err) {
+    struct box whole = {0, 0, (float)image->width, (float)image->height};
+    if (!read_part(pipeline, image, whole, (float)reading->width / (float)image->width,
+                   (float)reading->height / (float)image->height, reading, err))
+        return false;
+    understand(pipeline, reading);
+    return true;
+}
+
+static size_t fields_known(const struct plate *plate) {
+    size_t known = 0;
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        known += plate->values[i].text[0] != '\0';
+    return known;
+}
+
+// What was cut out was no plate: nothing of it counts.
+static void forget(struct reading *reading) {
+    mem_free(reading->classes);
+    text_page_fini(&reading->page);
+    reading->classes = NULL;
+    reading->page = (struct text_page){0};
+    reading->plate = (struct plate){.reason_count = 0};
+    reading->context = CONTEXT_UNKNOWN;
+}
+
+// What models are shown: the plate with some room around it, out of the photo at its full size; all
+// of it where no plate is known. `full` is filled.
+static bool show(const struct pipeline *pipeline, const struct photo *photo,
+                 const struct box *plate, struct image *full, struct view *view, struct err *err) {
+    if (!image_decode(full, photo->bytes, photo->length, photo->name, 0, &pipeline->limits, err))
+        return false;
+    view->photo = full;
+    view->part = (struct box){0, 0, (float)full->width, (float)full->height};
+    if (plate && plate->x1 > plate->x0)
+        view->part = box_pad(*plate, pipeline->config->plate_padding, full->width, full->height);
+    return true;
+}
+
+// A model in place of the reader; when it could not, the reading's stages say so.
+static bool read_by_model(struct pipeline *pipeline, const struct photo *photo,
+                          struct reading *reading, struct err *err) {
+    const struct sight *plate = sights_best(&reading->sights, CONTEXT_TRANSFORMER);
+    struct view view = {.recall = photo->recall};
+    struct image full = {0};
+    bool sure = plate && plate->score >= SIGHT_SURE;
+    bool good = show(pipeline, photo, sure ? &plate->box : NULL, &full, &view, err) &&
+                models_read(pipeline->models, &view, &reading->page, &reading->stages, err);
+    image_fini(&full);
+    if (good && reading->stages.read == READ_VLM)
+        understand(pipeline, reading);
+    return good;
+}
+
+static bool read_image(struct pipeline *pipeline, const struct photo *photo,
+                       const struct image *image, enum pipeline_area area, struct reading *reading,
+                       struct err *err) {
+    if (!look(pipeline, image, reading, err))
+        return false;
+    if (area == AREA_PLATE && models_read_alone(pipeline->models) &&
+        !read_by_model(pipeline, photo, reading, err))
+        return false;
+    if (reading->stages.read == READ_VLM)
+        return true;
+    if (area == AREA_PLATE && wants_cut(reading, image)) {
+        if (!read_cut(pipeline, photo, reading, err))
+            return false;
+        if (fields_known(&reading->plate) >= CUT_FIELDS_LEAST)
+            return true;
+        forget(reading);
+    }
+    return read_whole(pipeline, image, reading, err);
+}
+
+static bool ask_models(struct pipeline *pipeline, const struct photo *photo,
+                       const struct text_line *lines, size_t count, struct reading *reading,
+                       struct err *err) {
+    bool plate = reading->context == CONTEXT_TRANSFORMER;
+    struct view view = {.turned = reading->page.turned, .recall = photo->recall};
+    struct image full = {0};
+    bool shown = pipeline->config->read_by != READ_BOTH ||
+                 show(pipeline, photo, plate ? &reading->seen.box : NULL, &full, &view, err);
+    bool good = shown && models_refine(pipeline->models, &view, lines, count, &reading->plate,
+                                       &reading->stages, err);
+    image_fini(&full);
+    return good;
+}
+
+// What models say besides, and what speaks against all of it.
+static bool conclude(struct pipeline *pipeline, const struct photo *photo, enum pipeline_area area,
+                     struct reading *reading, struct err *err) {
+    const struct text_page *page = &reading->page;
+    struct text_line *lines = mem_alloc((page->count + 1) * sizeof *lines);
+    size_t count = filter_keep(page->lines, reading->classes, page->count, TEXT_NAMEPLATE, lines);
+    bool alone = pipeline->audit.identified == IDENTIFIED_BY_PHOTOS;
+    bool good = area != AREA_PLATE || ask_models(pipeline, photo, lines, count, reading, err);
+    audit_plate(&reading->plate, lines, count,
+                alone ? identification_of(reading) : IDENTIFICATION_UNKNOWN, &pipeline->audit,
                 pipeline->domains);
     mem_free(lines);
     return good;
 }
 
-static bool read_image(struct pipeline *pipeline, const struct image *image,
-                       enum pipeline_area area, const struct recall *recall,
-                       struct reading *reading, struct err *err) {
-    struct box whole = {0, 0, (float)image->width, (float)image->height};
-    float x = (float)reading->width / (float)image->width;
-    float y = (float)reading->height / (float)image->height;
-    if (pipeline->finder && !find_plate(pipeline, image, reading, err))
-        return false;
-    bool cut = area == AREA_PLATE && reading->context == CONTEXT_TRANSFORMER &&
-               reading->seen.score >= CUT_SCORE_LEAST;
-    struct view view = view_of(image, recall, reading);
-    if (area == AREA_PLATE && models_read_alone(pipeline->models) &&
-        !models_read(pipeline->models, &view, &reading->page, &reading->stages, err))
-        return false;
-    if (reading->stages.read == READ_VLM)
-        return true;
-    if (!read_part(pipeline, image, cut ? reading->seen.box : whole, x, y, reading, err))
-        return false;
-    if (!cut || reading->page.count >= PLATE_LINES_LEAST)
-        return true;
-    text_page_fini(&reading->page); // what was taken for a plate says nothing
-    reading->page = (struct text_page){0};
-    reading->seen = (struct plate_seen){.class_name = ""};
-    reading->context = CONTEXT_UNKNOWN;
-    return read_part(pipeline, image, whole, x, y, reading, err);
-}
-
-// For a plate to be cut out the photo is decoded at its full size.
 bool pipeline_read_for(struct pipeline *pipeline, const void *bytes, size_t length,
                        const char *name, enum pipeline_area area, const struct recall *recall,
                        struct reading *reading, struct err *err) {
+    struct photo photo = {bytes, length, name, recall};
     struct image image;
     double start = now_ms();
-    bool full = pipeline->finder || models_see(pipeline->models);
-    int side = full ? 0 : (int)pipeline->config->side_pixels;
     *reading = (struct reading){0};
-    snprintf(reading->image_id, sizeof reading->image_id, "%016llx%08zx",
-             (unsigned long long)str_hash_bytes(bytes, length), length);
-    if (!image_decode(&image, bytes, length, name, side, &pipeline->limits, err))
+    if (!image_decode(&image, bytes, length, name, (int)pipeline->config->side_pixels,
+                      &pipeline->limits, err))
         return false;
     bool good = image_measure(bytes, length, name, &reading->width, &reading->height, err);
     reading->timings.decode_ms = now_ms() - start;
-    good = good && read_image(pipeline, &image, area, recall, reading, err) &&
-           understand(pipeline, &image, area, recall, reading, err);
+    good = good && read_image(pipeline, &photo, &image, area, reading, err) &&
+           conclude(pipeline, &photo, area, reading, err);
     reading->timings.total_ms = now_ms() - start;
     image_fini(&image);
     if (!good)
@@ -321,7 +445,9 @@ struct models *pipeline_models(struct pipeline *pipeline) {
 
 void pipeline_audit_pole(const struct pipeline *pipeline, struct plate *plate,
                          enum identification identification) {
-    audit_plate(plate, NULL, 0, identification, &pipeline->audit, pipeline->domains);
+    bool together = pipeline->audit.identified == IDENTIFIED_BY_POLES;
+    audit_plate(plate, NULL, 0, together ? identification : IDENTIFICATION_UNKNOWN,
+                &pipeline->audit, pipeline->domains);
 }
 
 void reading_fini(struct reading *reading) {

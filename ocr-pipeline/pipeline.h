@@ -3,11 +3,13 @@
 // I/O but opening.
 #pragma once
 
+#include "audit.h"
 #include "base/err.h"
 #include "config.h"
 #include "filter.h"
 #include "models.h"
 #include "plate.h"
+#include "sight.h"
 #include "vision/text_reader.h"
 
 #include <stddef.h>
@@ -18,7 +20,8 @@ struct pipeline;
 // Networks are loaded: a second or so. `config` is borrowed. Errors say what is missing and how to
 // get it.
 struct pipeline *pipeline_create(const struct config *config, struct err *err);
-void pipeline_destroy(struct pipeline *pipeline); // NULL is fine
+void pipeline_destroy(struct pipeline *pipeline);               // NULL is fine
+const char *pipeline_detector(const struct pipeline *pipeline); // of plates; for people
 
 struct timings { // milliseconds; network_ms: of the others, inside the networks
     double decode_ms, plate_ms, read_ms, rules_ms, network_ms, total_ms;
@@ -45,17 +48,18 @@ struct reading {
     int width, height;
     struct text_page page;
     enum text_class *classes; // of each line
+    struct sights sights;     // all that the detector saw, as the texts bear it out
+    bool looked;              // a detector did
+    bool identification;      // and saw the pole's own sign
     struct plate_seen seen;
-    enum pole_context context; // what the detector saw, the plate before the pole's sign
-    bool looked;               // a detector did
-    bool identification;       // and saw the pole's own sign
+    enum pole_context context; // whose texts they are (pole_id_context); a plate before a sign
     struct plate plate;
     struct stages stages; // what models did of it
     struct timings timings;
 };
 
 enum pipeline_area {
-    AREA_PLATE, // what the detector takes for the plate, cut out at full size; else the whole photo
+    AREA_PLATE, // the plate is what matters: one that is small in the photo is cut out of it
     AREA_WHOLE, // for what stands beside it
 };
 

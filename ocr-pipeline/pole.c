@@ -63,8 +63,12 @@ static void merge_field(struct plate *out, const struct reading *const *readings
             confidence = value->confidence;
         }
     }
-    if (!best)
+    if (!best) { // why no photo says it
+        for (size_t i = 0; i < count; i++)
+            if (readings[i])
+                take_field(out, readings[i], field);
         return;
+    }
     take_field(out, best, field);
     for (size_t i = 0; i < count; i++) {
         const struct value *value = readings[i] ? &readings[i]->plate.values[field] : NULL;

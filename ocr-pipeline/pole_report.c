@@ -73,14 +73,19 @@ static json_t *compare(const struct record_answer *answer, double tolerance,
     return comparison_json(&record, &comparison);
 }
 
+void pole_plate(const struct pipeline *pipeline, const struct reading *const *readings,
+                size_t count, struct plate *plate) {
+    pole_merge(plate, readings, count);
+    pipeline_audit_pole(pipeline, plate, pole_identification(readings, count));
+}
+
 json_t *pole_report(const struct pipeline *pipeline, double tolerance, const char *pole,
                     const struct reading *const *readings, size_t count,
                     const struct record_answer *answer) {
     struct plate plate;
     json_t *report = json_build("{s:s}", "poste", pole);
     bool failed = !answer->known && answer->code[0];
-    pole_merge(&plate, readings, count);
-    pipeline_audit_pole(pipeline, &plate, pole_identification(readings, count));
+    pole_plate(pipeline, readings, count, &plate);
     json_t *records = compare(answer, tolerance, readings, count, &plate);
     plate_put_fields(&plate, report);
     json_set(report, "registros", records);

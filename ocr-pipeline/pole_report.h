@@ -24,6 +24,9 @@ json_t *record_answer_json(const struct record_answer *answer);
 // Of several photos' answers the one that says most.
 void record_answer_add(struct record_answer *answer, const json_t *json);
 
+// The photos' plates as one, audited as a whole.
+void pole_plate(const struct pipeline *pipeline, const struct reading *const *readings,
+                size_t count, struct plate *plate);
 // {poste, fields, _needs_review, review_reasons, registros, registros_erro}; the caller's.
 json_t *pole_report(const struct pipeline *pipeline, double tolerance, const char *pole,
                     const struct reading *const *readings, size_t count,

@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-// `image` is what the utility says of its own photos, `seen` what we saw in those that came by.
+// `ocr_image` is what the utility says of its own photos, `ocr_seen` what we saw in those that
+// came.
 static const char *const SCHEMA[] = {
     "CREATE TABLE IF NOT EXISTS ocr_pole (pole TEXT PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS ocr_value (pole TEXT NOT NULL, field TEXT NOT NULL,"

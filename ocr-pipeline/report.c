@@ -44,6 +44,17 @@ static json_t *timings_json(const struct reading *reading) {
     return out;
 }
 
+static json_t *sights_json(const struct sights *sights) {
+    json_t *out = json_array();
+    for (size_t i = 0; i < sights->count; i++) {
+        const struct sight *sight = &sights->list[i];
+        json_array_append_new(out, json_build("{s:s, s:o, s:o}", "class", sight_class(sight->what),
+                                              "box", plate_box_json(&sight->box), "score",
+                                              plate_rounded((double)sight->score, 1000)));
+    }
+    return out;
+}
+
 json_t *report_json(const char *file, const struct reading *reading) {
     json_t *report = json_object(), *texts = json_array();
     for (size_t i = 0; i < reading->page.count; i++)
@@ -55,6 +66,10 @@ json_t *report_json(const char *file, const struct reading *reading) {
     json_set(report, "height", json_integer(reading->height));
     json_set(report, "texts", texts);
     json_set(report, "plate", plate_seen_json(reading));
+    json_set(report, "plates", sights_json(&reading->sights));
+    json_set(report, "pole_id_context",
+             sight_class(reading->context) ? json_text(sight_class(reading->context))
+                                           : json_null());
     json_set(report, "stages", stages_json(&reading->stages));
     json_set(report, "timings_ms", timings_json(reading));
     return report;

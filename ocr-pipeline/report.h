@@ -6,7 +6,8 @@
 
 #include <jansson.h>
 
-// {file, image_id, fields, _needs_review, review_reasons, texts, plate, timings_ms}; the caller's.
+// {file, image_id, fields, _needs_review, review_reasons, texts, plate,
+// plates, pole_id_context, timings_ms}; the caller's.
 json_t *report_json(const char *file, const struct reading *reading);
 json_t *report_text_json(const struct reading *reading, size_t index); // one of its texts
 // As much of a reading as its pole needs, from such an object: image, plate and what was seen.

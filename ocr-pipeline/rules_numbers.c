@@ -73,7 +73,7 @@ static bool is_foreign(struct part part, const struct token *token) {
         number.unit_end == own.end && number.unit != UNIT_NONE && number.unit != UNIT_A &&
         number.unit != UNIT_OTHER && number.unit != UNIT_LITRE && number.unit != UNIT_CELSIUS)
         return true;
-    return token->end - token->begin <= 7 && token->letters == 0 &&
+    return token->end - token->begin <= 8 && token->letters % 3 == 0 && // "08/2019", "MAR/2001"
            memchr(part.folded->text + own.begin, '/', own.end - own.begin) &&
            date_find(own, 2099, &date) && date.begin == own.begin && date.end == own.end;
 }
@@ -288,8 +288,8 @@ static bool is_tap(const struct rules *rules, const char *text) {
         return true;
     for (size_t i = 0; i < rules->count; i++) {
         long primary = strtol(rules->candidates[i].text, NULL, 10);
-        if (rules->candidates[i].field == FIELD_TENSAO_PRIMARIA && volts * 10 >= primary * 7 &&
-            volts * 10 <= primary * 11)
+        if (rules->candidates[i].field == FIELD_TENSAO_PRIMARIA && volts % 10 == 0 &&
+            volts * 10 >= primary * 7 && volts * 10 <= primary * 11)
             return true;
     }
     return false;
@@ -335,6 +335,11 @@ static void offer_open(struct rules *rules, enum field field, const struct piece
     candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
 }
 
+// "NBR 5440/2014", whose first word was read as something else.
+static bool is_norm(const char *text) {
+    return !strncmp(text, "5440/", 5) || !strncmp(text, "5356", 4);
+}
+
 // What its form says: a number with a year is a registration when it begins with zeros and else a
 // serial number, a long number with hyphens is a tag.
 static void read_forms(struct rules *rules) {
@@ -347,7 +352,7 @@ static void read_forms(struct rules *rules) {
         bool dated = is_registration(identity.text, rules->domains);
         if (identity.text[0] == '0' && dated)
             offer_open(rules, FIELD_REGISTRO, piece, &identity);
-        else if (dated)
+        else if (dated && !is_norm(identity.text))
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
         else if (hyphens && identity.digits >= 10 && identity.letters == 0)
             offer_open(rules, FIELD_PATRIMONIO, piece, &identity);

@@ -64,6 +64,11 @@ static void power_text(const struct number *number, char *out, size_t size) {
     number_text(number_value(number), out, size);
 }
 
+// "(50 KVA": a bracket that nothing closes may be a 1.
+static bool is_after_bracket(const struct folded *folded, size_t at) {
+    return at > 0 && folded->text[at - 1] == '(' && !strchr(folded->text + at, ')');
+}
+
 bool power_fits(const struct domains *domains, enum unit unit, struct part part) {
     struct number number;
     bool joined;
@@ -101,6 +106,10 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     struct candidate *candidate = rules_offer_listed(rules, &POWER, text, line, at, weight);
     if (candidate)
         candidate->labelled = labelled;
+    if (number.unit == UNIT_NONE && unit == UNIT_NONE && strcmp(text, "60") == 0)
+        candidate_doubt(candidate, "ambiguous", "60 without kVA may be the frequency");
+    if (is_after_bracket(part.folded, number.begin))
+        candidate_doubt(candidate, "repaired", "the bracket before \"%s\" may be a digit", text);
     if (joined)
         candidate_doubt(candidate, "split_number", "\"%s\" was taken for one number",
                         candidate ? candidate->raw : "");

@@ -98,6 +98,18 @@ static bool is_later_row(const struct rules *rules, size_t line, struct part par
     return false;
 }
 
+// "U123100-22000": what stands before it was a tap, too.
+static bool is_later_in_line(struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin, digits = 0;
+    bool stroke = false;
+    for (; at > 0 && strchr(" /-|", text[at - 1]); at--)
+        stroke |= text[at - 1] != ' ';
+    while (digits < at && is_digit(text[at - 1 - digits]))
+        digits++;
+    return stroke && digits >= 3;
+}
+
 static struct candidate *offer_taps(struct rules *rules, size_t line, const struct taps *taps,
                                     float weight) {
     const struct tap *tap = highest(rules->domains, taps);
@@ -114,7 +126,7 @@ static struct candidate *offer_taps(struct rules *rules, size_t line, const stru
     struct candidate *candidate =
         rules_offer_listed(rules, &PRIMARY, text, line, tap->part, weight);
     if (is_later_row(rules, line, tap->part) || part_is_cut(tap->part, tap->part.begin))
-        candidate_doubt(candidate, "repaired", "the row of the first tap was not read");
+        candidate_doubt(candidate, "repaired", "the first tap was not read");
     return candidate;
 }
 
@@ -251,8 +263,8 @@ static void read_open_taps(struct rules *rules) {
     struct candidate *candidate =
         rules_offer_listed(rules, &PRIMARY, text, lines[tap - all.taps], tap->part,
                            steps ? WEIGHT_UNIT : WEIGHT_PATTERN);
-    if (is_later_row(rules, lines[tap - all.taps], tap->part))
-        candidate_doubt(candidate, "repaired", "the row of the first tap was not read");
+    if (is_later_row(rules, lines[tap - all.taps], tap->part) || is_later_in_line(tap->part))
+        candidate_doubt(candidate, "repaired", "the first tap was not read");
     if (candidate && steps && tap->volts > labelled_volts(rules)) {
         candidate->labelled = true; // the label gave the nominal voltage, the table the highest
         candidate->weight = 1.1f;

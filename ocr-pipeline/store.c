@@ -338,7 +338,8 @@ static bool job_of(struct store *store, int64_t photo, char job[33], struct err 
 }
 
 int64_t store_next_due(struct store *store) {
-    return number(store, "SELECT min(not_before) FROM job WHERE state = 1 AND not_before > 0");
+    return number(store, "SELECT min(not_before) FROM job WHERE state = 1 AND not_before > 0 AND"
+                         " EXISTS (SELECT 1 FROM photo WHERE job = job.id AND state = 0)");
 }
 
 static bool end_fault(struct store *store, const char *job, struct err *err) {

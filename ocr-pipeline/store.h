@@ -54,7 +54,8 @@ bool store_jobs(struct store *store, struct job *jobs, size_t most, size_t *coun
 
 // Claims the photo that waits longest, of the jobs in turn. False with ERR_NOTFOUND when none does.
 bool store_claim(struct store *store, struct photo *photo, struct err *err);
-// When the next job that is put off may go on (ms since the epoch); 0: none is.
+// When the next job that is put off, and has photos that wait, may go on (ms since the epoch); 0:
+// there is none.
 int64_t store_next_due(struct store *store);
 // `result` is its JSON (kept as text); code NULL: read, else why not ("FILE_MISSING"). A photo that
 // is already done stays as it is, and this is no error. The last one of a job ends it.

@@ -131,6 +131,10 @@ void object_finder_destroy(struct object_finder *finder) {
 
 const char *object_finder_layout(const struct object_finder *finder) { return finder->label; }
 
+int object_finder_side(const struct object_finder *finder) {
+    return finder->width > finder->height ? finder->width : finder->height;
+}
+
 // The boxes of a run in the picture's pixels, best first.
 static size_t collect(const struct object_finder *finder, const struct object_layout *layout,
                       const struct tensors *run, const struct letterbox *frame,

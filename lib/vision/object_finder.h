@@ -30,6 +30,7 @@ struct object_finder *object_finder_create(struct onnx *onnx,
                                            struct err *err);
 void object_finder_destroy(struct object_finder *finder);
 const char *object_finder_layout(const struct object_finder *finder); // for people: "v8, 2 classes"
+int object_finder_side(const struct object_finder *finder); // the longer one of what it looks at
 // Best first; count at most FOUND_MAX.
 bool object_finder_find(struct object_finder *finder, const struct image *image,
                         struct found_object *found, size_t *count, struct err *err);

@@ -23,8 +23,8 @@ JOBS = "/api/v41/ocr/trabalhos"
 
 
 def kinds(folder):
-    """Pictures to make many of: four that are drawn, or the one we have; and one that is none."""
-    made = subprocess.run([MAKE_PHOTOS, "--seed", "5", "--count", "4", "--size", "900", "--out", folder],
+    """Pictures to make many of: two that are drawn, or the one we have; and one that is none."""
+    made = subprocess.run([MAKE_PHOTOS, "--seed", "5", "--count", "2", "--size", "800", "--out", folder],
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     names = sorted(name for name in os.listdir(folder) if name.endswith(".jpg")) if made.returncode == 0 else []
     pictures = [open(os.path.join(folder, name), "rb").read() for name in names]
@@ -72,7 +72,7 @@ class Killed(OcrWorld):
 class Jobs(Killed):
     def events(self, job):
         """What the job tells, as it comes, until it has ended or its server has."""
-        with socket.create_connection(("127.0.0.1", self.port), scaled(120)) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), scaled(60)) as sock:  # pings come
             Raw(sock).send(b"GET %s/%s/eventos HTTP/1.0\r\nHost: localhost\r\n\r\n" % (JOBS.encode(), job.encode()))
             for line in sock.makefile("rb"):
                 if line.startswith(b"data: ") and line.endswith(b"}\n"):

@@ -143,7 +143,9 @@ class Settings(OcrWorld):
                            ("[read]\nthreads = many", ":2: threads \"many\" is not a whole number"),
                            ("[plate]\nconfidence = 2", ":2: confidence \"2\" is not a number from 0 to 1"),
                            ("[limits]\nphoto = 1", ":2: photo \"1\" is not a whole number"),
-                           ("[server]\nlisten = here", ":2: \"here\" is no address")):
+                           ("[server]\nlisten = here", ":2: \"here\" is no address"),
+                           ("[share a]\nurl = nas/fotos", ":2: \"nas/fotos\" is no URL of a share"),
+                           ("[share a]\ntimeout = 1s", ":1: [share NAME] needs path = FOLDER or url")):
             with self.subTest(line):
                 self.write("config/ancalagon/ocr.ini", line)
                 _, errors = self.ocr("read", PLATE, status=3)
@@ -166,7 +168,7 @@ class Settings(OcrWorld):
 
     def test_doctor_is_content(self):
         out, _ = self.ocr("doctor")
-        self.assertEqual([line.split()[0] for line in out.splitlines()], ["ok"] * 5)
+        self.assertEqual([line.split()[0] for line in out.splitlines()], ["ok"] * 6)
 
     def test_words_that_make_no_sense(self):
         for arguments, word in ((["frob"], "no command"), (["read"], "read what"),

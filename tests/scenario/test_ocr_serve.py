@@ -35,7 +35,7 @@ class Poles(OcrWorld):
         answer = reply.json()
         self.assertEqual(answer["poste"], "AB/42")
         self.check_truth(answer["fields"])
-        self.assertIs(answer["_needs_review"], False)
+        self.assertEqual([r["code"] for r in answer["review_reasons"]], ["no_identification"])
         self.assertEqual([image["file"] for image in answer["imagens"]], ["um.jpg", "imagem 2"])
         self.check_truth(answer["imagens"][1]["fields"])
 

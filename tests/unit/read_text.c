@@ -1,7 +1,7 @@
 // read_text [OPTION VALUE]... PHOTO... : what the text reader reads, a line of JSON a photo, for
 // comparisons with the reference (tests/clients/rapidocr_lines.py). Options: --threads --side
 // --repeat --confidence (percent) --faint 1 --chars 1 (all that read_plate takes: what each
-// character could have been, where it stands) --memory 1 --fast 1 (the tiny networks). PHOTO `-`:
+// character could have been, where it stands) --fast 1 (the tiny networks) --memory 1. PHOTO `-`:
 // the paths come on stdin, after a first line `{}` has said that all is loaded. Models and library
 // as tools/get-ocr lays them down.
 #include "base/buf.h"

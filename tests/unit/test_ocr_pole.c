@@ -55,6 +55,17 @@ static void photos_that_disagree(void **state) {
     assert_false(plate_needs_review(&plate));
 }
 
+static void what_no_photo_says_is_a_doubt(void **state) {
+    struct reading a = {0}, b = {0};
+    struct plate plate;
+    plate_add_reason(&a.plate, FIELD_NUMERO_SERIE, "no_value", "x");
+    pole_merge(&plate, (const struct reading *[]){&a, &b}, 2);
+    assert_int_equal(reasons(&plate, FIELD_NUMERO_SERIE, "no_value"), 1);
+    give(&b, FIELD_NUMERO_SERIE, "123", .9f);
+    pole_merge(&plate, (const struct reading *[]){&a, &b}, 2);
+    assert_false(plate_needs_review(&plate));
+}
+
 static void doubts_travel_with_their_value(void **state) {
     struct reading a = {0};
     struct plate plate;
@@ -187,6 +198,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_surest_value_counts),
         cmocka_unit_test(photos_that_disagree),
+        cmocka_unit_test(what_no_photo_says_is_a_doubt),
         cmocka_unit_test(doubts_travel_with_their_value),
         cmocka_unit_test(a_sign_is_looked_for_on_several_photos),
         cmocka_unit_test(transformers_that_were_seen),

@@ -128,6 +128,21 @@ static const struct example DECOYS[] = {
 
 // Values that a person must look at; a doubt is never silent.
 static const struct example DOUBTS[] = {
+    {"a bracket that may be a digit", "POTÊNCIA: (50 KVA\n", "potencia_kva=50",
+     "potencia_kva:repaired"},
+    {"sixty of what", "POTÊNCIA: 60\n", "potencia_kva=60", "potencia_kva:ambiguous"},
+    {"a table whose first row was not read",
+     "TENSÃO PRIMÁRIA\n"
+     "POS.    VOLTS    LIGAÇÃO\n"
+     "2       13200    7-4\n"
+     "3       12600    4-13\n",
+     "tensao_primaria_v=13200", "tensao_primaria_v:repaired"},
+    {"a serial number's label over a registration", "Nº DE SÉRIE\n001877/2015\n",
+     "numero_serie=001877/2015", "numero_serie:ambiguous"},
+    {"a month in words that was not read right", "FABRICADO EM SETEMRO DE 2013\n",
+     "data_fabricacao=2013", "data_fabricacao:repaired"},
+    {"a stroke without what was before it", "TENSÃO BT: / 127 V\n", "",
+     "tensao_secundaria_v:no_value"},
     {"a power one character off the list", "POTÊNCIA: 112,6 kVA\n", "potencia_kva=112.5",
      "potencia_kva:suggested"},
     {"a power that is none", "POTÊNCIA: 9431 kVA\n", "potencia_kva=9431",
@@ -176,6 +191,42 @@ static void doubts_are_told(void **state) {
     check_examples(DOUBTS, COUNT(DOUBTS));
 }
 
+// What the recogniser's second choice for one character makes of a power.
+static void second_choices(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *second, *values, *reasons;
+        float confidence;
+        size_t at;
+    } CASES[] = {
+        {"309 KVA", "0", "potencia_kva=300", "", .2f, 2},
+        {"309 KVA", "0", "potencia_kva=309", "potencia_kva:out_of_domain", .01f, 2},
+        {"15 KVA", "7", "potencia_kva=15", "potencia_kva:doubtful_letter", .3f, 0},
+        {"15 KVA", "8", "potencia_kva=15", "", .3f, 0},
+    };
+    struct domains *domains = domains_create();
+    for (size_t i = 0; i < COUNT(CASES); i++) {
+        struct text_char chars[8] = {0};
+        struct drawing drawing;
+        struct plate plate = {0};
+        char values[256], reasons[256];
+        draw(&drawing, CASES[i].text);
+        for (size_t k = 0; k < strlen(CASES[i].text); k++)
+            chars[k] = (struct text_char){.text = {CASES[i].text[k]}, .confidence = .9f};
+        snprintf(chars[CASES[i].at].second, sizeof chars->second, "%s", CASES[i].second);
+        chars[CASES[i].at].second_confidence = CASES[i].confidence;
+        drawing.lines[0].chars = chars;
+        drawing.lines[0].char_count = strlen(CASES[i].text);
+        rules_read(&plate, drawing.lines, drawing.count, domains);
+        values_text(&plate, values, sizeof values);
+        reasons_text(&plate, reasons, sizeof reasons);
+        assert_string_equal(values, CASES[i].values);
+        assert_string_equal(reasons, CASES[i].reasons);
+        drawing_fini(&drawing);
+    }
+    domains_destroy(domains);
+}
+
 // Turned as a camera held askew: the rows still pair.
 static void a_plate_askew(void **state) {
     (void)state;
@@ -212,7 +263,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layouts_of_plates), cmocka_unit_test(decoys_are_no_fields),
         cmocka_unit_test(doubts_are_told),   cmocka_unit_test(a_plate_askew),
-        cmocka_unit_test(nothing_to_read),
+        cmocka_unit_test(nothing_to_read),   cmocka_unit_test(second_choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-"""Draws small training photos: tests/ocr's scenes, but with plates of every size in the frame.
+"""Draws small training photos: tests/ocr's scenes, but with plates of every size in the frame, and
+pictures of another hand (plain.py).
 
 A folder of photos holds images/NAME.jpg and labels/NAME.txt (YOLO: class, centre x, centre y, width,
 height; parts of the picture), the layout that labelling tools write too.
@@ -13,10 +14,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "tests", "ocr"))
 sys.dont_write_bytecode = True
 
+import plain  # noqa: E402
 import scene  # noqa: E402
 
 NAMES = ("placa_transformador", "placa_identificacao")
-LONG_SIDE = 480
+LONG_SIDE = 400
+PLAIN = .45      # of the pictures are of the other hand
 SEEN_LEAST = .3  # of a plate, to be worth finding
 
 
@@ -28,15 +31,17 @@ def _look(rng, grade):
     look.motion *= smaller
     look.noise *= .5
     look.far = 0
-    look.share = math.exp(rng.uniform(math.log(.13), math.log(.95)))
+    look.share = math.exp(rng.uniform(math.log(.09), math.log(.97)))
     look.things = rng.choices(range(5), (15, 25, 30, 20, 10))[0]
     return look
 
 
 def draw(seed):
     """(picture, [(class, box)])"""
-    scene.BASE, scene.DRAWN_LEAST = LONG_SIDE, 420
     rng = random.Random(f"{seed}/detector")
+    if rng.random() < PLAIN:
+        return plain.draw(seed, LONG_SIDE)
+    scene.BASE, scene.DRAWN_LEAST = LONG_SIDE, 420
     grade = rng.choice((1, 2, 2, 3))
     image, truth = scene.draw_scene(seed, grade, LONG_SIDE, _look(rng, grade), rng.random() < .8)
     boxes = [(NAMES.index(b["class"]), b["box"]) for b in truth["boxes"] if b["seen"] >= SEEN_LEAST]

@@ -38,6 +38,7 @@ def rate(step, steps, top):
 
 def learn(net, sets, steps, seed, top=2e-3, checkpoint=None, minutes=None):
     """The averaged network, and how many steps were made. sets: [(pairs, share of a batch)]."""
+    net.to(memory_format=torch.channels_last)  # a third faster on a processor
     shuffled = [(labelled.Shuffled(pairs, f"{seed}/{i}"), share) for i, (pairs, share) in enumerate(sets)]
     average = Average(net)
     optimizer = torch.optim.AdamW(net.parameters(), top, weight_decay=.02, foreach=True)

@@ -16,14 +16,14 @@ from net import SIDE, Exported, Net
 
 def save(net, path, names, about):
     """`net` is folded for it and good for nothing else afterwards."""
-    model = Exported(net.eval().fold())
+    model = Exported(net.eval().fold().to(memory_format=torch.contiguous_format))
     out = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of shapes that the exporter did not infer; it needs none
-        torch.onnx.export(model, torch.zeros(1, 3, 2 * SIDE, 2 * SIDE), out, input_names=["images"],
+        torch.onnx.export(model, torch.zeros(1, 3, SIDE, SIDE), out, input_names=["images"],
                           output_names=["output0"], opset_version=13)
     told = {"names": repr(dict(enumerate(names))), "stride": "32", "task": "detect", "batch": "1",
-            "imgsz": f"[{2 * SIDE}, {2 * SIDE}]", **about}
+            "imgsz": f"[{SIDE}, {SIDE}]", **about}
     with open(path, "wb") as file:
         file.write(out.getvalue())
         for key, value in told.items():

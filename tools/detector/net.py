@@ -1,17 +1,17 @@
 """The plate finder's network and its loss.
 
-Anchor-free, after the ideas of the YOLOv8 papers: every cell of two grids (of 8 and 16 pixels, in a
-frame of 160) tells how sure it is of each class and how far the four edges are; in training, the
+Anchor-free, after the ideas of the YOLOv8 papers: every cell of two grids (of 16 and 32 pixels, in a
+frame of 320) tells how sure it is of each class and how far the four edges are; in training, the
 cells that already say it best are taught (task-aligned assignment, TOOD, arXiv 2108.07755), classes
-by varifocal loss (arXiv 2008.13367), boxes by GIoU (arXiv 1902.09630). Depthwise blocks: about 0.18 million weights. A plate is found in a small
-picture; it is read in the large one.
+by varifocal loss (arXiv 2008.13367), boxes by GIoU (arXiv 1902.09630). Depthwise blocks: about 0.34 million weights. A
+plate is found in a small picture; it is read in the large one.
 """
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-SIDE = 160
-STRIDES = (8, 16)
+SIDE = 320
+STRIDES = (16, 32)
 
 
 class Step(nn.Module):
@@ -38,11 +38,11 @@ class Step(nn.Module):
 class Block(nn.Module):
     """Widens, looks at 3x3 a channel, narrows; what goes in is added where it fits."""
 
-    def __init__(self, inputs, outputs, stride=1, widen=1):
+    def __init__(self, inputs, outputs, stride=1, widen=1, side=3):
         super().__init__()
         middle = inputs * widen
         self.widen = Step(inputs, middle) if widen > 1 else nn.Identity()
-        self.look = Step(middle, middle, 3, stride, groups=middle)
+        self.look = Step(middle, middle, side, stride, groups=middle)
         self.narrow = Step(middle, outputs, act=widen == 1)
         self.add = stride == 1 and inputs == outputs
 
@@ -68,13 +68,14 @@ class Head(nn.Module):
 class Net(nn.Module):
     def __init__(self, classes):
         super().__init__()
-        self.stem = Step(3, 32, 4, 4, 0)
-        self.near = nn.Sequential(Block(32, 64, 2), Block(64, 96), Block(96, 96))
-        self.far = nn.Sequential(Block(96, 128, 2), Block(128, 128, 1, 2), Block(128, 128))
-        self.lift = Step(128, 96)
-        self.fuse_near = Block(96, 96)
-        self.fuse_far = Block(96, 128, 2)
-        self.heads = nn.ModuleList([Head(96, classes), Head(128, classes)])
+        self.stem = nn.Sequential(Step(3, 24, 4, 4, 0), Block(24, 48, 2), Block(48, 48))
+        self.near = nn.Sequential(Block(48, 112, 2), Block(112, 112), Block(112, 112))
+        self.far = nn.Sequential(Block(112, 192, 2, side=5), Block(192, 192, 1, 2, 5),
+                                 Block(192, 192, side=5))
+        self.lift = Step(192, 112)
+        self.fuse_near = Block(112, 112)
+        self.fuse_far = Block(112, 192, 2)
+        self.heads = nn.ModuleList([Head(112, classes), Head(192, classes)])
         self.register_buffer("centres", centres(), persistent=False)
         self.register_buffer("strides", strides(), persistent=False)
 
@@ -99,19 +100,17 @@ class Net(nn.Module):
 
 
 class Exported(nn.Module):
-    """What the file holds: 1 x 3 x 2 SIDE x 2 SIDE to 1 x (4 + classes) x cells, centre and size in
-    pixels, then how sure. The frame is twice what the network looks at and is halved inside: those
-    who scale a photo by picking pixels pick four times as many. Seen from outside the grids are of
-    16 and 32 pixels, which is how readers of this layout know it."""
+    """What the file holds: 1 x 3 x SIDE x SIDE to 1 x (4 + classes) x cells, centre and size in
+    pixels, then how sure."""
 
     def __init__(self, net):
         super().__init__()
         self.net = net
 
     def forward(self, x):
-        boxes, logits = self.net(F.avg_pool2d(x, 2))
+        boxes, logits = self.net(x)
         low, high = boxes[..., :2], boxes[..., 2:]
-        return torch.cat([low + high, (high - low) * 2, torch.sigmoid(logits)], -1).transpose(1, 2)
+        return torch.cat([(low + high) / 2, high - low, torch.sigmoid(logits)], -1).transpose(1, 2)
 
 
 def centres():
