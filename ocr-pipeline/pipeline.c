@@ -332,16 +332,18 @@ static void forget(struct reading *reading) {
     reading->context = CONTEXT_UNKNOWN;
 }
 
-// What models are shown: the plate with some room around it, out of the photo at its full size; all
-// of it where no plate is known. `full` is filled.
+// What models are shown: the plate, out of the photo at its full size; all of it where no plate is
+// known. A detector's box gets some room around it (`sharp`). `full` is filled.
 static bool show(const struct pipeline *pipeline, const struct photo *photo,
-                 const struct box *plate, struct image *full, struct view *view, struct err *err) {
+                 const struct box *plate, bool sharp, struct image *full, struct view *view,
+                 struct err *err) {
     if (!image_decode(full, photo->bytes, photo->length, photo->name, 0, &pipeline->limits, err))
         return false;
     view->photo = full;
     view->part = (struct box){0, 0, (float)full->width, (float)full->height};
     if (plate && plate->x1 > plate->x0)
-        view->part = box_pad(*plate, pipeline->config->plate_padding, full->width, full->height);
+        view->part =
+            box_pad(*plate, sharp ? pipeline->config->plate_padding : 0, full->width, full->height);
     return true;
 }
 
@@ -352,7 +354,7 @@ static bool read_by_model(struct pipeline *pipeline, const struct photo *photo,
     struct view view = {.recall = photo->recall};
     struct image full = {0};
     bool sure = plate && plate->score >= SIGHT_SURE;
-    bool good = show(pipeline, photo, sure ? &plate->box : NULL, &full, &view, err) &&
+    bool good = show(pipeline, photo, sure ? &plate->box : NULL, true, &full, &view, err) &&
                 models_read(pipeline->models, &view, &reading->page, &reading->stages, err);
     image_fini(&full);
     if (good && reading->stages.read == READ_VLM)
@@ -387,7 +389,8 @@ static bool ask_models(struct pipeline *pipeline, const struct photo *photo,
     struct view view = {.turned = reading->page.turned, .recall = photo->recall};
     struct image full = {0};
     bool shown = pipeline->config->read_by != READ_BOTH ||
-                 show(pipeline, photo, plate ? &reading->seen.box : NULL, &full, &view, err);
+                 show(pipeline, photo, plate ? &reading->seen.box : NULL,
+                      reading->seen.fallback == FALLBACK_NONE, &full, &view, err);
     bool good = shown && models_refine(pipeline->models, &view, lines, count, &reading->plate,
                                        &reading->stages, err);
     image_fini(&full);
