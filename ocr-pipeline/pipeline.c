@@ -352,6 +352,8 @@ bool pipeline_read(struct pipeline *pipeline, const void *bytes, size_t length, 
     struct image image;
     double start = now_ms();
     *reading = (struct reading){0};
+    snprintf(reading->image_id, sizeof reading->image_id, "%016llx%08zx",
+             (unsigned long long)str_hash_bytes(bytes, length), length);
     if (!image_decode(&image, bytes, length, name, (int)pipeline->config->side_pixels,
                       &pipeline->limits, err))
         return false;
