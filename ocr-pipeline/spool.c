@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 #include "spool.h"
 
 #include "base/log.h"
@@ -36,14 +35,28 @@ out:
     return folder;
 }
 
-bool spool_keep(const char *folder, struct err *err) {
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    // One call for all photos of the job, in place of one a photo.
-    bool good = fd >= 0 && syncfs(fd) == 0;
-    if (!good)
-        err_errno(err, "cannot keep %s", folder);
+// False with errno.
+static bool sync_at(int folder, const char *name) {
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    int number = errno;
     if (fd >= 0)
         close(fd);
+    errno = number;
+    return good;
+}
+
+// File by file: what others write to the same disk is not waited for.
+bool spool_keep(const char *folder, struct err *err) {
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+    bool good = dir != NULL;
+    while (good && (entry = readdir(dir)))
+        good = strcmp(entry->d_name, "..") == 0 || sync_at(dirfd(dir), entry->d_name);
+    if (!good)
+        err_errno(err, "cannot keep %s", folder);
+    if (dir)
+        closedir(dir);
     return good;
 }
 
