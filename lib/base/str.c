@@ -145,3 +145,10 @@ uint64_t str_hash_bytes(const void *bytes, size_t length) {
 }
 
 uint64_t str_hash(const char *text) { return str_hash_bytes(text, strlen(text)); }
+
+int str_hex_digit(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}

@@ -40,3 +40,5 @@ bool str_equal_secret(const char *secret, struct span given);
 // 64-bit FNV-1a; names runtime folders, not for secrets.
 uint64_t str_hash(const char *text);
 uint64_t str_hash_bytes(const void *bytes, size_t length);
+
+int str_hex_digit(char c); // what it stands for, 0..15; -1: nothing

@@ -1,4 +1,5 @@
 #include "base/mem.h"
+#include "base/str.h"
 #include "format/json.h"
 
 #include <errno.h>
@@ -6,20 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 // The value of "\uXXXX" at p, -1 when it is none.
 static int unit_at(const char *p, const char *end) {
     if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
         return -1;
     int value = 0;
     for (int i = 2; i < 6; i++) {
-        int digit = hex_value(p[i]);
+        int digit = str_hex_digit(p[i]);
         if (digit < 0)
             return -1;
         value = value * 16 + digit;

@@ -1,5 +1,7 @@
 #include "format/json_peek.h"
 
+#include "base/str.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,20 +93,13 @@ static bool is_escape(unsigned char c) {
     }
 }
 
-static int hex_digit(unsigned char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 // Reads the four digits of \uXXXX; -1 when they are not.
 static int read_hex4(const unsigned char *p, const unsigned char *end) {
     int value = 0;
     if (end - p < 4)
         return -1;
     for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(p[i]);
+        int digit = str_hex_digit((char)p[i]);
         if (digit < 0)
             return -1;
         value = value * 16 + digit;

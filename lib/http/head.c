@@ -20,24 +20,16 @@ struct span http_head_path(const struct http_head *head) {
     return (struct span){head->target.data, length};
 }
 
-static int hex(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static bool percent_decode(struct span in, bool plus_is_blank, char *out, size_t size) {
     size_t n = 0;
     for (size_t i = 0; i < in.length; i++) {
         char c = plus_is_blank && in.data[i] == '+' ? ' ' : in.data[i];
         if (c == '%') {
-            if (i + 2 >= in.length || hex(in.data[i + 1]) < 0 || hex(in.data[i + 2]) < 0)
+            int high = i + 2 < in.length ? str_hex_digit(in.data[i + 1]) : -1;
+            int low = high >= 0 ? str_hex_digit(in.data[i + 2]) : -1;
+            if (low < 0)
                 return false;
-            c = (char)(hex(in.data[i + 1]) * 16 + hex(in.data[i + 2]));
+            c = (char)(high * 16 + low);
             i += 2;
         }
         if (n + 1 >= size || c == '\0')

@@ -43,16 +43,10 @@ static bool add_utf8(struct buf *out, uint32_t code) {
     return buf_add(out, bytes, count);
 }
 
-static int hex_digit(char c) {
-    static const char digits[] = "0123456789abcdefABCDEF";
-    const char *found = c ? strchr(digits, c) : NULL;
-    return !found ? -1 : found - digits < 16 ? (int)(found - digits) : (int)(found - digits) - 6;
-}
-
 static bool add_code(struct parser *p, struct buf *out, int digits) {
     uint32_t code = 0;
     for (int i = 0; i < digits; i++, p->at++) {
-        int digit = hex_digit(*p->at);
+        int digit = str_hex_digit(*p->at);
         if (digit < 0)
             return fail(p, "an escape without its digits");
         code = code << 4 | (uint32_t)digit;

@@ -139,9 +139,21 @@ static void test_secret_of_another_length(void **state) {
     assert_false(str_equal_secret("", (struct span){given, 256}));
 }
 
+static void test_hex_digits(void **state) {
+    (void)state;
+    for (int c = -128; c < 128; c++) {
+        const char *digits = "0123456789abcdefABCDEF", *at = c ? strchr(digits, c) : NULL;
+        int wanted = !at ? -1 : at - digits < 16 ? (int)(at - digits) : (int)(at - digits) - 6;
+        assert_int_equal(str_hex_digit((char)c), wanted);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_int), cmocka_unit_test(test_units),
-                                       cmocka_unit_test(test_spans), cmocka_unit_test(test_secret),
-                                       cmocka_unit_test(test_secret_of_another_length)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_int),
+                                       cmocka_unit_test(test_units),
+                                       cmocka_unit_test(test_spans),
+                                       cmocka_unit_test(test_secret),
+                                       cmocka_unit_test(test_secret_of_another_length),
+                                       cmocka_unit_test(test_hex_digits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
