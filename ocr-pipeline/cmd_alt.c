@@ -70,16 +70,9 @@ static bool on_image(void *arg, size_t index, const void *bytes, size_t length, 
                 mem_resize(alt->photos, (alt->came ? 2 * alt->came : 1) * sizeof *alt->photos);
         alt->photos[alt->came++] = (struct kept){.at = alt->end};
     }
-    for (const char *from = bytes; length > 0;) {
-        ssize_t n = pwrite(alt->spool, from, length, alt->end);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_errno(err, "cannot keep photo %zu", index + 1);
-        from += n;
-        length -= (size_t)n;
-        alt->end += n;
-    }
+    if (!path_write_all(alt->spool, bytes, length))
+        return err_errno(err, "cannot keep photo %zu", index + 1);
+    alt->end += (off_t)length;
     alt->photos[index].length = (size_t)(alt->end - alt->photos[index].at);
     return true;
 }

@@ -31,16 +31,12 @@ bool share_key_is_path(const char *key) {
 
 // --- smb://HOST[:PORT]/SHARE[/FOLDER]
 
-static int hex(char c) {
-    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
 // Escapes of a URL, where they are some, become what they stand for; NUL is none.
 static char *unescape(const char *text) {
     char *plain = mem_alloc(strlen(text) + 1), *out = plain;
     for (; *text; text++) {
-        int high = *text == '%' ? hex(text[1]) : -1, low = high >= 0 ? hex(text[2]) : -1;
+        int high = *text == '%' ? str_hex_digit(text[1]) : -1,
+            low = high >= 0 ? str_hex_digit(text[2]) : -1;
         bool escape = low >= 0 && high + low > 0;
         *out++ = escape ? (char)(16 * high + low) : *text;
         text += escape ? 2 : 0;
@@ -161,17 +157,6 @@ const char *share_path_of(const struct share *share, const char *source) {
     if (strncmp(source, share->location, length) != 0 || source[length] != '/')
         return NULL;
     return source + length + 1;
-}
-
-bool share_path_is_inside(const char *path) {
-    if (path[0] == '/')
-        return false;
-    for (const char *at = path; at; at = strchr(at, '/')) {
-        at += *at == '/';
-        if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
-            return false;
-    }
-    return true;
 }
 
 // --- Faults

@@ -34,8 +34,6 @@ void share_adopt(struct share *share, const struct share *other);
 // What the share calls a photo that we know as `source` (its location, a slash, and that); NULL:
 // it lies elsewhere.
 const char *share_path_of(const struct share *share, const char *source);
-// No way out of the share: not absolute, no "..".
-bool share_path_is_inside(const char *path);
 
 // "SHARE_UNREACHABLE", "FILE_MISSING": stable.
 const char *share_fault_code(enum share_fault fault);

@@ -5,7 +5,6 @@
 #include "base/str.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 enum { FILE_MAX = 64 * 1024 };
 
@@ -50,13 +49,8 @@ static bool take_file(struct share_login *login, const char *path, const char *t
 }
 
 static bool read_file(struct share_login *login, const char *path, struct err *err) {
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return err_errno(err, "cannot look at the credentials %s", path);
-    if (st.st_mode & 077)
-        return err_set(err, ERR_DENIED, "%s can be read by others; run: chmod 600 %s", path, path);
     size_t length;
-    char *text = path_read_file(path, FILE_MAX, &length, err);
+    char *text = path_read_private(path, FILE_MAX, &length, err);
     if (!text)
         return false;
     bool good = take_file(login, path, text, err);

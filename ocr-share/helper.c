@@ -1,6 +1,7 @@
 #include "helper.h"
 
 #include "base/buf.h"
+#include "base/path.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -16,14 +17,8 @@ static int answers = -1; // where they go
 static bool send_frame(char kind, const void *payload, size_t length) {
     struct buf frame;
     buf_init(&frame, SHARE_FRAME_HEAD + SHARE_FRAME_MAX);
-    bool good = share_frame_write(&frame, kind, payload, length);
-    while (good && frame.length > 0) {
-        ssize_t n = write(answers, buf_bytes(&frame), frame.length);
-        if (n > 0)
-            buf_drain(&frame, (size_t)n);
-        else
-            good = n < 0 && errno == EINTR;
-    }
+    bool good = share_frame_write(&frame, kind, payload, length) &&
+                path_write_all(answers, buf_bytes(&frame), frame.length);
     buf_fini(&frame);
     return good;
 }
@@ -51,18 +46,6 @@ static bool send_info(const struct helper_info *info) {
 }
 
 // --- Requests
-
-// A path never leads out of the location, whoever asks.
-static bool is_inside(const char *path) {
-    if (!path || path[0] == '/')
-        return false;
-    for (const char *at = path; at; at = strchr(at, '/')) {
-        at += *at == '/';
-        if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
-            return false;
-    }
-    return true;
-}
 
 static bool read_place(const struct share_frame *frame, struct helper_place *place) {
     size_t at = 0;
@@ -93,7 +76,7 @@ static bool answer(const struct helper_ops *ops, const struct share_frame *frame
         return fault ? send_fault(fault, &err) : send_frame('K', NULL, 0);
     }
     const char *path = share_frame_text(frame, &at);
-    if (!*opened || !is_inside(path))
+    if (!*opened || !path || !share_path_is_inside(path)) // whoever asks
         return false;
     switch (frame->kind) {
     case 'L':

@@ -204,3 +204,16 @@ fail:
     buf_fini(&content);
     return NULL;
 }
+
+char *path_read_private(const char *path, size_t max, size_t *length, struct err *err) {
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        err_errno(err, "cannot look at %s", path);
+        return NULL;
+    }
+    if (st.st_mode & 077) {
+        err_set(err, ERR_DENIED, "%s can be read by others; run: chmod 600 %s", path, path);
+        return NULL;
+    }
+    return path_read_file(path, max, length, err);
+}

@@ -33,3 +33,5 @@ bool path_write_all(int fd, const void *bytes, size_t length);
 // The whole file, terminated; more than `max` bytes is an error, and so is a pipe, which could make
 // us wait for ever. *length may be NULL.
 char *path_read_file(const char *path, size_t max, size_t *length, struct err *err);
+// The same of a file with a secret: ERR_DENIED when others can read it, too.
+char *path_read_private(const char *path, size_t max, size_t *length, struct err *err);

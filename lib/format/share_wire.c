@@ -37,6 +37,17 @@ const char *share_frame_text(const struct share_frame *frame, size_t *at) {
     return text;
 }
 
+bool share_path_is_inside(const char *path) {
+    if (path[0] == '/')
+        return false;
+    for (const char *at = path; at; at = strchr(at, '/')) {
+        at += *at == '/';
+        if (strncmp(at, "..", 2) == 0 && (at[2] == '/' || at[2] == '\0'))
+            return false;
+    }
+    return true;
+}
+
 void share_put_size(unsigned char out[8], uint64_t size) {
     for (int i = 0; i < 8; i++)
         out[i] = (unsigned char)(size >> (56 - 8 * i));

@@ -48,5 +48,8 @@ void share_frame_drop(struct buf *in, const struct share_frame *frame);
 // The text before the next NUL, behind which *at goes; NULL when there is none.
 const char *share_frame_text(const struct share_frame *frame, size_t *at);
 
+// No way out of the share: not absolute, no "..".
+bool share_path_is_inside(const char *path);
+
 void share_put_size(unsigned char out[8], uint64_t size);
 uint64_t share_get_size(const unsigned char bytes[8]);

@@ -5,7 +5,6 @@
 #include "http/head.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MAX_KEY_FILE = 64 * 1024 };
 
@@ -43,17 +42,8 @@ struct span http_keys_first(const struct http_keys *keys) {
 }
 
 struct http_keys *http_keys_read(const char *path, const char *advice, struct err *err) {
-    struct stat st;
     struct span first;
-    if (stat(path, &st) != 0) {
-        err_errno(err, "cannot look at %s", path);
-        return NULL;
-    }
-    if (st.st_mode & 077) {
-        err_set(err, ERR_DENIED, "%s can be read by others; run: chmod 600 %s", path, path);
-        return NULL;
-    }
-    char *lines = path_read_file(path, MAX_KEY_FILE, NULL, err);
+    char *lines = path_read_private(path, MAX_KEY_FILE, NULL, err);
     if (!lines)
         return NULL;
     struct http_keys *keys = take(lines);

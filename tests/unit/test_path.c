@@ -97,6 +97,13 @@ static void test_files(void **state) {
     mem_free(read);
     assert_null(path_read_file(file, 2, NULL, &err));
     assert_int_equal(err.code, ERR_LIMIT);
+    read = path_read_private(file, 3, &length, &err);
+    assert_int_equal(length, 3);
+    mem_free(read);
+    assert_int_equal(chmod(file, 0640), 0);
+    assert_null(path_read_private(file, 3, NULL, &err));
+    assert_int_equal(err.code, ERR_DENIED);
+    assert_null(path_read_private(absent, 3, NULL, &err));
     assert_null(path_read_file(absent, 2, NULL, &err));
     assert_null(path_read_file(folder, 2, NULL, &err));
     assert_int_equal(unlink(file), 0);
