@@ -29,17 +29,14 @@ static const char PROMPT[] =
 
 static bool picture(const struct image *photo, struct box part, unsigned turned, struct buf *url,
                     struct err *err) {
-    struct image crop, upright, small = {0};
+    struct image crop, upright, small;
     struct buf jpeg;
     warp_crop(&crop, photo, part);
     warp_turn(&upright, &crop, turned);
     image_fini(&crop);
-    int longer = upright.width > upright.height ? upright.width : upright.height;
-    if (longer > SIDE_MOST)
-        warp_shrink(&small, &upright, (int)((long long)upright.width * SIDE_MOST / longer),
-                    (int)((long long)upright.height * SIDE_MOST / longer));
+    const struct image *shown = warp_fit(&upright, SIDE_MOST, &small);
     buf_init(&jpeg, JPEG_MAX);
-    bool good = image_encode_jpeg(longer > SIDE_MOST ? &small : &upright, QUALITY, &jpeg, err) &&
+    bool good = image_encode_jpeg(shown, QUALITY, &jpeg, err) &&
                 ((buf_adds(url, "data:image/jpeg;base64,") &&
                   base64_encode(buf_bytes(&jpeg), jpeg.length, url)) ||
                  err_set(err, ERR_LIMIT, "the picture for the model is too large"));

@@ -156,16 +156,9 @@ static void move_page(struct text_page *page, float x, float y, struct point to)
 static bool read_part(struct pipeline *pipeline, const struct image *image, struct box part,
                       float scale_x, float scale_y, struct reading *reading, struct err *err) {
     double start = now_ms();
-    struct image crop = {0}, small = {0};
-    int side = (int)pipeline->config->side_pixels;
+    struct image crop, small;
     warp_crop(&crop, image, part);
-    int longer = crop.width > crop.height ? crop.width : crop.height;
-    const struct image *sheet = &crop;
-    if (longer > side) {
-        warp_shrink(&small, &crop, (int)((long long)crop.width * side / longer),
-                    (int)((long long)crop.height * side / longer));
-        sheet = &small;
-    }
+    const struct image *sheet = warp_fit(&crop, (int)pipeline->config->side_pixels, &small);
     bool good = text_reader_read(pipeline->reader, sheet, &reading->page, err);
     if (good) {
         move_page(&reading->page, scale_x * (float)crop.width / (float)sheet->width,

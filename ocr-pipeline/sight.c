@@ -30,24 +30,14 @@ static void take(struct sights *out, const struct found_object *found, float x, 
         what, {box->x0 * x, box->y0 * y, box->x1 * x, box->y1 * y}, found->confidence};
 }
 
-// A network that looks at 320 pixels would be given some of 1600, picked: averaged to twice its
-// side first, all of them count.
-static const struct image *lessened(const struct image *image, int side, struct image *room) {
-    int longer = image->width > image->height ? image->width : image->height;
-    if (longer <= 2 * side)
-        return image;
-    int width = (int)((long long)image->width * 2 * side / longer);
-    int height = (int)((long long)image->height * 2 * side / longer);
-    warp_shrink(room, image, width > 0 ? width : 1, height > 0 ? height : 1);
-    return room;
-}
-
 bool sights_find(struct sights *out, struct object_finder *finder, const struct image *image,
                  float x, float y, struct err *err) {
     struct found_object *found = mem_alloc(FOUND_MAX * sizeof *found);
-    struct image room = {0};
+    struct image room;
     size_t count = 0;
-    const struct image *seen = lessened(image, object_finder_side(finder), &room);
+    // A network that looks at 320 pixels would be given some of 1600, picked: averaged to twice its
+    // side first, all of them count.
+    const struct image *seen = warp_fit(image, 2 * object_finder_side(finder), &room);
     x *= (float)image->width / (float)seen->width;
     y *= (float)image->height / (float)seen->height;
     *out = (struct sights){.count = 0};

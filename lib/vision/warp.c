@@ -120,6 +120,17 @@ void warp_shrink(struct image *out, const struct image *in, int width, int heigh
     mem_free(down_room);
 }
 
+const struct image *warp_fit(const struct image *in, int side, struct image *room) {
+    int longer = in->width > in->height ? in->width : in->height;
+    *room = (struct image){0};
+    if (longer <= side)
+        return in;
+    int width = (int)((long long)in->width * side / longer);
+    int height = (int)((long long)in->height * side / longer);
+    warp_shrink(room, in, width > 0 ? width : 1, height > 0 ? height : 1);
+    return room;
+}
+
 void warp_planes(float *planes, size_t row_floats, size_t plane_floats, const struct image *in,
                  const struct warp_norm *norm) {
     float table[3][256];

@@ -12,6 +12,9 @@ void warp_resize(struct image *out, const struct image *in, int width, int heigh
 // Scaled down by averaging over areas: for people and for the first look, not for the networks.
 // A side that would grow stays as it is.
 void warp_shrink(struct image *out, const struct image *in, int width, int height);
+// The picture with its longer side at most `side`: `in`, or in `room` a smaller one. Either way
+// `room` is for image_fini.
+const struct image *warp_fit(const struct image *in, int side, struct image *room);
 void warp_crop(struct image *out, const struct image *in, struct box box); // clipped, >= 1 x 1
 // Quarter turns counter-clockwise, 0..3.
 void warp_turn(struct image *out, const struct image *in, unsigned quarters);

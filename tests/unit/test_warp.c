@@ -246,6 +246,24 @@ static void test_shrink(void **state) {
     image_fini(&in);
 }
 
+static void test_fit(void **state) {
+    static const struct {
+        int width, height, side, out_width, out_height;
+    } cases[] = {
+        {90, 60, 90, 90, 60}, {90, 60, 45, 45, 30}, {60, 90, 30, 20, 30}, {600, 2, 10, 10, 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct image in, room;
+        image_init(&in, cases[i].width, cases[i].height);
+        const struct image *out = warp_fit(&in, cases[i].side, &room);
+        assert_int_equal(out->width, cases[i].out_width);
+        assert_int_equal(out->height, cases[i].out_height);
+        assert_true(out == (cases[i].side < 90 ? &room : &in));
+        image_fini(&room);
+        image_fini(&in);
+    }
+}
+
 static void test_planes(void **state) {
     struct image in;
     image_init(&in, 2, 1);
@@ -317,6 +335,7 @@ int main(void) {
         cmocka_unit_test(test_crop),
         cmocka_unit_test(test_turn_and_mirror),
         cmocka_unit_test(test_shrink),
+        cmocka_unit_test(test_fit),
         cmocka_unit_test(test_planes),
         cmocka_unit_test(test_letterbox),
     };
