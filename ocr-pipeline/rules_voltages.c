@@ -84,12 +84,9 @@ static bool is_later_row(const struct rules *rules, size_t line, struct part par
     struct quad quad = part_upright(part, &rules->sheet.lines[line]);
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        const struct folded *folded = piece->part.folded;
-        char digit = folded->text[piece->part.begin];
+        char digit = piece->part.folded->text[piece->part.begin];
         if (piece->part.end != piece->part.begin + 1 || digit < '2' || digit > '9' ||
             is_answer(rules, i))
-            continue;
-        if (piece->line != line && folded->length > 1) // "FASES 3", which another column says
             continue;
         struct offset to = sheet_offset(&rules->sheet, piece->line, &piece->quad, line, &quad);
         if (to.overlap_y > .5f && to.right > 0 && to.right < 14 * piece->height)
@@ -212,16 +209,17 @@ static bool is_open(const struct rules *rules, size_t line, struct part part) {
     return true;
 }
 
-// The highest primary beside a label; past all taps when there is none.
-static int labelled_volts(const struct rules *rules) {
+// The highest primary beside a label, `surely` without any doubt; 0: there is none.
+static int labelled_volts(const struct rules *rules, bool surely) {
     int most = 0;
     for (size_t i = 0; i < rules->count; i++) {
         const struct candidate *one = &rules->candidates[i];
         int volts = (int)strtol(one->text, NULL, 10);
-        if (one->field == FIELD_TENSAO_PRIMARIA && one->labelled && volts > most)
+        if (one->field == FIELD_TENSAO_PRIMARIA && one->labelled && volts > most &&
+            !(surely && one->code[0]))
             most = volts;
     }
-    return most ? most : PRIMARY_MOST;
+    return most;
 }
 
 // 24.2 and 25 kV are classes of insulation, unless they are all there is.
@@ -265,7 +263,8 @@ static void read_open_taps(struct rules *rules) {
                            steps ? WEIGHT_UNIT : WEIGHT_PATTERN);
     if (is_later_row(rules, lines[tap - all.taps], tap->part) || is_later_in_line(tap->part))
         candidate_doubt(candidate, "repaired", "the first tap was not read");
-    if (candidate && steps && tap->volts > labelled_volts(rules)) {
+    int labelled = labelled_volts(rules, false);
+    if (candidate && steps && labelled && tap->volts > labelled) {
         candidate->labelled = true; // the label gave the nominal voltage, the table the highest
         candidate->weight = 1.1f;
     }
@@ -293,13 +292,7 @@ static void read_open_pairs(struct rules *rules) {
 
 // Of taps that go together the highest is the primary, however surely the others were read.
 static void drop_lower_taps(struct rules *rules) {
-    int most = 0;
-    for (size_t i = 0; i < rules->count; i++) {
-        const struct candidate *one = &rules->candidates[i];
-        int volts = (int)strtol(one->text, NULL, 10);
-        if (one->field == FIELD_TENSAO_PRIMARIA && one->labelled && !one->code[0] && volts > most)
-            most = volts;
-    }
+    int most = labelled_volts(rules, true);
     size_t kept = 0;
     for (size_t i = 0; i < rules->count; i++) {
         const struct candidate *one = &rules->candidates[i];
