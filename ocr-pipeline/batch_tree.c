@@ -47,17 +47,14 @@ static bool take_photo(struct walk *walk, const char *pole, unsigned number, con
     if (index < (int64_t)walk->next || index >= (int64_t)walk->images)
         return err_set(err, ERR_INVALID, "postes \"%.64s\": image %u has no \"dados\"", pole,
                        number + 1);
-    const char *name = json_get_text(element, "nome", json_get_text(element, "name", ""));
-    struct batch_photo photo = {pole, number, (size_t)index, name};
+    struct batch_photo photo = {pole, number, (size_t)index, pole_image_name(element)};
     walk->next = (size_t)index + 1;
     return walk->on_photo(walk->arg, &photo);
 }
 
 static bool take_pole(struct walk *walk, const json_t *poles, size_t at, struct err *err) {
-    const json_t *pole = json_array_get(poles, at), *images = json_object_get(pole, "imagens");
+    const json_t *pole = json_array_get(poles, at), *images = pole_images(pole);
     char id[ID_MAX];
-    if (!images)
-        images = json_object_get(pole, "images");
     if (!take_id(pole, id, err))
         return false;
     if (is_twice(poles, at, id))

@@ -49,15 +49,8 @@ static void read_as(enum field field, const char *text, const struct domains *do
     mem_free(whole);
 }
 
-static const struct reason *reason_of(const struct plate *plate, enum field field) {
-    for (size_t i = 0; i < plate->reason_count; i++)
-        if (plate->reasons[i].field == field)
-            return &plate->reasons[i];
-    return NULL;
-}
-
 static void take(struct claim *claim, const struct plate *plate, enum field field) {
-    const struct reason *reason = reason_of(plate, field);
+    const struct reason *reason = plate_reason(plate, field);
     if (strcmp(plate->values[field].text, "false") == 0) // what a plate does not say is not known
         return;
     claim->value = plate->values[field];
@@ -157,7 +150,7 @@ char *claim_line(enum field field, const json_t *json) {
 void claims_from_plate(struct claims *claims, enum source source, const struct plate *plate) {
     *claims = (struct claims){.source = source};
     for (int i = 0; i < FIELD_COUNT; i++)
-        if (!reason_of(plate, (enum field)i)) {
+        if (!plate_reason(plate, (enum field)i)) {
             take(&claims->claims[i], plate, (enum field)i);
             claims->claims[i].value.source = source;
         }
@@ -245,7 +238,7 @@ static enum ground find_value(enum field field, const char *text, const struct t
         struct plate plate;
         struct folded folded;
         read_as(field, lines[i].text, domains, &plate);
-        if (reason_of(&plate, field) || !same_value(field, plate.values[field].text, text))
+        if (plate_reason(&plate, field) || !same_value(field, plate.values[field].text, text))
             continue;
         fold_line(&folded, lines[i].text);
         stand(part_all(&folded), &lines[i], at);
@@ -323,7 +316,7 @@ static void disagree(const struct merge *merge, enum field field, const struct c
     struct value at, rules = plate->values[field];
     enum ground ground =
         claim_ground(field, &claim->value, merge->lines, merge->count, merge->domains, &at);
-    bool doubted = reason_of(plate, field) != NULL;
+    bool doubted = plate_reason(plate, field) != NULL;
     if (ground == GROUND_WHOLE && !claim->code[0] && (merge->leads || doubted))
         adopt(merge, field, claim, ground, &at);
     plate_add_reason(plate, field, "models_disagree", "the rules read \"%s\", the %s \"%s\"",

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -287,9 +286,7 @@ static void run_claim(void *arg) {
 }
 
 static void wait_until(struct jobs *jobs, int64_t due_ms) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t left = due_ms - ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    int64_t left = due_ms - loop_wall_ms();
     timer_start(&jobs->again, left < 0 ? 0 : left < AGAIN_MOST_MS ? left : AGAIN_MOST_MS);
 }
 
@@ -376,7 +373,7 @@ struct jobs *jobs_create(struct loop *loop, const struct config *config, struct 
         jobs_destroy(jobs);
         return NULL;
     }
-    store_expire(jobs->store, (int64_t)time(NULL) * 1000 - config->keep_ms);
+    store_expire(jobs->store, loop_wall_ms() - config->keep_ms);
     spool_sweep(config->state_dir, is_needed, jobs->store);
     if (recovered)
         log_info("job.recovered photos=%u", recovered);

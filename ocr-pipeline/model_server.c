@@ -20,7 +20,7 @@ enum {
     FIELDS_MAX = 72 * 1024,  // with the longest key of a file
     TICK_MS = 50,            // how soon a recall is seen
     CHECK_MS = 5000,
-    PAUSES_MOST = 16, // times pause_ms, when it hangs again and again
+    DOUBLINGS = 4, // of pause_ms, when it hangs again and again
 };
 
 struct model_server {
@@ -185,8 +185,7 @@ static void note(struct model_server *server, enum err_code code) {
         return;
     pthread_mutex_lock(&server->lock);
     if (code == ERR_HANG) {
-        int64_t times = INT64_C(1) << (server->hangs < 4 ? server->hangs : 4);
-        times = times < PAUSES_MOST ? times : PAUSES_MOST;
+        int64_t times = INT64_C(1) << (server->hangs < DOUBLINGS ? server->hangs : DOUBLINGS);
         server->closed_until_ms = loop_now_ms() + times * server->options.pause_ms;
         server->hangs++;
         log_warn("model.hang stage=%s pause_ms=%lld", server->options.section,

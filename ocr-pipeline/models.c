@@ -101,8 +101,8 @@ json_t *stages_json(const struct stages *stages) {
 
 // --- Reading
 
-static bool see(struct models *models, const struct view *view, struct text_page *page,
-                struct stages *stages, struct err *err) {
+bool models_read(struct models *models, const struct view *view, struct text_page *page,
+                 struct stages *stages, struct err *err) {
     struct err why = {0};
     double start = now_ms();
     bool seen =
@@ -111,11 +111,6 @@ static bool see(struct models *models, const struct view *view, struct text_page
     if (seen)
         stages->read = models->config->read_by;
     return seen || do_without(models->config->vlm_fallback, &why, &stages->read_err, err);
-}
-
-bool models_read(struct models *models, const struct view *view, struct text_page *page,
-                 struct stages *stages, struct err *err) {
-    return see(models, view, page, stages, err);
 }
 
 // What the rules make of the other reader's text.
@@ -167,7 +162,7 @@ bool models_refine(struct models *models, const struct view *view, const struct 
     struct text_page seen = {0};
     bool good = true;
     if (models->config->read_by == READ_BOTH)
-        good = see(models, view, &seen, stages, err);
+        good = models_read(models, view, &seen, stages, err);
     if (seen.count)
         merge_seen(models, &seen, lines, count, plate);
     if (good && models->llm)

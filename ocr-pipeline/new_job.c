@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 struct new_job {
     struct guest guest;
@@ -63,7 +62,7 @@ static void run_make(void *arg) {
     struct new_job *job = arg;
     struct store *store = jobs_store(job->api->jobs);
     struct err *err = &job->err;
-    store_expire(store, (int64_t)time(NULL) * 1000 - job->api->config->keep_ms);
+    store_expire(store, loop_wall_ms() - job->api->config->keep_ms);
     bool good =
         (!job->folder || spool_keep(job->folder, err)) &&
         store_job_create(store, job->kind, "{}", job->photos, job->count, job->made.id, err);

@@ -44,6 +44,13 @@ static enum source source_by_name(const char *name) {
 
 bool plate_needs_review(const struct plate *plate) { return plate->reason_count > 0; }
 
+const struct reason *plate_reason(const struct plate *plate, enum field field) {
+    for (size_t i = 0; i < plate->reason_count; i++)
+        if (plate->reasons[i].field == field)
+            return &plate->reasons[i];
+    return NULL;
+}
+
 void plate_add_reason(struct plate *plate, enum field field, const char *code, const char *format,
                       ...) {
     for (size_t i = 0; i < plate->reason_count; i++)

@@ -59,6 +59,8 @@ struct plate {
 };
 
 bool plate_needs_review(const struct plate *plate);
+const struct reason *plate_reason(const struct plate *plate,
+                                  enum field field); // NULL: there is none
 // The same code and field once only; past REASONS_MAX the last becomes "more".
 void plate_add_reason(struct plate *plate, enum field field, const char *code, const char *format,
                       ...) __attribute__((format(printf, 4, 5)));

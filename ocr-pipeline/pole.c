@@ -30,14 +30,21 @@ int64_t pole_photo_index(const json_t *element) {
     return -1;
 }
 
-const char *pole_photo_name(const json_t *pole, size_t index) {
+const json_t *pole_images(const json_t *pole) {
     const json_t *images = json_object_get(pole, "imagens");
-    if (!images)
-        images = json_object_get(pole, "images");
+    return images ? images : json_object_get(pole, "images");
+}
+
+const char *pole_image_name(const json_t *element) {
+    return json_get_text(element, "nome", json_get_text(element, "name", ""));
+}
+
+const char *pole_photo_name(const json_t *pole, size_t index) {
+    const json_t *images = pole_images(pole);
     for (size_t i = 0; i < json_array_size(images); i++) {
         const json_t *element = json_array_get(images, i);
         if (pole_photo_index(element) == (int64_t)index)
-            return json_get_text(element, "nome", json_get_text(element, "name", ""));
+            return pole_image_name(element);
     }
     return "";
 }
@@ -110,10 +117,8 @@ enum identification pole_identification(const struct reading *const *readings, s
 // A serial number that somebody should look at says nothing of which transformer it is.
 static const char *sure_serial(const struct plate *plate) {
     const struct value *serial = &plate->values[FIELD_NUMERO_SERIE];
-    for (size_t i = 0; i < plate->reason_count; i++)
-        if (plate->reasons[i].field == FIELD_NUMERO_SERIE)
-            return "";
-    return serial->confidence >= SURE ? serial->text : "";
+    bool doubted = plate_reason(plate, FIELD_NUMERO_SERIE) != NULL;
+    return serial->confidence >= SURE && !doubted ? serial->text : "";
 }
 
 size_t pole_sightings(const struct reading *const *readings, size_t count, struct sighting *out) {

@@ -13,6 +13,10 @@
 
 bool pole_is_image(const char *parent, const char *key); // body.h: the strings that are photos
 
+// The photos of a pole in a request, "imagens" or "images"; and the name of one, "" when it has
+// none.
+const json_t *pole_images(const json_t *pole);
+const char *pole_image_name(const json_t *element);
 // The name of photo `index` in the tree of a request ("imagens" of this object), or "" when it has
 // none; borrowed.
 const char *pole_photo_name(const json_t *pole, size_t index);

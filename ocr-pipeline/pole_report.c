@@ -51,9 +51,7 @@ void record_answer_add(struct record_answer *answer, const json_t *json) {
 static void count_units(struct record *record, const struct reading *const *readings,
                         size_t count) {
     struct sighting *seen = mem_alloc((count + 1) * sizeof *seen);
-    unsigned units = sightings_units(seen, pole_sightings(readings, count, seen));
-    if (!record->given && units > record->transformer_images)
-        record->transformer_images = units;
+    record_count_units(record, seen, pole_sightings(readings, count, seen));
     mem_free(seen);
 }
 
@@ -89,8 +87,6 @@ json_t *pole_report(const struct pipeline *pipeline, double tolerance, const cha
     json_t *records = compare(answer, tolerance, readings, count, &plate);
     plate_put_fields(&plate, report);
     json_set(report, "registros", records);
-    json_set(report, "registros_erro",
-             failed ? json_build("{s:s, s:s}", "code", answer->code, "text", answer->text)
-                    : json_null());
+    json_set(report, "registros_erro", failed ? record_answer_json(answer) : json_null());
     return report;
 }

@@ -163,7 +163,7 @@ static bool keep_in_mind(struct records *records, const char *pole, const struct
                    texts, 3, NULL, NULL, err);
 }
 
-// Of a database that may not be written the photos of this request still count: sightings_units.
+// Of a database that may not be written the photos of this request still count: record_count_units.
 static bool keep_all(struct records *records, const char *pole, const struct sighting *sightings,
                      size_t count) {
     struct err err = {0};
@@ -226,20 +226,8 @@ static bool find(struct records *records, const char *pole, struct record *recor
     return (records->query ? find_theirs : find_ours)(records, record, err);
 }
 
-bool records_find(struct records *records, const char *pole, const struct sighting *sightings,
-                  size_t count, struct record *record, struct err *err) {
-    pthread_mutex_lock(&records->lock);
-    bool good = find(records, pole, record, err);
-    if (good && records->tag_images && !record->given && keep_all(records, pole, sightings, count))
-        good = find(records, pole, record, err);
-    pthread_mutex_unlock(&records->lock);
-    unsigned units = sightings_units(sightings, count);
-    if (good && !record->given && units > record->transformer_images)
-        record->transformer_images = units;
-    return good;
-}
-
-unsigned sightings_units(const struct sighting *sightings, size_t count) {
+// Two photos of one serial number are one transformer; without any serial number each counts.
+static unsigned units_of(const struct sighting *sightings, size_t count) {
     unsigned images = 0, serials = 0;
     for (size_t i = 0; i < count; i++) {
         bool image = true, serial = sightings[i].serial[0] != '\0';
@@ -251,6 +239,24 @@ unsigned sightings_units(const struct sighting *sightings, size_t count) {
         serials += serial;
     }
     return serials ? serials : images;
+}
+
+void record_count_units(struct record *record, const struct sighting *sightings, size_t count) {
+    unsigned units = units_of(sightings, count);
+    if (!record->given && units > record->transformer_images)
+        record->transformer_images = units;
+}
+
+bool records_find(struct records *records, const char *pole, const struct sighting *sightings,
+                  size_t count, struct record *record, struct err *err) {
+    pthread_mutex_lock(&records->lock);
+    bool good = find(records, pole, record, err);
+    if (good && records->tag_images && !record->given && keep_all(records, pole, sightings, count))
+        good = find(records, pole, record, err);
+    pthread_mutex_unlock(&records->lock);
+    if (good)
+        record_count_units(record, sightings, count);
+    return good;
 }
 
 // --- For people

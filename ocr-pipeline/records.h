@@ -69,14 +69,15 @@ struct sighting {
     char image[33];  // the same for the same bytes
     char serial[64]; // as it is sure; "": not known
 };
-// Two photos of one serial number are one transformer; without any serial number each counts.
-unsigned sightings_units(const struct sighting *sightings, size_t count);
 
 // What is known of a pole, once the sightings are kept in mind. False with ERR_NOTFOUND when nobody
 // knows the pole; ERR_PEER: the database is not reachable; ERR_TIMEOUT, ERR_DENIED, ERR_BUSY,
 // ERR_INVALID (their query), ERR_SYSTEM: it was not asked, which says nothing of the pole.
 bool records_find(struct records *records, const char *pole, const struct sighting *sightings,
                   size_t count, struct record *record, struct err *err);
+// Where the utility has named no images, those of these photos are as many as they show: no fewer.
+// Two photos of one serial number are one transformer; without any serial number each counts.
+void record_count_units(struct record *record, const struct sighting *sightings, size_t count);
 const char *records_code(const struct err *err); // "RECORDS_UNREACHABLE": stable
 
 // For people: that it answers, and how many poles it knows or which fields their query gives.

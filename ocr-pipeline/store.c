@@ -1,12 +1,12 @@
 #include "store.h"
 
 #include "base/mem.h"
+#include "event/loop.h"
 
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { PUT_OFF_LEAST_MS = 500, PUT_OFF_MOST_MS = 60000 };
 
@@ -107,12 +107,6 @@ static int finish(struct store *store, sqlite3_stmt *statement, const char *what
     return sqlite3_changes(store->db);
 }
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void copy_column(sqlite3_stmt *row, int column, char *out, size_t size) {
     const char *text = (const char *)sqlite3_column_text(row, column);
     snprintf(out, size, "%s", text ? text : "");
@@ -185,7 +179,7 @@ static bool end_if_over(struct store *store, const char *job, struct err *err) {
                   prepare(store,
                           "UPDATE job SET state = 2, ended = ? WHERE id = ? AND state = 1 AND NOT"
                           " EXISTS (SELECT 1 FROM photo WHERE job = job.id AND state < 2)",
-                          "is", now_ms(), job),
+                          "is", loop_wall_ms(), job),
                   "the end of a job", err) >= 0;
 }
 
@@ -202,7 +196,7 @@ bool store_job_create(struct store *store, const char *kind, const char *options
                        prepare(store,
                                "INSERT INTO job (id, kind, options, state, created)"
                                " VALUES (?, ?, ?, 1, ?)",
-                               "sssi", id, kind, options, now_ms()),
+                               "sssi", id, kind, options, loop_wall_ms()),
                        what, err) >= 0;
     for (size_t i = 0; good && i < count; i++)
         good = add_photo(store, id, &photos[i], err);
@@ -224,7 +218,7 @@ bool store_job_cancel(struct store *store, const char *job, struct err *err) {
     int n = finish(store,
                    prepare(store,
                            "UPDATE job SET state = 3, ended = ? WHERE id = ? AND state IN (1, 4)",
-                           "is", now_ms(), job),
+                           "is", loop_wall_ms(), job),
                    "a job", err);
     if (n == 0) {
         struct job found;
@@ -298,7 +292,7 @@ static bool take_next(struct store *store, struct photo *photo, struct err *err)
         "UPDATE photo SET state = 1 WHERE id = (SELECT p.id FROM photo p JOIN job j ON j.id = p.job"
         " WHERE p.state = 0 AND j.state = 1 AND j.not_before <= ?"
         " ORDER BY j.turn, j.created, p.tried, p.id LIMIT 1) RETURNING " PHOTO_COLUMNS,
-        "i", now_ms());
+        "i", loop_wall_ms());
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
     bool found = code == SQLITE_ROW;
     if (found) {
@@ -397,7 +391,7 @@ bool store_release(struct store *store, int64_t photo, struct err *err) {
 // A quarter of the time that it has been gone: quick at first, then seldom.
 static bool put_job_off(struct store *store, const char *job, int64_t patience_ms, const char *code,
                         const char *text, struct err *err) {
-    int64_t now = now_ms();
+    int64_t now = loop_wall_ms();
     return finish(store,
                   prepare(store,
                           "UPDATE job SET fault = ?, fault_text = ?,"
@@ -425,7 +419,7 @@ bool store_put_off(struct store *store, const struct photo *photo, int64_t patie
     static const char what[] = "a job put off";
     return begin(store, what, err) &&
            end(store,
-               put_back(store, photo->id, now_ms(), err) &&
+               put_back(store, photo->id, loop_wall_ms(), err) &&
                    put_job_off(store, photo->job, patience_ms, code, text, err),
                what, err);
 }

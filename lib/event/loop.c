@@ -78,6 +78,12 @@ int64_t loop_now_us(void) {
 
 int64_t loop_now_ms(void) { return loop_now_us() / 1000; }
 
+int64_t loop_wall_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 void loop_defer(struct loop *loop, struct deferred *deferred, void (*run)(void *arg), void *arg) {
     if (deferred->queued)
         return;

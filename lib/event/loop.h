@@ -20,6 +20,7 @@ struct event_base *loop_base(struct loop *loop);
 // Monotonic clock in milliseconds; microseconds for measurements.
 int64_t loop_now_ms(void);
 int64_t loop_now_us(void);
+int64_t loop_wall_ms(void); // since 1970, for what is kept; it may be set back
 
 // Work put off until the callback that is running has returned to the loop. It makes destroying an
 // object from inside its own callback safe: close now, free later. Embedded in its owner.
