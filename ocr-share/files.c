@@ -70,26 +70,6 @@ static enum share_fault look_at(const char *name, struct helper_info *info, stru
     return SHARE_FINE;
 }
 
-static enum share_fault copy(int fd, const char *name, uint64_t most, helper_bytes_fn *on_bytes,
-                             struct err *err) {
-    char bytes[SHARE_FRAME_MAX];
-    uint64_t total = 0;
-    for (;;) {
-        ssize_t n = read(fd, bytes, sizeof bytes);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return helper_fault(errno, SHARE_FILE_MISSING, name, err);
-        if (n == 0)
-            return SHARE_FINE;
-        total += (uint64_t)n;
-        if (total > most)
-            return helper_too_large(name, most, err);
-        if (!on_bytes(bytes, (size_t)n))
-            return SHARE_FINE; // nobody listens
-    }
-}
-
 static enum share_fault read_file(const char *name, uint64_t most, helper_bytes_fn *on_bytes,
                                   struct err *err) {
     struct stat st;
@@ -105,7 +85,7 @@ static enum share_fault read_file(const char *name, uint64_t most, helper_bytes_
     } else if ((uint64_t)st.st_size > most) {
         fault = helper_too_large(name, most, err);
     } else {
-        fault = copy(fd, name, most, on_bytes, err);
+        fault = helper_copy(read, fd, name, most, on_bytes, err);
     }
     close(fd);
     return fault;

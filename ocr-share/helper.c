@@ -143,3 +143,24 @@ enum share_fault helper_too_large(const char *path, uint64_t most, struct err *e
     err_set(err, ERR_LIMIT, "%s has more than %llu bytes", path, (unsigned long long)most);
     return SHARE_TOO_LARGE;
 }
+
+enum share_fault helper_copy(ssize_t (*read)(int fd, void *bytes, size_t size), int fd,
+                             const char *path, uint64_t most, helper_bytes_fn *on_bytes,
+                             struct err *err) {
+    char bytes[SHARE_FRAME_MAX];
+    uint64_t total = 0;
+    for (;;) {
+        ssize_t n = read(fd, bytes, sizeof bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return helper_fault(errno, SHARE_FILE_MISSING, path, err);
+        if (n == 0)
+            return SHARE_FINE;
+        total += (uint64_t)n;
+        if (total > most)
+            return helper_too_large(path, most, err);
+        if (!on_bytes(bytes, (size_t)n))
+            return SHARE_FINE; // nobody listens
+    }
+}

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct helper_place {
     const char *location, *user, *password, *workgroup; // "" when there is none
@@ -41,4 +42,8 @@ int helper_run(const struct helper_ops *ops);
 // What is neither that nor forbidden is a share that does not work: never an empty one.
 enum share_fault helper_fault(int number, enum share_fault missing, const char *path,
                               struct err *err);
+// What is left of an open file, by read(2) or its like.
+enum share_fault helper_copy(ssize_t (*read)(int fd, void *bytes, size_t size), int fd,
+                             const char *path, uint64_t most, helper_bytes_fn *on_bytes,
+                             struct err *err);
 enum share_fault helper_too_large(const char *path, uint64_t most, struct err *err);

@@ -191,24 +191,6 @@ static enum share_fault look_at(const char *path, struct helper_info *info, stru
     return SHARE_FINE;
 }
 
-static enum share_fault copy(int fd, const char *path, uint64_t most, helper_bytes_fn *on_bytes,
-                             struct err *err) {
-    char bytes[SHARE_FRAME_MAX];
-    uint64_t total = 0;
-    for (;;) {
-        ssize_t n = smbc_read(fd, bytes, sizeof bytes);
-        if (n < 0)
-            return helper_fault(errno, SHARE_FILE_MISSING, path, err);
-        if (n == 0)
-            return SHARE_FINE;
-        total += (uint64_t)n;
-        if (total > most)
-            return helper_too_large(path, most, err);
-        if (!on_bytes(bytes, (size_t)n))
-            return SHARE_FINE; // nobody listens
-    }
-}
-
 static enum share_fault read_file(const char *path, uint64_t most, helper_bytes_fn *on_bytes,
                                   struct err *err) {
     struct stat st;
@@ -219,7 +201,7 @@ static enum share_fault read_file(const char *path, uint64_t most, helper_bytes_
         return helper_fault(errno, SHARE_FILE_MISSING, path, err);
     enum share_fault fault = smbc_fstat(fd, &st) == 0 && (uint64_t)st.st_size > most
                                  ? helper_too_large(path, most, err)
-                                 : copy(fd, path, most, on_bytes, err);
+                                 : helper_copy(smbc_read, fd, path, most, on_bytes, err);
     smbc_close(fd);
     return fault;
 }
