@@ -45,7 +45,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
     write_table(csv, &text);
     struct csv_table *again = csv_table_parse(buf_bytes(&text), text.length, &err);
     // A first line of one column does not say what parts the others.
-    assert(again && (again->separator != csv->separator || same(csv, again)));
+    if (csv->count && csv->rows[0].count > 1)
+        assert(again && again->separator == csv->separator && same(csv, again));
     csv_table_destroy(again);
     csv_table_destroy(csv);
     buf_fini(&text);

@@ -34,12 +34,16 @@ static char *as_utf8(const char *bytes, size_t length) {
 static char find_separator(const char *text) {
     static const char SEPARATORS[] = ";,\t";
     size_t counts[3] = {0}, best = 1;
-    bool quoted = false;
+    bool quoted = false, begins = true; // a field: elsewhere a quote is a quote
     for (; *text && (quoted || !strchr("\r\n", *text)); text++) {
-        quoted ^= *text == '"';
+        if (quoted && text[0] == '"' && text[1] == '"')
+            text++;
+        else if (*text == '"' && (quoted || begins))
+            quoted = !quoted;
         const char *found = quoted ? NULL : strchr(SEPARATORS, *text);
         if (found)
             counts[found - SEPARATORS]++;
+        begins = !quoted && (found || (begins && *text == ' '));
     }
     for (size_t i = 0; i < 3; i++)
         if (counts[i] > counts[best])

@@ -33,6 +33,8 @@ static void tables(void **state) {
         {"a,b\n\"x, \"\"y\"\"\",\"two\nlines\"\n", "a_b|x, \"y\"_two\nlines"},
         {"a,b\n\n , \n1,\n", "a_b|_|1_"},
         {" a , b \n", "a_b"},
+        {"5\" a;b\n1;2", "5\" a_b|1_2"}, // a quote that opens nothing
+        {"\"a,\"\";\";b\n1;2", "a,\";_b|1_2"},
         {"a\nPOT\xCANCIA\n", "a|POT\xC3\x8ANCIA"}, // Latin-1
         {"", ""},
     };
