@@ -1,6 +1,7 @@
 #include "joints.h"
 
 #include "base/mem.h"
+#include "normalise.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -9,15 +10,13 @@
 // How far apart the parts may stand, and how much of their height they share, in heights of text.
 static const float GAP_MOST = 3.2f, SHIFT_MOST = .4f;
 
-static bool is_digit_byte(char c) { return c >= '0' && c <= '9'; }
-
 // Does `text` end with a digit and a stroke, or with a digit? Blanks do not count.
 static bool ends_with_stroke(const char *text, bool *digit) {
     size_t end = strlen(text);
     bool stroke = false;
     while (end > 0 && (text[end - 1] == ' ' || (text[end - 1] == '/' && !stroke)))
         stroke |= text[--end] == '/';
-    *digit = end > 0 && is_digit_byte(text[end - 1]);
+    *digit = end > 0 && is_digit(text[end - 1]);
     return stroke;
 }
 
@@ -25,7 +24,7 @@ static bool begins_with_stroke(const char *text, bool *digit) {
     bool stroke = false;
     while (*text == ' ' || (*text == '/' && !stroke))
         stroke |= *text++ == '/';
-    *digit = is_digit_byte(*text) || !*text; // a lone stroke has its number in the next part
+    *digit = is_digit(*text) || !*text; // a lone stroke has its number in the next part
     return stroke;
 }
 

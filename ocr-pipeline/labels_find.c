@@ -86,8 +86,7 @@ static void look_at(struct search *search, const struct labels *labels, size_t s
         if (is_number_concept(hit.concept))
             take_number_sign(&hit, folded->text, folded->length);
         take_unit(&hit, folded->text, folded->length);
-        search->maybes++;
-        search->maybe[search->maybes - 1] = hit;
+        search->maybe[search->maybes++] = hit;
     }
 }
 
@@ -146,15 +145,14 @@ static size_t next_word(const struct folded *folded, size_t at) {
 
 // "DATA DE ENERGIZAÇÃO", "ANO NORMA": another date than the plate's.
 static bool is_other_date(const struct folded *folded, const struct label_hit *hit) {
-    static const char WORDS[] = "JAN FEV MAR ABR MAI JUN JUL AGO SET OUT NOV DEZ FAB FAR MES ANO ";
     size_t at = next_word(folded, hit->end), letters = 0;
-    char word[5] = "";
+    char word[4] = "";
     while (at + letters < folded->length && is_letter(folded->text[at + letters]))
         letters++;
     if (hit->concept != CONCEPT_DATE || letters < 4 || hit->letters > 4)
         return false;
     snprintf(word, sizeof word, "%.3s", folded->text + at);
-    return !strstr(WORDS, word);
+    return !is_month(word) && !strstr("FAB FAR MES ANO", word);
 }
 
 static size_t join_qualifiers(const struct folded *folded, struct label_hit *hits, size_t count) {

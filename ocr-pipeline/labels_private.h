@@ -30,6 +30,9 @@ struct skeleton {
 bool spelling_at(const struct spelling *spelling, const struct skeleton *skeleton, size_t start,
                  size_t *end, unsigned *edits);
 
+// The first letters of a month, in Portuguese.
+bool is_month(const char letters[3]);
+
 static inline bool is_word_char(char c) { return is_letter(c) || is_digit(c) || c == 'o'; }
 
 static inline size_t skip_blanks(const char *text, size_t at, size_t stop) {

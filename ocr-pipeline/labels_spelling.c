@@ -102,14 +102,16 @@ static bool is_number_ahead(const struct folded *folded, size_t at) {
     return false;
 }
 
-// "MÊS/ANO: ABR" is no "MÊS/ANO FABR.": the month is the value's.
-static bool ends_with_month(const char *text, size_t end) {
+bool is_month(const char letters[3]) {
     static const char MONTHS[] = "JAN FEV MAR ABR MAI JUN JUL AGO SET OUT NOV DEZ ";
     char word[5];
-    if (end < 4 || is_word_char(text[end - 4]))
-        return false;
-    snprintf(word, sizeof word, "%.3s ", text + end - 3);
+    snprintf(word, sizeof word, "%.3s ", letters);
     return strstr(MONTHS, word) != NULL;
+}
+
+// "MÊS/ANO: ABR" is no "MÊS/ANO FABR.": the month is the value's.
+static bool ends_with_month(const char *text, size_t end) {
+    return end >= 4 && !is_word_char(text[end - 4]) && is_month(text + end - 3);
 }
 
 // "Nº FAB. - R23557" is no "Nº FABR.": its last letter is the value's first.
