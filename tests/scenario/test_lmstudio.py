@@ -242,8 +242,6 @@ class LmStudio(Fakes):
                                                result.err).groups()]
         self.assertLess(now, before - 30)
 
-    test_kv_verified_by_memory_alone.alone = True  # memory of all processes called LM Studio counts
-
     def test_kv_that_is_ignored_is_found_out(self):
         for words in ((), ("--hide-kv",)):
             with self.subTest(words=words):
@@ -274,6 +272,12 @@ class LmStudio(Fakes):
             self.assertIn(said, result.err)
         os.unlink(self.path(".internal/model-index-cache.json"))
         fake.close()
+
+    # The memory of all processes called LM Studio counts, also of those of other tests.
+    for one in (test_kv, test_kv_verified_by_memory_alone, test_kv_that_is_ignored_is_found_out,
+                test_kv_in_a_model_that_had_no_settings, test_kv_that_cannot_be):
+        one.alone = True
+    del one
 
 
 class Apfel(Fakes):

@@ -10,6 +10,7 @@ from harness import binary, eventually, reserve_port, scaled
 from local_world import Local, LocalWorld, Terminal
 from real import CACHE, Real, engine, model, need
 
+alone = True  # two of them beside each other are too slow for Claude Code's patience, and ours
 
 KNOWS_NO_TOOLS = "this model's chat template knows no tools"
 
