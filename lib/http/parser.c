@@ -185,6 +185,18 @@ static bool check_request_line(const char *line, size_t length) {
     return spaces == 2;
 }
 
+// Whoever speaks another protocol may wait for our answer without ever sending a line: it is told
+// at its first byte and not at the deadline. The byte 22 begins every TLS connection (RFC
+// 8446 5.1).
+static bool check_first_byte(char byte, struct http_parser_error *error) {
+    unsigned char c = (unsigned char)byte;
+    if (c == 22)
+        return refuse(error, 400, ERR_PEER, "this port speaks no TLS: use http://, not https://");
+    if ((c < 0x20 && c != '\r' && c != '\n') || c >= 0x7f)
+        return refuse(error, 400, ERR_PEER, "this is no HTTP request");
+    return true;
+}
+
 // Copies bytes into `raw` line by line until the empty line that ends the head, refusing what a
 // lenient parser would take for a line end or a continuation. *complete tells whether it was seen.
 static bool collect_head(struct http_parser *parser, const char *bytes, size_t length, size_t *used,
@@ -193,6 +205,9 @@ static bool collect_head(struct http_parser *parser, const char *bytes, size_t l
     *complete = false;
     while (*used < length) {
         const char *from = bytes + *used;
+        if (parser->kind == HTTP_REQUESTS && parser->raw.length == 0 &&
+            !check_first_byte(*from, error))
+            return false;
         const char *newline = memchr(from, '\n', length - *used);
         size_t n = newline ? (size_t)(newline - from) + 1 : length - *used;
         if (!buf_add(&parser->raw, from, n))

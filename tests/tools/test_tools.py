@@ -361,17 +361,20 @@ class UnitsAgain(unittest.TestCase):
             names.append(list(asked))
             cases = {name: tool.Count(*counts) for name, counts in runs[len(names) - 1].items()}
             return any(case.failed for case in cases.values()), cases
-        tool.meson_test, flaky = meson_test, []
-        return str(tool.unit("build", False, 1, flaky)), flaky, names
+        tool.meson_test, named = meson_test, tool.Named()
+        return str(tool.unit("build", False, 1, named)), str(named).splitlines(), names
 
     def test_again(self):
-        for runs, count, flaky, asked in (
+        for runs, count, told, asked in (
                 (({"a": (2,), "b": (3,)},), "5 passed, 0 failed", [], [[]]),
-                (({"a": (2,), "b": (2, 1)}, {"b": (3,)}), "5 passed, 0 failed", ["b"], [[], ["b"]]),
-                (({"a": (2,), "b": (2, 1)}, {"b": (1, 2)}), "3 passed, 2 failed", [], [[], ["b"]]),
-                (({n: (0, 1) for n in "abcd"},), "0 passed, 4 failed", [], [[]])):
+                (({"a": (2,), "b": (2, 1)}, {"b": (3,)}), "5 passed, 0 failed",
+                 ["passed only when run again: b"], [[], ["b"]]),
+                (({"a": (2,), "b": (2, 1)}, {"b": (1, 2)}), "3 passed, 2 failed",
+                 ["failed: b (build)"], [[], ["b"]]),
+                (({n: (0, 1) for n in "abcd"},), "0 passed, 4 failed",
+                 [f"failed: {n} (build)" for n in "abcd"], [[]])):
             with self.subTest(runs=runs):
-                self.assertEqual(self.count(*runs), (count, flaky, asked))
+                self.assertEqual(self.count(*runs), (count, told, asked))
 
 
 if __name__ == "__main__":

@@ -237,6 +237,12 @@ static const struct message requests[] = {
     M("GET / RTSP/1.0\r\n" H "\r\n", "!505"),
     M("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "!505"),
     M("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "!400"),
+    M("\x16", "!400"), // told at once: a TLS client waits for us, and sends no line
+    M("\x05", "!400"),
+    M("\x00", "!400"),
+    M("\xff", "!400"),
+    M("\r\n\x16", "!400"),
+    M("G", "..."),
     M("HTTP/1.1 200 OK\r\n\r\n", "!400"),
 
     // Chunks
