@@ -39,6 +39,7 @@ enum concept {
     CONCEPT_CNPJ,
     CONCEPT_OTHER_DATE, // tested, repaired, guaranteed until
     CONCEPT_WORDS,      // material, cooling, polarity: mostly no number
+    CONCEPT_PHRASE,     // "fabricado no Brasil": says it all, has no value
     CONCEPT_COUNT
 };
 

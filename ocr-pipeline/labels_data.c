@@ -608,5 +608,7 @@ const struct label_data LABEL_DATA[] = {
     {"INSTALACAO", CONCEPT_WORDS},
     {"CLIENTE", CONCEPT_WORDS},
     {"COMPRADOR", CONCEPT_WORDS},
+
+    {"FABRICADO NO BRASIL", CONCEPT_PHRASE},
 };
 const size_t LABEL_DATA_COUNT = sizeof LABEL_DATA / sizeof *LABEL_DATA;

@@ -149,7 +149,9 @@ static bool long_at(const struct spelling *spelling, const struct skeleton *skel
     if ((*edits > 0 && (last > before + 1 || ends_with_month(text, *end))) ||
         is_values(text, before, last))
         return false;
-    if ((spelling->whole && is_letter(after)) || (spelling->apart && is_word_char(after)))
+    size_t next = skip_blanks(text, *end, skeleton->folded->length);
+    if ((spelling->whole && is_letter(text[next]) && !is_number_ahead(skeleton->folded, next)) ||
+        (spelling->whole && is_letter(after)) || (spelling->apart && is_word_char(after)))
         return false;
     return !is_letter(after) ||
            (*edits == 0 && (long_enough || is_number_ahead(skeleton->folded, last + 1)));

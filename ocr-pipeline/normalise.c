@@ -127,6 +127,21 @@ struct part part_trim(struct part part) {
     return part;
 }
 
+struct part part_after_leaders(struct part part) {
+    const char *text = part.folded->text;
+    size_t begin = part.begin, dots = 0;
+    bool letters = false, digits = false;
+    for (size_t i = part.begin; i < part.end; i++) {
+        dots = text[i] == '.' ? dots + 1 : 0;
+        if (letters && (dots == 3 || (!digits && strchr(":=", text[i]))))
+            begin = i + 1;
+        letters |= is_letter(text[i]);
+        digits |= is_digit(text[i]);
+    }
+    struct part rest = part_trim((struct part){part.folded, begin, part.end});
+    return part_is_empty(rest) ? part_trim(part) : rest;
+}
+
 bool part_is_empty(struct part part) { return part.begin >= part.end; }
 
 bool part_is_cut(struct part part, size_t at) {

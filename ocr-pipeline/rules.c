@@ -173,6 +173,8 @@ static bool others_fits(const struct domains *domains, enum concept concept, str
     };
     struct number number;
     size_t at = part.begin;
+    if (concept == CONCEPT_PHRASE)
+        return false;
     // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
     bool words = concept == CONCEPT_CONNECTION || concept == CONCEPT_WORDS;
     if (words && (voltages_fits(domains, UNIT_NONE, part) ||
@@ -215,7 +217,9 @@ static void take_labels(struct rules *rules) {
         const struct pair *pair = &rules->pairs[i];
         const struct piece *label = &rules->sheet.pieces[pair->label];
         sheet_take(&rules->sheet, label->line, label->part, label->hit.concept);
-        if (pair->kind != PAIR_NONE && label->hit.concept >= CONCEPT_FIELDS)
+        // "C CUENTE: 0758627": what was guessed and has no numbers takes none.
+        bool wordy = label->hit.guessed && label->hit.concept == CONCEPT_WORDS;
+        if (pair->kind != PAIR_NONE && label->hit.concept >= CONCEPT_FIELDS && !wordy)
             sheet_take(&rules->sheet, rules_line(rules, pair), pair->part, label->hit.concept);
     }
 }

@@ -17,12 +17,15 @@ struct token {
 
 static bool is_token_char(char c) { return is_letter(c) || is_digit(c) || strchr("-./", c); }
 
+// "KP......10": dots that lead from a label to its value.
+static bool is_leader(const char *text) { return text[0] == '.' && text[1] == '.'; }
+
 static bool token_next(struct part part, size_t *at, struct token *token) {
     const char *text = part.folded->text;
     while (*at < part.end && !is_letter(text[*at]) && !is_digit(text[*at]))
         (*at)++;
     *token = (struct token){.begin = *at};
-    while (*at < part.end && text[*at] && is_token_char(text[*at]))
+    while (*at < part.end && text[*at] && is_token_char(text[*at]) && !is_leader(text + *at))
         (*at)++;
     token->end = *at;
     while (token->end > token->begin && strchr("-./", text[token->end - 1]))
@@ -197,6 +200,13 @@ static bool is_doubtful(const struct identity *identity, const struct text_line 
     return false;
 }
 
+// "H1$822": a sign that no number has stands inside, so this is a part of it.
+static bool is_torn(struct part part) {
+    const char *text = part.folded->text;
+    return (part.begin > 0 && strchr("#$&@?%~<>", text[part.begin - 1])) ||
+           (part.end < part.folded->length && strchr("#$&@?%~<>", text[part.end]));
+}
+
 static struct candidate *offer(struct rules *rules, enum field field, const struct pair *pair,
                                const struct identity *identity, enum concept concept) {
     size_t line = rules_line(rules, pair);
@@ -208,6 +218,9 @@ static struct candidate *offer(struct rules *rules, enum field field, const stru
     candidate->labelled = true;
     if (identity->joined)
         candidate_doubt(candidate, "split_number", "\"%s\" was taken for one number",
+                        candidate->raw);
+    if (is_torn(identity->part))
+        candidate_doubt(candidate, "repaired", "\"%s\" is a part of what was read",
                         candidate->raw);
     if (is_doubtful(identity, &rules->sheet.lines[line]))
         candidate_doubt(candidate, "doubtful_letter", "\"%s\" has a letter that may be a digit",
@@ -226,6 +239,28 @@ static bool is_registration(const char *text, const struct domains *domains) {
     struct date date;
     fold_line(&folded, stroke + 1);
     return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
+}
+
+// Digits and a stroke: a letter there is a look-alike ("OI0770/2013"), and of "0118292013" the stroke
+// was not read. True when it was changed.
+static bool repair_registration(struct identity *identity, const struct domains *domains) {
+    struct identity other = *identity;
+    bool swapped = false, swap = false;
+    for (char *p = other.text; *p; p++, swapped |= swap)
+        if (is_letter(*p))
+            *p = digit_of(*p, &swap) ? digit_of(*p, &swap) : *p;
+    size_t length = strlen(other.text);
+    bool whole = length == 10 && strspn(other.text, "0123456789") == length;
+    if (whole) {
+        memmove(other.text + 7, other.text + 6, 5);
+        other.text[6] = '/';
+    }
+    if ((!swapped && !whole) || !is_registration(other.text, domains))
+        return false;
+    other.digits += other.letters;
+    other.letters = 0;
+    *identity = other;
+    return true;
 }
 
 // "001877/2015" is a registration's form, "13800" a voltage, "2011" a year: where a serial number
@@ -264,8 +299,12 @@ static void read_registrations(struct rules *rules) {
     struct identity identity;
     for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_REGISTRATION, &at));)
         if (find_registration(pair->part, &identity)) {
+            bool repaired = repair_registration(&identity, rules->domains);
             struct candidate *candidate =
                 offer(rules, FIELD_REGISTRO, pair, &identity, CONCEPT_REGISTRATION);
+            if (repaired)
+                candidate_doubt(candidate, "repaired", "read as \"%s\"",
+                                candidate ? candidate->raw : "");
             if (!is_registration(identity.text, rules->domains))
                 candidate_doubt(candidate, "out_of_domain", "\"%s\" is not of the form NNNNNN/YYYY",
                                 identity.text);
@@ -310,7 +349,7 @@ static struct part without_sign(struct part part) {
 // A number that is a line of its own and nobody's: what it may be.
 static bool is_open_number(const struct rules *rules, const struct piece *piece,
                            struct identity *identity) {
-    struct part part = part_trim(piece->part);
+    struct part part = part_after_leaders(piece->part);
     if (rules->count > 1) // of anything on a plate
         part = without_sign(part);
     if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
@@ -348,6 +387,8 @@ static void read_forms(struct rules *rules) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (!is_open_number(rules, piece, &identity))
             continue;
+        if (identity.text[0] == '0')
+            repair_registration(&identity, rules->domains);
         bool hyphens = strchr(identity.text, '-') && !strchr(identity.text, '/');
         bool dated = is_registration(identity.text, rules->domains);
         if (identity.text[0] == '0' && dated)
@@ -356,6 +397,26 @@ static void read_forms(struct rules *rules) {
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
         else if (hyphens && identity.digits >= 10 && identity.letters == 0)
             offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+    }
+}
+
+// "N99751", "TR-41420": a letter or two before a number is how serial numbers go; types have fewer
+// digits ("TBA-13"), drawings their letter behind.
+static bool is_lettered(const char *text) {
+    size_t letters = 0;
+    while (is_letter(text[letters]))
+        letters++;
+    text += letters + (text[letters] == '-');
+    return letters >= 1 && letters <= 2 && strlen(text) >= 4 &&
+           strspn(text, "0123456789") == strlen(text);
+}
+
+static void read_lettered(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (is_open_number(rules, piece, &identity) && is_lettered(identity.text))
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
 }
 
@@ -391,6 +452,7 @@ static void read_longest(struct rules *rules) {
 // tag because most have. A person looks at each.
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
+    read_lettered(rules);
     read_left(rules, FIELD_NUMERO_SERIE, false);
     read_left(rules, FIELD_NUMERO_SERIE, true);
     read_longest(rules);

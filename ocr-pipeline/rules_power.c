@@ -123,7 +123,7 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
 void rules_open_power(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_POTENCIA_KVA); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = part_trim(piece->part);
+        struct part part = part_after_leaders(piece->part);
         struct number number;
         char text[32];
         if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||
