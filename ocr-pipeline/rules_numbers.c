@@ -200,11 +200,13 @@ static bool is_doubtful(const struct identity *identity, const struct text_line 
     return false;
 }
 
-// "H1$822": a sign that no number has stands inside, so this is a part of it.
+// "H1$822": a sign that no number has stands inside, so this is a part of it; "273231-": so is this.
 static bool is_torn(struct part part) {
     const char *text = part.folded->text;
+    size_t length = part.folded->length;
     return (part.begin > 0 && strchr("#$&@?%~<>", text[part.begin - 1])) ||
-           (part.end < part.folded->length && strchr("#$&@?%~<>", text[part.end]));
+           (part.end < length && strchr("#$&@?%~<>", text[part.end])) ||
+           (part.end + 1 == length && strchr("-/", text[part.end]));
 }
 
 static struct candidate *offer(struct rules *rules, enum field field, const struct pair *pair,
@@ -334,10 +336,16 @@ static bool is_tap(const struct rules *rules, const char *text) {
     return false;
 }
 
-// "Nº 882341": past the sign.
+// "Nº 882341", "E 48480029": past the sign, and past what is left of a label.
 static struct part without_sign(struct part part) {
     const char *text = part.folded->text;
-    size_t at = part.begin;
+    size_t at = part.begin, letters = 0, digits = 0;
+    while (is_letter(text[at + letters]))
+        letters++;
+    while (text[at + letters] == ' ' && is_digit(text[at + letters + 1 + digits]))
+        digits++;
+    if (letters >= 1 && letters <= 3 && digits >= 5)
+        part.begin = at += letters + 1;
     if (at + 3 < part.end && text[at] == 'N' && strchr("oOR.*", text[at + 1]))
         for (at += 2; at < part.end && strchr("o. :=-", text[at]); at++)
             ;
@@ -406,8 +414,9 @@ static bool is_lettered(const char *text) {
     size_t letters = 0;
     while (is_letter(text[letters]))
         letters++;
+    bool order = letters == 2 && text[0] == 'O' && strchr("CFPS", text[1]); // "OF445497"
     text += letters + (text[letters] == '-');
-    return letters >= 1 && letters <= 2 && strlen(text) >= 4 &&
+    return !order && letters >= 1 && letters <= 2 && strlen(text) >= 4 &&
            strspn(text, "0123456789") == strlen(text);
 }
 

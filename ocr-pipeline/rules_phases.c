@@ -240,16 +240,21 @@ static void hint_terminals(struct hints *hints, const struct rules *rules) {
     hints->for_one += earth;
 }
 
-static void infer(struct rules *rules) {
+static struct hints find_hints(const struct rules *rules) {
     struct hints hints = {0};
-    size_t at = 0;
-    bool asked = rules_next_pair(rules, CONCEPT_PHASES, &at) != NULL;
     hint(&hints, rules, "DYN", true);
     hint(&hints, rules, "H1H2H3", true);
     hint(&hints, rules, "H2T", false);
     hint(&hints, rules, "MRT", false);
     hint_ratio(&hints, rules);
     hint_terminals(&hints, rules);
+    return hints;
+}
+
+static void infer(struct rules *rules) {
+    struct hints hints = find_hints(rules);
+    size_t at = 0;
+    bool asked = rules_next_pair(rules, CONCEPT_PHASES, &at) != NULL;
     bool three = hints.for_three > 0;
     unsigned sure = three ? hints.for_three : hints.for_one;
     if ((hints.for_three && hints.for_one) || sure < 2 || !hints.part.folded)
@@ -259,6 +264,30 @@ static void infer(struct rules *rules) {
     if (!asked) // where the plate tells their number, terminals and voltages that agree will do
         candidate_doubt(candidate, "unlabelled",
                         "the number itself was not read; connection and voltages say it");
+}
+
+// The only line that is a lone digit, when what else the plate says agrees: columns of taps have
+// several.
+static void read_lone(struct rules *rules) {
+    const struct folded *lone = NULL;
+    size_t digits = 0, line = 0;
+    for (size_t i = 0; i < rules->sheet.line_count; i++) {
+        const struct folded *folded = &rules->sheet.folds[i];
+        if (folded->length != 1 || !is_digit(folded->text[0]))
+            continue;
+        digits++;
+        line = i;
+        lone = folded;
+    }
+    if (digits != 1 || !sheet_is_free(&rules->sheet, line, part_all(lone)))
+        return;
+    struct hints hints = find_hints(rules);
+    bool three = lone->text[0] == '3' && hints.for_three && !hints.for_one;
+    bool one = lone->text[0] == '1' && hints.for_one && !hints.for_three;
+    if (three || one)
+        candidate_doubt(rules_offer(rules, FIELD_FASES, three ? "3" : "1", line, part_all(lone),
+                                    WEIGHT_PATTERN),
+                        "unlabelled", "no label says what \"%s\" is", lone->text);
 }
 
 static bool says_no(struct part part) {
@@ -318,6 +347,8 @@ void rules_phases(struct rules *rules) {
     read_signs(rules);
     if (!rules_has(rules, FIELD_FASES))
         infer(rules);
+    if (!rules_has(rules, FIELD_FASES))
+        read_lone(rules);
     if (!rules_has(rules, FIELD_FASES))
         read_dashes(rules);
     read_protection(rules);
