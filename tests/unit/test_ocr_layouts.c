@@ -507,6 +507,43 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=45; fabricante=COMTRAFO; numero_serie=R23557; data_fabricacao=2017-04; "
      "elo_fusivel=2H; tensao_primaria_v=13800; fases=3",
      ""},
+    {"values behind labels that were not read",
+     "TRAEL\n"
+     "kp......10            NOE SERE 72780\n"
+     "TENSÃO AT 7967 V      TENSÃO BT 440/220 V\n"
+     "C CUENTE: 0758627-215401-9\n"
+     "REG. INMETRO OI0770/2013\n"
+     "FABRICADO NO BRASIL   FABRICAÇÃO 02/2014\n",
+     "potencia_kva=10; fabricante=TRAEL; numero_serie=72780; data_fabricacao=2014-02; "
+     "tensao_primaria_v=7967; tensao_secundaria_v=440/220; patrimonio=0758627-215401-9; "
+     "registro=010770/2013",
+     "potencia_kva:unlabelled; numero_serie:label_unsure; patrimonio:unlabelled; "
+     "registro:repaired"},
+    {"no label was read, a serial number with letters",
+     "WEG\n"
+     "15 kVA      TBA-13      TR-41420\n"
+     "13800 V     41365-C     380/220 V\n"
+     "3           539370      0118292013\n"
+     "OF445497    60 Hz\n",
+     "potencia_kva=15; fabricante=WEG; numero_serie=TR-41420; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=380/220; fases=3; patrimonio=539370; registro=011829/2013",
+     "numero_serie:unlabelled; tensao_primaria_v:unlabelled; fases:unlabelled; "
+     "patrimonio:unlabelled; registro:unlabelled"},
+    {"numbers of which a part was not read",
+     "ITB\n"
+     "POTÊNCIA 37,5 kVA     Nº DE SÉRIE H1$822\n"
+     "TENSÃO AT 13,8 kV     TENSÃO BT 254/127 V\n"
+     "PATRIM. 0105257-273231-\n",
+     "potencia_kva=37.5; fabricante=ITB; numero_serie=822; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=254/127; patrimonio=0105257-273231",
+     "numero_serie:repaired; patrimonio:repaired"},
+    {"the rest of a label before a number",
+     "UNIÃO\n"
+     "POT. NOM. 30 kVA      E 48480029\n"
+     "TENSÃO AT 34,5 kV     TENSÃO BT 380/220 V\n",
+     "potencia_kva=30; fabricante=UNIÃO; numero_serie=48480029; tensao_primaria_v=34500; "
+     "tensao_secundaria_v=380/220",
+     "numero_serie:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {
