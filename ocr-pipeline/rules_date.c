@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define WEIGHT_BRIEF .8f // of what stands beside a label that does not say which date it is
+
 bool date_fits(const struct domains *domains, enum unit unit, struct part part) {
     struct date date;
     int year, month;
@@ -129,8 +131,10 @@ static void add_month(const struct rules *rules, struct candidate *candidate) {
 void rules_date(struct rules *rules) {
     const struct pair *pair;
     for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_DATE, &at));) {
-        struct candidate *candidate =
-            offer(rules, rules_line(rules, pair), pair->part, pair->weight);
+        // "DATA" alone is on stickers and reports as well.
+        bool brief = rules_piece(rules, pair)->hit.letters <= 4;
+        struct candidate *candidate = offer(rules, rules_line(rules, pair), pair->part,
+                                            pair->weight * (brief ? WEIGHT_BRIEF : 1));
         if (!candidate)
             continue;
         candidate->labelled = true;

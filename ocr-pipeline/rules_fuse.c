@@ -52,11 +52,12 @@ static void read_open(struct rules *rules) {
     struct fuse fuse;
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        bool brief = piece->part.end - piece->part.begin <= 3; // "SH"
-        if (piece_is_label(piece) || !fuse_find(piece->part, brief, &fuse) || fuse.guessed ||
-            fuse.begin != piece->part.begin || fuse.end != piece->part.end ||
+        struct part part = part_after_leaders(piece->part);
+        bool brief = part.end - part.begin <= 3; // "SH"
+        if (piece_is_label(piece) || !fuse_find(part, brief, &fuse) || fuse.guessed ||
+            fuse.begin != part.begin || fuse.end != part.end ||
             !domain_has(rules->domains, DOMAIN_FUSE, fuse.text) ||
-            !sheet_is_free(&rules->sheet, piece->line, piece->part))
+            !sheet_is_free(&rules->sheet, piece->line, part))
             continue;
         struct candidate *candidate = offer(rules, piece->line, &fuse, WEIGHT_PATTERN);
         if (fuse.swaps || !fits_power(rules, fuse.text))

@@ -243,8 +243,8 @@ static bool is_registration(const char *text, const struct domains *domains) {
     return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
 }
 
-// Digits and a stroke: a letter there is a look-alike ("OI0770/2013"), and of "0118292013" the stroke
-// was not read. True when it was changed.
+// Digits and a stroke: a letter there is a look-alike ("OI0770/2013"); of "0118292013" the stroke was
+// not read, of "000937|2013" as another. True when it was changed.
 static bool repair_registration(struct identity *identity, const struct domains *domains) {
     struct identity other = *identity;
     bool swapped = false, swap = false;
@@ -252,12 +252,13 @@ static bool repair_registration(struct identity *identity, const struct domains 
         if (is_letter(*p))
             *p = digit_of(*p, &swap) ? digit_of(*p, &swap) : *p;
     size_t length = strlen(other.text);
-    bool whole = length == 10 && strspn(other.text, "0123456789") == length;
-    if (whole) {
+    bool lost = length == 10 && strspn(other.text, "0123456789") == length;
+    bool misread = length == 11 && strchr("|\\17", other.text[6]);
+    if (lost)
         memmove(other.text + 7, other.text + 6, 5);
+    if (lost || misread)
         other.text[6] = '/';
-    }
-    if ((!swapped && !whole) || !is_registration(other.text, domains))
+    if ((!swapped && !lost && !misread) || !is_registration(other.text, domains))
         return false;
     other.digits += other.letters;
     other.letters = 0;

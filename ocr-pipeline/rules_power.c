@@ -118,12 +118,23 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     return candidate;
 }
 
+// "NVA 225": past a unit in front that was not read right.
+static struct part without_unit(struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin;
+    while (at < part.end && is_letter(text[at]))
+        at++;
+    bool unit = at >= part.begin + 2 && at <= part.begin + 4 && !strncmp(text + at - 2, "VA", 2);
+    part.begin = unit ? at : part.begin;
+    return part_trim(part);
+}
+
 // A number of the list that is a line of its own, when nothing says a power: neither its label nor
 // its unit were read. Positions of taps are numbers of one digit, too, so those are left alone.
 void rules_open_power(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_POTENCIA_KVA); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = part_after_leaders(piece->part);
+        struct part part = without_unit(part_after_leaders(piece->part));
         struct number number;
         char text[32];
         if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||

@@ -95,6 +95,40 @@ static bool is_later_row(const struct rules *rules, size_t line, struct part par
     return false;
 }
 
+// "5-8", "13-16": the terminals that a tap links.
+static bool is_link(struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin, before = 0, after = 0;
+    for (; at < part.end && is_digit(text[at]); at++)
+        before++;
+    for (at++; at < part.end && is_digit(text[at]); at++)
+        after++;
+    return at == part.end && before >= 1 && before <= 2 && after >= 1 && after <= 2 &&
+           text[part.begin + before] == '-';
+}
+
+// Its terminals have others above them in their column: those are the first tap's.
+static bool is_below_link(const struct rules *rules, size_t line, struct part part) {
+    const struct sheet *sheet = &rules->sheet;
+    struct quad quad = part_upright(part, &sheet->lines[line]);
+    const struct piece *own = NULL;
+    for (size_t i = 0; i < sheet->count && !own; i++) {
+        const struct piece *piece = &sheet->pieces[i];
+        struct offset to = sheet_offset(sheet, line, &quad, piece->line, &piece->quad);
+        if (is_link(piece->part) && to.overlap_y > .5f && to.right > 0 &&
+            to.right < 14 * piece->height)
+            own = piece;
+    }
+    for (size_t i = 0; i < sheet->count && own; i++) {
+        const struct piece *piece = &sheet->pieces[i];
+        struct offset to = sheet_offset(sheet, piece->line, &piece->quad, own->line, &own->quad);
+        if (is_link(piece->part) && to.overlap_x > .3f && to.overlap_y < .5f && to.below > 0 &&
+            to.below < 4 * own->height)
+            return true;
+    }
+    return false;
+}
+
 // "U123100-22000": what stands before it was a tap, too.
 static bool is_later_in_line(struct part part) {
     const char *text = part.folded->text;
@@ -122,7 +156,8 @@ static struct candidate *offer_taps(struct rules *rules, size_t line, const stru
         sheet_take(&rules->sheet, line, taps->taps[i].part, CONCEPT_PRIMARY);
     struct candidate *candidate =
         rules_offer_listed(rules, &PRIMARY, text, line, tap->part, weight);
-    if (is_later_row(rules, line, tap->part) || part_is_cut(tap->part, tap->part.begin))
+    if (is_later_row(rules, line, tap->part) || is_below_link(rules, line, tap->part) ||
+        part_is_cut(tap->part, tap->part.begin))
         candidate_doubt(candidate, "repaired", "the first tap was not read");
     return candidate;
 }
@@ -261,8 +296,13 @@ static void read_open_taps(struct rules *rules) {
     struct candidate *candidate =
         rules_offer_listed(rules, &PRIMARY, text, lines[tap - all.taps], tap->part,
                            steps ? WEIGHT_UNIT : WEIGHT_PATTERN);
-    if (is_later_row(rules, lines[tap - all.taps], tap->part) || is_later_in_line(tap->part))
+    size_t line = lines[tap - all.taps];
+    if (is_later_row(rules, line, tap->part) || is_below_link(rules, line, tap->part) ||
+        is_later_in_line(tap->part))
         candidate_doubt(candidate, "repaired", "the first tap was not read");
+    // Columns have three taps or five: of two lines one may be missing, and it may be the first.
+    if (all.count == 2 && lines[0] != lines[1] && all.taps[0].volts != all.taps[1].volts)
+        candidate_doubt(candidate, "repaired", "there are two taps, a third may stand above");
     int labelled = labelled_volts(rules, false);
     if (candidate && steps && labelled && tap->volts > labelled) {
         candidate->labelled = true; // the label gave the nominal voltage, the table the highest

@@ -544,6 +544,40 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=30; fabricante=UNIÃO; numero_serie=48480029; tensao_primaria_v=34500; "
      "tensao_secundaria_v=380/220",
      "numero_serie:unlabelled"},
+    {"an inspector's date beside the year",
+     "BRASTRAFO\n"
+     "225 kVA     Nº SÉRIE 61042     DATA 23/06/2022\n"
+     "ANO FABR                2000\n"
+     "TENSÃO AT 13,8 kV       TENSÃO BT 220/127 V\n",
+     "potencia_kva=225; fabricante=BRASTRAFO; numero_serie=61042; data_fabricacao=2000; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127",
+     "data_fabricacao:ambiguous"},
+    {"a unit that was misread before its number, dots before a fuse",
+     "SIEMENS\n"
+     "NVA 225     Nº SÉRIE 7932-1     BT 220/127 V\n"
+     "ECC FJ......3H    REGISTRO INMETRO 000937|2013\n"
+     "TENSÃO AT 23,1 kV\n",
+     "potencia_kva=225; fabricante=SIEMENS; numero_serie=7932-1; elo_fusivel=3H; "
+     "tensao_primaria_v=23100; tensao_secundaria_v=220/127; registro=000937/2013",
+     "potencia_kva:unlabelled; elo_fusivel:unlabelled; registro:split_number"},
+    {"a table of taps without its first, only its terminals are there",
+     "ITB\n"
+     "POT. NOM. 150 kVA     Nº SÉRIE 5404     BT 440/254 V\n"
+     "              5-8\n"
+     "33000         4-13\n"
+     "31500         13-16\n"
+     "30000         10-7\n",
+     "potencia_kva=150; fabricante=ITB; numero_serie=5404; tensao_primaria_v=33000; "
+     "tensao_secundaria_v=440/254",
+     "tensao_primaria_v:repaired"},
+    {"a table of two taps",
+     "ITB\n"
+     "POT. NOM. 150 kVA     Nº SÉRIE 5404     BT 440/254 V\n"
+     "33000         4-13\n"
+     "31500         13-16\n",
+     "potencia_kva=150; fabricante=ITB; numero_serie=5404; tensao_primaria_v=33000; "
+     "tensao_secundaria_v=440/254",
+     "tensao_primaria_v:repaired"},
 };
 
 static void layouts_of_many_makers(void **state) {
