@@ -32,8 +32,8 @@ struct part {
 
 struct part part_all(const struct folded *folded);
 struct part part_trim(struct part part); // signs and blanks at both ends
-// What follows a label that was not read: "C CUENTE: 0758627", "coxc.......0838530". Trimmed; all of
-// the part where nothing leads to a value.
+// What follows a label that was not read: "C CUENTE: 0758627", "coxc.......0838530". Trimmed; all
+// of the part where nothing leads to a value.
 struct part part_after_leaders(struct part part);
 bool part_is_empty(struct part part);
 // "/ 127": the line, or what follows a label, begins with a stroke, so what was before it stands

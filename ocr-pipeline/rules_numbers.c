@@ -200,7 +200,8 @@ static bool is_doubtful(const struct identity *identity, const struct text_line 
     return false;
 }
 
-// "H1$822": a sign that no number has stands inside, so this is a part of it; "273231-": so is this.
+// "H1$822": a sign that no number has stands inside, so this is a part of it; "273231-": so is
+// this.
 static bool is_torn(struct part part) {
     const char *text = part.folded->text;
     size_t length = part.folded->length;
@@ -222,8 +223,7 @@ static struct candidate *offer(struct rules *rules, enum field field, const stru
         candidate_doubt(candidate, "split_number", "\"%s\" was taken for one number",
                         candidate->raw);
     if (is_torn(identity->part))
-        candidate_doubt(candidate, "repaired", "\"%s\" is a part of what was read",
-                        candidate->raw);
+        candidate_doubt(candidate, "repaired", "\"%s\" is a part of what was read", candidate->raw);
     if (is_doubtful(identity, &rules->sheet.lines[line]))
         candidate_doubt(candidate, "doubtful_letter", "\"%s\" has a letter that may be a digit",
                         candidate->raw);
@@ -243,8 +243,8 @@ static bool is_registration(const char *text, const struct domains *domains) {
     return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
 }
 
-// Digits and a stroke: a letter there is a look-alike ("OI0770/2013"); of "0118292013" the stroke was
-// not read, of "000937|2013" as another. True when it was changed.
+// Digits and a stroke: a letter there is a look-alike ("OI0770/2013"); of "0118292013" the stroke
+// was not read, of "000937|2013" as another. True when it was changed.
 static bool repair_registration(struct identity *identity, const struct domains *domains) {
     struct identity other = *identity;
     bool swapped = false, swap = false;
