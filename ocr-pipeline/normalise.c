@@ -133,7 +133,8 @@ struct part part_after_leaders(struct part part) {
     bool letters = false, digits = false;
     for (size_t i = part.begin; i < part.end; i++) {
         dots = text[i] == '.' ? dots + 1 : 0;
-        if (letters && (dots == 3 || (!digits && strchr(":=", text[i]))))
+        bool dash = text[i] == '-' && i > part.begin && text[i - 1] == ' ' && text[i + 1] == ' ';
+        if (letters && (dots == 3 || (!digits && (dash || strchr(":=", text[i])))))
             begin = i + 1;
         letters |= is_letter(text[i]);
         digits |= is_digit(text[i]);

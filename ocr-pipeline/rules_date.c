@@ -109,7 +109,7 @@ static void read_open_brief(struct rules *rules) {
     domains_today(rules->domains, &year, &month);
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = part_trim(piece->part);
+        struct part part = part_after_leaders(piece->part);
         if (piece_is_label(piece) || !date_find(part, year, &date) || !is_brief(part, &date) ||
             !date_is_past(&date, year, month) || !sheet_is_free(&rules->sheet, piece->line, part))
             continue;

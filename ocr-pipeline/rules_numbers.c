@@ -355,21 +355,28 @@ static struct part without_sign(struct part part) {
     return part_trim(part);
 }
 
-// A number that is a line of its own and nobody's: what it may be.
+// A number that fills a part of a line, in letters of the plate's size: no year, no link of terminals
+// ("13-16"), no tap.
+static bool is_number_form(const struct rules *rules, const struct piece *piece, struct part part,
+                           struct identity *identity) {
+    if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
+        part_is_empty(part) || !find_identity(part, 4, 2, identity) || identity->joined ||
+        identity->part.begin != part.begin || identity->part.end != part.end)
+        return false;
+    long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
+    bool brief = identity->digits == 4 && identity->letters == 0 &&
+                 (identity->text[4] || (value >= 1950 && value <= 2099));
+    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text);
+}
+
+// A number that is a line of its own, or all that follows a label that was not read, and nobody's:
+// what it may be.
 static bool is_open_number(const struct rules *rules, const struct piece *piece,
                            struct identity *identity) {
     struct part part = part_after_leaders(piece->part);
     if (rules->count > 1) // of anything on a plate
         part = without_sign(part);
-    if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
-        part_is_empty(part) || !find_identity(part, 4, 2, identity) || identity->joined ||
-        identity->part.begin != part.begin || identity->part.end != part.end)
-        return false;
-    // A year; links of terminals ("13-16").
-    long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
-    bool brief = identity->digits == 4 && identity->letters == 0 &&
-                 (identity->text[4] || (value >= 1950 && value <= 2099));
-    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
+    return is_number_form(rules, piece, part, identity) &&
            sheet_is_free(&rules->sheet, piece->line, part);
 }
 
@@ -402,7 +409,7 @@ static void read_forms(struct rules *rules) {
         bool dated = is_registration(identity.text, rules->domains);
         if (identity.text[0] == '0' && dated)
             offer_open(rules, FIELD_REGISTRO, piece, &identity);
-        else if (dated && !is_norm(identity.text))
+        else if (dated && strcspn(identity.text, "/") >= 4 && !is_norm(identity.text))
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
         else if (hyphens && identity.digits >= 10 && identity.letters == 0)
             offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
@@ -441,6 +448,35 @@ static void read_left(struct rules *rules, enum field field, bool letters) {
     }
 }
 
+// A label that was guessed, of something else than a field, took it.
+static bool is_guess_taken(const struct rules *rules, size_t piece) {
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        if (pair->kind != PAIR_NONE && pair->value == piece && rules_piece(rules, pair)->hit.guessed)
+            return rules_piece(rules, pair)->hit.concept == CONCEPT_NUMBER;
+    }
+    return false;
+}
+
+// "NU IBL. 7420832": the number that ends a line of words, or that a guess gave to a drawing. Every
+// plate has a serial number.
+static void read_worded(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        const char *text = piece->part.folded->text;
+        struct part part = part_trim(piece->part);
+        for (size_t at = part.begin; at < part.end && !is_digit(text[at]); at++)
+            if (text[at] == ' ')
+                part.begin = at + 1;
+        if (!is_number_form(rules, piece, part, &identity) || identity.text[0] == '0' ||
+            identity.digits > 10 || is_norm(identity.text) ||
+            !(sheet_is_free(&rules->sheet, piece->line, part) || is_guess_taken(rules, i)))
+            continue;
+        offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
+    }
+}
+
 // Of plain digits that are left the longest: tags are, and orders and links are not.
 static void read_longest(struct rules *rules) {
     const struct piece *best = NULL;
@@ -449,7 +485,7 @@ static void read_longest(struct rules *rules) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (!is_open_number(rules, piece, &identity) || identity.letters > 0 ||
             identity.digits < 5 || identity.digits > 10 || identity.digits <= longest.digits ||
-            identity.text[0] == '0')
+            identity.text[0] == '0' || strchr(identity.text, '/'))
             continue;
         best = piece;
         longest = identity;
@@ -465,6 +501,7 @@ void rules_open_numbers(struct rules *rules) {
     read_lettered(rules);
     read_left(rules, FIELD_NUMERO_SERIE, false);
     read_left(rules, FIELD_NUMERO_SERIE, true);
+    read_worded(rules);
     read_longest(rules);
 }
 

@@ -269,25 +269,26 @@ static void infer(struct rules *rules) {
 // The only line that is a lone digit, when what else the plate says agrees: columns of taps have
 // several.
 static void read_lone(struct rules *rules) {
-    const struct folded *lone = NULL;
+    struct part lone = {NULL, 0, 0};
     size_t digits = 0, line = 0;
     for (size_t i = 0; i < rules->sheet.line_count; i++) {
-        const struct folded *folded = &rules->sheet.folds[i];
-        if (folded->length != 1 || !is_digit(folded->text[0]))
+        struct part part = part_after_leaders(part_all(&rules->sheet.folds[i]));
+        if (part.end != part.begin + 1 || !is_digit(part.folded->text[part.begin]))
             continue;
         digits++;
         line = i;
-        lone = folded;
+        lone = part;
     }
-    if (digits != 1 || !sheet_is_free(&rules->sheet, line, part_all(lone)))
+    if (digits != 1 || !sheet_is_free(&rules->sheet, line, lone))
         return;
     struct hints hints = find_hints(rules);
-    bool three = lone->text[0] == '3' && hints.for_three && !hints.for_one;
-    bool one = lone->text[0] == '1' && hints.for_one && !hints.for_three;
+    char digit = lone.folded->text[lone.begin];
+    bool three = digit == '3' && hints.for_three && !hints.for_one;
+    bool one = digit == '1' && hints.for_one && !hints.for_three;
     if (three || one)
-        candidate_doubt(rules_offer(rules, FIELD_FASES, three ? "3" : "1", line, part_all(lone),
-                                    WEIGHT_PATTERN),
-                        "unlabelled", "no label says what \"%s\" is", lone->text);
+        candidate_doubt(
+            rules_offer(rules, FIELD_FASES, three ? "3" : "1", line, lone, WEIGHT_PATTERN),
+            "unlabelled", "no label says what \"%c\" is", digit);
 }
 
 static bool says_no(struct part part) {
