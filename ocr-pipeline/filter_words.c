@@ -26,7 +26,6 @@ static const struct {
     {"TELEFONICA", TEXT_TELECOM},
     {"BANDA LARGA", TEXT_TELECOM},
     {"CTO", TEXT_TELECOM},
-    {"0800", TEXT_TELECOM},
     {"PROVEDOR", TEXT_TELECOM},
     {"TELEFONIA", TEXT_TELECOM},
     {"REDE OPTICA", TEXT_TELECOM},
@@ -114,6 +113,17 @@ static bool says(const struct folded *folded, const char *word) {
     return false;
 }
 
+// "0800 122 5224": a number to call; "0800215" is anybody's.
+static bool is_call_free(const struct folded *folded) {
+    const char *at = strstr(folded->text, "0800");
+    size_t digits = 0;
+    if (!at || (at > folded->text && is_digit(at[-1])))
+        return false;
+    for (; *at && !is_letter(*at); at++)
+        digits += is_digit(*at);
+    return digits >= 10;
+}
+
 static unsigned label_points(enum concept concept) {
     switch (concept) {
     case CONCEPT_NONE:
@@ -173,6 +183,7 @@ void filter_mark(const struct sheet *sheet, const struct domains *domains, struc
         marks[i] = (struct mark){.maker = names_maker(folded, domains)};
         for (size_t k = 0; k < sizeof CLUES / sizeof *CLUES; k++)
             marks[i].votes[CLUES[k].text_class] += says(folded, CLUES[k].word);
+        marks[i].votes[TEXT_TELECOM] += is_call_free(folded);
         if (says(folded, "TRANSFORMADOR"))
             marks[i].plate += 3;
         if (has_power(&all))

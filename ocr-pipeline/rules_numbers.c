@@ -453,13 +453,13 @@ static bool is_guess_taken(const struct rules *rules, size_t piece) {
     for (size_t i = 0; i < rules->pair_count; i++) {
         const struct pair *pair = &rules->pairs[i];
         if (pair->kind != PAIR_NONE && pair->value == piece && rules_piece(rules, pair)->hit.guessed)
-            return rules_piece(rules, pair)->hit.concept == CONCEPT_NUMBER;
+            return rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS;
     }
     return false;
 }
 
-// "NU IBL. 7420832": the number that ends a line of words, or that a guess gave to a drawing. Every
-// plate has a serial number.
+// "NU IBL. 7420832": the number that ends a line of words, or that a guess gave to something else.
+// Every plate has a serial number.
 static void read_worded(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
@@ -494,6 +494,26 @@ static void read_longest(struct rules *rules) {
         offer_open(rules, FIELD_PATRIMONIO, best, &longest);
 }
 
+// A registration's form beside the label of a serial number that is known from elsewhere.
+static void read_misplaced(struct rules *rules) {
+    const struct candidate *form = NULL;
+    bool other = false;
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct candidate *one = &rules->candidates[i];
+        if (one->field != FIELD_NUMERO_SERIE)
+            continue;
+        if (one->text[0] == '0' && is_registration(one->text, rules->domains))
+            form = one;
+        else
+            other |= one->labelled && !one->code[0];
+    }
+    if (!form || !other || rules_has(rules, FIELD_REGISTRO))
+        return;
+    candidate_doubt(rules_offer(rules, FIELD_REGISTRO, form->text, form->line, form->part,
+                                WEIGHT_PATTERN),
+                    "unlabelled", "no label says what \"%s\" is", form->text);
+}
+
 // Where labels were not read: forms first, then a serial number because every plate has one, and a
 // tag because most have. A person looks at each.
 void rules_open_numbers(struct rules *rules) {
@@ -503,6 +523,7 @@ void rules_open_numbers(struct rules *rules) {
     read_left(rules, FIELD_NUMERO_SERIE, true);
     read_worded(rules);
     read_longest(rules);
+    read_misplaced(rules);
 }
 
 void rules_numbers(struct rules *rules) {
