@@ -18,7 +18,7 @@ static const float ROW_REACH = 40, BELOW_REACH = 2.6f, LIKE_LEAST = .5f, LIKE_MO
 enum { HEAD_LINES = 4 };
 static const float BODY_REACH = .9f, BODY_LEAST = .3f, BODY_MOST = 1.3f;
 // How much larger than the detector's box the plate may be.
-static const float BOX_SLACK = .12f, BOX_INSIDE = .02f;
+static const float BOX_SLACK = .12f, BOX_INSIDE = .02f, MAKER_SLACK = .25f; // a logo stands over it
 
 const char *text_class_name(enum text_class text_class) {
     static const char *const NAMES[] = {"nameplate", "meter", "pole", "telecom", "other"};
@@ -105,6 +105,14 @@ static bool in_box(const struct filter *filter, size_t line, float slack) {
     float x = (own.x0 + own.x1) / 2, y = (own.y0 + own.y1) / 2;
     float wide = slack * box_width(box), tall = slack * box_height(box);
     return x >= box.x0 - wide && x <= box.x1 + wide && y >= box.y0 - tall && y <= box.y1 + tall;
+}
+
+static enum side side_of(const struct filter *filter, size_t line) {
+    if (!has_box(filter))
+        return SIDE_UNKNOWN;
+    return in_box(filter, line, BOX_INSIDE)   ? SIDE_INSIDE
+           : !in_box(filter, line, BOX_SLACK) ? SIDE_OUTSIDE
+                                              : SIDE_UNKNOWN;
 }
 
 static bool is_foreign(const struct filter *filter, size_t root) {
@@ -208,7 +216,8 @@ static bool group_belongs(const struct filter *filter, size_t root) {
 static bool line_belongs(const struct filter *filter, size_t line) {
     size_t root = group_of(&filter->groups, line);
     struct extent extent = extent_of_line(filter, line);
-    if (has_box(filter) && !in_box(filter, line, BOX_SLACK))
+    float slack = filter->marks[line].maker ? MAKER_SLACK : BOX_SLACK;
+    if (has_box(filter) && !in_box(filter, line, slack))
         return false;
     if (group_belongs(filter, root))
         return true;
@@ -286,7 +295,11 @@ void filter_classify(const struct text_line *lines, size_t count,
     filter->marks = mem_alloc((count + 1) * sizeof *filter->marks);
     filter->plate = mem_alloc(count + 1);
     filter_mark(&filter->sheet, domains, filter->marks);
-    groups_init(&filter->groups, &filter->sheet, filter->marks);
+    enum side *sides = mem_alloc((count + 1) * sizeof *sides);
+    for (size_t i = 0; i < filter->sheet.line_count; i++)
+        sides[i] = side_of(filter, i);
+    groups_init(&filter->groups, &filter->sheet, filter->marks, sides);
+    mem_free(sides);
     find_core(filter);
     grow(filter);
     add_body(filter);

@@ -74,7 +74,12 @@ static void join(struct groups *groups, size_t a, size_t b, bool close) {
         sum->votes[i] += more->votes[i];
 }
 
-void groups_init(struct groups *groups, const struct sheet *sheet, const struct mark *marks) {
+static bool is_parted(enum side a, enum side b) {
+    return a != SIDE_UNKNOWN && b != SIDE_UNKNOWN && a != b;
+}
+
+void groups_init(struct groups *groups, const struct sheet *sheet, const struct mark *marks,
+                 const enum side *sides) {
     size_t count = sheet->line_count, edge_count = 0;
     groups->root = mem_alloc((count + 1) * sizeof *groups->root);
     groups->sums = mem_alloc((count + 1) * sizeof *groups->sums);
@@ -85,7 +90,7 @@ void groups_init(struct groups *groups, const struct sheet *sheet, const struct 
         for (size_t k = 0; k < i; k++) {
             bool close;
             float distance = distance_of(sheet, k, i, &close);
-            if (distance < REACH)
+            if (distance < REACH && !is_parted(sides[k], sides[i]))
                 edges[edge_count++] = (struct edge){distance, close, (uint16_t)k, (uint16_t)i};
         }
     }

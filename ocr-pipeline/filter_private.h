@@ -17,7 +17,12 @@ struct groups {
     size_t *root;
     struct mark *sums; // of the lines of a root
 };
-void groups_init(struct groups *groups, const struct sheet *sheet, const struct mark *marks);
+// Where a line stands to the box of a detector that is sure. What is inside of it and what is well
+// outside never are one thing, however close they stand.
+enum side { SIDE_UNKNOWN, SIDE_INSIDE, SIDE_OUTSIDE };
+// `sides`: one a line.
+void groups_init(struct groups *groups, const struct sheet *sheet, const struct mark *marks,
+                 const enum side *sides);
 void groups_fini(struct groups *groups);
 size_t group_of(const struct groups *groups, size_t line);
 // The class that a group's words speak for, when they outweigh its labels; NAMEPLATE: none.

@@ -88,10 +88,13 @@ static bool short_at(const struct spelling *spelling, const struct folded *folde
     bool goes_on = at + 1 < folded->length && folded->text[at] == '-' &&
                    is_digit(folded->text[at + 1]) && !may_stick(spelling) &&
                    !(stroke && spelling->concept == CONCEPT_SERIAL);
+    bool month = spelling->concept == CONCEPT_DATE && spelling->length >= 3 &&
+                 at + 4 < folded->length && is_month(folded->text + at) && // "DATAJUN/01"
+                 strchr("/- .", folded->text[at + 3]);
     bool stuck = at < folded->length && is_digit(folded->text[at]) &&
                  is_letter(folded->text[at - 1]) &&
                  (may_stick(spelling) || sticks_to(spelling, folded, at, stroke));
-    return !goes_on && (at >= folded->length || stuck || !is_word_char(folded->text[at]));
+    return !goes_on && (at >= folded->length || stuck || month || !is_word_char(folded->text[at]));
 }
 
 // "SÉRIETR-44120": the value of a label that it stuck to.

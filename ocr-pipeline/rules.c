@@ -163,6 +163,14 @@ bool rules_has(const struct rules *rules, enum field field) {
     return false;
 }
 
+// "CLIENTE: 0328982-554594-2": words have no such values, though a customer's tag may be one.
+static bool is_long_number(struct part part) {
+    size_t digits = 0;
+    for (size_t i = part.begin; i < part.end; i++)
+        digits += is_digit(part.folded->text[i]);
+    return digits >= 6 && digits * 2 > part.end - part.begin;
+}
+
 // What stands beside a label of something else: its unit must not say that it is a field.
 static bool others_fits(const struct domains *domains, enum concept concept, struct part part) {
     static const unsigned MAY[CONCEPT_COUNT] = {
@@ -173,7 +181,7 @@ static bool others_fits(const struct domains *domains, enum concept concept, str
     };
     struct number number;
     size_t at = part.begin;
-    if (concept == CONCEPT_PHRASE)
+    if (concept == CONCEPT_PHRASE || (concept == CONCEPT_WORDS && is_long_number(part)))
         return false;
     // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
     bool words = concept == CONCEPT_CONNECTION || concept == CONCEPT_WORDS;
@@ -217,9 +225,7 @@ static void take_labels(struct rules *rules) {
         const struct pair *pair = &rules->pairs[i];
         const struct piece *label = &rules->sheet.pieces[pair->label];
         sheet_take(&rules->sheet, label->line, label->part, label->hit.concept);
-        // "C CUENTE: 0758627": what was guessed and has no numbers takes none.
-        bool wordy = label->hit.guessed && label->hit.concept == CONCEPT_WORDS;
-        if (pair->kind != PAIR_NONE && label->hit.concept >= CONCEPT_FIELDS && !wordy)
+        if (pair->kind != PAIR_NONE && label->hit.concept >= CONCEPT_FIELDS)
             sheet_take(&rules->sheet, rules_line(rules, pair), pair->part, label->hit.concept);
     }
 }

@@ -103,13 +103,25 @@ static bool is_brief(struct part part, const struct date *date) {
                                  : length == 5 && part.folded->text[part.begin + 2] == '/');
 }
 
-static void read_open_brief(struct rules *rules) {
+// "IO PE FAERICACLO 2020", "DATAFA04/17": past the words before it.
+static struct part after_words(struct part part) {
+    const char *text = part.folded->text;
+    size_t letters = 0;
+    for (size_t at = part.begin; at < part.end && !is_digit(text[at]); at++)
+        letters += is_letter(text[at]);
+    while (letters >= 4 && part.begin < part.end && !is_digit(text[part.begin]))
+        part.begin++;
+    return part_trim(part);
+}
+
+static void read_open_brief(struct rules *rules, bool worded) {
     struct date date;
     int year, month;
     domains_today(rules->domains, &year, &month);
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = part_after_leaders(piece->part);
+        part = worded ? after_words(part) : part;
         if (piece_is_label(piece) || !date_find(part, year, &date) || !is_brief(part, &date) ||
             !date_is_past(&date, year, month) || !sheet_is_free(&rules->sheet, piece->line, part))
             continue;
@@ -143,5 +155,7 @@ void rules_date(struct rules *rules) {
     if (!rules_has(rules, FIELD_DATA_FABRICACAO))
         read_open(rules);
     if (!rules_has(rules, FIELD_DATA_FABRICACAO))
-        read_open_brief(rules);
+        read_open_brief(rules, false);
+    if (!rules_has(rules, FIELD_DATA_FABRICACAO))
+        read_open_brief(rules, true);
 }

@@ -395,8 +395,14 @@ static bool is_norm(const char *text) {
     return !strncmp(text, "5440/", 5) || !strncmp(text, "5356", 4);
 }
 
+// "366424-0": utilities number what they own like that.
+static bool has_check_digit(const char *text) {
+    size_t digits = strspn(text, "0123456789");
+    return digits >= 6 && text[digits] == '-' && is_digit(text[digits + 1]) && !text[digits + 2];
+}
+
 // What its form says: a number with a year is a registration when it begins with zeros and else a
-// serial number, a long number with hyphens is a tag.
+// serial number; a long number with hyphens, or one with a check digit, is a tag.
 static void read_forms(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count; i++) {
@@ -411,7 +417,8 @@ static void read_forms(struct rules *rules) {
             offer_open(rules, FIELD_REGISTRO, piece, &identity);
         else if (dated && strcspn(identity.text, "/") >= 4 && !is_norm(identity.text))
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
-        else if (hyphens && identity.digits >= 10 && identity.letters == 0)
+        else if (hyphens && identity.letters == 0 &&
+                 (identity.digits >= 10 || has_check_digit(identity.text)))
             offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
     }
 }
@@ -494,24 +501,38 @@ static void read_longest(struct rules *rules) {
         offer_open(rules, FIELD_PATRIMONIO, best, &longest);
 }
 
-// A registration's form beside the label of a serial number that is known from elsewhere.
+// The field whose form a value has that stands beside the label of a serial number: "CIG. NS:
+// 004103/2019", "NO FABR. 2000" (an A that was not read). FIELD_COUNT: none.
+static enum field field_of_form(const struct rules *rules, const char *text) {
+    struct folded folded;
+    struct date date;
+    int year, month;
+    domains_today(rules->domains, &year, &month);
+    if (text[0] == '0' && is_registration(text, rules->domains))
+        return FIELD_REGISTRO;
+    fold_line(&folded, text);
+    return strlen(text) == 4 && date_find(part_all(&folded), year, &date) &&
+                   date_is_past(&date, year, month)
+               ? FIELD_DATA_FABRICACAO
+               : FIELD_COUNT;
+}
+
+// These where the serial number is known from elsewhere.
 static void read_misplaced(struct rules *rules) {
-    const struct candidate *form = NULL;
-    bool other = false;
-    for (size_t i = 0; i < rules->count; i++) {
-        const struct candidate *one = &rules->candidates[i];
-        if (one->field != FIELD_NUMERO_SERIE)
+    bool known = false;
+    size_t count = rules->count;
+    for (size_t i = 0; i < count; i++)
+        known |= rules->candidates[i].field == FIELD_NUMERO_SERIE &&
+                 rules->candidates[i].labelled && !rules->candidates[i].code[0];
+    for (size_t i = 0; i < count && known; i++) {
+        struct candidate one = rules->candidates[i];
+        if (one.field != FIELD_NUMERO_SERIE || !one.code[0])
             continue;
-        if (one->text[0] == '0' && is_registration(one->text, rules->domains))
-            form = one;
-        else
-            other |= one->labelled && !one->code[0];
+        enum field field = field_of_form(rules, one.text);
+        if (field != FIELD_COUNT && !rules_has(rules, field))
+            candidate_doubt(rules_offer(rules, field, one.text, one.line, one.part, WEIGHT_PATTERN),
+                            "unlabelled", "no label says what \"%s\" is", one.text);
     }
-    if (!form || !other || rules_has(rules, FIELD_REGISTRO))
-        return;
-    candidate_doubt(rules_offer(rules, FIELD_REGISTRO, form->text, form->line, form->part,
-                                WEIGHT_PATTERN),
-                    "unlabelled", "no label says what \"%s\" is", form->text);
 }
 
 // Where labels were not read: forms first, then a serial number because every plate has one, and a

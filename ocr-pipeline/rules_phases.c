@@ -266,8 +266,8 @@ static void infer(struct rules *rules) {
                         "the number itself was not read; connection and voltages say it");
 }
 
-// The only line that is a lone digit, when what else the plate says agrees: columns of taps have
-// several.
+// The only line that is a lone digit, when nothing else on the plate speaks against it: columns of
+// taps have several.
 static void read_lone(struct rules *rules) {
     struct part lone = {NULL, 0, 0};
     size_t digits = 0, line = 0;
@@ -283,12 +283,11 @@ static void read_lone(struct rules *rules) {
         return;
     struct hints hints = find_hints(rules);
     char digit = lone.folded->text[lone.begin];
-    bool three = digit == '3' && hints.for_three && !hints.for_one;
-    bool one = digit == '1' && hints.for_one && !hints.for_three;
-    if (three || one)
-        candidate_doubt(
-            rules_offer(rules, FIELD_FASES, three ? "3" : "1", line, lone, WEIGHT_PATTERN),
-            "unlabelled", "no label says what \"%c\" is", digit);
+    bool against = digit == '3' ? hints.for_one > 0 : digit == '1' && hints.for_three > 0;
+    char text[2] = {digit};
+    if (digit >= '1' && digit <= '3' && !against)
+        candidate_doubt(rules_offer(rules, FIELD_FASES, text, line, lone, WEIGHT_PATTERN),
+                        "unlabelled", "no label says what \"%s\" is", text);
 }
 
 static bool says_no(struct part part) {

@@ -118,14 +118,14 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
     return candidate;
 }
 
-// "NVA 225": past a unit in front that was not read right.
+// "NVA 225", "TENCA (AVA). 25": past a label whose last letters are a unit's.
 static struct part without_unit(struct part part) {
     const char *text = part.folded->text;
-    size_t at = part.begin;
-    while (at < part.end && is_letter(text[at]))
-        at++;
-    bool unit = at >= part.begin + 2 && at <= part.begin + 4 && !strncmp(text + at - 2, "VA", 2);
-    part.begin = unit ? at : part.begin;
+    size_t at = part.begin, letters = part.begin;
+    for (; at < part.end && !is_digit(text[at]); at++)
+        letters = is_letter(text[at]) ? at + 1 : letters;
+    bool unit = letters >= part.begin + 2 && !strncmp(text + letters - 2, "VA", 2);
+    part.begin = unit ? letters : part.begin;
     return part_trim(part);
 }
 

@@ -298,7 +298,7 @@ static void read_open_taps(struct rules *rules) {
                            steps ? WEIGHT_UNIT : WEIGHT_PATTERN);
     size_t line = lines[tap - all.taps];
     if (is_later_row(rules, line, tap->part) || is_below_link(rules, line, tap->part) ||
-        is_later_in_line(tap->part))
+        is_later_in_line(tap->part) || part_is_cut(tap->part, tap->part.begin))
         candidate_doubt(candidate, "repaired", "the first tap was not read");
     // Columns have three taps or five: of two lines one may be missing, and it may be the first.
     if (all.count == 2 && lines[0] != lines[1] && all.taps[0].volts != all.taps[1].volts)
