@@ -87,7 +87,7 @@ static void look_at(struct search *search, const struct labels *labels, size_t s
             take_number_sign(&hit, folded->text, folded->length);
         take_unit(&hit, folded->text, folded->length);
         if (hit.unit == UNIT_KVA && is_number_concept(hit.concept)) // "NCIA (VA)" is no "Nº CIA"
-            hit.concept = CONCEPT_POWER;
+        hit.concept = CONCEPT_POWER;
         search->maybe[search->maybes++] = hit;
     }
 }

@@ -236,8 +236,28 @@ static bool is_listed(enum field field) {
            field == FIELD_TENSAO_PRIMARIA || field == FIELD_TENSAO_SECUNDARIA;
 }
 
-// What stands beside a label that was guessed is somebody's guess, too, but for labels that are one
-// letter off with a value that only they can have.
+// What no other label has: a number with kVA behind it, a pair of low voltages, a high one that is
+// no class of insulation, a fuse link, a registration in full.
+static bool says_its_field(const struct rules *rules, const struct candidate *one) {
+    const struct part *part = &one->part;
+    const char *text = one->text;
+    size_t end;
+    switch (one->field) {
+    case FIELD_POTENCIA_KVA:
+        return unit_at(part->folded->text, part->end, part->folded->length, &end) == UNIT_KVA;
+    case FIELD_TENSAO_SECUNDARIA:
+        return strchr(text, '/') && domain_has(rules->domains, DOMAIN_SECONDARY, text);
+    case FIELD_TENSAO_PRIMARIA:
+        return domain_has(rules->domains, DOMAIN_PRIMARY, text) && strcmp(text, "24200") != 0 &&
+               strcmp(text, "25000") != 0;
+    case FIELD_ELO_FUSIVEL: return domain_has(rules->domains, DOMAIN_FUSE, text);
+    case FIELD_REGISTRO: return strlen(text) == 11 && text[0] == '0' && text[6] == '/';
+    default: return false;
+    }
+}
+
+// What stands beside a label that was guessed is somebody's guess, too, but for values that only it
+// can have, and labels that are one letter off with a value of their list.
 static void doubt_guesses(struct rules *rules) {
     for (size_t i = 0; i < rules->pair_count; i++) {
         const struct pair *pair = &rules->pairs[i];
@@ -251,7 +271,9 @@ static void doubt_guesses(struct rules *rules) {
             if (!one->labelled || one->line != rules_line(rules, pair) ||
                 one->part.begin >= pair->part.end || one->part.end <= pair->part.begin)
                 continue;
-            bool near = label->hit.edits <= 1 && label->hit.letters >= 5 && is_listed(one->field);
+            bool near =
+                (label->hit.edits <= 1 && label->hit.letters >= 5 && is_listed(one->field)) ||
+                says_its_field(rules, one);
             one->labelled = near;
             one->weight *= near ? WEIGHT_SWAPPED : WEIGHT_GUESSED;
             if (!near)

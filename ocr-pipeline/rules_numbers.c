@@ -355,7 +355,8 @@ static struct part without_sign(struct part part) {
     return part_trim(part);
 }
 
-// A number that fills a part of a line, in letters of the plate's size: no year, no link of terminals
+// A number that fills a part of a line, in letters of the plate's size: no year, no link of
+// terminals
 // ("13-16"), no tap.
 static bool is_number_form(const struct rules *rules, const struct piece *piece, struct part part,
                            struct identity *identity) {
@@ -459,8 +460,9 @@ static void read_left(struct rules *rules, enum field field, bool letters) {
 static bool is_guess_taken(const struct rules *rules, size_t piece) {
     for (size_t i = 0; i < rules->pair_count; i++) {
         const struct pair *pair = &rules->pairs[i];
-        if (pair->kind != PAIR_NONE && pair->value == piece && rules_piece(rules, pair)->hit.guessed)
-            return rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS;
+        if (pair->kind != PAIR_NONE && pair->value == piece &&
+            rules_piece(rules, pair)->hit.guessed)
+        return rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS;
     }
     return false;
 }

@@ -266,6 +266,20 @@ static void infer(struct rules *rules) {
                         "the number itself was not read; connection and voltages say it");
 }
 
+// A tap stands in its row, to the right.
+static bool is_position(const struct rules *rules, size_t line) {
+    const struct sheet *sheet = &rules->sheet;
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct candidate *one = &rules->candidates[i];
+        struct quad tap = part_upright(one->part, &sheet->lines[one->line]);
+        struct offset to = sheet_offset(sheet, line, &sheet->lines[line].upright, one->line, &tap);
+        if (one->field == FIELD_TENSAO_PRIMARIA && to.overlap_y > .5f && to.right > 0 &&
+            to.right < 14 * sheet->height)
+            return true;
+    }
+    return false;
+}
+
 // The only line that is a lone digit, when nothing else on the plate speaks against it: columns of
 // taps have several.
 static void read_lone(struct rules *rules) {
@@ -279,7 +293,7 @@ static void read_lone(struct rules *rules) {
         line = i;
         lone = part;
     }
-    if (digits != 1 || !sheet_is_free(&rules->sheet, line, lone))
+    if (digits != 1 || !sheet_is_free(&rules->sheet, line, lone) || is_position(rules, line))
         return;
     struct hints hints = find_hints(rules);
     char digit = lone.folded->text[lone.begin];

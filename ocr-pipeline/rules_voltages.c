@@ -79,14 +79,20 @@ static bool is_answer(const struct rules *rules, size_t piece) {
     return false;
 }
 
+static float height_of(const struct quad *quad) {
+    const struct point *c = quad->corners;
+    return hypotf(c[3].x - c[0].x, c[3].y - c[0].y);
+}
+
 // "2  13200" as the highest: the row of the first tap was not read.
 static bool is_later_row(const struct rules *rules, size_t line, struct part part) {
     struct quad quad = part_upright(part, &rules->sheet.lines[line]);
+    float height = height_of(&quad);
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         char digit = piece->part.folded->text[piece->part.begin];
         if (piece->part.end != piece->part.begin + 1 || digit < '2' || digit > '9' ||
-            is_answer(rules, i))
+            piece->height > 2 * height || is_answer(rules, i))
             continue;
         struct offset to = sheet_offset(&rules->sheet, piece->line, &piece->quad, line, &quad);
         if (to.overlap_y > .5f && to.right > 0 && to.right < 14 * piece->height)
@@ -270,6 +276,15 @@ static void drop_classes(struct taps *taps, size_t *lines) {
     taps->count = kept ? kept : taps->count;
 }
 
+// What distribution systems run at: a column begins with it.
+static bool is_nominal(int volts) {
+    static const int VOLTS[] = {7960, 7967, 13800, 19919, 23100, 34500};
+    for (size_t i = 0; i < sizeof VOLTS / sizeof *VOLTS; i++)
+        if (VOLTS[i] == volts)
+            return true;
+    return false;
+}
+
 // Everywhere else: known taps, and how many different ones there are.
 static void read_open_taps(struct rules *rules) {
     struct taps all = {0}, taps;
@@ -301,7 +316,8 @@ static void read_open_taps(struct rules *rules) {
         is_later_in_line(tap->part) || part_is_cut(tap->part, tap->part.begin))
         candidate_doubt(candidate, "repaired", "the first tap was not read");
     // Columns have three taps or five: of two lines one may be missing, and it may be the first.
-    if (all.count == 2 && lines[0] != lines[1] && all.taps[0].volts != all.taps[1].volts)
+    if (all.count == 2 && lines[0] != lines[1] && all.taps[0].volts != all.taps[1].volts &&
+        !is_nominal(tap->volts))
         candidate_doubt(candidate, "repaired", "there are two taps, a third may stand above");
     int labelled = labelled_volts(rules, false);
     if (candidate && steps && labelled && tap->volts > labelled) {
