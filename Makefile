@@ -20,7 +20,7 @@ run:            ## build, get engine and model, serve, and ask a first question
 
 test:           ## unit, scenario and real-engine tests, and a sanitizer build of them
 	@tools/install-deps build ocr test photos
-	@tools/test --build $(BUILD) --retry 1
+	@tools/test --build $(BUILD) --retry 2
 
 quick:          ## the tests that need no real engine and no second build
 	@tools/test --build $(BUILD) --retry 1 --quick

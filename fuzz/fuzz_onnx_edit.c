@@ -36,6 +36,14 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
     } else {
         assert(out.length == 0);
     }
+    int reach = 0;
+    buf_clear(&out);
+    if (onnx_edit_line(&out, data, length, &reach)) {
+        struct span after = {buf_bytes(&out), out.length};
+        assert(count_fields(after) == count_fields(before) && reach >= 0);
+    } else {
+        assert(out.length == 0);
+    }
     buf_fini(&out);
     mem_free(copy);
     return 0;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "crash_note.h"
 #include "format/json.h"
 #include "photo_list.h"
 #include "pole_report.h"
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 enum {
+    CRASHES_MOST = 2, // of the process with a photo; then it is given up
     LOADERS = 4,
     ERRANDS_MAX = 1024,
     RESULT_MAX = 16 << 20,
@@ -222,6 +224,11 @@ static void run_read(void *arg) {
     snprintf(spooled, sizeof spooled, "imagem %u", piece->photo.number + 1);
     if (piece->photo.spooled)
         name = spooled;
+    if (piece->photo.crashes >= CRASHES_MOST)
+        err_set(
+            &piece->why, ERR_SYSTEM,
+            "the program crashed %u times while this photo was under way; it is not tried again",
+            piece->photo.crashes);
     if (!piece->why.code)
         pipeline_read_for(piece->jobs->pipeline, piece->bytes, piece->length, name, AREA_PLATE,
                           &piece->recall, &reading, &piece->why);
@@ -350,6 +357,23 @@ static void on_again(void *arg) {
 
 static bool is_needed(void *arg, const char *folder) { return store_needs_folder(arg, folder); }
 
+static struct store *open_store(const struct config *config, unsigned *recovered, struct err *err) {
+    char *path = path_join(config->state_dir, "jobs.sqlite");
+    char *note = path_join(config->state_dir, "jobs.crashed");
+    struct store *store = NULL;
+    if (path_make_private(config->state_dir, err)) {
+        bool crashed = crash_note_is_there(note);
+        store = store_open(path, crashed, recovered, err);
+        if (store && crashed)
+            log_warn("job.crashed photos=%u", *recovered);
+    }
+    if (store)
+        crash_note_arm(note);
+    mem_free(note);
+    mem_free(path);
+    return store;
+}
+
 struct jobs *jobs_create(struct loop *loop, const struct config *config, struct pipeline *pipeline,
                          struct records *records, struct desk *desk, struct err *err) {
     unsigned recovered = 0;
@@ -365,10 +389,7 @@ struct jobs *jobs_create(struct loop *loop, const struct config *config, struct 
     timer_init(&jobs->again, loop, on_again, jobs);
     jobs->clerk = desk_create(loop, 1, ERRANDS_MAX);
     jobs->loaders = desk_create(loop, LOADERS, ERRANDS_MAX);
-    char *path = path_join(config->state_dir, "jobs.sqlite");
-    if (path_make_private(config->state_dir, err))
-        jobs->store = store_open(path, &recovered, err);
-    mem_free(path);
+    jobs->store = open_store(config, &recovered, err);
     if (!jobs->store) {
         jobs_destroy(jobs);
         return NULL;

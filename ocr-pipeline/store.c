@@ -41,6 +41,11 @@ static const char SCHEMA_2[] = "BEGIN IMMEDIATE;"
                                "ALTER TABLE photo ADD COLUMN tried INTEGER NOT NULL DEFAULT 0;"
                                "PRAGMA user_version = 2; COMMIT;";
 
+// How often the process crashed while a photo was under way.
+static const char SCHEMA_3[] = "BEGIN IMMEDIATE;"
+                               "ALTER TABLE photo ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0;"
+                               "PRAGMA user_version = 3; COMMIT;";
+
 static bool wrong(struct store *store, const char *what, struct err *err) {
     int code = sqlite3_errcode(store->db), number = sqlite3_system_errno(store->db);
     const char *text = sqlite3_errmsg(store->db);
@@ -123,20 +128,24 @@ static int64_t number(struct store *store, const char *sql) {
 static bool upgrade(struct store *store, struct err *err) {
     return run(store, SCHEMA, "its tables", err) &&
            (number(store, "PRAGMA user_version") >= 1 || run(store, SCHEMA_1, "its tables", err)) &&
-           (number(store, "PRAGMA user_version") >= 2 || run(store, SCHEMA_2, "its tables", err));
+           (number(store, "PRAGMA user_version") >= 2 || run(store, SCHEMA_2, "its tables", err)) &&
+           (number(store, "PRAGMA user_version") >= 3 || run(store, SCHEMA_3, "its tables", err));
 }
 
-static bool recover(struct store *store, unsigned *recovered, struct err *err) {
+static bool recover(struct store *store, bool crashed, unsigned *recovered, struct err *err) {
     if (!run(store, "UPDATE job SET not_before = 0", "jobs that were put off", err))
         return false;
-    int n = finish(store, prepare(store, "UPDATE photo SET state = 0 WHERE state = 1", ""),
-                   "photos that were under way", err);
+    int n =
+        finish(store,
+               prepare(store, "UPDATE photo SET state = 0, crashes = crashes + ? WHERE state = 1",
+                       "i", (int64_t)crashed),
+               "photos that were under way", err);
     if (recovered)
         *recovered = n > 0 ? (unsigned)n : 0;
     return n >= 0;
 }
 
-struct store *store_open(const char *path, unsigned *recovered, struct err *err) {
+struct store *store_open(const char *path, bool crashed, unsigned *recovered, struct err *err) {
     struct store *store = mem_alloc(sizeof *store);
     bool good = sqlite3_open(path, &store->db) == SQLITE_OK || wrong(store, "cannot open it", err);
     if (good) {
@@ -146,7 +155,7 @@ struct store *store_open(const char *path, unsigned *recovered, struct err *err)
                    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
                    "cannot open it", err) &&
-               upgrade(store, err) && recover(store, recovered, err);
+               upgrade(store, err) && recover(store, crashed, recovered, err);
     }
     if (good)
         return store;
@@ -282,16 +291,20 @@ static void read_photo(sqlite3_stmt *row, struct photo *photo) {
     photo->number = (unsigned)sqlite3_column_int(row, 3);
     copy_column(row, 4, photo->source, sizeof photo->source);
     photo->spooled = sqlite3_column_int(row, 5) != 0;
+    photo->crashes = (unsigned)sqlite3_column_int(row, 6);
 }
 
-#define PHOTO_COLUMNS "id, job, pole, number, source, spooled"
+#define PHOTO_COLUMNS "id, job, pole, number, source, spooled, crashes"
+enum { PHOTO_COLUMN_COUNT = 7 };
 
 static bool take_next(struct store *store, struct photo *photo, struct err *err) {
     sqlite3_stmt *row = prepare(
         store,
         "UPDATE photo SET state = 1 WHERE id = (SELECT p.id FROM photo p JOIN job j ON j.id = p.job"
         " WHERE p.state = 0 AND j.state = 1 AND j.not_before <= ?"
-        " ORDER BY j.turn, j.created, p.tried, p.id LIMIT 1) RETURNING " PHOTO_COLUMNS,
+        " AND (p.crashes = 0 OR NOT EXISTS (SELECT 1 FROM photo WHERE state = 1))"
+        " AND NOT EXISTS (SELECT 1 FROM photo WHERE state = 1 AND crashes > 0)"
+        " ORDER BY j.turn, j.created, p.crashes, p.tried, p.id LIMIT 1) RETURNING " PHOTO_COLUMNS,
         "i", loop_wall_ms());
     int code = row ? sqlite3_step(row) : SQLITE_ERROR;
     bool found = code == SQLITE_ROW;
@@ -436,10 +449,10 @@ bool store_results(struct store *store, const char *job, store_result_fn *on_res
         struct photo photo;
         read_photo(row, &photo);
         struct photo_result result = {
-            .state = (enum photo_state)sqlite3_column_int(row, 6),
-            .result = (const char *)sqlite3_column_text(row, 7),
-            .code = (const char *)sqlite3_column_text(row, 8),
-            .record = (const char *)sqlite3_column_text(row, 9),
+            .state = (enum photo_state)sqlite3_column_int(row, PHOTO_COLUMN_COUNT),
+            .result = (const char *)sqlite3_column_text(row, PHOTO_COLUMN_COUNT + 1),
+            .code = (const char *)sqlite3_column_text(row, PHOTO_COLUMN_COUNT + 2),
+            .record = (const char *)sqlite3_column_text(row, PHOTO_COLUMN_COUNT + 3),
         };
         if (!on_result(arg, &photo, &result))
             break;

@@ -19,8 +19,13 @@
 #endif
 
 enum {
-    LINGER_MS = 3000,            // how long conn_finish waits for the peer to take our last bytes
-    LINGER_DROP_BYTES = 1 << 20, // and how much it reads and drops meanwhile
+    // conn_finish waits so long for the peer to take our last bytes, and as long again whenever so
+    // much of what it still sends has been read and dropped: many a client reads the refusal of a
+    // body only when it has sent it all.
+    LINGER_MS = 3000,
+    LINGER_STEP_BYTES = 256 << 10,
+    LINGER_MOST_MS = 30000,        // but no longer than that,
+    LINGER_MOST_BYTES = 512 << 20, // and no more
 };
 
 struct conn {
@@ -32,8 +37,9 @@ struct conn {
     struct buf out;
     struct span borrowed; // sent after `out`
     bool connecting, dead, paused, finishing, write_armed;
-    bool mute;      // the peer reads no more; what it has sent is still to be read
-    size_t dropped; // bytes read while finishing
+    bool mute;               // the peer reads no more; what it has sent is still to be read
+    size_t dropped;          // bytes read while finishing
+    int64_t linger_until_ms; // when finishing
     int64_t write_timeout_ms, progress_ms;
     struct timer write_timer;
     struct deferred flush, reclaim;
@@ -294,6 +300,8 @@ void conn_finish(struct conn *conn) {
         conn_destroy(conn);
         return;
     }
+    if (!conn->finishing)
+        conn->linger_until_ms = loop_now_ms() + LINGER_MOST_MS - LINGER_MS;
     conn->finishing = true;
     loop_at_end(conn->loop, &conn->ending, on_loop_end, conn);
     conn->write_timeout_ms = LINGER_MS;
@@ -341,6 +349,17 @@ static void on_writable(evutil_socket_t fd, short what, void *arg) {
         drained(conn);
 }
 
+// What the peer of a conn that is finishing still sends.
+static void drop(struct conn *conn, size_t length) {
+    size_t steps = conn->dropped / LINGER_STEP_BYTES;
+    conn->dropped += length;
+    int64_t now = loop_now_ms();
+    if (conn->dropped > LINGER_MOST_BYTES)
+        conn_destroy(conn);
+    else if (conn->dropped / LINGER_STEP_BYTES > steps && now < conn->linger_until_ms)
+        conn->progress_ms = now;
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg) {
     struct conn *conn = arg;
     size_t size;
@@ -357,11 +376,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
         fail(conn, &why);
         return;
     }
-    if (conn->finishing) {
-        conn->dropped += (size_t)n;
-        if (conn->dropped > LINGER_DROP_BYTES)
-            conn_destroy(conn);
-        return;
-    }
-    conn->ops->on_data(conn, scratch, (size_t)n, conn->arg);
+    if (conn->finishing)
+        drop(conn, (size_t)n);
+    else
+        conn->ops->on_data(conn, scratch, (size_t)n, conn->arg);
 }

@@ -57,7 +57,7 @@ static bool read_input(struct network *network, struct err *err) {
     char *name;
     if (!onnx_ok(api, api->session_input_count(network->session, &count), err, network->path))
         return false;
-    if (count != 1)
+    if (count != 1 && !network->line_reach) // which has its own besides
         return err_set(err, ERR_INVALID, "%s takes %zu inputs; one picture is what we give it",
                        network->path, count);
     if (!onnx_ok(api, api->session_input_name(network->session, 0, onnx->allocator, &name), err,
@@ -128,7 +128,7 @@ static bool open_bytes(struct network *network, const struct ort_session_options
                    NULL, network->path);
 }
 
-// The file changed so that it needs less memory; false when it is to be loaded as it is.
+// The file changed so that it needs less memory or time; false when it is to be loaded as it is.
 static bool open_edited(struct network *network, const struct ort_session_options *options) {
     enum { LARGEST = 256 << 20 };
     size_t length;
@@ -138,10 +138,16 @@ static bool open_edited(struct network *network, const struct ort_session_option
     struct buf edited;
     buf_init(&edited, LARGEST + (1 << 20));
     bool ordered = onnx_edit_order((uint8_t *)bytes, length);
+    int reach = 0;
     if (network->wants_bytes &&
         onnx_edit_pixels(&edited, (const uint8_t *)bytes, length, &network->pixels))
         network->takes_bytes = open_bytes(network, options, buf_bytes(&edited), edited.length);
-    bool good = network->takes_bytes || (ordered && open_bytes(network, options, bytes, length));
+    else if (network->wants_lines &&
+             onnx_edit_line(&edited, (const uint8_t *)bytes, length, &reach) &&
+             open_bytes(network, options, buf_bytes(&edited), edited.length))
+        network->line_reach = reach;
+    bool good = network->takes_bytes || network->line_reach ||
+                (ordered && open_bytes(network, options, bytes, length));
     buf_fini(&edited);
     mem_free(bytes);
     return good;
@@ -168,6 +174,7 @@ struct network *network_load(struct onnx *onnx, const char *path,
     struct network *network = mem_alloc(sizeof *network);
     network->onnx = onnx;
     network->path = path_expand(path);
+    network->wants_lines = options && options->lines;
     if (options && options->pixels) {
         network->wants_bytes = true;
         network->pixels = *options->pixels;

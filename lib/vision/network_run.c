@@ -2,21 +2,26 @@
 
 #include "base/mem.h"
 #include "vision/half.h"
+#include "vision/onnx_edit.h"
 
 #include <assert.h>
+
+enum { INPUTS_MAX = 4 };
 
 // What the runtime gave, and what was converted from it.
 struct run {
     const struct ort_api *api;
-    struct ort_value *input;
+    struct ort_value *inputs[INPUTS_MAX];
+    const char *input_names[INPUTS_MAX];
+    size_t input_count;
     uint16_t *halves; // the input, when the network wants halves
     struct ort_value *values[NETWORK_OUTPUTS_MAX];
     float *floats[NETWORK_OUTPUTS_MAX];
 };
 
 static void run_destroy(struct run *run) {
-    if (run->input)
-        run->api->release_value(run->input);
+    for (size_t i = 0; i < run->input_count; i++)
+        run->api->release_value(run->inputs[i]);
     mem_free(run->halves);
     for (size_t i = 0; i < NETWORK_OUTPUTS_MAX; i++) {
         if (run->values[i])
@@ -43,13 +48,23 @@ static bool check_dims(const struct network *network, const int64_t *dims, size_
 }
 
 // The runtime only reads the data.
-static bool make_tensor(const struct network *network, struct run *run, const void *data,
+static bool add_input(const struct network *network, struct run *run, const char *name,
+                      const void *data, size_t bytes, const int64_t *dims, size_t rank, int element,
+                      struct err *err) {
+    assert(run->input_count < INPUTS_MAX);
+    if (!onnx_ok(run->api,
+                 run->api->create_tensor(network->onnx->memory, (void *)data, bytes, dims, rank,
+                                         element, &run->inputs[run->input_count]),
+                 err, network->path))
+        return false;
+    run->input_names[run->input_count++] = name;
+    return true;
+}
+
+static bool add_picture(const struct network *network, struct run *run, const void *data,
                         size_t bytes, const int64_t *dims, size_t rank, int element,
                         struct err *err) {
-    return onnx_ok(run->api,
-                   run->api->create_tensor(network->onnx->memory, (void *)data, bytes, dims, rank,
-                                           element, &run->input),
-                   err, network->path);
+    return add_input(network, run, network->input_name, data, bytes, dims, rank, element, err);
 }
 
 static bool make_input(const struct network *network, struct run *run, const float *input,
@@ -58,11 +73,11 @@ static bool make_input(const struct network *network, struct run *run, const flo
     if (!check_dims(network, dims, rank, &count, err))
         return false;
     if (network->input.type == TENSOR_F32)
-        return make_tensor(network, run, input, count * sizeof *input, dims, rank, ORT_ELEMENT_F32,
+        return add_picture(network, run, input, count * sizeof *input, dims, rank, ORT_ELEMENT_F32,
                            err);
     run->halves = mem_alloc(count * sizeof *run->halves);
     half_from_floats(run->halves, input, count);
-    return make_tensor(network, run, run->halves, count * sizeof *run->halves, dims, rank,
+    return add_picture(network, run, run->halves, count * sizeof *run->halves, dims, rank,
                        ORT_ELEMENT_F16, err);
 }
 
@@ -107,10 +122,9 @@ static struct run *begin(const struct network *network, struct tensors *out) {
 static bool finish(const struct network *network, struct run *run, bool good, struct tensors *out,
                    struct err *err) {
     if (good) {
-        const char *names[] = {network->input_name};
-        const struct ort_value *inputs[] = {run->input};
         good = onnx_ok(run->api,
-                       run->api->run(network->session, NULL, names, inputs, 1,
+                       run->api->run(network->session, NULL, run->input_names,
+                                     (const struct ort_value *const *)run->inputs, run->input_count,
                                      (const char *const *)network->output_names, network->outputs,
                                      run->values),
                        err, network->path);
@@ -150,12 +164,97 @@ bool network_run_pixels(struct network *network, const uint8_t *planes, int heig
     if (network->takes_bytes) {
         struct run *run = begin(network, out);
         return finish(network, run,
-                      make_tensor(network, run, planes, count, dims, 4, ORT_ELEMENT_U8, err), out,
+                      add_picture(network, run, planes, count, dims, 4, ORT_ELEMENT_U8, err), out,
                       err);
     }
     float *floats = make_floats(&network->pixels, planes, count / 3);
     bool good = network_run(network, floats, dims, 4, out, err);
     mem_free(floats);
+    return good;
+}
+
+// --- Lines. The convolutions' columns are ONNX_LINE_COLUMN pixels wide, two make a token.
+
+static int columns_of(int width) { return (int)(((unsigned)width + 3) / ONNX_LINE_COLUMN); }
+
+// The first token of which no column sees the text.
+static int clean_token(const struct network *network, int own) {
+    return (own + network->line_reach + ONNX_LINE_TOKEN - 1) / ONNX_LINE_TOKEN;
+}
+
+struct network_line network_line_of(const struct network *network, int own, int width) {
+    struct network_line line = {own, width, width, 0};
+    if (!network->line_reach)
+        return line;
+    // Nor the picture's end.
+    int least = (clean_token(network, own) + 1) * ONNX_LINE_TOKEN + network->line_reach;
+    if (width > least)
+        line.computed -= (width - least) / ONNX_LINE_TOKEN * ONNX_LINE_TOKEN;
+    line.steps = (size_t)columns_of(width) / 2;
+    return line;
+}
+
+enum { STEPS_MORE = 16 }; // than the text has
+
+struct line_inputs {
+    float *weights;
+    int64_t *tokens, *steps;
+    int columns, token_count, step_count;
+};
+
+// The clean token stands for itself and for all that were left out.
+static void line_inputs_init(struct line_inputs *inputs, const struct network *network,
+                             const struct network_line *line) {
+    int left_out = (line->width - line->computed) / ONNX_LINE_TOKEN;
+    int clean = clean_token(network, line->own), whole = columns_of(line->width);
+    int wanted = (line->own + ONNX_LINE_TOKEN - 1) / ONNX_LINE_TOKEN + STEPS_MORE;
+    *inputs = (struct line_inputs){.columns = columns_of(line->computed),
+                                   .token_count = (int)line->steps};
+    inputs->step_count = wanted < inputs->token_count ? wanted : inputs->token_count;
+    inputs->weights = mem_alloc(((size_t)inputs->columns + 1) * sizeof *inputs->weights);
+    inputs->tokens = mem_alloc(((size_t)inputs->token_count + 1) * sizeof *inputs->tokens);
+    inputs->steps = mem_alloc(((size_t)inputs->step_count + 1) * sizeof *inputs->steps);
+    for (int i = 0; i < inputs->columns; i++)
+        inputs->weights[i] = (float)(i / 2 == clean ? 1 + left_out : 1) / (float)whole;
+    for (int i = 0; i < inputs->token_count; i++)
+        inputs->tokens[i] = i <= clean ? i : i <= clean + left_out ? clean : i - left_out;
+    for (int i = 0; i < inputs->step_count; i++)
+        inputs->steps[i] = i;
+}
+
+static void line_inputs_fini(struct line_inputs *inputs) {
+    mem_free(inputs->weights);
+    mem_free(inputs->tokens);
+    mem_free(inputs->steps);
+}
+
+static bool add_line_inputs(const struct network *network, struct run *run,
+                            const struct line_inputs *inputs, struct err *err) {
+    const int64_t columns[] = {inputs->columns, 1};
+    const int64_t tokens = inputs->token_count, steps = inputs->step_count;
+    return add_input(network, run, ONNX_LINE_COLUMNS, inputs->weights,
+                     (size_t)columns[0] * sizeof *inputs->weights, columns, 2, ORT_ELEMENT_F32,
+                     err) &&
+           add_input(network, run, ONNX_LINE_TOKENS, inputs->tokens,
+                     (size_t)tokens * sizeof *inputs->tokens, &tokens, 1, ORT_ELEMENT_I64, err) &&
+           add_input(network, run, ONNX_LINE_STEPS, inputs->steps,
+                     (size_t)steps * sizeof *inputs->steps, &steps, 1, ORT_ELEMENT_I64, err);
+}
+
+bool network_run_line(struct network *network, const float *planes, int height,
+                      const struct network_line *line, struct tensors *out, struct err *err) {
+    assert(network->wants_lines);
+    const int64_t dims[] = {1, 3, height, line->computed};
+    if (!network->line_reach)
+        return network_run(network, planes, dims, 4, out, err);
+    struct line_inputs inputs;
+    struct run *run = begin(network, out);
+    line_inputs_init(&inputs, network, line);
+    bool good = finish(network, run,
+                       make_input(network, run, planes, dims, 4, err) &&
+                           add_line_inputs(network, run, &inputs, err),
+                       out, err);
+    line_inputs_fini(&inputs);
     return good;
 }
 

@@ -32,6 +32,7 @@ struct network_options {
     unsigned threads; // of one run; 0: 1
     const struct network_pixels
         *pixels; // for network_run_pixels; NULL: network_run is what is used
+    bool lines;  // for network_run_line
 };
 
 // The file is read whole by the runtime. Errors name the file.
@@ -71,6 +72,18 @@ bool network_run(struct network *network, const float *input, const int64_t *dim
 // width.
 bool network_run_pixels(struct network *network, const uint8_t *planes, int height, int width,
                         struct tensors *out, struct err *err);
+// The picture of a line of text that ends before it: from `own` on the planes are zeros. Of much
+// zeros a part need not be computed (onnx_edit.h), with the same result.
+struct network_line {
+    int own, width;
+    int computed; // the width of the planes that are wanted; at most `width`
+    size_t steps; // that the whole picture has; 0: as many as the run gives
+};
+struct network_line network_line_of(const struct network *network, int own, int width);
+// For a network that was loaded with `lines`: planes are 1 x 3 x height x line->computed. Gives the
+// steps of the text and a few more; those that are missing stand for zeros.
+bool network_run_line(struct network *network, const float *planes, int height,
+                      const struct network_line *line, struct tensors *out, struct err *err);
 void tensors_fini(struct tensors *tensors);
 
 // What the networks' tensors (weights included) use: now, at most so far, and how much memory

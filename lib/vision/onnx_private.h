@@ -33,6 +33,8 @@ struct network {
     bool wants_bytes;             // was loaded for network_run_pixels
     struct network_pixels pixels; // with these
     bool takes_bytes;             // and was changed to take them, onnx_edit.h
+    bool wants_lines;             // was loaded for network_run_line
+    int line_reach;               // and was changed for it, onnx_edit_line; 0: it was not
     size_t outputs;
     char *output_names[NETWORK_OUTPUTS_MAX];
     struct tensor_shape output[NETWORK_OUTPUTS_MAX];

@@ -20,14 +20,14 @@ static bool take_varint(struct span *in, uint64_t *out) {
 
 bool protobuf_take(struct span *message, struct protobuf_field *out) {
     struct span rest = *message;
-    uint64_t tag, length = 0, number;
+    uint64_t tag, length = 0;
     *out = (struct protobuf_field){0};
     if (!take_varint(&rest, &tag))
         return false;
     unsigned wire = tag & 7;
     if (wire == FIXED64 || wire == FIXED32)
         length = wire == FIXED64 ? 8 : 4;
-    else if (wire == VARINT ? !take_varint(&rest, &number)
+    else if (wire == VARINT ? !take_varint(&rest, &out->value)
                             : wire != BYTES || !take_varint(&rest, &length))
         return false;
     if (length > rest.length || tag >> 3 > 1 << 29)

@@ -13,6 +13,7 @@ struct protobuf_field {
     unsigned number;
     struct span whole; // with its tag
     struct span bytes; // of a text or a message; empty for a number
+    uint64_t value;    // of a number
 };
 
 // Takes the first field off the message; false at its end, and at what is no field (then *message

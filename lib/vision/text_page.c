@@ -20,14 +20,17 @@ enum { GROUP = 6, WIDTH_MIN = 320, WIDTH_MAX = 3200, FAINT_WIDTH = 64 };
 
 #define UPSIDE_DOWN 0.9f // surely; below that a line is left as it is
 #define READ_SURE 0.9f   // a line that was read so surely was the right way up
-#define TALL 1.5f        // height to width of a region that is read sideways
-#define FAINT_SURE 0.7f  // what is faint and read less surely is a speck
+enum { JURY = 8 }; // so many lines are asked which way up, the longest; the rest if they differ
+
+#define TALL 1.5f       // height to width of a region that is read sideways
+#define FAINT_SURE 0.7f // what is faint and read less surely is a speck
 
 struct page_line {
     struct quad quad; // of the sheet
     struct image crop;
     bool tall, flip, faint;
-    bool doubtful; // which way up: another than most of the page, or only as most of it
+    bool asked;    // which way up; the others are taken to be as those are
+    bool doubtful; // another way up than most of the page, or only as most of it
     float upside_down;
     int width; // of the recogniser's input
     struct text_line line;
@@ -45,7 +48,7 @@ struct page_work {
     double network_ms[CREW_MAX];
 };
 
-static bool orient_job(void *context, size_t index, unsigned worker, struct err *err) {
+static bool cut_job(void *context, size_t index, unsigned worker, struct err *err) {
     struct page_work *work = context;
     struct page_line *line = &work->lines[index];
     warp_quad(&line->crop, work->sheet.picture, &line->quad);
@@ -58,8 +61,19 @@ static bool orient_job(void *context, size_t index, unsigned worker, struct err 
         image_fini(&line->crop);
         line->crop = turned;
     }
+    return true;
+}
+
+static bool ask_line(struct page_work *work, struct page_line *line, unsigned worker,
+                     struct err *err) {
+    line->asked = true;
     return text_orient(work->reader, &line->crop, &line->upside_down, &work->network_ms[worker],
                        err);
+}
+
+static bool ask_job(void *context, size_t index, unsigned worker, struct err *err) {
+    struct page_work *work = context;
+    return ask_line(work, &work->lines[work->order[index]], worker, err);
 }
 
 static void text_line_fini(struct text_line *line) {
@@ -102,38 +116,16 @@ static bool recognize_job(void *context, size_t index, unsigned worker, struct e
     struct page_line *line = &work->lines[work->order[index]];
     if (line->flip)
         turn_over(&line->crop);
-    bool good = read_line(work, line, worker, &line->line, err) &&
-                (!line->doubtful || line->line.confidence >= READ_SURE ||
-                 read_other_way(work, line, worker, err));
+    bool good = read_line(work, line, worker, &line->line, err);
+    if (good && line->line.confidence < READ_SURE) {
+        if (!line->asked && !line->faint) {
+            good = ask_line(work, line, worker, err);
+            line->doubtful = line->upside_down > UPSIDE_DOWN;
+        }
+        good = good && (!line->doubtful || read_other_way(work, line, worker, err));
+    }
     image_fini(&line->crop);
     return good;
-}
-
-// Most of the page's text stands on its head: then the lines that were unsure do so too.
-static void vote_on_flip(struct page_work *work) {
-    float down = 0, up = 0;
-    for (size_t i = 0; i < work->count; i++) {
-        const struct page_line *line = &work->lines[i];
-        if (line->faint)
-            continue;
-        float letters = (float)line->crop.width / (float)line->crop.height;
-        if (line->upside_down > UPSIDE_DOWN)
-            down += letters;
-        else if (line->upside_down < 1 - UPSIDE_DOWN)
-            up += letters;
-    }
-    work->flip = work->count >= 3 && down > up;
-    for (size_t i = 0; i < work->count; i++) {
-        struct page_line *line = &work->lines[i];
-        line->flip = line->faint ? work->flip
-                                 : line->upside_down > (work->flip ? 1 - UPSIDE_DOWN : UPSIDE_DOWN);
-        bool sure = line->upside_down > UPSIDE_DOWN || line->upside_down < 1 - UPSIDE_DOWN;
-        line->doubtful = !line->faint && (line->flip != work->flip || (line->flip && !sure));
-    }
-}
-
-static double ratio_of(const struct page_line *line) {
-    return (double)line->crop.width / line->crop.height;
 }
 
 // qsort has no context, so what is sorted carries what it is sorted by.
@@ -149,6 +141,78 @@ static int by_ratio(const void *a, const void *b) {
     return (x->index > y->index) - (x->index < y->index);
 }
 
+static double ratio_of(const struct page_line *line) {
+    return (double)line->crop.width / line->crop.height;
+}
+
+// The lines that are not faint, the narrowest first; the caller frees.
+static struct ranked *rank_lines(const struct page_work *work, size_t *count) {
+    struct ranked *ranked = mem_alloc((work->count + 1) * sizeof *ranked);
+    *count = 0;
+    for (size_t i = 0; i < work->count; i++)
+        if (!work->lines[i].faint)
+            ranked[(*count)++] = (struct ranked){ratio_of(&work->lines[i]), i};
+    qsort(ranked, *count, sizeof *ranked, by_ratio);
+    return ranked;
+}
+
+static bool is_surely_down(const struct page_line *line) { return line->upside_down > UPSIDE_DOWN; }
+
+static bool is_surely_up(const struct page_line *line) {
+    return line->upside_down < 1 - UPSIDE_DOWN;
+}
+
+// Which way up are the lines `from` .. `to` of the order?
+static bool ask_lines(struct page_work *work, size_t from, size_t to, struct err *err) {
+    size_t *order = work->order;
+    work->order += from;
+    bool good = crew_run(work->reader->options.threads, to - from, ask_job, work, err);
+    work->order = order;
+    return good;
+}
+
+// Those that run up or down are asked in any case: the others do not speak for them.
+static bool ask_jury(struct page_work *work, struct err *err) {
+    size_t count, tall = 0, up = 0, down = 0, next = 0;
+    struct ranked *ranked = rank_lines(work, &count);
+    for (size_t i = count; i-- > 0;)
+        if (work->lines[ranked[i].index].tall)
+            work->order[tall++] = ranked[i].index;
+    for (size_t i = count; i-- > 0;)
+        if (!work->lines[ranked[i].index].tall)
+            work->order[tall + next++] = ranked[i].index;
+    mem_free(ranked);
+    size_t asked = next < JURY ? count : tall + JURY;
+    bool good = ask_lines(work, 0, asked, err);
+    for (size_t i = tall; i < asked; i++) {
+        up += is_surely_up(&work->lines[work->order[i]]);
+        down += is_surely_down(&work->lines[work->order[i]]);
+    }
+    bool agreed = up == asked - tall || down == asked - tall;
+    return good && (agreed || ask_lines(work, asked, count, err));
+}
+
+// Most of the page's text stands on its head: then the lines that were unsure do so too.
+static void vote_on_flip(struct page_work *work) {
+    double down = 0, up = 0;
+    for (size_t i = 0; i < work->count; i++) {
+        const struct page_line *line = &work->lines[i];
+        if (line->asked && is_surely_down(line))
+            down += ratio_of(line);
+        else if (line->asked && is_surely_up(line))
+            up += ratio_of(line);
+    }
+    work->flip = work->count >= 3 && down > up;
+    for (size_t i = 0; i < work->count; i++) {
+        struct page_line *line = &work->lines[i];
+        line->flip = !line->asked ? work->flip
+                     : work->flip ? !is_surely_up(line)
+                                  : is_surely_down(line);
+        bool sure = is_surely_down(line) || is_surely_up(line);
+        line->doubtful = line->asked && (line->flip != work->flip || (line->flip && !sure));
+    }
+}
+
 // The reference has nothing faint, so it is read at its own width, which is quick.
 static int faint_width(const struct page_work *work, const struct page_line *line) {
     int own = text_line_width(&line->crop, work->reader->line_height);
@@ -158,13 +222,9 @@ static int faint_width(const struct page_work *work, const struct page_line *lin
 // Sets every line's width, and the order of the work: the widest first, so that the threads end at
 // about the same time.
 static void choose_widths(struct page_work *work) {
-    struct ranked *ranked = mem_alloc((work->count + 1) * sizeof *ranked);
     int height = work->reader->line_height;
-    size_t count = 0, faint = 0;
-    for (size_t i = 0; i < work->count; i++)
-        if (!work->lines[i].faint)
-            ranked[count++] = (struct ranked){ratio_of(&work->lines[i]), i};
-    qsort(ranked, count, sizeof *ranked, by_ratio);
+    size_t count, faint = 0;
+    struct ranked *ranked = rank_lines(work, &count);
     for (size_t from = 0; from < count; from += GROUP) {
         size_t to = from + GROUP < count ? from + GROUP : count;
         double most = fmax((double)WIDTH_MIN / 48, ranked[to - 1].ratio);
@@ -196,7 +256,7 @@ static double spent_ms(struct page_work *work) {
 static bool read_lines(struct page_work *work, struct text_page *page, struct err *err) {
     unsigned threads = work->reader->options.threads;
     double began = text_now_ms();
-    if (!crew_run(threads, work->count, orient_job, work, err))
+    if (!crew_run(threads, work->count, cut_job, work, err) || !ask_jury(work, err))
         return false;
     vote_on_flip(work);
     choose_widths(work);

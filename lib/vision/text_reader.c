@@ -109,8 +109,8 @@ static bool read_dictionary(struct text_reader *reader, const char *path, struct
 
 static bool load_recogniser(struct text_reader *reader, struct onnx *onnx,
                             const struct text_reader_options *options, struct err *err) {
-    reader->recognize =
-        load(onnx, options->recognize, &(struct network_options){.threads = 1}, err);
+    const struct network_options line = {.threads = 1, .lines = true};
+    reader->recognize = load(onnx, options->recognize, &line, err);
     if (!reader->recognize)
         return false;
     struct tensor_shape shape = network_input_shape(reader->recognize);

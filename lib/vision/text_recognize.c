@@ -24,11 +24,12 @@ float *text_line_planes(const struct image *line, int height, int width) {
 bool text_recognize(struct text_reader *reader, const struct image *picture, int width,
                     struct text_line *line, double *network_ms, struct err *err) {
     int height = reader->line_height;
-    float *planes = text_line_planes(picture, height, width);
+    int own = text_line_width(picture, height);
+    struct network_line plan = network_line_of(reader->recognize, own < width ? own : width, width);
+    float *planes = text_line_planes(picture, height, plan.computed);
     struct tensors tensors;
     double began = text_now_ms();
-    bool good =
-        network_run(reader->recognize, planes, (int64_t[]){1, 3, height, width}, 4, &tensors, err);
+    bool good = network_run_line(reader->recognize, planes, height, &plan, &tensors, err);
     *network_ms += text_now_ms() - began;
     mem_free(planes);
     if (!good)
@@ -39,11 +40,10 @@ bool text_recognize(struct text_reader *reader, const struct image *picture, int
         good = err_set(err, ERR_INVALID, "%s does not give steps of %zu classes",
                        network_path(reader->recognize), reader->dictionary.count);
     else {
-        size_t steps = (size_t)shape->dims[1];
-        int own = text_line_width(picture, height);
-        float share = (float)width / (float)(own < width ? own : width);
+        size_t steps = (size_t)shape->dims[1], all = plan.steps ? plan.steps : steps;
+        float share = (float)width / (float)plan.own;
         text_ctc_read(line, tensors.values[0], steps, &reader->dictionary,
-                      steps ? share / (float)steps : 0);
+                      all ? share / (float)all : 0);
     }
     tensors_fini(&tensors);
     return good;

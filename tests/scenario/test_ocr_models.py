@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -262,6 +263,31 @@ class Faults(ModelWorld):
         for result in self.ask("GET", results).json()["resultados"]:
             self.check_truth(result["resultado"]["fields"])
 
+    def test_a_photo_that_crashes_the_program_is_given_up(self):
+        """Where two photos were under way in a crash each is tried alone; the one of the second crash is
+        not tried again, and the other is read. (A model that hangs keeps them at work.)"""
+        self.vlm = Turn(fault="hang")
+        self.configure("vlm", timeout="1h")
+        self.serve()
+        job = self.ask("POST", BATCH, {"postes": [{"id": "1", "imagens": [BASE64, BASE64]}]}).json()["id"]
+        state = f"{JOBS}/{job}"
+        for number, (reading, waiting) in enumerate(((2, 0), (1, 1))):
+            eventually(lambda: len(self.model.asked()) == number + 1, "the model works", 30)
+            eventually(lambda: (lambda s: (s["lendo"], s["esperando"]) == (reading, waiting))(
+                self.ask("GET", state).json()), f"{reading} are under way", 30)
+            self.server.send_signal(signal.SIGSEGV)
+            self.assertIn(self.server.wait(timeout=scaled(60)), (-signal.SIGSEGV, -signal.SIGABRT))
+            if number == 1:
+                self.vlm = say(SEEN)
+            self.serve()
+            self.assertIn("job.crashed", self.log_text())
+        done = eventually(lambda: (lambda s: s["estado"] == "pronto" and s)(self.ask("GET", state).json()),
+                          "the job ends", 60, 0.1)
+        self.assertEqual((done["prontas"], done["falhas"]), (1, 1))
+        given_up, read = self.ask("GET", state + "/resultados").json()["resultados"]
+        self.assertEqual(given_up["resultado"]["error"]["code"], "INTERNAL")
+        self.assertIn("crashed 2 times", given_up["resultado"]["error"]["text"])
+        self.check_truth(read["resultado"]["fields"])
 
     def test_a_job_whose_model_stays_away_waits_for_a_person(self):
         self.vlm = Turn(fault="reset")

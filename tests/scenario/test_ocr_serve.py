@@ -293,6 +293,13 @@ class Doors(OcrWorld):
         reply = self.ask("POST", POLE + "7", {"imagens": ["aGVsbG8="] * 3})
         self.assertEqual((reply.status, reply.json()["error"]["code"]), (413, "TOO_LARGE"))
 
+    def test_a_client_that_sends_all_before_it_reads(self):
+        """As http.client does, and many a service: the refusal is there before the body is through."""
+        self.serve()
+        for path in (POLE + "7", GENERATE, "/nothing"):
+            reply = self.ask("POST", path, bytes(240 << 20))
+            self.assertEqual(reply.status, 413, reply)
+
     def test_it_ends_when_told(self):
         self.serve()
         self.assertEqual(self.end_server(), 0)

@@ -1,0 +1,232 @@
+#include "vision/onnx_edit.h"
+
+#include "base/mem.h"
+#include "vision/onnx_graph.h"
+
+#include <string.h>
+
+enum { MEANS_MAX = 64, REACH_MAX = 4096 };
+
+// What is changed: the means over height and width, the pool that makes tokens of columns, and the
+// product that makes classes of steps.
+struct line_net {
+    struct onnx_graph graph;
+    int means[MEANS_MAX], mean_count;
+    int pool, head;
+    int reach, stride; // of the columns so far, in pixels
+};
+
+// Works on every pixel by itself, or on channels.
+static bool is_pointwise(const struct onnx_node *node) {
+    static const char *const ops[] = {
+        "Identity", "Constant", "Add",  "Sub",  "Mul",         "Div",       "Relu",
+        "Sigmoid",  "Erf",      "Clip", "Tanh", "HardSigmoid", "HardSwish", "BatchNormalization"};
+    for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+        if (span_is(node->op, ops[i]))
+            return true;
+    int64_t axis;
+    return span_is(node->op, "Concat") && onnx_node_ints(node, "axis", &axis, 1) == 1 && axis == 1;
+}
+
+// A window that slides along the width: the row stays as long as it was, or is halved as
+// (width - 1) / 2 + 1.
+static bool slide(struct line_net *net, const struct onnx_node *node) {
+    int64_t kernel[2], strides[2] = {1, 1}, pads[4] = {0}, dilations[2] = {1, 1};
+    if (onnx_node_ints(node, "kernel_shape", kernel, 2) != 2 || kernel[1] < 1 || kernel[1] > 64)
+        return false;
+    onnx_node_ints(node, "strides", strides, 2);
+    onnx_node_ints(node, "dilations", dilations, 2);
+    onnx_node_ints(node, "pads", pads, 4);
+    bool same = onnx_node_has(node, "auto_pad") || pads[1] + pads[3] == kernel[1] - 1;
+    bool halves = strides[1] == 2 && kernel[1] == 3 && pads[1] == 1 && pads[3] == 1;
+    if (dilations[1] != 1 || !(halves || (strides[1] == 1 && same)))
+        return false;
+    net->reach += (int)(kernel[1] / 2) * net->stride;
+    net->stride *= halves ? 2 : 1;
+    return net->reach <= REACH_MAX;
+}
+
+static bool is_mean_of_all(const struct onnx_node *node) {
+    int64_t axes[2], keep = 1;
+    onnx_node_ints(node, "keepdims", &keep, 1);
+    return node->input_count == 1 && keep == 1 && onnx_node_ints(node, "axes", axes, 2) == 2 &&
+           axes[0] == 2 && axes[1] == 3;
+}
+
+static bool makes_tokens(const struct onnx_node *node) {
+    int64_t kernel[2], strides[2], pads[4] = {0};
+    return onnx_node_ints(node, "kernel_shape", kernel, 2) == 2 && kernel[1] == 2 &&
+           onnx_node_ints(node, "strides", strides, 2) == 2 && strides[1] == 2 &&
+           (onnx_node_ints(node, "pads", pads, 4) == 0 || (pads[1] == 0 && pads[3] == 0));
+}
+
+// The network as far as the tokens.
+static bool walk_trunk(struct line_net *net) {
+    const struct onnx_graph *graph = &net->graph;
+    for (int i = 0; i < (int)graph->count; i++) {
+        const struct onnx_node *node = &graph->nodes[i];
+        if (span_is(node->op, "AveragePool")) {
+            net->pool = i;
+            return net->stride == ONNX_LINE_COLUMN && makes_tokens(node);
+        }
+        if (span_is(node->op, "Conv") || span_is(node->op, "MaxPool")) {
+            if (!slide(net, node))
+                return false;
+        } else if (span_is(node->op, "ReduceMean")) {
+            if (net->stride != ONNX_LINE_COLUMN || net->mean_count == MEANS_MAX ||
+                !is_mean_of_all(node))
+                return false;
+            net->means[net->mean_count++] = i;
+        } else if (!is_pointwise(node)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+// Behind the pool nothing is read that stands before it, but constants.
+static bool is_cut_by_pool(const struct line_net *net) {
+    const struct onnx_graph *graph = &net->graph;
+    for (int i = net->pool + 1; i < (int)graph->count; i++) {
+        struct span rest = graph->nodes[i].field.bytes;
+        struct protobuf_field field;
+        while (protobuf_take(&rest, &field)) {
+            if (field.number != NODE_INPUT)
+                continue;
+            int maker = onnx_graph_origin(graph, field.bytes, i);
+            if (maker != ONNX_NONE && maker < net->pool &&
+                !span_is(graph->nodes[maker].op, "Constant"))
+                return false;
+        }
+    }
+    return true;
+}
+
+// At the end: classes = softmax(steps x weights + bias), the last node.
+static bool find_head(struct line_net *net) {
+    const struct onnx_graph *graph = &net->graph;
+    int last = (int)graph->count - 1;
+    int64_t axis = 0;
+    while (last > 0 && span_is(graph->nodes[last].op, "Identity"))
+        last--;
+    const struct onnx_node *end = &graph->nodes[last];
+    if (!span_is(end->op, "Softmax") || onnx_node_ints(end, "axis", &axis, 1) != 1 ||
+        (axis != 2 && axis != -1))
+        return false;
+    int at = onnx_graph_origin(graph, end->inputs[0], last);
+    if (at != ONNX_NONE && span_is(graph->nodes[at].op, "Add"))
+        at = onnx_graph_origin(graph, graph->nodes[at].inputs[0], at);
+    net->head = at;
+    return at > net->pool && span_is(graph->nodes[at].op, "MatMul") &&
+           graph->nodes[at].input_count == 2 &&
+           onnx_graph_origin(graph, graph->nodes[at].inputs[1], at) == ONNX_NONE;
+}
+
+// The node with another name for its first input or output.
+static void put_renamed(struct buf *graph, const struct onnx_node *node, unsigned which,
+                        struct span name) {
+    struct span rest = node->field.bytes;
+    struct protobuf_field field;
+    struct buf out;
+    bool done = false;
+    buf_init(&out, rest.length + name.length + 64);
+    while (protobuf_take(&rest, &field)) {
+        if (field.number == which && !done)
+            protobuf_put_bytes(&out, which, name.data, name.length);
+        else
+            buf_add(&out, field.whole.data, field.whole.length);
+        done |= field.number == which;
+    }
+    protobuf_put_message(graph, GRAPH_NODE, &out);
+}
+
+static void put_gather(struct buf *graph, struct span from, const char *index, int64_t axis,
+                       struct span to) {
+    struct buf attributes;
+    buf_init(&attributes, 256);
+    onnx_put_int(&attributes, "axis", axis);
+    onnx_put_node(graph, "Gather", (struct span[]){from, span_of(index)}, 2, to, &attributes);
+}
+
+// The mean over the height, and over the width the sum of what the columns weigh.
+static void put_mean(struct buf *graph, const struct onnx_node *mean, struct span rows) {
+    struct buf attributes;
+    buf_init(&attributes, 256);
+    onnx_put_ints(&attributes, "axes", (const int64_t[]){2}, 1);
+    onnx_put_int(&attributes, "keepdims", 1);
+    onnx_put_node(graph, "ReduceMean", &mean->inputs[0], 1, rows, &attributes);
+    onnx_put_node(graph, "MatMul", (struct span[]){rows, span_of(ONNX_LINE_COLUMNS)}, 2,
+                  mean->output, NULL);
+}
+
+static void put_line_node(struct buf *out, const struct line_net *net, int index) {
+    const struct onnx_node *node = &net->graph.nodes[index];
+    bool mean = false;
+    for (int i = 0; i < net->mean_count; i++)
+        mean |= net->means[i] == index;
+    struct buf name;
+    buf_init(&name, node->output.length + 64);
+    buf_add(&name, node->output.data, node->output.length);
+    buf_adds(&name, ".ancalagon.line");
+    struct span inner = {buf_bytes(&name), name.length};
+    if (mean) {
+        put_mean(out, node, inner);
+    } else if (index == net->pool) {
+        put_renamed(out, node, NODE_OUTPUT, inner);
+        put_gather(out, inner, ONNX_LINE_TOKENS, 3, node->output);
+    } else if (index == net->head) {
+        put_gather(out, node->inputs[0], ONNX_LINE_STEPS, 1, inner);
+        put_renamed(out, node, NODE_INPUT, inner);
+    } else {
+        buf_add(out, node->field.whole.data, node->field.whole.length);
+    }
+    buf_fini(&name);
+}
+
+static void put_line_input(struct buf *graph, const char *name, int type, bool column) {
+    struct buf shape;
+    buf_init(&shape, 256);
+    onnx_put_dim(&shape, -1);
+    if (column)
+        onnx_put_dim(&shape, 1);
+    onnx_put_input(graph, name, type, (struct span){buf_bytes(&shape), shape.length});
+    buf_fini(&shape);
+}
+
+// The picture stays the first of the inputs.
+static void put_line_graph(struct buf *out, const struct line_net *net, struct span graph) {
+    struct protobuf_field field;
+    int next = 0;
+    while (protobuf_take(&graph, &field))
+        if (field.number == GRAPH_NODE)
+            put_line_node(out, net, next++);
+        else
+            buf_add(out, field.whole.data, field.whole.length);
+    put_line_input(out, ONNX_LINE_COLUMNS, ONNX_FLOAT, true);
+    put_line_input(out, ONNX_LINE_TOKENS, ONNX_INT64, false);
+    put_line_input(out, ONNX_LINE_STEPS, ONNX_INT64, false);
+}
+
+static size_t count_inputs(struct span graph) {
+    struct protobuf_field field;
+    size_t count = 0;
+    while (protobuf_take(&graph, &field))
+        count += field.number == GRAPH_INPUT;
+    return count;
+}
+
+bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, int *reach) {
+    struct span model = {(const char *)bytes, length}, span = onnx_graph_of(model);
+    struct line_net net = {.stride = 1};
+    bool good = span.length > 0 && count_inputs(span) == 1 && onnx_graph_read(&net.graph, span) &&
+                walk_trunk(&net) && net.mean_count > 0 && is_cut_by_pool(&net) && find_head(&net);
+    if (good) {
+        struct buf graph;
+        buf_init(&graph, length + (1 << 20));
+        put_line_graph(&graph, &net, span);
+        onnx_put_model(out, model, &graph);
+        *reach = net.reach;
+    }
+    onnx_graph_fini(&net.graph);
+    return good;
+}
