@@ -86,8 +86,8 @@ static void look_at(struct search *search, const struct labels *labels, size_t s
         if (is_number_concept(hit.concept))
             take_number_sign(&hit, folded->text, folded->length);
         take_unit(&hit, folded->text, folded->length);
-        if (hit.unit == UNIT_KVA && is_number_concept(hit.concept)) // "NCIA (VA)" is no "Nº CIA"
-        hit.concept = CONCEPT_POWER;
+        bool power = hit.unit == UNIT_KVA && is_number_concept(hit.concept);
+        hit.concept = power ? CONCEPT_POWER : hit.concept; // "NCIA (VA)" is no "Nº CIA"
         search->maybe[search->maybes++] = hit;
     }
 }

@@ -544,7 +544,8 @@ void rules_open_numbers(struct rules *rules) {
     read_lettered(rules);
     read_left(rules, FIELD_NUMERO_SERIE, false);
     read_left(rules, FIELD_NUMERO_SERIE, true);
-    read_worded(rules);
+    if (rules->count > 2) // of a plate: its maker, its power
+        read_worded(rules);
     read_longest(rules);
     read_misplaced(rules);
 }
