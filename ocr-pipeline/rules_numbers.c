@@ -254,11 +254,15 @@ static bool repair_registration(struct identity *identity, const struct domains 
     size_t length = strlen(other.text);
     bool lost = length == 10 && strspn(other.text, "0123456789") == length;
     bool misread = length == 11 && strchr("|\\17", other.text[6]);
+    // "000379/201315 kV": the next column's number ran into it.
+    bool more = length > 11 && other.text[6] == '/' && is_digit(other.text[11]);
+    if (more)
+        other.text[11] = '\0';
     if (lost)
         memmove(other.text + 7, other.text + 6, 5);
     if (lost || misread)
         other.text[6] = '/';
-    if ((!swapped && !lost && !misread) || !is_registration(other.text, domains))
+    if ((!swapped && !lost && !misread && !more) || !is_registration(other.text, domains))
         return false;
     other.digits += other.letters;
     other.letters = 0;
@@ -331,7 +335,7 @@ static bool is_tap(const struct rules *rules, const char *text) {
     for (size_t i = 0; i < rules->count; i++) {
         long primary = strtol(rules->candidates[i].text, NULL, 10);
         if (rules->candidates[i].field == FIELD_TENSAO_PRIMARIA && volts % 10 == 0 &&
-            volts * 10 >= primary * 7 && volts * 10 <= primary * 11)
+            volts * 10 >= primary * 7 && volts <= primary)
             return true;
     }
     return false;
@@ -475,9 +479,11 @@ static void read_worded(struct rules *rules) {
         const struct piece *piece = &rules->sheet.pieces[i];
         const char *text = piece->part.folded->text;
         struct part part = part_trim(piece->part);
-        for (size_t at = part.begin; at < part.end && !is_digit(text[at]); at++)
+        size_t at = part.begin, word = part.begin;
+        for (; at < part.end && !is_digit(text[at]); at++)
             if (text[at] == ' ')
-                part.begin = at + 1;
+                word = at + 1;
+        part.begin = at - word < 4 ? word : at; // "NFPARR2785817"
         if (!is_number_form(rules, piece, part, &identity) || identity.text[0] == '0' ||
             identity.digits > 10 || is_norm(identity.text) ||
             !(sheet_is_free(&rules->sheet, piece->line, part) || is_guess_taken(rules, i)))
