@@ -341,7 +341,8 @@ static void read_open_pairs(struct rules *rules) {
         struct candidate *candidate = offer_low(rules, piece->line, &low, WEIGHT_PATTERN);
         size_t end;
         if (low.split)
-            candidate_doubt(candidate, "split_number", "the stroke of \"%s\" was not read", low.text);
+            candidate_doubt(candidate, "split_number", "the stroke of \"%s\" was not read",
+                            low.text);
         if (unit_at(low.part.folded->text, low.part.end, low.part.folded->length, &end) != UNIT_V)
             candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is",
                             candidate ? candidate->raw : "");
