@@ -9,7 +9,7 @@
 #include <string.h>
 
 const struct audit_options audit_defaults = {
-    .characters_least = .6f, .listed_least = .4f, .confidence_least = .35f};
+    .characters_least = .7f, .listed_least = .4f, .confidence_least = .35f};
 
 static const char *text_of(const struct plate *plate, enum field field) {
     return plate->values[field].text;
@@ -169,10 +169,19 @@ static long year_after(const char *text) {
     return *end == '\0' && year >= 1950 && year <= 2099 ? year : 0;
 }
 
-// What every plate says: where one of these was not read, more is likely to be missing.
+// What every plate says.
+static const enum field ALWAYS[] = {FIELD_POTENCIA_KVA, FIELD_NUMERO_SERIE, FIELD_TENSAO_PRIMARIA,
+                                    FIELD_TENSAO_SECUNDARIA};
+
+bool audit_misses(const struct plate *plate) {
+    for (size_t i = 0; i < sizeof ALWAYS / sizeof *ALWAYS; i++)
+        if (!has(plate, ALWAYS[i]))
+            return true;
+    return false;
+}
+
+// Where one of these was not read, more is likely to be missing.
 static void check_missing(struct plate *plate) {
-    static const enum field ALWAYS[] = {FIELD_POTENCIA_KVA, FIELD_NUMERO_SERIE,
-                                        FIELD_TENSAO_PRIMARIA, FIELD_TENSAO_SECUNDARIA};
     size_t known = 0;
     for (int i = 0; i < FIELD_COUNT; i++)
         known += has(plate, (enum field)i);

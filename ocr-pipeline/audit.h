@@ -36,6 +36,9 @@ extern const struct audit_options audit_defaults;
 // Was the pole's own sign seen? UNKNOWN: nobody looked.
 enum identification { IDENTIFICATION_UNKNOWN, IDENTIFICATION_SEEN, IDENTIFICATION_MISSING };
 
+// Power, serial number or a voltage is missing.
+bool audit_misses(const struct plate *plate);
+
 // `lines`: what was read, for values of models; may be NULL with count 0 when there is no reader.
 void audit_plate(struct plate *plate, const struct text_line *lines, size_t count,
                  enum identification identification, const struct audit_options *options,

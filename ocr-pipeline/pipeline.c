@@ -334,6 +334,26 @@ static void forget(struct reading *reading, struct texts *texts) {
     reading->context = CONTEXT_UNKNOWN;
 }
 
+// What the cut does not say, or leaves in doubt, the whole photo may: small text is read better in
+// the one, blurred text in the other. `seen`: by the detector, before texts had their say.
+static bool look_again(struct pipeline *pipeline, const struct photo *photo,
+                       const struct sights *seen, struct reading *reading, struct err *err) {
+    struct reading whole = {
+        .width = reading->width, .height = reading->height, .sights = *seen, .looked = true};
+    struct texts texts = {0};
+    bool good = read_whole(pipeline, photo->image, &whole, err);
+    if (good) {
+        apply_rules(pipeline, &whole, &texts);
+        plate_add_look(&reading->plate, &whole.plate);
+        reading->timings.read_ms += whole.timings.read_ms;
+        reading->timings.rules_ms += whole.timings.rules_ms;
+        reading->timings.network_ms += whole.timings.network_ms;
+    }
+    mem_free(texts.lines);
+    reading_fini(&whole);
+    return good;
+}
+
 static bool read_texts(struct pipeline *pipeline, const struct photo *photo,
                        struct reading *reading, struct texts *texts, struct err *err) {
     if (photo->area == AREA_PLATE && wants_cut(pipeline, reading)) {
@@ -342,7 +362,8 @@ static bool read_texts(struct pipeline *pipeline, const struct photo *photo,
             return false;
         apply_rules(pipeline, reading, texts);
         if (fields_known(&reading->plate) >= CUT_FIELDS_LEAST)
-            return true;
+            return (!plate_needs_review(&reading->plate) && !audit_misses(&reading->plate)) ||
+                   look_again(pipeline, photo, &seen, reading, err);
         forget(reading, texts);
         reading->sights = seen; // as they were before the cut's texts had their say
     }

@@ -71,6 +71,34 @@ void plate_add_reason(struct plate *plate, enum field field, const char *code, c
     va_end(args);
 }
 
+static void drop_reasons(struct plate *plate, enum field field) {
+    size_t kept = 0;
+    for (size_t i = 0; i < plate->reason_count; i++)
+        if (plate->reasons[i].field != field)
+            plate->reasons[kept++] = plate->reasons[i];
+    plate->reason_count = kept;
+}
+
+void plate_add_look(struct plate *plate, const struct plate *other) {
+    for (int i = 0; i < FIELD_COUNT; i++) {
+        enum field field = (enum field)i;
+        struct value before = plate->values[i];
+        const struct value *value = &other->values[i];
+        bool surer = plate_reason(plate, field) && !plate_reason(other, field);
+        if (!value->text[0] || (before.text[0] && !surer))
+            continue;
+        drop_reasons(plate, field);
+        plate->values[i] = *value;
+        for (size_t k = 0; k < other->reason_count; k++)
+            if (other->reasons[k].field == field)
+                plate_add_reason(plate, field, other->reasons[k].code, "%s",
+                                 other->reasons[k].text);
+        if (before.text[0] && strcmp(before.text, value->text) != 0)
+            plate_add_reason(plate, field, "readings_differ", "\"%s\" or \"%s\"", value->raw,
+                             before.raw);
+    }
+}
+
 static bool is_number_field(enum field field) {
     return field == FIELD_POTENCIA_KVA || field == FIELD_TENSAO_PRIMARIA || field == FIELD_FASES;
 }

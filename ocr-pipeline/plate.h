@@ -64,6 +64,9 @@ const struct reason *plate_reason(const struct plate *plate,
 // The same code and field once only; past REASONS_MAX the last becomes "more".
 void plate_add_reason(struct plate *plate, enum field field, const char *code, const char *format,
                       ...) __attribute__((format(printf, 4, 5)));
+// What another look at the same plate adds: fields that are missing, and those in doubt that it is
+// sure of. Two values that differ are a reason to look (readings_differ).
+void plate_add_look(struct plate *plate, const struct plate *other);
 // The eleven keys, always all of them, null when not known; numbers as numbers (kVA, V, phases),
 // autoprotegido as a boolean; then "_needs_review", "_reasons", "_fields" (confidence, box,
 // source).

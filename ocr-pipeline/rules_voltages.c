@@ -334,12 +334,15 @@ static void read_open_pairs(struct rules *rules) {
     struct low low;
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        if (piece_is_label(piece) || !low_find(rules->domains, piece->part, &low) || low.split ||
+        if (piece_is_label(piece) || !low_find(rules->domains, piece->part, &low) ||
             !domain_has(rules->domains, DOMAIN_SECONDARY, low.text) ||
             !sheet_is_free(&rules->sheet, piece->line, low.part))
             continue;
         struct candidate *candidate = offer_low(rules, piece->line, &low, WEIGHT_PATTERN);
         size_t end;
+        if (low.split)
+            candidate_doubt(candidate, "split_number", "the stroke of \"%s\" was not read",
+                            low.text);
         if (unit_at(low.part.folded->text, low.part.end, low.part.folded->length, &end) != UNIT_V)
             candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is",
                             candidate ? candidate->raw : "");

@@ -102,6 +102,31 @@ static void a_plate_says_some_things_always(void **state) {
     domains_destroy(domains);
 }
 
+// What a second reading of the same plate adds.
+static void another_look(void **state) {
+    (void)state;
+    struct plate plate, other;
+    fill(&plate, "potencia_kva=; fases=3; elo_fusivel=5H; tensao_primaria_v=33000", SOURCE_RULE);
+    fill(&other, "potencia_kva=150; fases=1; elo_fusivel=5H; tensao_primaria_v=34500", SOURCE_RULE);
+    plate_add_reason(&plate, FIELD_POTENCIA_KVA, "no_value", "x");
+    plate_add_reason(&plate, FIELD_TENSAO_PRIMARIA, "repaired", "x");
+    plate_add_reason(&plate, FIELD_ELO_FUSIVEL, "unlabelled", "x");
+    plate_add_look(&plate, &other);
+    assert_string_equal(plate.values[FIELD_POTENCIA_KVA].text, "150");
+    assert_string_equal(plate.values[FIELD_FASES].text, "3"); // it was sure of that
+    assert_string_equal(plate.values[FIELD_TENSAO_PRIMARIA].text, "34500");
+    check(&plate, "looked at twice", "tensao_primaria_v:readings_differ");
+    // What the second is no surer of stays as it is.
+    fill(&plate, "patrimonio=1234", SOURCE_RULE);
+    fill(&other, "patrimonio=1284; registro=000937/2013", SOURCE_RULE);
+    plate_add_reason(&plate, FIELD_PATRIMONIO, "unlabelled", "x");
+    plate_add_reason(&other, FIELD_PATRIMONIO, "unlabelled", "x");
+    plate_add_reason(&other, FIELD_REGISTRO, "repaired", "x");
+    plate_add_look(&plate, &other);
+    assert_string_equal(plate.values[FIELD_PATRIMONIO].text, "1234");
+    check(&plate, "both in doubt", "patrimonio:unlabelled; registro:repaired");
+}
+
 static void the_sign_of_the_pole(void **state) {
     (void)state;
     struct domains *domains = domains_create();
@@ -176,6 +201,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plates),
         cmocka_unit_test(a_plate_says_some_things_always),
+        cmocka_unit_test(another_look),
         cmocka_unit_test(the_sign_of_the_pole),
         cmocka_unit_test(doubtful_characters),
         cmocka_unit_test(a_configured_utility_is_strict),

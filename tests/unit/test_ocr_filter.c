@@ -36,6 +36,12 @@ static const struct {
      "FASES: 3                          DATA FABR.: 08/2019\n"
      "ELO: 3H                           TENSÃO AT: 13800 V\n",
      "nnnnnn"},
+    {"a tag that begins as a number to call does",
+     "POT. 10 kVA      SÉRIE           59337-3\n"
+     "FASES 1          ELO             1H\n"
+     "ANO 2014         PATR.           0800215\n"
+     "AT 13,8 kV       BT              220 V\n",
+     "nnnnnnnnnnnn"},
     {"a plate of which only the head was read right",
      "WEG   TRANSFORMADOR DE DISTRIBUIÇÃO\n\n\nP0FFNCA\n45\n\n\n      123456\n", "nnnnn"},
     {"a pole's sign alone", "POSTE Nº\n\n123456\n", "pp"},
@@ -45,25 +51,45 @@ static const struct {
      "nnnnnnn"},
 };
 
-static void check(const struct domains *domains, size_t scene) {
+// The same beside the box of a detector that is sure.
+static const struct {
+    const char *name, *picture;
+    struct box box;
+    const char *classes;
+} BOXED[] = {
+    {"a telecom company's tag at the side of a plate that was hardly read",
+     "FIBRANET       PIEFMES   3\n"
+     "CABO ÓPTICO    EP        82200-E\n"
+     "0800 123 4567  03/2010   8H\n",
+     {140, 0, 400, 100},
+     "tnntnntnn"},
+    {"a maker's name above the box", "WEG\n\n" PLATE, {0, 45, 500, 200}, "nnnnnnn"},
+};
+
+static void check(const struct domains *domains, const char *name, const char *picture,
+                  const struct filter_context *context, const char *expected) {
     static struct drawing drawing;
     enum text_class classes[DRAWN_MAX];
     char letters[DRAWN_MAX + 1] = "";
-    draw(&drawing, SCENES[scene].picture);
-    filter_classify(drawing.lines, drawing.count, NULL, domains, classes);
+    draw(&drawing, picture);
+    filter_classify(drawing.lines, drawing.count, context, domains, classes);
     for (size_t i = 0; i < drawing.count; i++)
         letters[i] = text_class_name(classes[i])[0];
     drawing_fini(&drawing);
-    if (strcmp(letters, SCENES[scene].classes) != 0)
-        print_error("%s\n", SCENES[scene].name);
-    assert_string_equal(letters, SCENES[scene].classes);
+    if (strcmp(letters, expected) != 0)
+        print_error("%s\n", name);
+    assert_string_equal(letters, expected);
 }
 
 static void scenes(void **state) {
     (void)state;
     struct domains *domains = domains_create();
     for (size_t i = 0; i < COUNT(SCENES); i++)
-        check(domains, i);
+        check(domains, SCENES[i].name, SCENES[i].picture, NULL, SCENES[i].classes);
+    for (size_t i = 0; i < COUNT(BOXED); i++) {
+        const struct filter_context context = {CONTEXT_TRANSFORMER, BOXED[i].box};
+        check(domains, BOXED[i].name, BOXED[i].picture, &context, BOXED[i].classes);
+    }
     domains_destroy(domains);
 }
 

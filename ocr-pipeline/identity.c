@@ -1,0 +1,174 @@
+#include "identity.h"
+
+#include "date.h"
+#include "labels.h"
+#include "number.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// A run of letters, digits and the signs that serials have inside.
+struct token {
+    size_t begin, end;
+    size_t letters, digits;
+};
+
+static bool is_token_char(char c) { return is_letter(c) || is_digit(c) || strchr("-./", c); }
+
+// "KP......10": dots that lead from a label to its value.
+static bool is_leader(const char *text) { return text[0] == '.' && text[1] == '.'; }
+
+static bool token_next(struct part part, size_t *at, struct token *token) {
+    const char *text = part.folded->text;
+    while (*at < part.end && !is_letter(text[*at]) && !is_digit(text[*at]))
+        (*at)++;
+    *token = (struct token){.begin = *at};
+    while (*at < part.end && text[*at] && is_token_char(text[*at]) && !is_leader(text + *at))
+        (*at)++;
+    token->end = *at;
+    while (token->end > token->begin && strchr("-./", text[token->end - 1]))
+        token->end--;
+    for (size_t i = token->begin; i < token->end; i++) {
+        token->letters += is_letter(text[i]);
+        token->digits += is_digit(text[i]);
+    }
+    return token->end > token->begin;
+}
+
+// "380/220", "13800/13200/12600": voltages. All are of one kind, each is lower than the one before.
+static bool is_voltages(const char *text, const struct token *token) {
+    long last = 0;
+    size_t count = 0;
+    for (size_t at = token->begin; at < token->end; count++) {
+        char *end;
+        long value = strtol(text + at, &end, 10);
+        size_t digits = (size_t)(end - (text + at));
+        bool low = digits == 3 && value >= 100 && value <= 480;
+        bool high = digits == 5 && value >= 5000 && value <= 37000;
+        if ((!low && !high) || (count > 0 && (value >= last || (last < 1000) != low)))
+            return false;
+        last = value;
+        at += digits + 1;
+        if (at <= token->end && !strchr("/-", text[at - 1]))
+            return false;
+    }
+    return count > 1;
+}
+
+// "75 kVA", "60 Hz", "220/127 V", "08/2019": something else's value.
+static bool is_foreign(struct part part, const struct token *token) {
+    size_t end;
+    struct part own = {part.folded, token->begin, token->end};
+    enum unit unit = unit_at(part.folded->text, token->end, part.end, &end);
+    struct date date;
+    if (unit != UNIT_NONE && unit != UNIT_OTHER && unit != UNIT_A && unit != UNIT_LITRE &&
+        unit != UNIT_CELSIUS && token->letters == 0)
+        return true;
+    if (token->letters == 0 &&
+        (is_voltages(part.folded->text, token) || part_is_cut(part, token->begin)))
+        return true;
+    // Units that stuck to their number.
+    struct number number;
+    size_t at = own.begin;
+    if (number_next(&own, &at, &number) && number.begin == own.begin &&
+        number.unit_end == own.end && number.unit != UNIT_NONE && number.unit != UNIT_A &&
+        number.unit != UNIT_OTHER && number.unit != UNIT_LITRE && number.unit != UNIT_CELSIUS)
+        return true;
+    return token->end - token->begin <= 8 && token->letters % 3 == 0 && // "08/2019", "MAR/2001"
+           memchr(part.folded->text + own.begin, '/', own.end - own.begin) &&
+           date_find(own, 2099, &date) && date.begin == own.begin && date.end == own.end;
+}
+
+static bool is_cnpj(const struct part *part, const struct token *token) {
+    return token->digits >= 14 &&
+           memchr(part->folded->text + token->begin, '/', token->end - token->begin);
+}
+
+// A number in two boxes' worth of blanks: "12345 / 2019", "123 456".
+static bool joins(struct part part, const struct token *token, const struct token *next,
+                  bool *plain) {
+    const char *text = part.folded->text;
+    bool sign = false;
+    for (size_t i = token->end; i < next->begin; i++)
+        sign |= strchr("-./", text[i]) != NULL;
+    *plain = sign;
+    if (is_foreign(part, next) || next->letters > 0)
+        return false;
+    if (sign)
+        return token->digits > 0 && next->digits > 0;
+    bool prefix = token->letters > 0 && token->letters <= 3 && token->digits == 0;
+    return next->begin == token->end + 1 && (prefix || (token->letters == 0 && next->digits >= 2));
+}
+
+static void copy_token(struct part part, struct identity *identity) {
+    const char *text = part.folded->text;
+    size_t count = 0;
+    for (size_t i = part.begin; i < part.end && count + 1 < sizeof identity->text; i++)
+        if (text[i] != ' ')
+            identity->text[count++] = text[i];
+    identity->text[count] = '\0';
+    identity->part = part;
+}
+
+bool identity_find(struct part part, size_t least_digits, size_t most_letters,
+                   struct identity *identity) {
+    struct token token, next;
+    for (size_t at = part.begin; token_next(part, &at, &token);) {
+        struct part own = {part.folded, token.begin, token.end};
+        bool plain = true, blank = false;
+        for (size_t more = at; token_next(part, &more, &next) && joins(part, &token, &next, &plain);
+             at = more) {
+            blank |= !plain;
+            own.end = token.end = next.end;
+            token.letters += next.letters;
+            token.digits += next.digits;
+        }
+        if (token.digits < least_digits || token.letters > most_letters ||
+            own.end - own.begin < 3 || own.end - own.begin > 24 || is_foreign(part, &token) ||
+            is_cnpj(&part, &token))
+            continue;
+        *identity =
+            (struct identity){.letters = token.letters, .digits = token.digits, .joined = blank};
+        copy_token(own, identity);
+        return true;
+    }
+    return false;
+}
+
+bool registration_is(const char *text, const struct domains *domains) {
+    int year, month;
+    size_t length = strlen(text);
+    const char *stroke = strchr(text, '/');
+    domains_today(domains, &year, &month);
+    if (!stroke || strlen(stroke) != 5 || length < 8)
+        return false;
+    struct folded folded;
+    struct date date;
+    fold_line(&folded, stroke + 1);
+    return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
+}
+
+bool registration_repair(struct identity *identity, const struct domains *domains) {
+    struct identity other = *identity;
+    bool swapped = false, swap = false;
+    for (char *p = other.text; *p; p++, swapped |= swap)
+        if (is_letter(*p))
+            *p = digit_of(*p, &swap) ? digit_of(*p, &swap) : *p;
+    size_t length = strlen(other.text);
+    bool lost = length == 10 && strspn(other.text, "0123456789") == length;
+    bool misread = length == 11 && strchr("|\\17", other.text[6]);
+    // "000379/201315 kV": the next column's number ran into it.
+    bool more = length > 11 && other.text[6] == '/' && is_digit(other.text[11]);
+    if (more)
+        other.text[11] = '\0';
+    if (lost)
+        memmove(other.text + 7, other.text + 6, 5);
+    if (lost || misread)
+        other.text[6] = '/';
+    if ((!swapped && !lost && !misread && !more) || !registration_is(other.text, domains))
+        return false;
+    other.digits += other.letters;
+    other.letters = 0;
+    *identity = other;
+    return true;
+}

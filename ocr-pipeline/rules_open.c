@@ -1,0 +1,246 @@
+// Numbers that identify, where their labels were not read: what their form, their place and the
+// rest of the plate make of them. A person looks at each.
+#include "rules_private.h"
+
+#include "date.h"
+#include "identity.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// A number so much larger than the rest is a pole's, in heights of text.
+#define POLE_HEIGHT 1.9f
+
+// One of the taps, the first of which is known, or a voltage of the lists.
+static bool is_tap(const struct rules *rules, const char *text) {
+    long volts = strtol(text, NULL, 10);
+    if (strlen(text) > 6)
+        return false;
+    if (domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
+        domain_has(rules->domains, DOMAIN_TAP, text))
+        return true;
+    // "18800" is no tap, but what a tap was read as.
+    if (strlen(text) == 5 && volts > 5000 && volts < 37000 && volts % 100 == 0)
+        return true;
+    for (size_t i = 0; i < rules->count; i++) {
+        long primary = strtol(rules->candidates[i].text, NULL, 10);
+        if (rules->candidates[i].field == FIELD_TENSAO_PRIMARIA && volts % 10 == 0 &&
+            volts * 10 >= primary * 7 && volts <= primary)
+            return true;
+    }
+    return false;
+}
+
+// "Nº 882341", "E 48480029": past the sign, and past what is left of a label.
+static struct part without_sign(struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin, letters = 0, digits = 0;
+    while (is_letter(text[at + letters]))
+        letters++;
+    while (text[at + letters] == ' ' && is_digit(text[at + letters + 1 + digits]))
+        digits++;
+    if (letters >= 1 && letters <= 3 && digits >= 5)
+        part.begin = at += letters + 1;
+    if (at + 3 < part.end && text[at] == 'N' && strchr("oOR.*", text[at + 1]))
+        for (at += 2; at < part.end && strchr("o. :=-", text[at]); at++)
+            ;
+    if (at > part.begin + 1 && is_digit(text[at]))
+        part.begin = at;
+    return part_trim(part);
+}
+
+// A number that fills a part of a line, in letters of the plate's size: no year, no tap, no link of
+// terminals ("13-16").
+static bool is_number_form(const struct rules *rules, const struct piece *piece, struct part part,
+                           struct identity *identity) {
+    if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
+        part_is_empty(part) || !identity_find(part, 4, 2, identity) || identity->joined ||
+        identity->part.begin != part.begin || identity->part.end != part.end)
+        return false;
+    long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
+    bool brief = identity->digits == 4 && identity->letters == 0 &&
+                 (identity->text[4] || (value >= 1950 && value <= 2099));
+    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text);
+}
+
+// A number that is a line of its own, or all that follows a label that was not read, and nobody's:
+// what it may be.
+static bool is_open_number(const struct rules *rules, const struct piece *piece,
+                           struct identity *identity) {
+    struct part part = part_after_leaders(piece->part);
+    if (rules->count > 1) // of anything on a plate
+        part = without_sign(part);
+    return is_number_form(rules, piece, part, identity) &&
+           sheet_is_free(&rules->sheet, piece->line, part);
+}
+
+static void offer_open(struct rules *rules, enum field field, const struct piece *piece,
+                       const struct identity *identity) {
+    if (rules_has(rules, field))
+        return;
+    sheet_take(&rules->sheet, piece->line, identity->part, CONCEPT_NUMBER);
+    struct candidate *candidate =
+        rules_offer(rules, field, identity->text, piece->line, identity->part, WEIGHT_PATTERN);
+    candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
+}
+
+// "NBR 5440/2014", whose first word was read as something else.
+static bool is_norm(const char *text) {
+    return !strncmp(text, "5440/", 5) || !strncmp(text, "5356", 4);
+}
+
+// "366424-0": utilities number what they own like that.
+static bool has_check_digit(const char *text) {
+    size_t digits = strspn(text, "0123456789");
+    return digits >= 6 && text[digits] == '-' && is_digit(text[digits + 1]) && !text[digits + 2];
+}
+
+// What its form says: a number with a year is a registration when it begins with zeros and else a
+// serial number; a long number with hyphens, or one with a check digit, is a tag.
+static void read_forms(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (!is_open_number(rules, piece, &identity))
+            continue;
+        if (identity.text[0] == '0')
+            registration_repair(&identity, rules->domains);
+        bool hyphens = strchr(identity.text, '-') && !strchr(identity.text, '/');
+        bool dated = registration_is(identity.text, rules->domains);
+        if (identity.text[0] == '0' && dated)
+            offer_open(rules, FIELD_REGISTRO, piece, &identity);
+        else if (dated && strcspn(identity.text, "/") >= 4 && !is_norm(identity.text))
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
+        else if (hyphens && identity.letters == 0 &&
+                 (identity.digits >= 10 || has_check_digit(identity.text)))
+            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+    }
+}
+
+// "N99751", "TR-41420": a letter or two before a number is how serial numbers go; types have fewer
+// digits ("TBA-13"), drawings their letter behind.
+static bool is_lettered(const char *text) {
+    size_t letters = 0;
+    while (is_letter(text[letters]))
+        letters++;
+    bool order = letters == 2 && text[0] == 'O' && strchr("CFPS", text[1]); // "OF445497"
+    text += letters + (text[letters] == '-');
+    return !order && letters >= 1 && letters <= 2 && strlen(text) >= 4 &&
+           strspn(text, "0123456789") == strlen(text);
+}
+
+static void read_lettered(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (is_open_number(rules, piece, &identity) && is_lettered(identity.text))
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
+    }
+}
+
+// The first that is left, of plain digits or with letters among them.
+static void read_left(struct rules *rules, enum field field, bool letters) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, field); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (is_open_number(rules, piece, &identity) && identity.digits <= 10 &&
+            identity.text[0] != '0' && (identity.letters > 0) == letters)
+            offer_open(rules, field, piece, &identity);
+    }
+}
+
+// A label that was guessed, of something else than a field, took it.
+static bool is_guess_taken(const struct rules *rules, size_t piece) {
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        if (pair->kind != PAIR_NONE && pair->value == piece &&
+            rules_piece(rules, pair)->hit.guessed)
+        return rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS;
+    }
+    return false;
+}
+
+// "NU IBL. 7420832": the number that ends a line of words, or that a guess gave to something else.
+// Every plate has a serial number.
+static void read_worded(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        const char *text = piece->part.folded->text;
+        struct part part = part_trim(piece->part);
+        size_t at = part.begin, word = part.begin;
+        for (; at < part.end && !is_digit(text[at]); at++)
+            if (text[at] == ' ')
+                word = at + 1;
+        part.begin = at - word < 4 ? word : at; // "NFPARR2785817"
+        if (!is_number_form(rules, piece, part, &identity) || identity.text[0] == '0' ||
+            identity.digits > 10 || is_norm(identity.text) ||
+            !(sheet_is_free(&rules->sheet, piece->line, part) || is_guess_taken(rules, i)))
+            continue;
+        offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
+    }
+}
+
+// Of plain digits that are left the longest: tags are, and orders and links are not.
+static void read_longest(struct rules *rules) {
+    const struct piece *best = NULL;
+    struct identity identity, longest = {0};
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (!is_open_number(rules, piece, &identity) || identity.letters > 0 ||
+            identity.digits < 5 || identity.digits > 10 || identity.digits <= longest.digits ||
+            identity.text[0] == '0' || strchr(identity.text, '/'))
+            continue;
+        best = piece;
+        longest = identity;
+    }
+    if (best)
+        offer_open(rules, FIELD_PATRIMONIO, best, &longest);
+}
+
+// The field whose form a value has that stands beside the label of a serial number: "CIG. NS:
+// 004103/2019", "NO FABR. 2000" (an A that was not read). FIELD_COUNT: none.
+static enum field field_of_form(const struct rules *rules, const char *text) {
+    struct folded folded;
+    struct date date;
+    int year, month;
+    domains_today(rules->domains, &year, &month);
+    if (text[0] == '0' && registration_is(text, rules->domains))
+        return FIELD_REGISTRO;
+    fold_line(&folded, text);
+    return strlen(text) == 4 && date_find(part_all(&folded), year, &date) &&
+                   date_is_past(&date, year, month)
+               ? FIELD_DATA_FABRICACAO
+               : FIELD_COUNT;
+}
+
+// These where the serial number is known from elsewhere.
+static void read_misplaced(struct rules *rules) {
+    bool known = false;
+    size_t count = rules->count;
+    for (size_t i = 0; i < count; i++)
+        known |= rules->candidates[i].field == FIELD_NUMERO_SERIE &&
+                 rules->candidates[i].labelled && !rules->candidates[i].code[0];
+    for (size_t i = 0; i < count && known; i++) {
+        struct candidate one = rules->candidates[i];
+        if (one.field != FIELD_NUMERO_SERIE || !one.code[0])
+            continue;
+        enum field field = field_of_form(rules, one.text);
+        if (field != FIELD_COUNT && !rules_has(rules, field))
+            candidate_doubt(rules_offer(rules, field, one.text, one.line, one.part, WEIGHT_PATTERN),
+                            "unlabelled", "no label says what \"%s\" is", one.text);
+    }
+}
+
+// Where labels were not read: forms first, then a serial number because every plate has one, and a
+// tag because most have. A person looks at each.
+void rules_open_numbers(struct rules *rules) {
+    read_forms(rules);
+    read_lettered(rules);
+    read_left(rules, FIELD_NUMERO_SERIE, false);
+    read_left(rules, FIELD_NUMERO_SERIE, true);
+    if (rules->count > 2) // of a plate: its maker, its power
+        read_worded(rules);
+    read_longest(rules);
+    read_misplaced(rules);
+}
