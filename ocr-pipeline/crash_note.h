@@ -1,9 +1,17 @@
-// A note that outlives a crash of this process: that it died by a fault of its own (a decoder, a
-// network's runtime), and was not killed by somebody.
+// A note of a process that outlives it, and tells the next one that it died of its own work: by a
+// fault (a decoder, a network's runtime), or killed by the kernel for want of memory. Whom somebody
+// else killed, however often, has nobody to blame. One process of a note at a time.
 #pragma once
 
 #include <stdbool.h>
 
-bool crash_note_is_there(const char *path);
-// Takes it away. From here on a fault leaves one there, and the process ends as it would have.
-void crash_note_arm(const char *path);
+bool crash_note_tells(const char *path); // of a crash
+// Begins the note of this process, instead of the one before. From here on a fault is noted, and
+// the process ends as it would have.
+void crash_note_begin(const char *path);
+void crash_note_end(void); // in good order: the note is taken away
+
+// A fault may be that there is no more stack; in between, the handler has one of its own in this
+// thread. NULL is fine.
+void *crash_note_stack(void);
+void crash_note_stack_end(void *stack);

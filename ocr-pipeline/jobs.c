@@ -219,6 +219,7 @@ static void ask_records(struct piece *piece, const struct reading *reading) {
 static void run_read(void *arg) {
     struct piece *piece = arg;
     struct reading reading = {0};
+    void *stack = crash_note_stack();
     const char *name = path_name(piece->photo.source);
     char spooled[24];
     snprintf(spooled, sizeof spooled, "imagem %u", piece->photo.number + 1);
@@ -239,6 +240,7 @@ static void run_read(void *arg) {
     if (!piece->why.code)
         ask_records(piece, &reading);
     reading_fini(&reading);
+    crash_note_stack_end(stack);
 }
 
 static void hand_in(struct piece *piece) {
@@ -359,16 +361,16 @@ static bool is_needed(void *arg, const char *folder) { return store_needs_folder
 
 static struct store *open_store(const struct config *config, unsigned *recovered, struct err *err) {
     char *path = path_join(config->state_dir, "jobs.sqlite");
-    char *note = path_join(config->state_dir, "jobs.crashed");
+    char *note = path_join(config->state_dir, "jobs.running");
     struct store *store = NULL;
     if (path_make_private(config->state_dir, err)) {
-        bool crashed = crash_note_is_there(note);
+        bool crashed = crash_note_tells(note);
         store = store_open(path, crashed, recovered, err);
         if (store && crashed)
             log_warn("job.crashed photos=%u", *recovered);
     }
     if (store)
-        crash_note_arm(note);
+        crash_note_begin(note);
     mem_free(note);
     mem_free(path);
     return store;
@@ -413,6 +415,8 @@ void jobs_destroy(struct jobs *jobs) {
     }
     desk_destroy(jobs->clerk);
     desk_destroy(jobs->loaders);
+    if (jobs->store)
+        crash_note_end();
     store_close(jobs->store);
     mem_free(jobs);
 }

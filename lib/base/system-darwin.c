@@ -68,6 +68,9 @@ void system_memory_read(struct system_memory *out) {
         out->swap_free = swap.xsu_avail;
 }
 
+// Jetsam keeps no count for others.
+bool system_kills_read(struct system_kills *out) { return false; }
+
 void system_return_memory(void) {} // this malloc does
 void system_trim_memory(void) {}
 

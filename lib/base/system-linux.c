@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <malloc.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -89,6 +90,22 @@ void system_memory_read(struct system_memory *out) {
         *out = (struct system_memory){meminfo(text, "MemTotal:"), meminfo(text, "MemAvailable:"),
                                       meminfo(text, "SwapFree:")};
     mem_free(text);
+}
+
+// proc(5): /proc/vmstat has oom_kill since Linux 4.13.
+bool system_kills_read(struct system_kills *out) {
+    char *boot = path_read_file("/proc/sys/kernel/random/boot_id", 4096, NULL, NULL);
+    char *text = path_read_file("/proc/vmstat", 64 * 1024, NULL, NULL);
+    const char *line = text ? strstr(text, "\noom_kill ") : NULL;
+    bool told = boot && line;
+    if (told) {
+        boot[strcspn(boot, "\n")] = '\0';
+        snprintf(out->boot, sizeof out->boot, "%s", boot);
+        out->count = strtoll(line + strlen("\noom_kill "), NULL, 10);
+    }
+    mem_free(boot);
+    mem_free(text);
+    return told;
 }
 
 void system_return_memory(void) {

@@ -15,6 +15,12 @@ struct system_memory { // bytes; 0: not known
     uint64_t total, available, swap_free;
 };
 
+// Processes that the kernel killed for want of memory, in any cgroup, since the machine started.
+struct system_kills {
+    char boot[40]; // which start that was
+    int64_t count;
+};
+
 // Path of the file that this process runs; the caller's, NULL when it cannot be told.
 char *system_program(void);
 
@@ -27,6 +33,7 @@ bool system_file_is_local(const char *path);
 void system_cores(int *physical, int *logical); // that this process may use; at least 1 each
 char *system_cpu_name(void);                    // the caller's; NULL when it is not told
 void system_memory_read(struct system_memory *out);
+bool system_kills_read(struct system_kills *out); // false: it is not told
 // From here on malloc gives large blocks back to the system when they are freed.
 void system_return_memory(void);
 void system_trim_memory(void); // what was freed and is kept for later goes to the system now

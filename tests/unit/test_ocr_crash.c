@@ -1,0 +1,129 @@
+// A child with a note ends in some way; does its note tell of a crash?
+#include "base/path.h"
+#include "base/system.h"
+#include "crash_note.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char path[64];
+
+static void end_in_order(void) {
+    crash_note_end();
+    _exit(0);
+}
+static void end_without(void) { _exit(0); }
+static void be_killed(void) { raise(SIGKILL); }
+static void abort_it(void) { abort(); }
+static void touch_nothing(void) { raise(SIGSEGV); }
+
+static int deeper(const volatile char *above, int more) { // NOLINT(misc-no-recursion)
+    volatile char room[4096];
+    room[0] = above ? above[0] : 0;
+    return more ? deeper(room, more - 1) + room[0] : 0;
+}
+
+static void *overflow(void *arg) {
+    void *stack = crash_note_stack();
+    int depth = deeper(arg, INT32_MAX);
+    crash_note_stack_end(stack);
+    return depth ? arg : NULL;
+}
+
+static void have_no_stack(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, overflow, NULL);
+    pthread_join(thread, NULL);
+}
+
+// In another process, as a server is; what became of it.
+static int child(void (*act)(void)) {
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        const struct rlimit none = {0};
+        setrlimit(RLIMIT_CORE, &none);
+        if (!freopen("/dev/null", "w", stderr)) // sanitizers have much to say
+            _exit(3);
+        for (int i = SIGILL; i <= SIGSEGV; i++) // cmocka's
+            signal(i, SIG_DFL);
+        crash_note_begin(path);
+        act();
+        _exit(4);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void test_ends(void **state) {
+    (void)state;
+    static const struct {
+        void (*act)(void);
+        int number; // of the signal; 0: it exits
+        bool tells;
+    } CASES[] = {
+        {touch_nothing, SIGSEGV, true}, {abort_it, SIGABRT, true}, {be_killed, SIGKILL, false},
+        {have_no_stack, SIGSEGV, true}, {end_without, 0, false},   {touch_nothing, SIGSEGV, true},
+        {end_in_order, 0, false},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        int status = child(CASES[i].act);
+        assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : 0, CASES[i].number);
+        if (crash_note_tells(path) != CASES[i].tells)
+            fail_msg("case %zu", i);
+    }
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_false(crash_note_tells(path));
+}
+
+static void write_note(const char *boot, long long kills) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "r %s %lld\n", boot, kills);
+    fclose(file);
+}
+
+// Another count than when it began: somebody was killed. Of another start of the machine no count
+// tells.
+static void test_memory(void **state) {
+    (void)state;
+    struct system_kills kills;
+    if (!system_kills_read(&kills))
+        skip();
+    child(be_killed);
+    assert_false(crash_note_tells(path));
+    write_note(kills.boot, (long long)kills.count - 1);
+    assert_true(crash_note_tells(path));
+    write_note("00000000-0000-0000-0000-000000000000", (long long)kills.count - 1);
+    assert_false(crash_note_tells(path));
+    for (const char *const *text = (const char *const[]){"", "r", "r x", "\n\n", NULL}; *text;
+         text++) {
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        fputs(*text, file);
+        fclose(file);
+        assert_false(crash_note_tells(path));
+    }
+    unlink(path);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_memory),
+    };
+    snprintf(path, sizeof path, "/tmp/test-ocr-crash-%d", (int)getpid());
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
