@@ -87,6 +87,7 @@ static const struct setting {
     {"records", "query", TEXT, MEMBER(records.query), NULL, 0, 0},
     {"records", "images-query", TEXT, MEMBER(records.images_query), NULL, 0, 0},
     {"records", "tag-images", SWITCH, MEMBER(records.tag_images), "on", 0, 0},
+    {"records", "keep-images", DURATION, MEMBER(records.keep_ms), "720h", 60000, 3660LL * 86400000},
     {"records", "connect-timeout", DURATION, MEMBER(records.connect_ms), "5s", 100, 600000},
     {"records", "timeout", DURATION, MEMBER(records.timeout_ms), "5s", 100, 600000},
     {"records", "tolerance", SHARE, MEMBER(records_tolerance), "0.05", 0, 0},

@@ -23,7 +23,7 @@ static const char head[] =
     "style-src 'unsafe-inline'\">\n"
     "<style>\n"
     ":root{color-scheme:light dark}\n"
-    "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1200px;padding:0 1em}\n"
+    "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1280px;padding:0 1em}\n"
     ".wide{overflow-x:auto}table{border-spacing:0}\n"
     "th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #8884;white-space:nowrap}\n"
     "th:first-child{text-align:left}\n"

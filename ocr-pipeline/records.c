@@ -1,6 +1,5 @@
 #include "records.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "format/json.h"
@@ -19,7 +18,7 @@ static const char *const SCHEMA[] = {
     "CREATE TABLE IF NOT EXISTS ocr_image (pole TEXT NOT NULL, image TEXT NOT NULL,"
     " tag TEXT NOT NULL, PRIMARY KEY (pole, image, tag))",
     "CREATE TABLE IF NOT EXISTS ocr_seen (pole TEXT NOT NULL, image TEXT NOT NULL,"
-    " serial TEXT NOT NULL, PRIMARY KEY (pole, image))",
+    " serial TEXT NOT NULL, seen_ms BIGINT NOT NULL, PRIMARY KEY (pole, image))",
 };
 
 // All that our tables know of a pole, in one look.
@@ -65,6 +64,7 @@ static bool make_tables(struct records *records, struct err *err) {
     bool good = true;
     for (size_t i = 0; good && i < sizeof SCHEMA / sizeof *SCHEMA; i++)
         good = sql_run(records->sql, SCHEMA[i], NULL, 0, NULL, NULL, &why);
+    good = good && records_seen_ready(records, &why);
     return good || why.code == ERR_DENIED || err_set(err, why.code, "%s", why.text);
 }
 
@@ -77,6 +77,7 @@ struct records *records_open(const struct records_options *options, enum records
     records->query = mem_strdup(options->query);
     records->images_query = mem_strdup(options->images_query);
     records->tag_images = options->tag_images && !options->query;
+    records->keep_ms = options->keep_ms;
     records->sql = open_database(options, use, err);
     if (records->sql && (use == RECORDS_ASK || make_tables(records, err)))
         return records;
@@ -154,29 +155,6 @@ static bool find_ours(struct records *records, struct record *record, struct err
            err_set(err, ERR_NOTFOUND, "the records have no pole %.64s", record->pole);
 }
 
-static bool keep_in_mind(struct records *records, const char *pole, const struct sighting *sighting,
-                         struct err *err) {
-    const char *texts[] = {pole, sighting->image, sighting->serial};
-    return sql_run(records->sql,
-                   "INSERT INTO ocr_seen (pole, image, serial) VALUES ($1, $2, $3)"
-                   " ON CONFLICT (pole, image) DO UPDATE SET serial = excluded.serial",
-                   texts, 3, NULL, NULL, err);
-}
-
-// Of a database that may not be written the photos of this request still count: record_count_units.
-static bool keep_all(struct records *records, const char *pole, const struct sighting *sightings,
-                     size_t count) {
-    struct err err = {0};
-    for (size_t i = 0; i < count; i++)
-        if (!keep_in_mind(records, pole, &sightings[i], &err)) {
-            if (!records->cannot_keep)
-                log_warn("records.images why=\"%s\"", err.text);
-            records->cannot_keep = true;
-            return false;
-        }
-    return count > 0;
-}
-
 // --- Tables of theirs
 
 static bool on_their_row(void *arg, const struct sql_row *row, struct err *err) {
@@ -250,8 +228,11 @@ void record_count_units(struct record *record, const struct sighting *sightings,
 bool records_find(struct records *records, const char *pole, const struct sighting *sightings,
                   size_t count, struct record *record, struct err *err) {
     pthread_mutex_lock(&records->lock);
+    if (!records->query)
+        records_forget_seen(records);
     bool good = find(records, pole, record, err);
-    if (good && records->tag_images && !record->given && keep_all(records, pole, sightings, count))
+    if (good && records->tag_images && !record->given &&
+        records_keep_seen(records, pole, sightings, count))
         good = find(records, pole, record, err);
     pthread_mutex_unlock(&records->lock);
     if (good)

@@ -22,6 +22,7 @@ struct records_options {
     // them; NULL: our tables. And how many distinct images of transformers' plates they have of it.
     const char *query, *images_query;
     bool tag_images; // photos that show a transformer's plate are kept in mind (our tables only)
+    int64_t keep_ms; // how long, from when the photo came last
     int64_t connect_ms, timeout_ms;
 };
 

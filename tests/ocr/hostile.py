@@ -48,6 +48,22 @@ def _jpeg_of_size(jpeg, width, height):
     return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4:]
 
 
+def jpeg_of_scans(side, scans):
+    """A grey progressive JPEG that goes over its picture `scans` times, in 14 bytes and its runs each."""
+    def segment(marker, body):
+        return bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
+    blocks = (side // 8) ** 2
+    # One code a table, "0": no difference; a run of 16384 + 14 bits of blocks without anything.
+    tables = segment(0xC4, b"\0\1" + bytes(15) + b"\0") + segment(0xC4, b"\x10\1" + bytes(15) + b"\xE0")
+    bits = ("0" + 14 * "1") * -(-blocks // 32767)
+    bits += -len(bits) % 8 * "1"
+    run = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xFF", b"\xFF\0")
+    return (b"\xFF\xD8" + segment(0xDB, b"\0" + 64 * b"\x10")
+            + segment(0xC2, struct.pack(">BHHB", 8, side, side, 1) + b"\1\x11\0") + tables
+            + segment(0xDA, b"\1\1\0\0\0\0") + bytes(-(-blocks // 8))
+            + scans * (segment(0xDA, b"\1\1\0\1\x3F\0") + run) + b"\xFF\xD9")
+
+
 def _tiff16(image):
     """Three channels of 16 bits, little endian, uncompressed: Pillow cannot write it."""
     pixels = (np.asarray(image).astype("<u2") * 257).tobytes()
@@ -119,6 +135,8 @@ def _broken(image, made):
     middle = len(plain) // 2
     made["damaged.jpg"] = (plain[:middle] + noise[:400] + plain[middle + 400:], "either")
     made["lies-65500.jpg"] = (_jpeg_of_size(plain, 65500, 65500), "refuse")
+    made["scans.jpg"] = (jpeg_of_scans(8000, 5000), "refuse")  # else half a minute
+    made["few-scans.jpg"] = (jpeg_of_scans(800, 50), "either")
     made["zero.jpg"] = (_jpeg_of_size(plain, 0, 0), "refuse")
     made["exif-bomb.jpg"] = (_exif_bomb(plain), "read")
     made["bomb.png"] = (png_bomb(50000, 50000, 600), "refuse")

@@ -137,10 +137,11 @@ class PostgresRecords(Records):
         self.assertEqual(self.pole("'; DROP TABLE ocr_pole; --".replace(" ", "%20"))["registros"], None)
 
     def test_a_bank_is_seen(self):
-        """Photos that came before count, the same ones do not."""
+        """Photos that came before count, the same ones do not, nor those of long ago."""
         self.records("url = " + self.postgres.url())
         self.write("table.csv", TABLE)
         self.ocr("records", "table.csv")
+        self.postgres.sql("ALTER TABLE ocr_seen DROP COLUMN seen_ms")  # as tables of before were
         self.serve()
         for image in (BASE64, SAME):  # one transformer, however often it is seen
             answer = self.pole("B", image)
@@ -149,6 +150,11 @@ class PostgresRecords(Records):
         answer = self.pole("B", OTHER)["registros"]
         self.assertEqual([answer[key] for key in ("banco_trafo", "units", "kva_total")], [True, 2, 300])
         self.assertEqual(answer["potencia_kva"], {"match": "same", "record": "300"})
+        self.postgres.sql("UPDATE ocr_seen SET seen_ms = 1")
+        self.end_server()
+        self.serve()
+        self.assertEqual(self.pole("B", OTHER)["registros"]["banco_trafo"], False)
+        self.assertEqual(self.postgres.sql("SELECT count(*) FROM ocr_seen").strip(), "1")
 
     def test_tables_of_the_utility(self):
         self.postgres.sql("""

@@ -4,9 +4,12 @@
 #include "records_values.h"
 
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -99,8 +102,11 @@ static void values_as_plates_say_them(void **state) {
     }
 }
 
-static const struct records_options memory = {
-    .file = ":memory:", .tag_images = true, .connect_ms = 1000, .timeout_ms = 1000};
+static const struct records_options memory = {.file = ":memory:",
+                                              .tag_images = true,
+                                              .keep_ms = 3600000,
+                                              .connect_ms = 1000,
+                                              .timeout_ms = 1000};
 
 static struct records *records_with(const char *values, const char *images) {
     struct err err = {0};
@@ -308,6 +314,63 @@ static void photos_of_one_request_count_anyway(void **state) {
     records_close(records);
 }
 
+static void change(const char *path, const char *statements) {
+    sqlite3 *db;
+    char *why = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, statements, NULL, NULL, &why) != SQLITE_OK)
+        fail_msg("%s: %s", statements, why);
+    sqlite3_close(db);
+}
+
+// As a server sees it that starts and gets these photos.
+static unsigned images_at_a_start(const char *path, const struct sighting *seen, size_t count) {
+    struct records_options options = memory;
+    struct err err = {0};
+    options.file = path;
+    struct records *records = records_open(&options, RECORDS_ASK, &err);
+    if (!records)
+        fail_msg("%s", err.text);
+    unsigned images = images_of(records, seen, count);
+    records_close(records);
+    return images;
+}
+
+static void photos_are_forgotten(void **state) {
+    (void)state;
+    static const struct sighting OLD[] = {{"a", ""}, {"b", ""}}, NEW = {"c", ""};
+    static const char TABLE[] = "poste;potencia\nP1;150\n";
+    char path[64];
+    struct err err = {0};
+    snprintf(path, sizeof path, "/tmp/test-ocr-records-%d.db", (int)getpid());
+    struct records_options options = memory;
+    options.file = path;
+    struct records *records = records_open(&options, RECORDS_FILL, &err);
+    assert_true(records_import(records, TABLE, sizeof TABLE - 1, NULL, &err));
+    records_close(records);
+    assert_int_equal(images_at_a_start(path, OLD, 2), 2);
+    assert_int_equal(images_at_a_start(path, NULL, 0), 2);
+    // One comes again meanwhile, the other one does not.
+    change(path, "UPDATE ocr_seen SET seen_ms = seen_ms - 2000000");
+    assert_int_equal(images_at_a_start(path, OLD, 1), 2);
+    change(path, "UPDATE ocr_seen SET seen_ms = seen_ms - 2000000");
+    assert_int_equal(images_at_a_start(path, &NEW, 1), 2);
+    change(path, "UPDATE ocr_seen SET seen_ms = seen_ms - 3600000");
+    assert_int_equal(images_at_a_start(path, NULL, 0), 0);
+    // A table of before: what is in it is as old as the first look at it.
+    change(path, "DROP TABLE ocr_seen; CREATE TABLE ocr_seen (pole TEXT NOT NULL,"
+                 " image TEXT NOT NULL, serial TEXT NOT NULL, PRIMARY KEY (pole, image));"
+                 "INSERT INTO ocr_seen VALUES ('P1', 'a', ''), ('P1', 'b', '')");
+    assert_int_equal(images_at_a_start(path, &NEW, 1), 3);
+    change(path, "UPDATE ocr_seen SET seen_ms = seen_ms - 3600000 WHERE image <> 'c'");
+    assert_int_equal(images_at_a_start(path, NULL, 0), 1);
+    for (const char *const *tail = (const char *const[]){"", "-wal", "-shm", NULL}; *tail; tail++) {
+        char side[80];
+        snprintf(side, sizeof side, "%s%s", path, *tail);
+        unlink(side);
+    }
+}
+
 static void tables_of_theirs(void **state) {
     (void)state;
     static const struct {
@@ -402,6 +465,7 @@ int main(void) {
         cmocka_unit_test(banks_are_compared_as_a_whole),
         cmocka_unit_test(photos_are_kept_in_mind),
         cmocka_unit_test(photos_of_one_request_count_anyway),
+        cmocka_unit_test(photos_are_forgotten),
         cmocka_unit_test(tables_of_theirs),
         cmocka_unit_test(options_that_make_no_sense),
         cmocka_unit_test(a_record_is_kept),
