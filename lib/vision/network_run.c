@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-enum { INPUTS_MAX = 4 };
+enum { INPUTS_MAX = 3 };
 
 // What the runtime gave, and what was converted from it.
 struct run {
@@ -183,23 +183,20 @@ static int clean_token(const struct network *network, int own) {
 }
 
 struct network_line network_line_of(const struct network *network, int own, int width) {
-    struct network_line line = {own, width, width, 0};
+    struct network_line line = {own, width, width};
     if (!network->line_reach)
         return line;
     // Nor the picture's end.
     int least = (clean_token(network, own) + 1) * ONNX_LINE_TOKEN + network->line_reach;
     if (width > least)
         line.computed -= (width - least) / ONNX_LINE_TOKEN * ONNX_LINE_TOKEN;
-    line.steps = (size_t)columns_of(width) / 2;
     return line;
 }
 
-enum { STEPS_MORE = 16 }; // than the text has
-
 struct line_inputs {
     float *weights;
-    int64_t *tokens, *steps;
-    int columns, token_count, step_count;
+    int64_t *tokens;
+    int columns, token_count;
 };
 
 // The clean token stands for itself and for all that were left out.
@@ -207,38 +204,29 @@ static void line_inputs_init(struct line_inputs *inputs, const struct network *n
                              const struct network_line *line) {
     int left_out = (line->width - line->computed) / ONNX_LINE_TOKEN;
     int clean = clean_token(network, line->own), whole = columns_of(line->width);
-    int wanted = (line->own + ONNX_LINE_TOKEN - 1) / ONNX_LINE_TOKEN + STEPS_MORE;
-    *inputs = (struct line_inputs){.columns = columns_of(line->computed),
-                                   .token_count = (int)line->steps};
-    inputs->step_count = wanted < inputs->token_count ? wanted : inputs->token_count;
+    *inputs = (struct line_inputs){.columns = columns_of(line->computed), .token_count = whole / 2};
     inputs->weights = mem_alloc(((size_t)inputs->columns + 1) * sizeof *inputs->weights);
     inputs->tokens = mem_alloc(((size_t)inputs->token_count + 1) * sizeof *inputs->tokens);
-    inputs->steps = mem_alloc(((size_t)inputs->step_count + 1) * sizeof *inputs->steps);
     for (int i = 0; i < inputs->columns; i++)
         inputs->weights[i] = (float)(i / 2 == clean ? 1 + left_out : 1) / (float)whole;
     for (int i = 0; i < inputs->token_count; i++)
         inputs->tokens[i] = i <= clean ? i : i <= clean + left_out ? clean : i - left_out;
-    for (int i = 0; i < inputs->step_count; i++)
-        inputs->steps[i] = i;
 }
 
 static void line_inputs_fini(struct line_inputs *inputs) {
     mem_free(inputs->weights);
     mem_free(inputs->tokens);
-    mem_free(inputs->steps);
 }
 
 static bool add_line_inputs(const struct network *network, struct run *run,
                             const struct line_inputs *inputs, struct err *err) {
     const int64_t columns[] = {inputs->columns, 1};
-    const int64_t tokens = inputs->token_count, steps = inputs->step_count;
+    const int64_t tokens = inputs->token_count;
     return add_input(network, run, ONNX_LINE_COLUMNS, inputs->weights,
                      (size_t)columns[0] * sizeof *inputs->weights, columns, 2, ORT_ELEMENT_F32,
                      err) &&
            add_input(network, run, ONNX_LINE_TOKENS, inputs->tokens,
-                     (size_t)tokens * sizeof *inputs->tokens, &tokens, 1, ORT_ELEMENT_I64, err) &&
-           add_input(network, run, ONNX_LINE_STEPS, inputs->steps,
-                     (size_t)steps * sizeof *inputs->steps, &steps, 1, ORT_ELEMENT_I64, err);
+                     (size_t)tokens * sizeof *inputs->tokens, &tokens, 1, ORT_ELEMENT_I64, err);
 }
 
 bool network_run_line(struct network *network, const float *planes, int height,

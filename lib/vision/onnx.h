@@ -77,11 +77,10 @@ bool network_run_pixels(struct network *network, const uint8_t *planes, int heig
 struct network_line {
     int own, width;
     int computed; // the width of the planes that are wanted; at most `width`
-    size_t steps; // that the whole picture has; 0: as many as the run gives
 };
 struct network_line network_line_of(const struct network *network, int own, int width);
-// For a network that was loaded with `lines`: planes are 1 x 3 x height x line->computed. Gives the
-// steps of the text and a few more; those that are missing stand for zeros.
+// For a network that was loaded with `lines`: planes are 1 x 3 x height x line->computed. Gives
+// what network_run gives for the whole picture.
 bool network_run_line(struct network *network, const float *planes, int height,
                       const struct network_line *line, struct tensors *out, struct err *err);
 void tensors_fini(struct tensors *tensors);

@@ -27,15 +27,13 @@ bool onnx_edit_pixels(struct buf *out, const uint8_t *bytes, size_t length,
 // to read as the reference does, which reads several lines at once. What the convolutions make of
 // the grey is the same in all columns that are far enough from the line and from the picture's end.
 // The changed network computes two such columns only once, and then counts them, in means over
-// the width and among the steps, as often as told:
+// the width and among the tokens, as often as told:
 //   ONNX_LINE_COLUMNS  floats, columns x 1: what each of the columns (4 pixels) weighs in means
 //   ONNX_LINE_TOKENS   whole numbers: which of the tokens (8 pixels) stands at each place
-//   ONNX_LINE_STEPS    whole numbers: the steps of which the classes are wanted
 // *reach: pixels that a column's value depends on, to each side. Appends the new file. False for a
 // network whose width is not folded so (4 x by convolutions, 2 x by the mean behind them), and for
 // what is not understood.
 #define ONNX_LINE_COLUMNS "ancalagon.line.columns"
 #define ONNX_LINE_TOKENS "ancalagon.line.tokens"
-#define ONNX_LINE_STEPS "ancalagon.line.steps"
 enum { ONNX_LINE_COLUMN = 4, ONNX_LINE_TOKEN = 8 };
 bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, int *reach);

@@ -7,12 +7,11 @@
 
 enum { MEANS_MAX = 64, REACH_MAX = 4096 };
 
-// What is changed: the means over height and width, the pool that makes tokens of columns, and the
-// product that makes classes of steps.
+// What is changed: the means over height and width, and the pool that makes tokens of columns.
 struct line_net {
     struct onnx_graph graph;
     int means[MEANS_MAX], mean_count;
-    int pool, head;
+    int pool;
     int reach, stride; // of the columns so far, in pixels
 };
 
@@ -67,7 +66,7 @@ static bool walk_trunk(struct line_net *net) {
         const struct onnx_node *node = &graph->nodes[i];
         if (span_is(node->op, "AveragePool")) {
             net->pool = i;
-            return net->stride == ONNX_LINE_COLUMN && makes_tokens(node);
+            return net->stride == ONNX_LINE_COLUMN && node->output_count == 1 && makes_tokens(node);
         }
         if (span_is(node->op, "Conv") || span_is(node->op, "MaxPool")) {
             if (!slide(net, node))
@@ -102,50 +101,21 @@ static bool is_cut_by_pool(const struct line_net *net) {
     return true;
 }
 
-// At the end: classes = softmax(steps x weights + bias), the last node.
-static bool find_head(struct line_net *net) {
-    const struct onnx_graph *graph = &net->graph;
-    int last = (int)graph->count - 1;
-    int64_t axis = 0;
-    while (last > 0 && span_is(graph->nodes[last].op, "Identity"))
-        last--;
-    const struct onnx_node *end = &graph->nodes[last];
-    if (!span_is(end->op, "Softmax") || onnx_node_ints(end, "axis", &axis, 1) != 1 ||
-        (axis != 2 && axis != -1))
-        return false;
-    int at = onnx_graph_origin(graph, end->inputs[0], last);
-    if (at != ONNX_NONE && span_is(graph->nodes[at].op, "Add"))
-        at = onnx_graph_origin(graph, graph->nodes[at].inputs[0], at);
-    net->head = at;
-    return at > net->pool && span_is(graph->nodes[at].op, "MatMul") &&
-           graph->nodes[at].input_count == 2 &&
-           onnx_graph_origin(graph, graph->nodes[at].inputs[1], at) == ONNX_NONE;
-}
-
-// The node with another name for its first input or output.
-static void put_renamed(struct buf *graph, const struct onnx_node *node, unsigned which,
-                        struct span name) {
-    struct span rest = node->field.bytes;
+// The pool, and behind it the tokens at their places.
+static void put_pool(struct buf *graph, const struct onnx_node *pool, struct span narrow) {
+    struct span rest = pool->field.bytes, tokens[] = {narrow, span_of(ONNX_LINE_TOKENS)};
     struct protobuf_field field;
-    struct buf out;
-    bool done = false;
-    buf_init(&out, rest.length + name.length + 64);
-    while (protobuf_take(&rest, &field)) {
-        if (field.number == which && !done)
-            protobuf_put_bytes(&out, which, name.data, name.length);
+    struct buf node, attributes;
+    buf_init(&node, rest.length + narrow.length + 64);
+    while (protobuf_take(&rest, &field))
+        if (field.number == NODE_OUTPUT)
+            protobuf_put_bytes(&node, NODE_OUTPUT, narrow.data, narrow.length);
         else
-            buf_add(&out, field.whole.data, field.whole.length);
-        done |= field.number == which;
-    }
-    protobuf_put_message(graph, GRAPH_NODE, &out);
-}
-
-static void put_gather(struct buf *graph, struct span from, const char *index, int64_t axis,
-                       struct span to) {
-    struct buf attributes;
+            buf_add(&node, field.whole.data, field.whole.length);
+    protobuf_put_message(graph, GRAPH_NODE, &node);
     buf_init(&attributes, 256);
-    onnx_put_int(&attributes, "axis", axis);
-    onnx_put_node(graph, "Gather", (struct span[]){from, span_of(index)}, 2, to, &attributes);
+    onnx_put_int(&attributes, "axis", 3);
+    onnx_put_node(graph, "Gather", tokens, 2, pool->output, &attributes);
 }
 
 // The mean over the height, and over the width the sum of what the columns weigh.
@@ -172,11 +142,7 @@ static void put_line_node(struct buf *out, const struct line_net *net, int index
     if (mean) {
         put_mean(out, node, inner);
     } else if (index == net->pool) {
-        put_renamed(out, node, NODE_OUTPUT, inner);
-        put_gather(out, inner, ONNX_LINE_TOKENS, 3, node->output);
-    } else if (index == net->head) {
-        put_gather(out, node->inputs[0], ONNX_LINE_STEPS, 1, inner);
-        put_renamed(out, node, NODE_INPUT, inner);
+        put_pool(out, node, inner);
     } else {
         buf_add(out, node->field.whole.data, node->field.whole.length);
     }
@@ -204,7 +170,6 @@ static void put_line_graph(struct buf *out, const struct line_net *net, struct s
             buf_add(out, field.whole.data, field.whole.length);
     put_line_input(out, ONNX_LINE_COLUMNS, ONNX_FLOAT, true);
     put_line_input(out, ONNX_LINE_TOKENS, ONNX_INT64, false);
-    put_line_input(out, ONNX_LINE_STEPS, ONNX_INT64, false);
 }
 
 static size_t count_inputs(struct span graph) {
@@ -219,7 +184,7 @@ bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, int *r
     struct span model = {(const char *)bytes, length}, span = onnx_graph_of(model);
     struct line_net net = {.stride = 1};
     bool good = span.length > 0 && count_inputs(span) == 1 && onnx_graph_read(&net.graph, span) &&
-                walk_trunk(&net) && net.mean_count > 0 && is_cut_by_pool(&net) && find_head(&net);
+                walk_trunk(&net) && net.mean_count > 0 && is_cut_by_pool(&net);
     if (good) {
         struct buf graph;
         buf_init(&graph, length + (1 << 20));

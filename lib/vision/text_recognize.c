@@ -40,10 +40,10 @@ bool text_recognize(struct text_reader *reader, const struct image *picture, int
         good = err_set(err, ERR_INVALID, "%s does not give steps of %zu classes",
                        network_path(reader->recognize), reader->dictionary.count);
     else {
-        size_t steps = (size_t)shape->dims[1], all = plan.steps ? plan.steps : steps;
+        size_t steps = (size_t)shape->dims[1];
         float share = (float)width / (float)plan.own;
         text_ctc_read(line, tensors.values[0], steps, &reader->dictionary,
-                      all ? share / (float)all : 0);
+                      steps ? share / (float)steps : 0);
     }
     tensors_fini(&tensors);
     return good;
