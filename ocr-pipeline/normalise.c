@@ -129,15 +129,15 @@ struct part part_trim(struct part part) {
 
 struct part part_after_leaders(struct part part) {
     const char *text = part.folded->text;
-    size_t begin = part.begin, dots = 0;
-    bool letters = false, digits = false;
+    size_t begin = part.begin, dots = 0, letters = 0, digits = 0;
     for (size_t i = part.begin; i < part.end; i++) {
         dots = text[i] == '.' ? dots + 1 : 0;
         bool dash = text[i] == '-' && i > part.begin && text[i - 1] == ' ' && text[i + 1] == ' ';
-        if (letters && (dots == 3 || (!digits && (dash || strchr(":=", text[i])))))
+        bool label = letters > 0 && (digits == 0 || (digits == 1 && letters > 1)); // "0 CTE:"
+        if (letters > 0 && (dots == 3 || (label && (dash || strchr(":=", text[i])))))
             begin = i + 1;
-        letters |= is_letter(text[i]);
-        digits |= is_digit(text[i]);
+        letters += is_letter(text[i]);
+        digits += is_digit(text[i]);
     }
     struct part rest = part_trim((struct part){part.folded, begin, part.end});
     return part_is_empty(rest) ? part_trim(part) : rest;

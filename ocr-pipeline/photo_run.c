@@ -240,7 +240,6 @@ static bool open_all(struct run *run, struct err *err) {
 
 static int read_all(struct run *run) {
     struct err err = {0};
-    interrupt_watch();
     pthread_mutex_init(&run->lock, NULL);
     run->started_ms = loop_now_ms();
     draw_progress(run, name_of(run, 0));
@@ -260,6 +259,7 @@ static int read_all(struct run *run) {
 
 static int work(struct run *run) {
     struct err err = {0};
+    interrupt_watch(); // loading takes a while, too
     if (!open_all(run, &err))
         return command_fail(command_status(&err), "%s", err.text);
     if (run->skipped == run->source->count)

@@ -256,6 +256,17 @@ static bool says_its_field(const struct rules *rules, const struct candidate *on
     }
 }
 
+// A label that is a letter off with a value of its list; two letters in three of a serial number's
+// or of the phases', which no other label comes near to, with the value in a box of its own: in the
+// same box a guess may have taken the value's first letters.
+static bool is_near(const struct label_hit *hit, const struct pair *pair,
+                    const struct candidate *one) {
+    bool own = (one->field == FIELD_NUMERO_SERIE || one->field == FIELD_FASES) &&
+               pair->kind != PAIR_INLINE;
+    return hit->letters >= 5 &&
+           ((hit->edits <= 1 && is_listed(one->field)) || (own && hit->edits * 3 <= hit->letters));
+}
+
 // What stands beside a label that was guessed is somebody's guess, too, but for values that only it
 // can have, and labels that are one letter off with a value of their list.
 static void doubt_guesses(struct rules *rules) {
@@ -271,9 +282,7 @@ static void doubt_guesses(struct rules *rules) {
             if (!one->labelled || one->line != rules_line(rules, pair) ||
                 one->part.begin >= pair->part.end || one->part.end <= pair->part.begin)
                 continue;
-            bool near =
-                (label->hit.edits <= 1 && label->hit.letters >= 5 && is_listed(one->field)) ||
-                says_its_field(rules, one);
+            bool near = is_near(&label->hit, pair, one) || says_its_field(rules, one);
             one->labelled = near;
             one->weight *= near ? WEIGHT_SWAPPED : WEIGHT_GUESSED;
             if (!near)

@@ -149,6 +149,30 @@ static void read_left(struct rules *rules, enum field field, bool letters) {
     }
 }
 
+// Past words, and letters that stuck to the number: "NU IBL. 7420832", "NFPARR2785817".
+static struct part after_words(struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin, word = part.begin;
+    for (; at < part.end && !is_digit(text[at]); at++)
+        if (text[at] == ' ')
+            word = at + 1;
+    part.begin = at - word < 3 ? word : at;
+    return part;
+}
+
+// "EG.ET 009120/2013": a registration in full, whatever words it follows.
+static void read_worded_registration(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = after_words(part_trim(piece->part));
+        if (is_number_form(rules, piece, part, &identity) && identity.text[0] == '0' &&
+            registration_is(identity.text, rules->domains) &&
+            sheet_is_free(&rules->sheet, piece->line, part))
+            offer_open(rules, FIELD_REGISTRO, piece, &identity);
+    }
+}
+
 // A label that was guessed, of something else than a field, took it.
 static bool is_guess_taken(const struct rules *rules, size_t piece) {
     for (size_t i = 0; i < rules->pair_count; i++) {
@@ -166,13 +190,7 @@ static void read_worded(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        const char *text = piece->part.folded->text;
-        struct part part = part_trim(piece->part);
-        size_t at = part.begin, word = part.begin;
-        for (; at < part.end && !is_digit(text[at]); at++)
-            if (text[at] == ' ')
-                word = at + 1;
-        part.begin = at - word < 4 ? word : at; // "NFPARR2785817"
+        struct part part = after_words(part_trim(piece->part));
         if (!is_number_form(rules, piece, part, &identity) || identity.text[0] == '0' ||
             identity.digits > 10 || is_norm(identity.text) ||
             !(sheet_is_free(&rules->sheet, piece->line, part) || is_guess_taken(rules, i)))
@@ -236,6 +254,7 @@ static void read_misplaced(struct rules *rules) {
 // tag because most have. A person looks at each.
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
+    read_worded_registration(rules);
     read_lettered(rules);
     read_left(rules, FIELD_NUMERO_SERIE, false);
     read_left(rules, FIELD_NUMERO_SERIE, true);

@@ -142,10 +142,13 @@ void rules_open_power(struct rules *rules) {
             !sheet_is_free(&rules->sheet, piece->line, part))
             continue;
         power_text(&number, text, sizeof text);
-        if (domain_has(rules->domains, DOMAIN_KVA, text))
-            candidate_doubt(
-                rules_offer(rules, FIELD_POTENCIA_KVA, text, piece->line, part, WEIGHT_PATTERN),
-                "unlabelled", "neither label nor unit say what \"%s\" is", text);
+        if (!domain_has(rules->domains, DOMAIN_KVA, text))
+            continue;
+        struct candidate *candidate =
+            rules_offer(rules, FIELD_POTENCIA_KVA, text, piece->line, part, WEIGHT_PATTERN);
+        if (strcmp(text, "112.5") != 0) // nothing else on a plate is that
+            candidate_doubt(candidate, "unlabelled", "neither label nor unit say what \"%s\" is",
+                            text);
     }
 }
 

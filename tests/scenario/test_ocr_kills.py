@@ -141,7 +141,7 @@ class Read(Killed):
         for number in range(KILLS):
             process = self.start(*command)
             eventually(lambda: self.lines(out) > PHOTOS * number // (KILLS + 1), "a photo is done", 120)
-            time.sleep(self.luck.uniform(0, 0.7))
+            time.sleep(self.luck.uniform(0.1, 0.7))  # it is a program by then
             how = (signal.SIGKILL, signal.SIGINT)[number % 2]
             process.send_signal(how)
             _, errors = process.communicate(timeout=scaled(60))

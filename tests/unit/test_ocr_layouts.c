@@ -578,6 +578,21 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=150; fabricante=ITB; numero_serie=5404; tensao_primaria_v=33000; "
      "tensao_secundaria_v=440/254",
      "tensao_primaria_v:repaired"},
+    {"numbers behind words, a guessed label with its value in a box of its own",
+     "ITAM\n"
+     "25 AVA           TO SERE     42301\n"
+     "AT 13,8 kV       BT 240/120 V\n"
+     "0 CTE: 969091-8  EG.ET 009120/2013\n",
+     "potencia_kva=25; fabricante=ITAM; numero_serie=42301; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=240/120; patrimonio=969091-8; registro=009120/2013",
+     "patrimonio:unlabelled; registro:unlabelled"},
+    {"a serial number that letters stuck to",
+     "ROMAGNOLE\n"
+     "112,5\n"
+     "ABA379622/2005   AT 13,8 kV   BT 220/127 V\n",
+     "potencia_kva=112.5; fabricante=ROMAGNOLE; numero_serie=379622/2005; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127",
+     "numero_serie:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {
