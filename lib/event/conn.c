@@ -24,7 +24,7 @@ enum {
     // body only when it has sent it all.
     LINGER_MS = 3000,
     LINGER_STEP_BYTES = 256 << 10,
-    LINGER_MOST_MS = 30000,        // but no longer than that,
+    LINGER_MOST_MS = 120000,       // but no longer than that,
     LINGER_MOST_BYTES = 512 << 20, // and no more
 };
 

@@ -52,7 +52,7 @@ void conn_resume(struct conn *conn);
 // Ends the connection when peer takes no byte for this long while bytes wait; 0 = never.
 void conn_set_write_timeout(struct conn *conn, int64_t timeout_ms);
 // Sends what is queued, then closes and frees by itself; no callback comes any more. Waits a few
-// seconds for the peer, half a minute for one that goes on sending, and until the loop is destroyed
+// seconds for the peer, two minutes for one that goes on sending, and until the loop is destroyed
 // at most. Reads and drops what still arrives, so that the peer gets to read our last bytes instead
 // of a reset.
 void conn_finish(struct conn *conn);
