@@ -36,11 +36,11 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
     } else {
         assert(out.length == 0);
     }
-    int reach = 0;
+    struct onnx_reach reach = {0};
     buf_clear(&out);
     if (onnx_edit_line(&out, data, length, &reach)) {
         struct span after = {buf_bytes(&out), out.length};
-        assert(count_fields(after) == count_fields(before) && reach >= 0);
+        assert(count_fields(after) == count_fields(before) && reach.left >= 0 && reach.right >= 0);
     } else {
         assert(out.length == 0);
     }

@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/system.h"
-#include "vision/onnx_edit.h"
 
 #include <assert.h>
 #include <string.h>
@@ -57,7 +56,7 @@ static bool read_input(struct network *network, struct err *err) {
     char *name;
     if (!onnx_ok(api, api->session_input_count(network->session, &count), err, network->path))
         return false;
-    if (count != 1 && !network->line_reach) // which has its own besides
+    if (count != 1 && !network->folds_lines) // which has its own besides
         return err_set(err, ERR_INVALID, "%s takes %zu inputs; one picture is what we give it",
                        network->path, count);
     if (!onnx_ok(api, api->session_input_name(network->session, 0, onnx->allocator, &name), err,
@@ -138,15 +137,13 @@ static bool open_edited(struct network *network, const struct ort_session_option
     struct buf edited;
     buf_init(&edited, LARGEST + (1 << 20));
     bool ordered = onnx_edit_order((uint8_t *)bytes, length);
-    int reach = 0;
     if (network->wants_bytes &&
         onnx_edit_pixels(&edited, (const uint8_t *)bytes, length, &network->pixels))
         network->takes_bytes = open_bytes(network, options, buf_bytes(&edited), edited.length);
     else if (network->wants_lines &&
-             onnx_edit_line(&edited, (const uint8_t *)bytes, length, &reach) &&
-             open_bytes(network, options, buf_bytes(&edited), edited.length))
-        network->line_reach = reach;
-    bool good = network->takes_bytes || network->line_reach ||
+             onnx_edit_line(&edited, (const uint8_t *)bytes, length, &network->line_reach))
+        network->folds_lines = open_bytes(network, options, buf_bytes(&edited), edited.length);
+    bool good = network->takes_bytes || network->folds_lines ||
                 (ordered && open_bytes(network, options, bytes, length));
     buf_fini(&edited);
     mem_free(bytes);

@@ -2,7 +2,6 @@
 
 #include "base/mem.h"
 #include "vision/half.h"
-#include "vision/onnx_edit.h"
 
 #include <assert.h>
 
@@ -179,15 +178,15 @@ static int columns_of(int width) { return (int)(((unsigned)width + 3) / ONNX_LIN
 
 // The first token of which no column sees the text.
 static int clean_token(const struct network *network, int own) {
-    return (own + network->line_reach + ONNX_LINE_TOKEN - 1) / ONNX_LINE_TOKEN;
+    return (own + network->line_reach.left + ONNX_LINE_TOKEN - 1) / ONNX_LINE_TOKEN;
 }
 
 struct network_line network_line_of(const struct network *network, int own, int width) {
     struct network_line line = {own, width, width};
-    if (!network->line_reach)
+    if (!network->folds_lines)
         return line;
     // Nor the picture's end.
-    int least = (clean_token(network, own) + 1) * ONNX_LINE_TOKEN + network->line_reach;
+    int least = (clean_token(network, own) + 1) * ONNX_LINE_TOKEN + network->line_reach.right;
     if (width > least)
         line.computed -= (width - least) / ONNX_LINE_TOKEN * ONNX_LINE_TOKEN;
     return line;
@@ -233,7 +232,7 @@ bool network_run_line(struct network *network, const float *planes, int height,
                       const struct network_line *line, struct tensors *out, struct err *err) {
     assert(network->wants_lines);
     const int64_t dims[] = {1, 3, height, line->computed};
-    if (!network->line_reach)
+    if (!network->folds_lines)
         return network_run(network, planes, dims, 4, out, err);
     struct line_inputs inputs;
     struct run *run = begin(network, out);

@@ -30,10 +30,13 @@ bool onnx_edit_pixels(struct buf *out, const uint8_t *bytes, size_t length,
 // the width and among the tokens, as often as told:
 //   ONNX_LINE_COLUMNS  floats, columns x 1: what each of the columns (4 pixels) weighs in means
 //   ONNX_LINE_TOKENS   whole numbers: which of the tokens (8 pixels) stands at each place
-// *reach: pixels that a column's value depends on, to each side. Appends the new file. False for a
-// network whose width is not folded so (4 x by convolutions, 2 x by the mean behind them), and for
-// what is not understood.
+// *reach: how many pixels to each side a column's value depends on. Appends the new file. False for
+// a network whose width is not folded so (4 x by convolutions, 2 x by the mean behind them), and
+// for what is not understood.
 #define ONNX_LINE_COLUMNS "ancalagon.line.columns"
 #define ONNX_LINE_TOKENS "ancalagon.line.tokens"
 enum { ONNX_LINE_COLUMN = 4, ONNX_LINE_TOKEN = 8 };
-bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, int *reach);
+struct onnx_reach {
+    int left, right;
+};
+bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, struct onnx_reach *reach);

@@ -12,7 +12,8 @@ struct line_net {
     struct onnx_graph graph;
     int means[MEANS_MAX], mean_count;
     int pool;
-    int reach, stride; // of the columns so far, in pixels
+    struct onnx_reach reach; // of a column so far
+    int stride;              // of the columns so far, in pixels
 };
 
 // Works on every pixel by itself, or on channels.
@@ -36,13 +37,21 @@ static bool slide(struct line_net *net, const struct onnx_node *node) {
     onnx_node_ints(node, "strides", strides, 2);
     onnx_node_ints(node, "dilations", dilations, 2);
     onnx_node_ints(node, "pads", pads, 4);
-    bool same = onnx_node_has(node, "auto_pad") || pads[1] + pads[3] == kernel[1] - 1;
-    bool halves = strides[1] == 2 && kernel[1] == 3 && pads[1] == 1 && pads[3] == 1;
-    if (dilations[1] != 1 || !(halves || (strides[1] == 1 && same)))
+    struct span rule = onnx_node_text(node, "auto_pad");
+    if (span_is(rule, "SAME_UPPER")) { // what is odd is added behind
+        pads[1] = (kernel[1] - 1) / 2;
+        pads[3] = kernel[1] / 2;
+    } else if (rule.length && !span_is(rule, "NOTSET")) {
         return false;
-    net->reach += (int)(kernel[1] / 2) * net->stride;
+    }
+    bool same = strides[1] == 1 && pads[1] + pads[3] == kernel[1] - 1;
+    bool halves = strides[1] == 2 && kernel[1] == 3 && pads[1] == 1 && pads[3] == 1;
+    if (dilations[1] != 1 || pads[1] < 0 || pads[3] < 0 || !(halves || same))
+        return false;
+    net->reach.left += (int)pads[1] * net->stride;
+    net->reach.right += (int)pads[3] * net->stride;
     net->stride *= halves ? 2 : 1;
-    return net->reach <= REACH_MAX;
+    return net->reach.left <= REACH_MAX && net->reach.right <= REACH_MAX;
 }
 
 static bool is_mean_of_all(const struct onnx_node *node) {
@@ -180,7 +189,8 @@ static size_t count_inputs(struct span graph) {
     return count;
 }
 
-bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, int *reach) {
+bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length,
+                    struct onnx_reach *reach) {
     struct span model = {(const char *)bytes, length}, span = onnx_graph_of(model);
     struct line_net net = {.stride = 1};
     bool good = span.length > 0 && count_inputs(span) == 1 && onnx_graph_read(&net.graph, span) &&

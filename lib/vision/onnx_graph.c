@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_INT = 3, ATTRIBUTE_INTS = 8, ATTRIBUTE_TYPE = 20 };
+enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_INT = 3, ATTRIBUTE_TEXT = 4, ATTRIBUTE_INTS = 8 };
+enum { ATTRIBUTE_TYPE = 20 };
 enum { IS_INT = 2, IS_INTS = 7 };
 
 enum { NODES_MAX = 5000, HOPS_MAX = 8 };
@@ -100,8 +101,8 @@ static struct span find_attribute(const struct onnx_node *node, const char *name
     return (struct span){0};
 }
 
-bool onnx_node_has(const struct onnx_node *node, const char *attribute) {
-    return find_attribute(node, attribute).length > 0;
+struct span onnx_node_text(const struct onnx_node *node, const char *name) {
+    return protobuf_find(find_attribute(node, name), ATTRIBUTE_TEXT);
 }
 
 size_t onnx_node_ints(const struct onnx_node *node, const char *name, int64_t *out, size_t most) {

@@ -47,7 +47,8 @@ int onnx_graph_origin(const struct onnx_graph *graph, struct span name, int befo
 // An attribute of whole numbers, one or a list: how many there are, of which at most `most` are
 // given; 0 when the node has none of this name.
 size_t onnx_node_ints(const struct onnx_node *node, const char *name, int64_t *out, size_t most);
-bool onnx_node_has(const struct onnx_node *node, const char *attribute);
+// An attribute that is a text; empty when there is none.
+struct span onnx_node_text(const struct onnx_node *node, const char *name);
 
 // Attributes in a buf of their own, which onnx_put_node takes and frees. NULL: none.
 void onnx_put_int(struct buf *attributes, const char *name, int64_t value);

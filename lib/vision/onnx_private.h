@@ -3,6 +3,7 @@
 
 #include "vision/onnx.h"
 #include "vision/onnx_api.h"
+#include "vision/onnx_edit.h"
 #include "vision/tensor_pool.h"
 
 // The pool as the runtime sees it.
@@ -34,7 +35,8 @@ struct network {
     struct network_pixels pixels; // with these
     bool takes_bytes;             // and was changed to take them, onnx_edit.h
     bool wants_lines;             // was loaded for network_run_line
-    int line_reach;               // and was changed for it, onnx_edit_line; 0: it was not
+    bool folds_lines;             // and was changed for it, onnx_edit_line
+    struct onnx_reach line_reach; // then
     size_t outputs;
     char *output_names[NETWORK_OUTPUTS_MAX];
     struct tensor_shape output[NETWORK_OUTPUTS_MAX];

@@ -57,6 +57,21 @@ static void put_with(struct tiny_onnx *tiny, const char *op, const char *from, c
                   &attributes);
 }
 
+// The larger of two neighbours, the last one with nobody: ONNX's words for that.
+static void put_pool(struct tiny_onnx *tiny, const char *from, const char *to) {
+    enum { NAME = 1, TEXT = 4, TYPE = 20, IS_TEXT = 3 };
+    struct buf attributes, rule;
+    buf_init(&attributes, 4096);
+    buf_init(&rule, 4096);
+    onnx_put_ints(&attributes, "kernel_shape", (const int64_t[]){2, 2}, 2);
+    protobuf_put_text(&rule, NAME, "auto_pad");
+    protobuf_put_text(&rule, TEXT, "SAME_UPPER");
+    protobuf_put_int(&rule, TYPE, IS_TEXT);
+    protobuf_put_message(&attributes, NODE_ATTRIBUTE, &rule);
+    onnx_put_node(&tiny->graph, "MaxPool", &(struct span){from, strlen(from)}, 1, span_of(to),
+                  &attributes);
+}
+
 // What may be otherwise than in a recogniser.
 enum oddity { PLAIN, SIDE_DOOR, NO_MEAN, HALVED_ONCE, OTHER_AXIS, UNKNOWN };
 
@@ -71,7 +86,8 @@ static struct tiny_onnx recogniser(enum oddity oddity) {
     tiny_constant(&tiny, "shape", TINY_INT64, TINY_DIMS(3), shape, sizeof shape);
     put_conv(&tiny, "x", "half", 3, 2, false);
     tiny_node(&tiny, "Relu", "half", "half.relu");
-    put_conv(&tiny, "half.relu", "quarter", CHANNELS, oddity == HALVED_ONCE ? 1 : 2, false);
+    put_pool(&tiny, "half.relu", "half.pool");
+    put_conv(&tiny, "half.pool", "quarter", CHANNELS, oddity == HALVED_ONCE ? 1 : 2, false);
     put_conv(&tiny, "quarter", "wide", CHANNELS, 1, true);
     if (oddity == OTHER_AXIS)
         put_with(&tiny, "ReduceMean", "wide", "mean", "axes", (const int64_t[]){1, 2}, 2);
@@ -91,7 +107,7 @@ static struct tiny_onnx recogniser(enum oddity oddity) {
     return tiny;
 }
 
-static bool edit(struct tiny_onnx tiny, int *reach) {
+static bool edit(struct tiny_onnx tiny, struct onnx_reach *reach) {
     size_t length;
     struct buf out;
     char *path = tiny_onnx_write(&tiny);
@@ -107,13 +123,14 @@ static bool edit(struct tiny_onnx tiny, int *reach) {
 }
 
 static void test_reach(void **state) {
-    int reach = 0;
+    struct onnx_reach reach;
     assert_true(edit(recogniser(PLAIN), &reach));
-    assert_int_equal(reach, 1 + 2 + 4 + 4); // a pixel, two, a column, a column
+    assert_int_equal(reach.left, 1 + 2 + 4 + 4);      // a pixel, two, a column, a column
+    assert_int_equal(reach.right, 1 + 2 + 2 + 4 + 4); // and the pool's next one
 }
 
 static void test_left_alone(void **state) {
-    int reach = 0;
+    struct onnx_reach reach;
     assert_false(edit(recogniser(SIDE_DOOR), &reach));
     assert_false(edit(recogniser(NO_MEAN), &reach));
     assert_false(edit(recogniser(HALVED_ONCE), &reach));
