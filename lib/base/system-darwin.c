@@ -73,6 +73,7 @@ bool system_kills_read(struct system_kills *out) { return false; }
 
 void system_return_memory(void) {} // this malloc does
 void system_trim_memory(void) {}
+bool system_move_pages(void *from, void *to, size_t bytes) { return false; }
 
 void system_condition_init(pthread_cond_t *condition) { pthread_cond_init(condition, NULL); }
 

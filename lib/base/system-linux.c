@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -119,6 +120,14 @@ void system_return_memory(void) {
 void system_trim_memory(void) {
 #ifdef M_MMAP_THRESHOLD
     malloc_trim(0);
+#endif
+}
+
+bool system_move_pages(void *from, void *to, size_t bytes) {
+#ifdef MREMAP_DONTUNMAP // Linux 5.7
+    return mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+#else
+    return false;
 #endif
 }
 

@@ -37,6 +37,10 @@ bool system_kills_read(struct system_kills *out); // false: it is not told
 // From here on malloc gives large blocks back to the system when they are freed.
 void system_return_memory(void);
 void system_trim_memory(void); // what was freed and is kept for later goes to the system now
+// Pages of one stretch of anonymous memory go to another, which loses its own; the first is empty
+// then, as after MADV_DONTNEED. Quicker than new pages, which must be filled with zeros. False: not
+// here; nothing has changed.
+bool system_move_pages(void *from, void *to, size_t bytes);
 
 // A condition whose waits last as long as they say, whatever becomes of the wall clock. False: the
 // time is over.

@@ -2,6 +2,7 @@
 #include "vision/tensor_pool.h"
 
 #include "base/mem.h"
+#include "base/system.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -75,16 +76,6 @@ static size_t offset_of(const struct tensor_pool *pool, const struct block *bloc
     return (size_t)((const char *)block - pool->base);
 }
 
-// Notes that these bytes have pages now, or will have.
-static void warm_up(struct tensor_pool *pool, const struct block *block, size_t bytes) {
-    size_t last = (offset_of(pool, block) + bytes - 1) / CHUNK_BYTES;
-    for (size_t i = offset_of(pool, block) / CHUNK_BYTES; i <= last; i++)
-        if (!pool->warm[i]) {
-            pool->warm[i] = true;
-            pool->warm_chunks++;
-        }
-}
-
 static void add_hole(struct tensor_pool *pool, struct block *block) {
     block->used = false;
     block->next_hole = pool->holes;
@@ -121,6 +112,58 @@ static struct block *best_hole(const struct tensor_pool *pool, size_t bytes) {
     return best;
 }
 
+// Of the next chunk with pages that lies in a hole, from there on; the hole's header stays. False:
+// there is none.
+struct spare {
+    struct block *hole;
+    size_t chunk;
+};
+
+static bool next_spare(const struct tensor_pool *pool, struct spare *at) {
+    for (; at->hole; at->hole = at->hole->next_hole, at->chunk = 0) {
+        size_t begin = offset_of(pool, at->hole), end = (begin + at->hole->bytes) / CHUNK_BYTES;
+        size_t first = (begin + sizeof *at->hole + CHUNK_BYTES - 1) / CHUNK_BYTES;
+        for (at->chunk = at->chunk < first ? first : at->chunk; at->chunk < end; at->chunk++)
+            if (pool->warm[at->chunk])
+                return true;
+    }
+    return false;
+}
+
+// Holes between blocks of odd sizes would add up to a quarter of what is used. So there are pages
+// for as much as was in use at once, and holes lose theirs when others are needed.
+static size_t budget_of(const struct tensor_pool *pool) {
+    size_t bytes = pool->recent_bytes > KEEP_BYTES ? pool->recent_bytes : KEEP_BYTES;
+    return bytes / CHUNK_BYTES + 1;
+}
+
+// `chunks` may stay.
+static void cool(struct tensor_pool *pool, size_t chunks) {
+    struct spare spare = {pool->holes, 0};
+    while (pool->warm_chunks > chunks && next_spare(pool, &spare)) {
+        madvise(pool->base + spare.chunk * CHUNK_BYTES, CHUNK_BYTES, MADV_DONTNEED);
+        pool->warm[spare.chunk] = false;
+        pool->warm_chunks--;
+    }
+}
+
+// These bytes are going to be written: they get pages of holes when there are as many as may be.
+static void warm_up(struct tensor_pool *pool, const struct block *block, size_t bytes) {
+    size_t last = (offset_of(pool, block) + bytes - 1) / CHUNK_BYTES, budget = budget_of(pool);
+    struct spare spare = {pool->holes, 0};
+    for (size_t i = offset_of(pool, block) / CHUNK_BYTES; i <= last; i++) {
+        if (pool->warm[i])
+            continue;
+        pool->warm[i] = true;
+        if (pool->warm_chunks >= budget && next_spare(pool, &spare) &&
+            system_move_pages(pool->base + spare.chunk * CHUNK_BYTES, pool->base + i * CHUNK_BYTES,
+                              CHUNK_BYTES))
+            pool->warm[spare.chunk] = false;
+        else
+            pool->warm_chunks++;
+    }
+}
+
 // What is more than needed becomes a hole of its own.
 static void split(struct tensor_pool *pool, struct block *block, size_t bytes) {
     size_t rest = block->bytes - bytes;
@@ -149,30 +192,13 @@ static struct block *extend(struct tensor_pool *pool, size_t bytes) {
         remove_hole(pool, block);
     else {
         block = (struct block *)(pool->base + pool->end_bytes);
+        warm_up(pool, block, sizeof *block);
         block->previous = pool->last ? pool->last->bytes : 0;
         pool->last = block;
     }
     block->bytes = bytes;
     pool->end_bytes += bytes - have;
     return block;
-}
-
-// Holes between blocks of odd sizes would add up to a quarter of what is used. So there are pages
-// for as much as was in use at once, and holes lose theirs when others are needed. `budget` is in
-// bytes. The page with a hole's header stays.
-static void cool(struct tensor_pool *pool, size_t budget) {
-    size_t chunks = budget / CHUNK_BYTES + 1;
-    for (struct block *hole = pool->holes; hole && pool->warm_chunks > chunks;
-         hole = hole->next_hole) {
-        size_t first = (offset_of(pool, hole) + sizeof *hole + CHUNK_BYTES - 1) / CHUNK_BYTES;
-        size_t end = (offset_of(pool, hole) + hole->bytes) / CHUNK_BYTES;
-        for (size_t i = first; i < end && pool->warm_chunks > chunks; i++)
-            if (pool->warm[i]) {
-                madvise(pool->base + i * CHUNK_BYTES, CHUNK_BYTES, MADV_DONTNEED);
-                pool->warm[i] = false;
-                pool->warm_chunks--;
-            }
-    }
 }
 
 static void count_in(struct tensor_pool *pool, const struct block *block) {
@@ -182,7 +208,7 @@ static void count_in(struct tensor_pool *pool, const struct block *block) {
     if (pool->use.now_bytes > pool->recent_bytes)
         pool->recent_bytes = pool->use.now_bytes;
     warm_up(pool, block, block->bytes);
-    cool(pool, pool->recent_bytes > KEEP_BYTES ? pool->recent_bytes : KEEP_BYTES);
+    cool(pool, budget_of(pool));
     if (pool->warm_chunks * CHUNK_BYTES > pool->use.warm_bytes)
         pool->use.warm_bytes = pool->warm_chunks * CHUNK_BYTES;
 }
@@ -192,7 +218,7 @@ static void count_out(struct tensor_pool *pool, size_t bytes) {
     pool->use.now_bytes -= bytes;
     if (pool->use.now_bytes < pool->recent_bytes / 8) {
         pool->recent_bytes = pool->use.now_bytes;
-        cool(pool, KEEP_BYTES);
+        cool(pool, KEEP_BYTES / CHUNK_BYTES + 1);
     }
 }
 

@@ -122,11 +122,41 @@ static void test_churn(void **state) {
     tensor_pool_destroy(pool);
 }
 
+// Large ones, more than keep their pages: pages wander, and what is in use stays as it was written.
+static void test_wandering_pages(void **state) {
+    enum { LIVE = 16, ROUNDS = 600, STEP = 65536 };
+    struct tensor_pool *pool = tensor_pool_create((size_t)2048 * MIB);
+    uint32_t *blocks[LIVE] = {0}, random = 3;
+    size_t sizes[LIVE] = {0};
+    for (int round = 0; round < ROUNDS; round++) {
+        random = random * 1664525 + 1013904223;
+        size_t i = random >> 16 & (LIVE - 1);
+        if (blocks[i]) {
+            for (size_t at = 0; at < sizes[i]; at += STEP)
+                assert_int_equal(blocks[i][at / sizeof **blocks], i + at);
+            tensor_pool_put(pool, blocks[i]);
+            blocks[i] = NULL;
+        } else {
+            sizes[i] = STEP + (random >> 3) % ((size_t)40 * MIB);
+            blocks[i] = tensor_pool_get(pool, sizes[i]);
+            for (size_t at = 0; at < sizes[i]; at += STEP)
+                blocks[i][at / sizeof **blocks] = (uint32_t)(i + at);
+        }
+    }
+    for (size_t i = 0; i < LIVE; i++)
+        tensor_pool_put(pool, blocks[i]);
+    struct tensor_pool_use use = tensor_pool_use(pool);
+    assert_int_equal(use.now_bytes, 0);
+    assert_true(use.most_bytes > (size_t)200 * MIB && use.warm_bytes < use.most_bytes + 80 * MIB);
+    assert_non_null(tensor_pool_get(pool, (size_t)2047 * MIB));
+    tensor_pool_destroy(pool);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get_and_put), cmocka_unit_test(test_holes),
         cmocka_unit_test(test_bounds),      cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_churn),
+        cmocka_unit_test(test_churn),       cmocka_unit_test(test_wandering_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
