@@ -175,13 +175,14 @@ static void read_worded_registration(struct rules *rules) {
 
 // A label that was guessed, of something else than a field, took it.
 static bool is_guess_taken(const struct rules *rules, size_t piece) {
+    bool taken = false;
     for (size_t i = 0; i < rules->pair_count; i++) {
         const struct pair *pair = &rules->pairs[i];
-        if (pair->kind != PAIR_NONE && pair->value == piece &&
-            rules_piece(rules, pair)->hit.guessed)
-        return rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS;
+        taken |= pair->kind != PAIR_NONE && pair->value == piece &&
+                 rules_piece(rules, pair)->hit.guessed &&
+                 rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS;
     }
-    return false;
+    return taken;
 }
 
 // "NU IBL. 7420832": the number that ends a line of words, or that a guess gave to something else.
