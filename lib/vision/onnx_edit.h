@@ -1,5 +1,5 @@
-// Changes to an ONNX file before ONNX Runtime loads it, which save memory and change no result. The
-// numbers are those of onnx.proto. A file that is not understood is left as it is.
+// Changes to an ONNX file before ONNX Runtime loads it, which save memory or time and change no
+// result. A file that is not understood is left as it is.
 #pragma once
 
 #include "base/buf.h"
