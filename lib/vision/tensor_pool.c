@@ -112,13 +112,13 @@ static struct block *best_hole(const struct tensor_pool *pool, size_t bytes) {
     return best;
 }
 
-// Of the next chunk with pages that lies in a hole, from there on; the hole's header stays. False:
-// there is none.
+// A chunk with pages that nobody needs: it lies in a hole, behind its header.
 struct spare {
     struct block *hole;
     size_t chunk;
 };
 
+// The next one from there on. False: there is none.
 static bool next_spare(const struct tensor_pool *pool, struct spare *at) {
     for (; at->hole; at->hole = at->hole->next_hole, at->chunk = 0) {
         size_t begin = offset_of(pool, at->hole), end = (begin + at->hole->bytes) / CHUNK_BYTES;
