@@ -80,7 +80,10 @@ static void test_ends(void **state) {
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         int status = child(CASES[i].act);
-        assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : 0, CASES[i].number);
+        int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+        if (number != CASES[i].number && // a sanitizer reports a fault, and aborts
+            !(number == SIGABRT && CASES[i].number == SIGSEGV))
+            fail_msg("case %zu: signal %d", i, number);
         if (crash_note_tells(path) != CASES[i].tells)
             fail_msg("case %zu", i);
     }
