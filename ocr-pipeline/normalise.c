@@ -143,6 +143,14 @@ struct part part_after_leaders(struct part part) {
     return part_is_empty(rest) ? part_trim(part) : rest;
 }
 
+struct part part_after_words(struct part part) {
+    const char *text = part.folded->text;
+    for (size_t at = part.begin; at < part.end && !is_digit(text[at]); at++)
+        if (text[at] == ' ')
+            part.begin = at + 1;
+    return part;
+}
+
 bool part_is_empty(struct part part) { return part.begin >= part.end; }
 
 bool part_is_cut(struct part part, size_t at) {

@@ -35,6 +35,8 @@ struct part part_trim(struct part part); // signs and blanks at both ends
 // What follows a label that was not read: "C CUENTE: 0758627", "coxc.......0838530". Trimmed; all
 // of the part where nothing leads to a value.
 struct part part_after_leaders(struct part part);
+// From the word on that has the first digit: "SLM FKSIVEV 8H" gives "8H". Of words alone the last.
+struct part part_after_words(struct part part);
 bool part_is_empty(struct part part);
 // "/ 127": the line, or what follows a label, begins with a stroke, so what was before it stands
 // elsewhere or was not read.

@@ -47,21 +47,13 @@ static bool fits_power(const struct rules *rules, const char *fuse) {
     return false;
 }
 
-// "SLM FKSIVEV 8H": past words that have no digits.
-static struct part after_words(struct part part) {
-    const char *text = part.folded->text;
-    for (size_t at = part.begin; at < part.end && !is_digit(text[at]); at++)
-        if (text[at] == ' ')
-            part.begin = at + 1;
-    return part_trim(part);
-}
-
 // Painted on the tank or beside the plate: "5H", "EF5H" as a line of its own.
 static void read_open(struct rules *rules) {
     struct fuse fuse;
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = part_after_leaders(piece->part), last = after_words(part);
+        struct part part = part_after_leaders(piece->part);
+        struct part last = part_trim(part_after_words(part));
         bool worded = last.begin > part.begin && fuse_find(last, false, &fuse);
         part = worded ? last : part;
         bool brief = part.end - part.begin <= 3; // "SH"

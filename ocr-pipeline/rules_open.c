@@ -150,13 +150,12 @@ static void read_left(struct rules *rules, enum field field, bool letters) {
 }
 
 // Past words, and letters that stuck to the number: "NU IBL. 7420832", "NFPARR2785817".
-static struct part after_words(struct part part) {
-    const char *text = part.folded->text;
-    size_t at = part.begin, word = part.begin;
-    for (; at < part.end && !is_digit(text[at]); at++)
-        if (text[at] == ' ')
-            word = at + 1;
-    part.begin = at - word < 3 ? word : at;
+static struct part after_letters(struct part part) {
+    part = part_after_words(part);
+    size_t at = part.begin;
+    while (at < part.end && !is_digit(part.folded->text[at]))
+        at++;
+    part.begin = at - part.begin < 3 ? part.begin : at;
     return part;
 }
 
@@ -165,7 +164,7 @@ static void read_worded_registration(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = after_words(part_trim(piece->part));
+        struct part part = after_letters(part_trim(piece->part));
         if (is_number_form(rules, piece, part, &identity) && identity.text[0] == '0' &&
             registration_is(identity.text, rules->domains) &&
             sheet_is_free(&rules->sheet, piece->line, part))
@@ -191,7 +190,7 @@ static void read_worded(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = after_words(part_trim(piece->part));
+        struct part part = after_letters(part_trim(piece->part));
         if (!is_number_form(rules, piece, part, &identity) || identity.text[0] == '0' ||
             identity.digits > 10 || is_norm(identity.text) ||
             !(sheet_is_free(&rules->sheet, piece->line, part) || is_guess_taken(rules, i)))
