@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "joints.h"
+#include "voltage.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -171,6 +172,19 @@ static bool is_long_number(struct part part) {
     return digits >= 6 && digits * 2 > part.end - part.begin;
 }
 
+// "220/127 V", "34500/33500/32500": nothing else on a plate is that.
+static bool is_voltages(const struct domains *domains, struct part part) {
+    struct low low;
+    struct taps taps;
+    taps_find(domains, part, &taps);
+    if (taps.count > 1)
+        return taps.taps[0].part.begin == part.begin &&
+               volts_listed(domains, taps.taps[0].volts) &&
+               volts_listed(domains, taps.taps[1].volts);
+    return low_find(domains, part, &low) && low.part.begin == part.begin &&
+           domain_has(domains, DOMAIN_SECONDARY, low.text);
+}
+
 // What stands beside a label of something else: its unit must not say that it is a field.
 static bool others_fits(const struct domains *domains, enum concept concept, struct part part) {
     static const unsigned MAY[CONCEPT_COUNT] = {
@@ -182,6 +196,8 @@ static bool others_fits(const struct domains *domains, enum concept concept, str
     struct number number;
     size_t at = part.begin;
     if (concept == CONCEPT_PHRASE || (concept == CONCEPT_WORDS && is_long_number(part)))
+        return false;
+    if (is_voltages(domains, part))
         return false;
     // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
     bool words = concept == CONCEPT_CONNECTION || concept == CONCEPT_WORDS;

@@ -74,14 +74,18 @@ static bool is_open_number(const struct rules *rules, const struct piece *piece,
            sheet_is_free(&rules->sheet, piece->line, part);
 }
 
-static void offer_open(struct rules *rules, enum field field, const struct piece *piece,
-                       const struct identity *identity) {
-    if (rules_has(rules, field))
-        return;
+static void offer_unlabelled(struct rules *rules, enum field field, const struct piece *piece,
+                             const struct identity *identity) {
     sheet_take(&rules->sheet, piece->line, identity->part, CONCEPT_NUMBER);
     struct candidate *candidate =
         rules_offer(rules, field, identity->text, piece->line, identity->part, WEIGHT_PATTERN);
     candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
+}
+
+static void offer_open(struct rules *rules, enum field field, const struct piece *piece,
+                       const struct identity *identity) {
+    if (!rules_has(rules, field))
+        offer_unlabelled(rules, field, piece, identity);
 }
 
 // "NBR 5440/2014", whose first word was read as something else.
@@ -159,16 +163,24 @@ static struct part after_letters(struct part part) {
     return part;
 }
 
-// "EG.ET 009120/2013": a registration in full, whatever words it follows.
-static void read_worded_registration(struct rules *rules) {
+static bool has_registration(const struct rules *rules) {
+    for (size_t i = 0; i < rules->count; i++)
+        if (rules->candidates[i].field == FIELD_REGISTRO &&
+            registration_is(rules->candidates[i].text, rules->domains))
+            return true;
+    return false;
+}
+
+// "EG.ET 009120/2013", "E9OETRO018319/2013": a registration in full, whatever it follows. What
+// stands beside a label and is none gives way.
+static void read_full_registration(struct rules *rules) {
     struct identity identity;
-    for (size_t i = 0; i < rules->sheet.count; i++) {
+    for (size_t i = 0; i < rules->sheet.count && !has_registration(rules); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = after_letters(part_trim(piece->part));
-        if (is_number_form(rules, piece, part, &identity) && identity.text[0] == '0' &&
-            registration_is(identity.text, rules->domains) &&
-            sheet_is_free(&rules->sheet, piece->line, part))
-            offer_open(rules, FIELD_REGISTRO, piece, &identity);
+        if (!piece_is_label(piece) && registration_find(piece->part, rules->domains, &identity) &&
+            identity.text[0] == '0' &&
+            sheet_is_free(&rules->sheet, piece->line, identity.part))
+            offer_unlabelled(rules, FIELD_REGISTRO, piece, &identity);
     }
 }
 
@@ -254,7 +266,7 @@ static void read_misplaced(struct rules *rules) {
 // tag because most have. A person looks at each.
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
-    read_worded_registration(rules);
+    read_full_registration(rules);
     read_lettered(rules);
     read_left(rules, FIELD_NUMERO_SERIE, false);
     read_left(rules, FIELD_NUMERO_SERIE, true);
