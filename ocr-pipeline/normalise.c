@@ -151,6 +151,14 @@ struct part part_after_words(struct part part) {
     return part;
 }
 
+struct part part_last_word(struct part part) {
+    const char *text = part.folded->text;
+    for (size_t at = part.begin; at < part.end; at++)
+        if (strchr(" :=", text[at]))
+            part.begin = at + 1;
+    return part;
+}
+
 bool part_is_empty(struct part part) { return part.begin >= part.end; }
 
 bool part_is_cut(struct part part, size_t at) {

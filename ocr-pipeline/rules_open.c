@@ -49,6 +49,12 @@ static struct part without_sign(struct part part) {
     return part_trim(part);
 }
 
+// "75001-C": drawings have their letter behind.
+static bool is_drawing(const char *text) {
+    size_t digits = strspn(text, "0123456789");
+    return digits >= 4 && text[digits] == '-' && is_letter(text[digits + 1]) && !text[digits + 2];
+}
+
 // A number that fills a part of a line, in letters of the plate's size: no year, no tap, no link of
 // terminals ("13-16").
 static bool is_number_form(const struct rules *rules, const struct piece *piece, struct part part,
@@ -60,7 +66,8 @@ static bool is_number_form(const struct rules *rules, const struct piece *piece,
     long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
     bool brief = identity->digits == 4 && identity->letters == 0 &&
                  (identity->text[4] || (value >= 1950 && value <= 2099));
-    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text);
+    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
+           !is_drawing(identity->text);
 }
 
 // A number that is a line of its own, or all that follows a label that was not read, and nobody's:
@@ -142,14 +149,14 @@ static void read_lettered(struct rules *rules) {
     }
 }
 
-// The first that is left, of plain digits or with letters among them.
-static void read_left(struct rules *rules, enum field field, bool letters) {
+// The first of plain digits that is left.
+static void read_first(struct rules *rules) {
     struct identity identity;
-    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, field); i++) {
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (is_open_number(rules, piece, &identity) && identity.digits <= 10 &&
-            identity.text[0] != '0' && (identity.letters > 0) == letters)
-            offer_open(rules, field, piece, &identity);
+            identity.text[0] != '0' && identity.letters == 0)
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
 }
 
@@ -184,14 +191,27 @@ static void read_full_registration(struct rules *rules) {
     }
 }
 
-// A label that was guessed, of something else than a field, took it.
+// A label of the same that was read took another value.
+static bool is_said_elsewhere(const struct rules *rules, const struct pair *guess) {
+    enum concept concept = rules_piece(rules, guess)->hit.concept;
+    bool said = false;
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        said |= pair->kind != PAIR_NONE && !rules_piece(rules, pair)->hit.guessed &&
+                rules_piece(rules, pair)->hit.concept == concept;
+    }
+    return said;
+}
+
+// A label that was guessed took it, of something else than a field, or of a field that is known.
 static bool is_guess_taken(const struct rules *rules, size_t piece) {
     bool taken = false;
     for (size_t i = 0; i < rules->pair_count; i++) {
         const struct pair *pair = &rules->pairs[i];
         taken |= pair->kind != PAIR_NONE && pair->value == piece &&
                  rules_piece(rules, pair)->hit.guessed &&
-                 rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS;
+                 (rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS ||
+                  is_said_elsewhere(rules, pair));
     }
     return taken;
 }
@@ -268,8 +288,7 @@ void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
     read_full_registration(rules);
     read_lettered(rules);
-    read_left(rules, FIELD_NUMERO_SERIE, false);
-    read_left(rules, FIELD_NUMERO_SERIE, true);
+    read_first(rules);
     if (rules->count > 2) // of a plate: its maker, its power
         read_worded(rules);
     read_longest(rules);
