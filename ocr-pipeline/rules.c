@@ -401,6 +401,7 @@ void rules_read(struct plate *plate, const struct text_line *lines, size_t count
     rules_open_power(rules);
     rules_open_numbers(rules);
     doubt_guesses(rules);
+    rules_open_phases(rules);
     for (int field = 0; field < FIELD_COUNT; field++)
         choose(rules, (enum field)field);
     tell_missing(rules);

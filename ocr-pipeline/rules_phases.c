@@ -218,10 +218,13 @@ static void hint_ratio(struct hints *hints, const struct rules *rules) {
     if (!stroke)
         return;
     double ratio = (double)strtol(low->text, NULL, 10) / (double)strtol(stroke + 1, NULL, 10);
-    if (fabs(ratio - 1.732) < .05)
-        hints->for_three++;
-    else if (fabs(ratio - 2) < .05)
-        hints->for_one++;
+    bool three = fabs(ratio - 1.732) < .05, one = fabs(ratio - 2) < .05;
+    hints->for_three += three;
+    hints->for_one += one;
+    if (!hints->part.folded && (three || one)) {
+        hints->line = low->line;
+        hints->part = low->part;
+    }
 }
 
 // Terminals of a diagram, each a line of its own: "H3" are three phases, "H2T" is one.
@@ -251,17 +254,18 @@ static struct hints find_hints(const struct rules *rules) {
     return hints;
 }
 
-static void infer(struct rules *rules) {
+// `least`: of what says it.
+static void infer(struct rules *rules, unsigned least) {
     struct hints hints = find_hints(rules);
     size_t at = 0;
     bool asked = rules_next_pair(rules, CONCEPT_PHASES, &at) != NULL;
     bool three = hints.for_three > 0;
     unsigned sure = three ? hints.for_three : hints.for_one;
-    if ((hints.for_three && hints.for_one) || sure < 2 || !hints.part.folded)
+    if ((hints.for_three && hints.for_one) || sure < least || !hints.part.folded)
         return;
     struct candidate *candidate =
         rules_offer(rules, FIELD_FASES, three ? "3" : "1", hints.line, hints.part, WEIGHT_PATTERN);
-    if (!asked) // where the plate tells their number, terminals and voltages that agree will do
+    if (!asked || sure < 2) // where the plate tells their number, terminals and voltages that agree will do
         candidate_doubt(candidate, "unlabelled",
                         "the number itself was not read; connection and voltages say it");
 }
@@ -360,10 +364,30 @@ void rules_phases(struct rules *rules) {
     read_brief(rules);
     read_signs(rules);
     if (!rules_has(rules, FIELD_FASES))
-        infer(rules);
+        infer(rules, 2);
     if (!rules_has(rules, FIELD_FASES))
         read_lone(rules);
     if (!rules_has(rules, FIELD_FASES))
         read_dashes(rules);
     read_protection(rules);
+}
+
+// Of what every plate says, something has no value that is beyond doubt.
+static bool is_doubted(const struct rules *rules) {
+    static const enum field ALWAYS[] = {FIELD_POTENCIA_KVA, FIELD_NUMERO_SERIE,
+                                        FIELD_TENSAO_PRIMARIA, FIELD_TENSAO_SECUNDARIA};
+    size_t known = 0;
+    for (size_t f = 0; f < sizeof ALWAYS / sizeof *ALWAYS; f++) {
+        bool sure = false;
+        for (size_t i = 0; i < rules->count; i++)
+            sure |= rules->candidates[i].field == ALWAYS[f] && !rules->candidates[i].code[0];
+        known += sure;
+    }
+    return known < sizeof ALWAYS / sizeof *ALWAYS;
+}
+
+// A plate of which a person must look at more anyway: one that says it is enough.
+void rules_open_phases(struct rules *rules) {
+    if (!rules_has(rules, FIELD_FASES) && is_doubted(rules))
+        infer(rules, 1);
 }
