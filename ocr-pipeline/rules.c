@@ -272,15 +272,22 @@ static bool says_its_field(const struct rules *rules, const struct candidate *on
     }
 }
 
-// A label that is a letter off with a value of its list; two letters in three of a serial number's
-// or of the phases', which no other label comes near to, with the value in a box of its own: in the
-// same box a guess may have taken the value's first letters.
+// A number's label of which two letters in three were read: none other comes near to it. In the same
+// box a guess may have taken the value's first letters, unless something parts them.
+static bool is_numbers_own(const struct label_hit *hit, const struct pair *pair,
+                           const struct candidate *one) {
+    bool number = one->field == FIELD_NUMERO_SERIE || one->field == FIELD_PATRIMONIO ||
+                  one->field == FIELD_FASES;
+    size_t begin = one->part.begin;
+    bool parted = begin > 0 && !is_letter(one->part.folded->text[begin - 1]);
+    return number && hit->edits * 3 <= hit->letters && (pair->kind != PAIR_INLINE || parted);
+}
+
+// A label that is a letter off with a value of its list, or a number's own.
 static bool is_near(const struct label_hit *hit, const struct pair *pair,
                     const struct candidate *one) {
-    bool own = (one->field == FIELD_NUMERO_SERIE || one->field == FIELD_FASES) &&
-               pair->kind != PAIR_INLINE;
     return hit->letters >= 5 &&
-           ((hit->edits <= 1 && is_listed(one->field)) || (own && hit->edits * 3 <= hit->letters));
+           ((hit->edits <= 1 && is_listed(one->field)) || is_numbers_own(hit, pair, one));
 }
 
 // What stands beside a label that was guessed is somebody's guess, too, but for values that only it
