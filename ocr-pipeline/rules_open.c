@@ -248,6 +248,18 @@ static void read_longest(struct rules *rules) {
         offer_open(rules, FIELD_PATRIMONIO, best, &longest);
 }
 
+// "PA18:884820-4": one with a check digit, whatever it follows.
+static void read_worded_tag(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_trim(part_last_word(part_trim(piece->part)));
+        if (is_number_form(rules, piece, part, &identity) && has_check_digit(identity.text) &&
+            sheet_is_free(&rules->sheet, piece->line, part))
+            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+    }
+}
+
 // The field whose form a value has that stands beside the label of a serial number: "CIG. NS:
 // 004103/2019", "NO FABR. 2000" (an A that was not read). FIELD_COUNT: none.
 static enum field field_of_form(const struct rules *rules, const char *text) {
@@ -291,6 +303,7 @@ void rules_open_numbers(struct rules *rules) {
     read_first(rules);
     if (rules->count > 2) // of a plate: its maker, its power
         read_worded(rules);
+    read_worded_tag(rules);
     read_longest(rules);
     read_misplaced(rules);
 }
