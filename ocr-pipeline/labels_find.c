@@ -237,13 +237,21 @@ static size_t letters_end(struct part part, size_t *letters) {
     return at;
 }
 
-// How far letters are from the spelling that is nearest, and from the nearest of another concept, as
-// shares of their lengths.
+// How far letters are from the spelling that is nearest, and from the nearest of another concept,
+// as shares of their lengths.
 struct guess {
     double best, other;
     enum concept concept;
     unsigned edits, letters;
 };
+
+// "TRAFO", a maker, is near to "TRAFO Nº" and "Nº TRAFO": the number sign is what makes a label.
+static bool lacks_sign(const struct spelling *spelling, const char *bones, size_t count) {
+    size_t behind = spelling->apart ? 1 : spelling->whole ? 2 : 0;
+    const char *rest = spelling->letters + spelling->sign;
+    size_t length = spelling->length - spelling->sign - behind;
+    return length < spelling->length && count == length && !strncmp(bones, rest, length);
+}
 
 static struct guess nearest(const struct labels *labels, const char *bones, size_t count) {
     struct guess guess = {.best = 1, .other = 1};
@@ -251,7 +259,8 @@ static struct guess nearest(const struct labels *labels, const char *bones, size
         const struct spelling *spelling = &labels->spellings[i];
         unsigned most = (unsigned)(spelling->length * GUESS_SHARE / 100);
         // Self-protection is said by its label alone: there is no value to confirm a guess.
-        if (spelling->length < SHORT || most == 0 || spelling->concept == CONCEPT_SELF_PROTECTED)
+        if (spelling->length < SHORT || most == 0 || spelling->concept == CONCEPT_SELF_PROTECTED ||
+            lacks_sign(spelling, bones, count))
             continue;
         unsigned edits = edit_distance(bones, count, spelling->letters, spelling->length, most);
         double share = (double)edits / (double)spelling->length;

@@ -10,8 +10,8 @@ struct spelling {
     size_t length;
     enum concept concept;
     size_t sign; // letters of the "Nº" that it begins with
-    bool whole; // ends with "Nº": never where a word goes on ("FABRICAÇÃO NOV/05")
-    bool apart; // ends with the N of a "Nº": nothing follows at once ("SÉRIE: N4214")
+    bool whole;  // ends with "Nº": never where a word goes on ("FABRICAÇÃO NOV/05")
+    bool apart;  // ends with the N of a "Nº": nothing follows at once ("SÉRIE: N4214")
 };
 struct labels {
     struct spelling *spellings;

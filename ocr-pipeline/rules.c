@@ -178,8 +178,7 @@ static bool is_voltages(const struct domains *domains, struct part part) {
     struct taps taps;
     taps_find(domains, part, &taps);
     if (taps.count > 1)
-        return taps.taps[0].part.begin == part.begin &&
-               volts_listed(domains, taps.taps[0].volts) &&
+        return taps.taps[0].part.begin == part.begin && volts_listed(domains, taps.taps[0].volts) &&
                volts_listed(domains, taps.taps[1].volts);
     return low_find(domains, part, &low) && low.part.begin == part.begin &&
            domain_has(domains, DOMAIN_SECONDARY, low.text);
@@ -272,8 +271,8 @@ static bool says_its_field(const struct rules *rules, const struct candidate *on
     }
 }
 
-// A number's label of which two letters in three were read: none other comes near to it. In the same
-// box a guess may have taken the value's first letters, unless something parts them.
+// A number's label of which two letters in three were read: none other comes near to it. In the
+// same box a guess may have taken the value's first letters, unless something parts them.
 static bool is_numbers_own(const struct label_hit *hit, const struct pair *pair,
                            const struct candidate *one) {
     bool number = one->field == FIELD_NUMERO_SERIE || one->field == FIELD_PATRIMONIO ||

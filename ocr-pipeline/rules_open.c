@@ -81,18 +81,14 @@ static bool is_open_number(const struct rules *rules, const struct piece *piece,
            sheet_is_free(&rules->sheet, piece->line, part);
 }
 
-static void offer_unlabelled(struct rules *rules, enum field field, const struct piece *piece,
-                             const struct identity *identity) {
+static void offer_open(struct rules *rules, enum field field, const struct piece *piece,
+                       const struct identity *identity) {
+    if (rules_has(rules, field))
+        return;
     sheet_take(&rules->sheet, piece->line, identity->part, CONCEPT_NUMBER);
     struct candidate *candidate =
         rules_offer(rules, field, identity->text, piece->line, identity->part, WEIGHT_PATTERN);
     candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
-}
-
-static void offer_open(struct rules *rules, enum field field, const struct piece *piece,
-                       const struct identity *identity) {
-    if (!rules_has(rules, field))
-        offer_unlabelled(rules, field, piece, identity);
 }
 
 // "NBR 5440/2014", whose first word was read as something else.
@@ -178,16 +174,25 @@ static bool has_registration(const struct rules *rules) {
     return false;
 }
 
+static void drop_candidates(struct rules *rules, enum field field) {
+    size_t kept = 0;
+    for (size_t i = 0; i < rules->count; i++)
+        if (rules->candidates[i].field != field)
+            rules->candidates[kept++] = rules->candidates[i];
+    rules->count = kept;
+}
+
 // "EG.ET 009120/2013", "E9OETRO018319/2013": a registration in full, whatever it follows. What
 // stands beside a label and is none gives way.
 static void read_full_registration(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count && !has_registration(rules); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        if (!piece_is_label(piece) && registration_find(piece->part, rules->domains, &identity) &&
-            identity.text[0] == '0' &&
-            sheet_is_free(&rules->sheet, piece->line, identity.part))
-            offer_unlabelled(rules, FIELD_REGISTRO, piece, &identity);
+        if (piece_is_label(piece) || !registration_find(piece->part, rules->domains, &identity) ||
+            identity.text[0] != '0' || !sheet_is_free(&rules->sheet, piece->line, identity.part))
+            continue;
+        drop_candidates(rules, FIELD_REGISTRO);
+        offer_open(rules, FIELD_REGISTRO, piece, &identity);
     }
 }
 

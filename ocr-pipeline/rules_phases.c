@@ -215,7 +215,7 @@ static void hint(struct hints *hints, const struct rules *rules, const char *wor
 static void hint_ratio(struct hints *hints, const struct rules *rules) {
     const struct candidate *low = offered(rules, FIELD_TENSAO_SECUNDARIA);
     const char *stroke = low ? strchr(low->text, '/') : NULL;
-    if (!stroke)
+    if (!stroke || !strcmp(low->code, "suggested"))
         return;
     double ratio = (double)strtol(low->text, NULL, 10) / (double)strtol(stroke + 1, NULL, 10);
     bool three = fabs(ratio - 1.732) < .05, one = fabs(ratio - 2) < .05;
@@ -265,7 +265,8 @@ static void infer(struct rules *rules, unsigned least) {
         return;
     struct candidate *candidate =
         rules_offer(rules, FIELD_FASES, three ? "3" : "1", hints.line, hints.part, WEIGHT_PATTERN);
-    if (!asked || sure < 2) // where the plate tells their number, terminals and voltages that agree will do
+    if (!asked ||
+        sure < 2) // where the plate tells their number, terminals and voltages that agree will do
         candidate_doubt(candidate, "unlabelled",
                         "the number itself was not read; connection and voltages say it");
 }

@@ -130,8 +130,8 @@ static struct part without_unit(struct part part) {
 }
 
 // A number of the list that is a part, but for a unit that was not read right ("25/V/A").
-static bool is_power(const struct rules *rules, struct part part, struct number *number,
-                     char *text, size_t size) {
+static bool is_power(const struct rules *rules, struct part part, struct number *number, char *text,
+                     size_t size) {
     if (!number_at(&part, part.begin, false, number) || number->swaps ||
         number->unit != UNIT_NONE || number->end < part.begin + 2)
         return false;
