@@ -96,14 +96,8 @@ static bool is_norm(const char *text) {
     return !strncmp(text, "5440/", 5) || !strncmp(text, "5356", 4);
 }
 
-// "366424-0": utilities number what they own like that.
-static bool has_check_digit(const char *text) {
-    size_t digits = strspn(text, "0123456789");
-    return digits >= 6 && text[digits] == '-' && is_digit(text[digits + 1]) && !text[digits + 2];
-}
-
 // What its form says: a number with a year is a registration when it begins with zeros and else a
-// serial number; a long number with hyphens, or one with a check digit, is a tag.
+// serial number.
 static void read_forms(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count; i++) {
@@ -112,21 +106,43 @@ static void read_forms(struct rules *rules) {
             continue;
         if (identity.text[0] == '0')
             registration_repair(&identity, rules->domains);
-        bool hyphens = strchr(identity.text, '-') && !strchr(identity.text, '/');
         bool dated = registration_is(identity.text, rules->domains);
         if (identity.text[0] == '0' && dated)
             offer_open(rules, FIELD_REGISTRO, piece, &identity);
         else if (dated && strcspn(identity.text, "/") >= 4 && !is_norm(identity.text))
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
-        else if (hyphens && identity.letters == 0 &&
-                 (identity.digits >= 10 || has_check_digit(identity.text)))
-            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+    }
+}
+
+// "0302025-262779-5", "366424-0" with its check digit: utilities number what they own like that.
+static bool is_tag(const struct identity *identity) {
+    const char *text = identity->text;
+    size_t digits = strspn(text, "0123456789");
+    bool check = text[digits] == '-' && is_digit(text[digits + 1]) && !text[digits + 2];
+    return digits >= 6 && identity->letters == 0 && !strchr(text, '/') &&
+           (check || (identity->digits >= 10 && strchr(text, '-')));
+}
+
+// Among the words of a line: "PA18:884820-4", "0302025-262779-5 ADITIVA".
+static void read_tags(struct rules *rules) {
+    struct identity identity;
+    struct part word;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_after_leaders(piece->part);
+        for (size_t at = part.begin; part_next_word(part, &at, &word);) {
+            word = part_trim(word);
+            if (is_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
+                sheet_is_free(&rules->sheet, piece->line, word))
+                offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+        }
     }
 }
 
 // "N99751", "TR-41420": a letter or two before a number is how serial numbers go; types have fewer
 // digits ("TBA-13"), drawings their letter behind.
-static bool is_lettered(const char *text) {
+static bool is_lettered(const struct identity *identity) {
+    const char *text = identity->text;
     size_t letters = 0;
     while (is_letter(text[letters]))
         letters++;
@@ -136,11 +152,20 @@ static bool is_lettered(const char *text) {
            strspn(text, "0123456789") == strlen(text);
 }
 
+// The same behind words: "T RT-87821".
+static bool is_lettered_behind(const struct rules *rules, const struct piece *piece,
+                               struct identity *identity) {
+    struct part part = part_trim(part_after_words(part_after_leaders(piece->part)));
+    return is_number_form(rules, piece, part, identity) && is_lettered(identity) &&
+           sheet_is_free(&rules->sheet, piece->line, part);
+}
+
 static void read_lettered(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        if (is_open_number(rules, piece, &identity) && is_lettered(identity.text))
+        if ((is_open_number(rules, piece, &identity) && is_lettered(&identity)) ||
+            is_lettered_behind(rules, piece, &identity))
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
 }
@@ -253,18 +278,6 @@ static void read_longest(struct rules *rules) {
         offer_open(rules, FIELD_PATRIMONIO, best, &longest);
 }
 
-// "PA18:884820-4": one with a check digit, whatever it follows.
-static void read_worded_tag(struct rules *rules) {
-    struct identity identity;
-    for (size_t i = 0; i < rules->sheet.count; i++) {
-        const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = part_trim(part_last_word(part_trim(piece->part)));
-        if (is_number_form(rules, piece, part, &identity) && has_check_digit(identity.text) &&
-            sheet_is_free(&rules->sheet, piece->line, part))
-            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
-    }
-}
-
 // The field whose form a value has that stands beside the label of a serial number: "CIG. NS:
 // 004103/2019", "NO FABR. 2000" (an A that was not read). FIELD_COUNT: none.
 static enum field field_of_form(const struct rules *rules, const char *text) {
@@ -304,11 +317,11 @@ static void read_misplaced(struct rules *rules) {
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
     read_full_registration(rules);
+    read_tags(rules);
     read_lettered(rules);
     read_first(rules);
     if (rules->count > 2) // of a plate: its maker, its power
         read_worded(rules);
-    read_worded_tag(rules);
     read_longest(rules);
     read_misplaced(rules);
 }

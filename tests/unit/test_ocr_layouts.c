@@ -652,6 +652,21 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=25; fabricante=BALESTRO; numero_serie=2785817; tensao_primaria_v=13800; "
      "tensao_secundaria_v=220; fases=1; patrimonio=0768696-370344-2",
      "potencia_kva:unlabelled; numero_serie:unlabelled"},
+    {"numbers among the words of a line, a phase sign that was read as a digit",
+     "COMTRAFO\n"
+     "POT. 50 kVA       T RT-87821         FASES 38\n"
+     "AT 13,8 kV        BT 220/127 V\n"
+     "0302025-262779-5 ADITIVA\n",
+     "potencia_kva=50; fabricante=COMTRAFO; numero_serie=RT-87821; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=220/127; fases=3; patrimonio=0302025-262779-5",
+     "numero_serie:unlabelled; patrimonio:unlabelled"},
+    {"a unit that stuck to the next column is no serial number's letter",
+     "TRAEL\n"
+     "POT. 225 kVA      22074              FASES 3\n"
+     "AT 13,8 kV        BT 220/127 V1430\n",
+     "potencia_kva=225; fabricante=TRAEL; numero_serie=22074; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=220/127; fases=3",
+     "numero_serie:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {
