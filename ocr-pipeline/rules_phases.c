@@ -265,8 +265,8 @@ static void infer(struct rules *rules, unsigned least) {
         return;
     struct candidate *candidate =
         rules_offer(rules, FIELD_FASES, three ? "3" : "1", hints.line, hints.part, WEIGHT_PATTERN);
-    if (!asked ||
-        sure < 2) // where the plate tells their number, terminals and voltages that agree will do
+    // Where the plate tells their number, terminals and voltages that agree will do.
+    if (!asked || sure < 2)
         candidate_doubt(candidate, "unlabelled",
                         "the number itself was not read; connection and voltages say it");
 }
@@ -373,18 +373,19 @@ void rules_phases(struct rules *rules) {
     read_protection(rules);
 }
 
+static bool is_sure(const struct rules *rules, enum field field) {
+    bool sure = false;
+    for (size_t i = 0; i < rules->count; i++)
+        sure |= rules->candidates[i].field == field && !rules->candidates[i].code[0];
+    return sure;
+}
+
 // Of what every plate says, something has no value that is beyond doubt.
 static bool is_doubted(const struct rules *rules) {
-    static const enum field ALWAYS[] = {FIELD_POTENCIA_KVA, FIELD_NUMERO_SERIE,
-                                        FIELD_TENSAO_PRIMARIA, FIELD_TENSAO_SECUNDARIA};
-    size_t known = 0;
-    for (size_t f = 0; f < sizeof ALWAYS / sizeof *ALWAYS; f++) {
-        bool sure = false;
-        for (size_t i = 0; i < rules->count; i++)
-            sure |= rules->candidates[i].field == ALWAYS[f] && !rules->candidates[i].code[0];
-        known += sure;
-    }
-    return known < sizeof ALWAYS / sizeof *ALWAYS;
+    bool doubted = false;
+    for (int i = 0; i < FIELD_COUNT; i++)
+        doubted |= field_is_always((enum field)i) && !is_sure(rules, (enum field)i);
+    return doubted;
 }
 
 // A plate of which a person must look at more anyway: one that says it is enough.

@@ -135,10 +135,10 @@ static bool is_power(const struct rules *rules, struct part part, struct number 
     if (!number_at(&part, part.begin, false, number) || number->swaps ||
         number->unit != UNIT_NONE || number->end < part.begin + 2)
         return false;
+    size_t rest = part.end - number->end;
     power_text(number, text, size);
-    const char *rest = part.folded->text + number->end;
-    bool torn = part.end - number->end <= 5 && strspn(rest, "KVA/.| ") == part.end - number->end;
-    return domain_has(rules->domains, DOMAIN_KVA, text) && (number->end == part.end || torn);
+    return domain_has(rules->domains, DOMAIN_KVA, text) && rest <= 5 &&
+           strspn(part.folded->text + number->end, "KVA/.| ") >= rest;
 }
 
 // When nothing says a power, neither its label nor its unit were read: a number of the list that is
