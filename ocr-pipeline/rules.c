@@ -1,6 +1,8 @@
 #include "rules_private.h"
 
 #include "base/mem.h"
+#include "date.h"
+#include "fuse.h"
 #include "joints.h"
 #include "voltage.h"
 
@@ -184,6 +186,19 @@ static bool is_voltages(const struct domains *domains, struct part part) {
            domain_has(domains, DOMAIN_SECONDARY, low.text);
 }
 
+static bool is_fuse(const struct domains *domains, struct part part) {
+    struct fuse fuse;
+    return fuse_find(part, false, &fuse) && fuse.begin == part.begin && fuse.end == part.end &&
+           domain_has(domains, DOMAIN_FUSE, fuse.text);
+}
+
+// "07/2012": no quantity.
+static bool is_month_and_year(struct part part) {
+    struct date date;
+    return date_find(part, 2099, &date) && date.month && !date.repaired &&
+           date.begin == part.begin && date.end == part.end && part.end - part.begin >= 7;
+}
+
 // What stands beside a label of something else: its unit must not say that it is a field.
 static bool others_fits(const struct domains *domains, enum concept concept, struct part part) {
     static const unsigned MAY[CONCEPT_COUNT] = {
@@ -196,10 +211,12 @@ static bool others_fits(const struct domains *domains, enum concept concept, str
     size_t at = part.begin;
     if (concept == CONCEPT_PHRASE || (concept == CONCEPT_WORDS && is_long_number(part)))
         return false;
-    if (is_voltages(domains, part))
+    if (is_voltages(domains, part) || (MAY[concept] && is_month_and_year(part)))
         return false;
     // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
     bool words = concept == CONCEPT_CONNECTION || concept == CONCEPT_WORDS;
+    if (words && is_fuse(domains, part))
+        return false;
     if (words && (voltages_fits(domains, UNIT_NONE, part) ||
                   (number_next(&part, &at, &number) && number.unit != UNIT_NONE &&
                    number.unit != UNIT_CELSIUS && number.unit != UNIT_OTHER)))
