@@ -186,8 +186,7 @@ static void add_unlabelled(struct sheet *sheet, size_t line, struct part part,
 // field, whose rest was not read right.
 static bool goes_on(const struct labels *labels, const struct folded *folded,
                     const struct label_hit *hit, size_t end, struct label_hit *longer) {
-    return hit->letters <= 4 &&
-           (hit->concept >= CONCEPT_FIELDS || hit->concept == CONCEPT_MONTH) &&
+    return hit->letters <= 4 && (hit->concept >= CONCEPT_FIELDS || hit->concept == CONCEPT_MONTH) &&
            labels_guess(labels, (struct part){folded, hit->begin, end}, longer) &&
            longer->concept < CONCEPT_FIELDS;
 }

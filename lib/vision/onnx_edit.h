@@ -1,5 +1,5 @@
-// Changes to an ONNX file before ONNX Runtime loads it, which save memory or time and change results
-// by roundings at most. A file that is not understood is left as it is.
+// Changes to an ONNX file before ONNX Runtime loads it, which save memory or time and change
+// results by roundings at most. A file that is not understood is left as it is.
 #pragma once
 
 #include "base/buf.h"
