@@ -5,7 +5,6 @@
 #include "base/str.h"
 #include "domains.h"
 #include "event/loop.h"
-#include "jpeg_scans.h"
 #include "models.h"
 #include "rules.h"
 #include "vision/object_finder.h"
@@ -445,8 +444,7 @@ bool pipeline_read_for(struct pipeline *pipeline, const void *bytes, size_t leng
     *reading = (struct reading){0};
     snprintf(reading->image_id, sizeof reading->image_id, "%016llx%08zx",
              (unsigned long long)str_hash_bytes(bytes, length), length);
-    if (!jpeg_scans_check(bytes, length, name, err) ||
-        !image_decode(&image, bytes, length, name, side, &pipeline->limits, err))
+    if (!image_decode(&image, bytes, length, name, side, &pipeline->limits, err))
         return false;
     bool good = image_measure(bytes, length, name, &reading->width, &reading->height, err);
     reading->timings.decode_ms = now_ms() - start;
