@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-from harness import binary, eventually
+from harness import binary, eventually, scaled
 from ocr import CACHE, OcrWorld, PLATE
 from samba import Samba, free_port
 
@@ -259,3 +259,26 @@ class Folders(OcrWorld):
         self.assertEqual((reply.status, reply.json()["error"]["code"]), (504, "SHARE_UNREACHABLE"))
         os.unlink(self.path("slow"))
         self.assertEqual(self.ask("POST", FEEDER + "f7", {"share": "campo"}).status, 202)
+
+    def test_photos_that_are_named(self):
+        """Whoever looks at one never comes back: the run ends, and the same command goes on later."""
+        self.write("config/ancalagon/ocr.ini", "[limits]\nfile-wait = 300ms\n[read]\nside = 320\n")
+        for i in range(4):
+            self.photo(f"hung/set/{i}.jpg")
+        command = ("read", self.path("hung/set"), "--out", "out.jsonl")
+        _, errors = self.ocr(*command, status=5)  # while it looks what there is
+        self.assertIn("hung/set: no answer for 300 ms", errors)
+        os.unlink(self.path("slow"))
+        process = self.start(*command)
+        eventually(lambda: self.lines("out.jsonl"), "a photo is read", 60)
+        self.write("slow", "")
+        _, errors = process.communicate(timeout=scaled(60))
+        self.assertEqual(process.returncode, 5, errors)
+        self.assertRegex(errors, r"hung/set/\d.jpg: no answer for 300 ms")
+        os.unlink(self.path("slow"))
+        self.ocr(*command)
+        self.assertEqual(self.lines("out.jsonl"), 4)
+
+    def lines(self, name):
+        path = self.path(name)
+        return open(path).read().count("\n") if os.path.exists(path) else 0
