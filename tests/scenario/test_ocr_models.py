@@ -338,6 +338,34 @@ class Faults(ModelWorld):
             self.assertEqual(store.execute("SELECT number, crashes FROM photo ORDER BY number").fetchall(),
                              [(0, 1), (1, 0)])
 
+    def test_a_photo_that_crashes_a_run_is_given_up(self):
+        """The same of `read --out`: first both that were read, one at a time, then the rest."""
+        self.vlm = Turn(fault="hang")
+        self.configure("vlm", timeout="1h", workers=2)
+        for name in "abc":
+            self.photo(f"{name}.jpg")
+        command = ("read", "a.jpg", "b.jpg", "c.jpg", "--out", "out.jsonl")
+        for crash in range(2):
+            asked = len(self.model.asked())
+            process = self.start(*command)
+            eventually(lambda: len(self.model.asked()) > asked, "the model works", 30)
+            with open(self.path("out.jsonl.running")) as note:
+                eventually(lambda: note.seek(0) or len(note.read().split()) - 3 == (4, 2)[crash], "they are read", 30)
+            process.send_signal(signal.SIGSEGV)
+            _, errors = process.communicate(timeout=scaled(60))
+            self.assertEqual("the last run crashed" in errors, crash == 1)
+        self.vlm = say(SEEN)
+        _, errors = self.ocr(*command, status=1)
+        self.assertIn("a.jpg: the program crashed 2 times", errors)
+        with open(self.path("out.jsonl")) as lines:
+            reports = {report["file"]: report for report in map(json.loads, lines)}
+        self.assertEqual(reports.pop("a.jpg")["error"]["code"], "INTERNAL")
+        self.assertEqual(sorted(reports), ["b.jpg", "c.jpg"])
+        for report in reports.values():
+            self.check_truth(report["fields"])
+        self.assertFalse(os.path.exists(self.path("out.jsonl.running")))
+        self.ocr(*command)
+
     def test_a_job_whose_model_stays_away_waits_for_a_person(self):
         self.vlm = Turn(fault="reset")
         self.configure("vlm", gpu="pause = 0s\nretry = 0s\n")
