@@ -415,9 +415,8 @@ static bool conclude(const struct pipeline *pipeline, const struct photo *photo,
                        &reading->stages, err))
         return false;
     bool alone = pipeline->audit.identified == IDENTIFIED_BY_PHOTOS;
-    audit_plate(&reading->plate, texts->lines, texts->count,
-                alone ? identification_of(reading) : IDENTIFICATION_UNKNOWN, &pipeline->audit,
-                pipeline->domains);
+    audit_plate(&reading->plate, alone ? identification_of(reading) : IDENTIFICATION_UNKNOWN,
+                &pipeline->audit, pipeline->domains);
     return true;
 }
 
@@ -472,8 +471,8 @@ struct models *pipeline_models(struct pipeline *pipeline) {
 void pipeline_audit_pole(const struct pipeline *pipeline, struct plate *plate,
                          enum identification identification) {
     bool together = pipeline->audit.identified == IDENTIFIED_BY_POLES;
-    audit_plate(plate, NULL, 0, together ? identification : IDENTIFICATION_UNKNOWN,
-                &pipeline->audit, pipeline->domains);
+    audit_plate(plate, together ? identification : IDENTIFICATION_UNKNOWN, &pipeline->audit,
+                pipeline->domains);
 }
 
 void reading_fini(struct reading *reading) {
