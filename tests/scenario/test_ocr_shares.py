@@ -73,6 +73,22 @@ class Shares(OcrWorld):
         _, errors = self.ocr("tra", self.feeder, "--share", "fotos", "--out", "out.jsonl")
         self.assertIn("3 of 3 photos", errors)
 
+    def test_one_session_for_many_photos(self):
+        """One that looks what there is, one for the photos; and another where that has become useless."""
+        self.settings_of("timeout = 20s\npatience = 60s")
+        for i in range(4):
+            self.on_share(f"bad_{i}.jpg", BAD)
+        self.ocr("tra", self.feeder, "--share", "fotos", "--out", "bad.jsonl", status=1)
+        self.assertEqual((len(self.lines("bad.jsonl")), self.samba.entered()), (4, 2))
+        for i in range(3):
+            self.on_share(f"good_{i}.jpg")
+        process = self.start("tra", self.feeder, "--share", "fotos", "--out", "all.jsonl")
+        eventually(lambda: len(self.lines("all.jsonl")) > 4, "a good one is read", 60)
+        self.samba.stop()
+        self.samba.start()
+        _, errors = process.communicate(timeout=scaled(60))
+        self.assertEqual(["fields" in line for line in self.lines("all.jsonl")], 4 * [False] + 3 * [True], errors)
+
     def test_a_share_by_its_url(self):
         """As a guest where none of the settings has it, else with their credentials."""
         self.on_share("with blank/1_a.jpg", BAD)
