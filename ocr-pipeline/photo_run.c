@@ -238,8 +238,7 @@ static bool read_one(void *context, size_t index, unsigned worker, struct err *e
     return crashes_of(run, name_of(run, index)) || read_watched(run, index, err);
 }
 
-// Before the others, and one at a time: if the program crashes again, it is known whose fault it
-// is.
+// Before the others, and one at a time: the next crash is this photo's own.
 static bool read_blamed(struct run *run, struct err *err) {
     bool good = true;
     for (size_t i = 0; good && run->blamed.count && i < run->source->count; i++)
