@@ -133,13 +133,9 @@ static long year_after(const char *text) {
     return *end == '\0' && year >= 1950 && year <= 2099 ? year : 0;
 }
 
-// What every plate says.
-static const enum field ALWAYS[] = {FIELD_POTENCIA_KVA, FIELD_NUMERO_SERIE, FIELD_TENSAO_PRIMARIA,
-                                    FIELD_TENSAO_SECUNDARIA};
-
 bool audit_misses(const struct plate *plate) {
-    for (size_t i = 0; i < sizeof ALWAYS / sizeof *ALWAYS; i++)
-        if (!has(plate, ALWAYS[i]))
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (field_is_always((enum field)i) && !has(plate, (enum field)i))
             return true;
     return false;
 }
@@ -149,9 +145,10 @@ static void check_missing(struct plate *plate) {
     size_t known = 0;
     for (int i = 0; i < FIELD_COUNT; i++)
         known += has(plate, (enum field)i);
-    for (size_t i = 0; i < sizeof ALWAYS / sizeof *ALWAYS && known > 0; i++)
-        if (!has(plate, ALWAYS[i]))
-            plate_add_reason(plate, ALWAYS[i], "no_value", "every plate says it, it was not read");
+    for (int i = 0; i < FIELD_COUNT && known > 0; i++)
+        if (field_is_always((enum field)i) && !has(plate, (enum field)i))
+            plate_add_reason(plate, (enum field)i, "no_value",
+                             "every plate says it, it was not read");
 }
 
 static void check_years(struct plate *plate) {
