@@ -161,7 +161,7 @@ static bool edit_file(struct network *network, struct buf *file) {
     else if (network->wants_lines)
         network->folds_lines = take_edited(
             file, &edited,
-            onnx_edit_line(&edited, (uint8_t *)file->data, file->length, &network->line_reach));
+            onnx_edit_line(&edited, (uint8_t *)file->data, file->length, &network->line));
     buf_fini(&edited);
     return changed || network->takes_bytes || network->folds_lines;
 }

@@ -41,16 +41,32 @@ bool onnx_edit_pixels(struct buf *out, const uint8_t *bytes, size_t length,
 // to read as the reference does, which reads several lines at once. What the convolutions make of
 // the grey is the same in all columns that are far enough from the line and from the picture's end.
 // The changed network computes two such columns only once, and then counts them, in means over
-// the width and among the tokens, as often as told:
-//   ONNX_LINE_COLUMNS  floats, columns x 1: what each of the columns (4 pixels) weighs in means
-//   ONNX_LINE_TOKENS   whole numbers: which of the tokens (8 pixels) stands at each place
-// *reach: how many pixels to each side a column's value depends on. Appends the new file. False for
-// a network whose width is not folded so (4 x by convolutions, 2 x by the mean behind them), and
-// for what is not understood.
+// the width and among the tokens, as often as told. How far is far enough grows with every
+// convolution: so the network has stages, between which some more of the two are put between the
+// line and the end; the last one ends at the tokens. Inputs besides the picture:
+//   ONNX_LINE_PLACES n   floats, columns of the stage before x of stage n: 1 where the one stands
+//                        for the other (the runtime multiplies matrices faster than it gathers)
+//   ONNX_LINE_COLUMNS n  floats, columns x 1: what each column of stage n weighs in means over it
+//   ONNX_LINE_TOKENS     whole numbers: which of the tokens (8 pixels) stands at each place
+// Appends the new file. False for a network whose width is not folded so (4 x by convolutions, 2 x
+// by the mean behind them), and for what is not understood.
+#define ONNX_LINE_PLACES "ancalagon.line.places"
 #define ONNX_LINE_COLUMNS "ancalagon.line.columns"
 #define ONNX_LINE_TOKENS "ancalagon.line.tokens"
-enum { ONNX_LINE_COLUMN = 4, ONNX_LINE_TOKEN = 8 };
+enum { ONNX_LINE_COLUMN = 4, ONNX_LINE_TOKEN = 8, ONNX_LINE_STAGES = 12 };
 struct onnx_reach {
-    int left, right;
+    int left, right; // pixels that a column depends on
 };
-bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, struct onnx_reach *reach);
+struct onnx_stage {
+    struct onnx_reach reach; // at its end
+    bool mean;               // it has means, so ONNX_LINE_COLUMNS is wanted
+};
+struct onnx_line {
+    struct onnx_stage stages[ONNX_LINE_STAGES];
+    size_t count;
+};
+struct onnx_line_name {
+    char text[64];
+};
+struct onnx_line_name onnx_line_name(const char *input, size_t stage);
+bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, struct onnx_line *line);

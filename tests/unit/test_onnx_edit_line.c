@@ -61,13 +61,13 @@ static struct tiny_onnx recogniser(enum oddity oddity) {
     return tiny;
 }
 
-static bool edit(struct tiny_onnx tiny, struct onnx_reach *reach) {
+static bool edit(struct tiny_onnx tiny, struct onnx_line *line) {
     size_t length;
     struct buf out;
     char *path = tiny_onnx_write(&tiny);
     char *bytes = path_read_file(path, 1 << 20, &length, NULL);
     buf_init(&out, 4 << 20);
-    bool edited = onnx_edit_line(&out, (const uint8_t *)bytes, length, reach);
+    bool edited = onnx_edit_line(&out, (const uint8_t *)bytes, length, line);
     assert_int_equal(edited, out.length > 0);
     buf_fini(&out);
     mem_free(bytes);
@@ -77,22 +77,23 @@ static bool edit(struct tiny_onnx tiny, struct onnx_reach *reach) {
 }
 
 static void test_reach(void **state) {
-    struct onnx_reach reach;
-    assert_true(edit(recogniser(PLAIN), &reach));
+    struct onnx_line line;
+    assert_true(edit(recogniser(PLAIN), &line));
+    struct onnx_reach reach = line.stages[line.count - 1].reach;
     assert_int_equal(reach.left, 1 + 2 + 4 + 4);      // a pixel, two, a column, a column
     assert_int_equal(reach.right, 1 + 2 + 2 + 4 + 4); // and the pool's next one
 }
 
 static void test_left_alone(void **state) {
-    struct onnx_reach reach;
-    assert_false(edit(recogniser(SIDE_DOOR), &reach));
-    assert_false(edit(recogniser(NO_MEAN), &reach));
-    assert_false(edit(recogniser(HALVED_ONCE), &reach));
-    assert_false(edit(recogniser(OTHER_AXIS), &reach));
-    assert_false(edit(recogniser(UNKNOWN), &reach));
+    struct onnx_line line;
+    assert_false(edit(recogniser(SIDE_DOOR), &line));
+    assert_false(edit(recogniser(NO_MEAN), &line));
+    assert_false(edit(recogniser(HALVED_ONCE), &line));
+    assert_false(edit(recogniser(OTHER_AXIS), &line));
+    assert_false(edit(recogniser(UNKNOWN), &line));
     struct tiny_onnx two = recogniser(PLAIN);
     tiny_input(&two, "z", TINY_FLOAT, TINY_DIMS(1));
-    assert_false(edit(two, &reach));
+    assert_false(edit(two, &line));
 }
 
 static float *planes_of(int height, int width, int own) {
