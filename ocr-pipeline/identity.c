@@ -96,7 +96,8 @@ static bool joins(struct part part, const struct token *token, const struct toke
         return false;
     if (sign)
         return token->digits > 0 && next->digits > 0;
-    bool prefix = token->letters > 0 && token->letters <= 3 && token->digits == 0;
+    bool prefix = token->letters > 0 && token->letters <= 3 && token->digits == 0 &&
+                  text[token->end] == ' '; // "OND:921833" begins with a label's rest
     return next->begin == token->end + 1 && (prefix || (token->letters == 0 && next->digits >= 2));
 }
 

@@ -152,6 +152,10 @@ static bool long_at(const struct spelling *spelling, const struct skeleton *skel
     // A label ends with a letter or a ring; a digit there would be the value's.
     if (!is_letter(text[last]) && text[last] != 'o' && (is_digit(after) || *edits > 0))
         return false;
+    // "SÉRIA31720": the letter that the number stuck to may be its own.
+    if (*edits > 0 && is_digit(after) &&
+        skeleton->bones[start + taken - 1] != spelling->letters[spelling->length - 1])
+        return false;
     *end = last + 1;
     size_t before = taken > 1 ? skeleton->at[start + taken - 2] : last;
     if ((*edits > 0 && (last > before + 1 || ends_with_month(text, *end))) ||

@@ -2,7 +2,6 @@
 
 #include "base/mem.h"
 #include "joints.h"
-#include "voltage.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -162,54 +161,6 @@ bool rules_has(const struct rules *rules, enum field field) {
         if (rules->candidates[i].field == field)
             return true;
     return false;
-}
-
-// "CLIENTE: 0328982-554594-2": words have no such values, though a customer's tag may be one.
-static bool is_long_number(struct part part) {
-    size_t digits = 0;
-    for (size_t i = part.begin; i < part.end; i++)
-        digits += is_digit(part.folded->text[i]);
-    return digits >= 6 && digits * 2 > part.end - part.begin;
-}
-
-// "220/127 V", "34500/33500/32500": nothing else on a plate is that.
-static bool is_voltages(const struct domains *domains, struct part part) {
-    struct low low;
-    struct taps taps;
-    taps_find(domains, part, &taps);
-    if (taps.count > 1)
-        return taps.taps[0].part.begin == part.begin && volts_listed(domains, taps.taps[0].volts) &&
-               volts_listed(domains, taps.taps[1].volts);
-    return low_find(domains, part, &low) && low.part.begin == part.begin &&
-           domain_has(domains, DOMAIN_SECONDARY, low.text);
-}
-
-// What stands beside a label of something else: its unit must not say that it is a field.
-static bool others_fits(const struct domains *domains, enum concept concept, struct part part) {
-    static const unsigned MAY[CONCEPT_COUNT] = {
-        [CONCEPT_FREQUENCY] = 1u << UNIT_HZ,  [CONCEPT_IMPEDANCE] = 1u << UNIT_PERCENT,
-        [CONCEPT_MASS] = 1u << UNIT_KG,       [CONCEPT_OIL] = 1u << UNIT_LITRE | 1u << UNIT_KG,
-        [CONCEPT_INSULATION] = 1u << UNIT_KV, [CONCEPT_RISE] = 1u << UNIT_CELSIUS,
-        [CONCEPT_LOSSES] = 1u << UNIT_WATT,   [CONCEPT_CURRENT] = 1u << UNIT_A,
-    };
-    struct number number;
-    size_t at = part.begin;
-    if (concept == CONCEPT_PHRASE || (concept == CONCEPT_WORDS && is_long_number(part)))
-        return false;
-    if (is_voltages(domains, part))
-        return false;
-    // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
-    bool words = concept == CONCEPT_CONNECTION || concept == CONCEPT_WORDS;
-    if (words && (voltages_fits(domains, UNIT_NONE, part) ||
-                  (number_next(&part, &at, &number) && number.unit != UNIT_NONE &&
-                   number.unit != UNIT_CELSIUS && number.unit != UNIT_OTHER)))
-        return false;
-    at = part.begin;
-    if (!number_next(&part, &at, &number) || number.unit == UNIT_NONE || number.unit == UNIT_OTHER)
-        return true;
-    if (number.unit == UNIT_KVA)
-        return false;
-    return MAY[concept] == 0 || (MAY[concept] & 1u << number.unit);
 }
 
 static bool fits(void *arg, enum concept concept, enum unit unit, struct part part) {

@@ -103,13 +103,14 @@ static bool is_brief(struct part part, const struct date *date) {
                                  : length == 5 && part.folded->text[part.begin + 2] == '/');
 }
 
-// "IO PE FAERICACLO 2020", "DATAFA04/17": past the words before it.
+// "IO PE FAERICACLO 2020", "DATAFA04/17", "O05/14": past what is before it. A year has words.
 static struct part after_words(struct part part) {
     const char *text = part.folded->text;
     size_t letters = 0;
     for (size_t at = part.begin; at < part.end && !is_digit(text[at]); at++)
         letters += is_letter(text[at]);
-    while (letters >= 4 && part.begin < part.end && !is_digit(text[part.begin]))
+    bool stroke = part.end >= part.begin + 5 && text[part.end - 3] == '/';
+    while (letters >= (stroke ? 1 : 4) && part.begin < part.end && !is_digit(text[part.begin]))
         part.begin++;
     return part_trim(part);
 }

@@ -76,6 +76,7 @@ bool rules_has(const struct rules *rules, enum field field);
 typedef bool family_fits_fn(const struct domains *domains, enum unit unit, struct part part);
 family_fits_fn power_fits, primary_fits, secondary_fits, voltages_fits, date_fits, month_fits,
     fuse_fits, serial_fits, tag_fits, registration_fits, maker_fits, phases_fits, protected_fits;
+bool others_fits(const struct domains *domains, enum concept concept, struct part part);
 
 void rules_power(struct rules *rules);
 void rules_open_power(struct rules *rules); // without label and unit; after all others

@@ -363,6 +363,26 @@ static void drop_lower_taps(struct rules *rules) {
     rules->count = kept;
 }
 
+// "J1380/220.V", "2220/1277": a usual pair within digits that ran into it, when nothing else says a
+// secondary.
+static void read_hidden_pairs(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        const char *text = piece->part.folded->text;
+        for (size_t at = piece->part.begin; at + 7 <= piece->part.end; at++) {
+            struct low low;
+            struct part part = {piece->part.folded, at, at + 7};
+            if (text[at + 3] != '/' || piece_is_label(piece) ||
+                !low_find(rules->domains, part, &low) || low.swaps ||
+                !domain_has(rules->domains, DOMAIN_SECONDARY, low.text) ||
+                !sheet_is_free(&rules->sheet, piece->line, part))
+                continue;
+            candidate_doubt(offer_low(rules, piece->line, &low, WEIGHT_PATTERN), "repaired",
+                            "digits stuck to \"%s\"", low.text);
+        }
+    }
+}
+
 // "220 V" as a line of its own, when nothing else says a secondary.
 static void read_open_singles(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count; i++) {
@@ -390,4 +410,6 @@ void rules_voltages(struct rules *rules) {
         read_open_pairs(rules);
     if (!rules_has(rules, FIELD_TENSAO_SECUNDARIA))
         read_open_singles(rules);
+    if (!rules_has(rules, FIELD_TENSAO_SECUNDARIA))
+        read_hidden_pairs(rules);
 }

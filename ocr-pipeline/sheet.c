@@ -182,11 +182,11 @@ static void add_unlabelled(struct sheet *sheet, size_t line, struct part part,
     add_piece(sheet, line, part, NULL);
 }
 
-// "COD.CUENTE: 5666257": a short label that is the beginning of a longer one, of a field, whose
-// rest was not read right.
+// "COD.CUENTE: 5666257", "MES/AN 03/16": a short label that is the beginning of a longer one, of a
+// field, whose rest was not read right.
 static bool goes_on(const struct labels *labels, const struct folded *folded,
                     const struct label_hit *hit, size_t end, struct label_hit *longer) {
-    return hit->letters <= 4 && hit->concept >= CONCEPT_FIELDS &&
+    return hit->letters <= 4 && (hit->concept >= CONCEPT_FIELDS || hit->concept == CONCEPT_MONTH) &&
            labels_guess(labels, (struct part){folded, hit->begin, end}, longer) &&
            longer->concept < CONCEPT_FIELDS;
 }

@@ -667,6 +667,29 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=225; fabricante=TRAEL; numero_serie=22074; tensao_primaria_v=13800; "
      "tensao_secundaria_v=220/127; fases=3",
      "numero_serie:unlabelled"},
+    {"what other labels must leave: a date, a fuse",
+     "COMTRAFO\n"
+     "POT. 50 kVA       SÉRIE 6810         FASES 1\n"
+     "AT 34500 V        BT 240/120 V\n"
+     "kg                MATERIAL ENROL.\n"
+     "07/2012           0,5H\n",
+     "potencia_kva=50; fabricante=COMTRAFO; numero_serie=6810; data_fabricacao=2012-07; "
+     "elo_fusivel=0,5H; tensao_primaria_v=34500; tensao_secundaria_v=240/120; fases=1",
+     "data_fabricacao:unlabelled; elo_fusivel:unlabelled"},
+    {"a month's label that was the beginning of a date's",
+     "WEG\n"
+     "MES/AN 03/16      PATRIM. OND:921833\n",
+     "fabricante=WEG; data_fabricacao=2016-03; patrimonio=921833", "data_fabricacao:label_unsure"},
+    {"digits that ran into a pair, a letter that ran into a date",
+     "ROMAGNOLE\n"
+     "POT. 150 kVA      SÉRIE 8487         FASES 3\n"
+     "AT 13,8 kV        J1380/220.V\n"
+     "O05/14\n",
+     "potencia_kva=150; fabricante=ROMAGNOLE; numero_serie=8487; data_fabricacao=2014-05; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     "data_fabricacao:unlabelled; tensao_secundaria_v:repaired"},
+    {"a label's last letter that may be its number's", "NDE SÉRIA31720    POT. 5 kVA\n",
+     "potencia_kva=5; numero_serie=31720", "numero_serie:label_unsure"},
 };
 
 static void layouts_of_many_makers(void **state) {
