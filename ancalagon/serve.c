@@ -26,6 +26,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+enum { TERMINAL_EVERY_MS = 500 };
+
 struct serve {
     const struct serve_options *options;
     struct loop *loop;
@@ -33,6 +35,7 @@ struct serve {
     struct signal_watch terminate, interrupt, hangup;
     struct notify notify; // systemd, when it started us
     struct timer watchdog;
+    struct timer terminal; // whether it is there still
     int lock_fd, file_lock_fd;
     struct attendant *attendant; // of a private server
     char *runtime_dir;
@@ -64,6 +67,21 @@ static void on_watchdog(void *arg) {
     struct serve *serve = arg;
     notify_watchdog(&serve->notify);
     timer_start(&serve->watchdog, serve->notify.watchdog_ms);
+}
+
+// SIGHUP does not tell it: whoever leads the terminal's session gets that, and may be a make or a
+// wrapper that waits for us and says nothing.
+static void on_look_at_terminal(void *arg) {
+    struct serve *serve = arg;
+    int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && errno == ENXIO) {
+        log_info("server.terminal_closed");
+        on_terminate(SIGHUP, serve);
+        return;
+    }
+    if (fd >= 0)
+        close(fd);
+    timer_start(&serve->terminal, TERMINAL_EVERY_MS);
 }
 
 // --- Sockets
@@ -190,7 +208,17 @@ static bool start(struct serve *serve, struct config *config, struct err *err) {
     return fd >= 0 && http_server_listen(serve->server->control, fd, err);
 }
 
+// nohup's word counts for more than ours.
+static bool is_to_end_with_terminal(const struct serve *serve) {
+    struct sigaction hangup;
+    return serve->options->with_terminal && sigaction(SIGHUP, NULL, &hangup) == 0 &&
+           hangup.sa_handler != SIG_IGN;
+}
+
 static void watch_outside(struct serve *serve) {
+    timer_init(&serve->terminal, serve->loop, on_look_at_terminal, serve);
+    if (is_to_end_with_terminal(serve))
+        on_look_at_terminal(serve);
     signal_watch_start(&serve->terminate, serve->loop, SIGTERM, on_terminate, serve);
     signal_watch_start(&serve->interrupt, serve->loop, SIGINT, on_terminate, serve);
     signal_watch_start(&serve->hangup, serve->loop, SIGHUP, on_hangup, serve);
@@ -204,6 +232,7 @@ static void unwatch_outside(struct serve *serve) {
     signal_watch_stop(&serve->interrupt);
     signal_watch_stop(&serve->hangup);
     timer_stop(&serve->watchdog);
+    timer_stop(&serve->terminal);
 }
 
 static struct config *load(const struct serve_options *options, int *status) {

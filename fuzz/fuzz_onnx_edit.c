@@ -16,6 +16,13 @@ static size_t count_fields(struct span message) {
     return message.length ? 0 : count;
 }
 
+// What was written anew is understood, and not empty.
+static void expect_understood(struct buf *out, bool changed) {
+    assert(changed == (out->length > 0));
+    assert(!changed || count_fields((struct span){buf_bytes(out), out->length}) > 0);
+    buf_clear(out);
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
     static const struct network_pixels pixels = {{1, 2, 3}, {4, 5, 6}};
     uint8_t *copy = mem_alloc(length + 1);
@@ -29,21 +36,26 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
     } else {
         assert(memcmp(copy, data, length) == 0);
     }
-    buf_init(&out, length + 8192);
+    buf_init(&out, 2 * length + 65536);
     if (onnx_edit_pixels(&out, data, length, &pixels)) {
         struct span after = {buf_bytes(&out), out.length};
         assert(count_fields(after) == count_fields(before));
     } else {
         assert(out.length == 0);
     }
-    struct onnx_reach reach = {0};
+    struct onnx_line line = {0};
     buf_clear(&out);
-    if (onnx_edit_line(&out, data, length, &reach)) {
+    if (onnx_edit_line(&out, data, length, &line)) {
         struct span after = {buf_bytes(&out), out.length};
-        assert(count_fields(after) == count_fields(before) && reach.left >= 0 && reach.right >= 0);
+        assert(count_fields(after) == count_fields(before) && line.count > 0);
     } else {
         assert(out.length == 0);
     }
+    buf_fini(&out);
+    buf_init(&out, 8 * length + (8 << 20));
+    expect_understood(&out, onnx_edit_gates(&out, data, length));
+    expect_understood(&out, onnx_edit_enlarge(&out, data, length));
+    expect_understood(&out, onnx_edit_channels(&out, data, length, 16));
     buf_fini(&out);
     mem_free(copy);
     return 0;

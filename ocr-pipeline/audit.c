@@ -1,6 +1,5 @@
 #include "audit.h"
 
-#include "base/mem.h"
 #include "normalise.h"
 #include "number.h"
 
@@ -57,41 +56,6 @@ static void check_confidence(struct plate *plate, const struct audit_options *op
             plate_add_reason(plate, (enum field)i, "low_confidence",
                              "\"%s\" was read with %.0f %% certainty", value->raw,
                              100.0 * (double)(read ? value->characters : value->confidence));
-    }
-}
-
-// A value of a model must stand in the text that the reader read, one character apart at most.
-static bool is_grounded(const struct text_line *lines, size_t count, const char *text) {
-    char wanted[64], bones[FOLDED_MAX + 1];
-    struct folded *folded = mem_alloc(sizeof *folded);
-    bool found = false;
-    fold_line(folded, text);
-    size_t length = skeleton_of(folded->text, folded->length, wanted, NULL, sizeof wanted);
-    unsigned edits = length > 4 ? 1 : 0; // "5H" is one character away from too much
-    for (size_t i = 0; i < count && !found; i++) {
-        fold_line(folded, lines[i].text);
-        size_t size = skeleton_of(folded->text, folded->length, bones, NULL, sizeof bones);
-        for (size_t at = 0; at + length <= size + edits && !found; at++)
-            for (size_t more = 0; more <= 2 * edits && !found; more++) {
-                size_t take = length + more - edits;
-                found = length > 0 && at + take <= size &&
-                        edit_distance(bones + at, take, wanted, length, edits) <= edits;
-            }
-    }
-    mem_free(folded);
-    return found;
-}
-
-static void check_grounds(struct plate *plate, const struct text_line *lines, size_t count) {
-    for (int i = 0; i < FIELD_COUNT && lines; i++) {
-        const struct value *value = &plate->values[i];
-        bool model = value->source == SOURCE_VLM || value->source == SOURCE_LLM;
-        if (!model || !value->text[0])
-            continue;
-        const char *text = value->raw[0] ? value->raw : value->text;
-        if (!is_grounded(lines, count, text))
-            plate_add_reason(plate, (enum field)i, "ungrounded",
-                             "\"%s\" is not in the text that was read", text);
     }
 }
 
@@ -169,13 +133,9 @@ static long year_after(const char *text) {
     return *end == '\0' && year >= 1950 && year <= 2099 ? year : 0;
 }
 
-// What every plate says.
-static const enum field ALWAYS[] = {FIELD_POTENCIA_KVA, FIELD_NUMERO_SERIE, FIELD_TENSAO_PRIMARIA,
-                                    FIELD_TENSAO_SECUNDARIA};
-
 bool audit_misses(const struct plate *plate) {
-    for (size_t i = 0; i < sizeof ALWAYS / sizeof *ALWAYS; i++)
-        if (!has(plate, ALWAYS[i]))
+    for (int i = 0; i < FIELD_COUNT; i++)
+        if (field_is_always((enum field)i) && !has(plate, (enum field)i))
             return true;
     return false;
 }
@@ -185,9 +145,10 @@ static void check_missing(struct plate *plate) {
     size_t known = 0;
     for (int i = 0; i < FIELD_COUNT; i++)
         known += has(plate, (enum field)i);
-    for (size_t i = 0; i < sizeof ALWAYS / sizeof *ALWAYS && known > 0; i++)
-        if (!has(plate, ALWAYS[i]))
-            plate_add_reason(plate, ALWAYS[i], "no_value", "every plate says it, it was not read");
+    for (int i = 0; i < FIELD_COUNT && known > 0; i++)
+        if (field_is_always((enum field)i) && !has(plate, (enum field)i))
+            plate_add_reason(plate, (enum field)i, "no_value",
+                             "every plate says it, it was not read");
 }
 
 static void check_years(struct plate *plate) {
@@ -200,13 +161,11 @@ static void check_years(struct plate *plate) {
                          "the serial number says %ld, the date %ld", serial, made);
 }
 
-void audit_plate(struct plate *plate, const struct text_line *lines, size_t count,
-                 enum identification identification, const struct audit_options *options,
-                 const struct domains *domains) {
+void audit_plate(struct plate *plate, enum identification identification,
+                 const struct audit_options *options, const struct domains *domains) {
     const struct audit_options *o = options ? options : &audit_defaults;
     check_domains(plate, domains);
     check_confidence(plate, o);
-    check_grounds(plate, lines, count);
     check_fuse(plate, o, domains);
     check_phases(plate);
     check_years(plate);

@@ -1,11 +1,11 @@
 // What speaks against a plate's values, whoever read them: out of their domain, at odds with each
-// other, read with doubt, or not found in the text that was read at all. Nothing is changed; each
-// doubt is a reason to look (plate_add_reason), so that no wrong value passes in silence.
+// other, or read with doubt (whether the text bears out what a model says: claims.h). Nothing is
+// changed; each doubt is a reason to look (plate_add_reason), so that no wrong value passes in
+// silence.
 //
 //   code                  what it says
 //   out_of_domain         the value is none of the closed list
 //   low_confidence        a character of it was read with doubt
-//   ungrounded            a model said it, the text that was read does not have it
 //   no_value              power, serial number or a voltage, which every plate says, was not read
 //   fuse_mismatch         the fuse does not go with power and voltage
 //   phases_mismatch       number of phases, secondary, primary or power do not go together
@@ -15,9 +15,6 @@
 
 #include "domains.h"
 #include "plate.h"
-#include "vision/text_reader.h"
-
-#include <stddef.h>
 
 // Where a maker without a placa_identificacao seen is a reason to look. A close photo of a plate
 // hardly ever shows the pole's sign as well; the photos of a pole together should.
@@ -39,7 +36,5 @@ enum identification { IDENTIFICATION_UNKNOWN, IDENTIFICATION_SEEN, IDENTIFICATIO
 // Power, serial number or a voltage is missing.
 bool audit_misses(const struct plate *plate);
 
-// `lines`: what was read, for values of models; may be NULL with count 0 when there is no reader.
-void audit_plate(struct plate *plate, const struct text_line *lines, size_t count,
-                 enum identification identification, const struct audit_options *options,
-                 const struct domains *domains);
+void audit_plate(struct plate *plate, enum identification identification,
+                 const struct audit_options *options, const struct domains *domains);

@@ -1,6 +1,7 @@
 // ocr-pipeline read PHOTO...: photos that are named.
 #include "base/mem.h"
 #include "commands.h"
+#include "file_wait.h"
 #include "photo_list.h"
 #include "photo_run.h"
 
@@ -37,6 +38,7 @@ static bool take_option(void *arg, int letter) {
 
 static int work(struct read *read, char *const *arguments, size_t count) {
     struct err err = {0};
+    file_wait_bound(read->config->file_wait_ms);
     if (!photo_list_make(&read->photos, arguments, count, &err))
         return command_fail(err.code == ERR_NOTFOUND || err.code == ERR_INVALID
                                 ? EXIT_NOTHING

@@ -26,6 +26,7 @@ struct tra {
     struct config *config;
     const struct share *share;
     struct share given; // by its URL
+    struct share_run *run;
     struct photo_list photos;
 };
 
@@ -36,8 +37,8 @@ static const char *name(void *arg, size_t index) {
 static enum share_fault load(void *arg, size_t index, char **bytes, size_t *length,
                              struct err *err) {
     const struct tra *tra = arg;
-    return share_photos_load(tra->share, tra->photos.paths[index], (size_t)tra->config->photo_bytes,
-                             bytes, length, err);
+    return share_run_load(tra->run, tra->photos.paths[index], (size_t)tra->config->photo_bytes,
+                          bytes, length, err);
 }
 
 // --- Which share
@@ -83,6 +84,7 @@ static int work(struct tra *tra, const char *feeder) {
     if (fault)
         return command_fail(command_share_status(fault), "%s: %s", share_fault_code(fault),
                             err.text);
+    tra->run = share_run_create(tra->share);
     struct photo_source source = {.count = tra->photos.count,
                                   .name = name,
                                   .load = load,
@@ -115,6 +117,7 @@ int cmd_tra(int argc, char **argv) {
     if (tra.config)
         status = work(&tra, argv[optind]);
     photo_list_fini(&tra.photos);
+    share_run_destroy(tra.run);
     share_fini(&tra.given);
     config_destroy(tra.config);
     return status;

@@ -97,6 +97,7 @@ static const struct setting {
     {"limits", "poles", COUNT, MEMBER(poles), "50", 1, 10000},
     {"limits", "photos-a-pole", COUNT, MEMBER(photos_a_pole), "30", 1, 1000},
     {"limits", "queue", COUNT, MEMBER(queue), "64", 1, 10000},
+    {"limits", "file-wait", DURATION, MEMBER(file_wait_ms), "2m", 100, 86400000},
     {"limits", "keep-jobs", DURATION, MEMBER(keep_ms), "168h", 0, 366LL * 86400000},
 };
 

@@ -52,6 +52,7 @@ struct config {
     uint64_t body_bytes;           // of one request
     unsigned poles, photos_a_pole; // of one batch
     unsigned queue;                // photos that wait, besides those of jobs
+    int64_t file_wait_ms;          // of a command, for one file of this machine
     int64_t keep_ms;               // of a job that has ended
     struct share *shares;          // [share NAME]
     size_t share_count;

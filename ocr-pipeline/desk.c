@@ -22,6 +22,7 @@ struct desk {
     unsigned most_at_once, most_waiting, running, waiting;
     struct order_list lines[2]; // requests, jobs
     bool jobs_next;             // whose turn it is when both wait
+    bool alone;                 // what runs wants nothing beside it
     struct timer again;         // a thread could not be had
     bool winding_down;
     void (*on_idle)(void *arg);
@@ -81,6 +82,7 @@ static void order_done(void *arg) {
     struct order *order = arg;
     struct desk *desk = order->desk;
     desk->running--;
+    desk->alone = false;
     start_waiting(desk);
     (order->cancelled ? order->ops->drop : order->ops->done)(order->arg);
     mem_free(order);
@@ -95,16 +97,18 @@ static struct order *next_order(const struct desk *desk) {
     return order ? order : TAILQ_FIRST(&desk->lines[!desk->jobs_next]);
 }
 
+static bool is_of_job(enum desk_line line) { return line == DESK_BATCH || line == DESK_ALONE; }
+
 static void leave_line(struct order *order) {
-    TAILQ_REMOVE(&order->desk->lines[order->line == DESK_BATCH], order, link);
+    TAILQ_REMOVE(&order->desk->lines[is_of_job(order->line)], order, link);
     order->desk->waiting -= order->line == DESK_NOW;
 }
 
 static void start_waiting(struct desk *desk) {
     struct order *order;
     struct err err = {0};
-    while (!desk->winding_down && desk->running < desk->most_at_once &&
-           (order = next_order(desk))) {
+    while (!desk->winding_down && !desk->alone && desk->running < desk->most_at_once &&
+           (order = next_order(desk)) && (order->line != DESK_ALONE || desk->running == 0)) {
         order->work = work_start(desk->loop, &order_ops, order, &err);
         if (!order->work) {
             log_warn("desk.full why=\"%s\"", err.text);
@@ -112,7 +116,8 @@ static void start_waiting(struct desk *desk) {
             return;
         }
         leave_line(order);
-        desk->jobs_next = order->line != DESK_BATCH;
+        desk->jobs_next = !is_of_job(order->line);
+        desk->alone = order->line == DESK_ALONE;
         desk->running++;
     }
 }
@@ -129,7 +134,7 @@ struct order *desk_submit(struct desk *desk, enum desk_line line, const struct d
     }
     struct order *order = mem_alloc(sizeof *order);
     *order = (struct order){.desk = desk, .ops = ops, .arg = arg, .line = line};
-    TAILQ_INSERT_TAIL(&desk->lines[line == DESK_BATCH], order, link);
+    TAILQ_INSERT_TAIL(&desk->lines[is_of_job(line)], order, link);
     desk->waiting += line == DESK_NOW;
     start_waiting(desk);
     return order;

@@ -12,6 +12,7 @@ enum desk_line {
     DESK_NOW,   // somebody waits for the answer
     DESK_MORE,  // of a request that was let in: never refused
     DESK_BATCH, // of a job
+    DESK_ALONE, // of a job, with nothing beside it
 };
 
 // What an order does: run in a thread, then done on the loop; drop on the loop instead, when it

@@ -1,5 +1,6 @@
 // The words that say what a text stands on.
 #include "filter_private.h"
+#include "identity.h"
 #include "number.h"
 
 #include <stdio.h>
@@ -121,9 +122,13 @@ static unsigned value_points(const struct folded *folded, const struct domains *
         snprintf(text, sizeof text, "%s/%s", before.whole, number.whole);
         if (domain_has(domains, DOMAIN_SECONDARY, text))
             points += 2;
-        points += number.unit == UNIT_KV || domain_has(domains, DOMAIN_PRIMARY, number.whole) ||
+        points += number.unit == UNIT_KV || number.unit == UNIT_KG || number.unit == UNIT_LITRE ||
+                  domain_has(domains, DOMAIN_PRIMARY, number.whole) ||
                   domain_has(domains, DOMAIN_TAP, number.whole);
     }
+    struct identity identity;
+    if (registration_find(part, domains, &identity) && identity.text[0] == '0')
+        points += 2;
     return points;
 }
 

@@ -148,6 +148,26 @@ bool registration_is(const char *text, const struct domains *domains) {
     return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
 }
 
+bool registration_find(struct part part, const struct domains *domains, struct identity *identity) {
+    static const char FORM[] = "000000/0000"; // NNNNNN/YYYY
+    const size_t length = sizeof FORM - 1;
+    const char *text = part.folded->text;
+    for (size_t at = part.begin, same; at + length <= part.end; at++) {
+        struct part own = {part.folded, at, at + length};
+        for (same = 0; same < length; same++)
+            if (FORM[same] == '0' ? !is_digit(text[at + same]) : text[at + same] != FORM[same])
+                break;
+        if (same < length || (at > part.begin && is_digit(text[at - 1])) ||
+            (own.end < part.end && is_digit(text[own.end])))
+            continue;
+        *identity = (struct identity){.digits = length - 1};
+        copy_token(own, identity);
+        if (registration_is(identity->text, domains))
+            return true;
+    }
+    return false;
+}
+
 bool registration_repair(struct identity *identity, const struct domains *domains) {
     struct identity other = *identity;
     bool swapped = false, swap = false;

@@ -21,6 +21,8 @@ bool identity_find(struct part part, size_t least_digits, size_t most_letters,
 
 // INMETRO's: NNNNNN/YYYY, the year no later than this one.
 bool registration_is(const char *text, const struct domains *domains);
+// The first in full, whatever stands around it: "REGS 006146/2013", "E9OETRO018319/2013".
+bool registration_find(struct part part, const struct domains *domains, struct identity *identity);
 // Digits and a stroke: a letter there is a look-alike ("OI0770/2013"); of "0118292013" the stroke
 // was not read, of "000937|2013" as another. True when it was changed.
 bool registration_repair(struct identity *identity, const struct domains *domains);

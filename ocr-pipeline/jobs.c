@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 enum {
-    CRASHES_MOST = 2, // of the process with a photo; then it is given up
     LOADERS = 4,
     ERRANDS_MAX = 1024,
     RESULT_MAX = 16 << 20,
@@ -219,18 +218,14 @@ static void ask_records(struct piece *piece, const struct reading *reading) {
 static void run_read(void *arg) {
     struct piece *piece = arg;
     struct reading reading = {0};
-    void *stack = crash_note_stack();
+    struct crash_watch watch;
     const char *name = path_name(piece->photo.source);
     char spooled[24];
     snprintf(spooled, sizeof spooled, "imagem %u", piece->photo.number + 1);
     if (piece->photo.spooled)
         name = spooled;
-    if (piece->photo.crashes >= CRASHES_MOST)
-        err_set(
-            &piece->why, ERR_SYSTEM,
-            "the program crashed %u times while this photo was under way; it is not tried again",
-            piece->photo.crashes);
-    if (!piece->why.code)
+    crash_note_enter(&watch, (struct crash_photo){.id = (uint64_t)piece->photo.id});
+    if (!piece->why.code && !crash_note_gives_up(piece->photo.crashes, &piece->why))
         pipeline_read_for(piece->jobs->pipeline, piece->bytes, piece->length, name, AREA_PLATE,
                           &piece->recall, &reading, &piece->why);
     json_t *report =
@@ -240,7 +235,7 @@ static void run_read(void *arg) {
     if (!piece->why.code)
         ask_records(piece, &reading);
     reading_fini(&reading);
-    crash_note_stack_end(stack);
+    crash_note_leave(&watch);
 }
 
 static void hand_in(struct piece *piece) {
@@ -279,7 +274,8 @@ static void load_done(void *arg) {
     struct err err = {0};
     if (share_fault_is_whole(piece->fault))
         hand_in(piece);
-    else if (!desk_submit(piece->jobs->desk, DESK_BATCH, &read_ops, piece, &err))
+    else if (!desk_submit(piece->jobs->desk, piece->photo.crashes ? DESK_ALONE : DESK_BATCH,
+                          &read_ops, piece, &err))
         piece_fail(piece, "read", &err);
 }
 
@@ -359,18 +355,29 @@ static void on_again(void *arg) {
 
 static bool is_needed(void *arg, const char *folder) { return store_needs_folder(arg, folder); }
 
+// The old note is gone before the store hears of it: nothing is blamed twice for one crash.
+static bool begin_note(struct store *store, const char *note, struct err *err) {
+    struct crash_photos photos;
+    if (crash_note_tells(note, &photos))
+        log_warn("job.crashed photos=%zu", photos.count);
+    crash_note_begin(note);
+    for (size_t i = 0; i < photos.count; i++)
+        if (!store_crashed(store, (int64_t)photos.list[i].id, err)) {
+            crash_note_end();
+            return false;
+        }
+    return true;
+}
+
 static struct store *open_store(const struct config *config, unsigned *recovered, struct err *err) {
     char *path = path_join(config->state_dir, "jobs.sqlite");
     char *note = path_join(config->state_dir, "jobs.running");
-    struct store *store = NULL;
-    if (path_make_private(config->state_dir, err)) {
-        bool crashed = crash_note_tells(note);
-        store = store_open(path, crashed, recovered, err);
-        if (store && crashed)
-            log_warn("job.crashed photos=%u", *recovered);
+    struct store *store =
+        path_make_private(config->state_dir, err) ? store_open(path, recovered, err) : NULL;
+    if (store && !begin_note(store, note, err)) {
+        store_close(store);
+        store = NULL;
     }
-    if (store)
-        crash_note_begin(note);
     mem_free(note);
     mem_free(path);
     return store;

@@ -4,16 +4,17 @@
 
 #include <string.h>
 
-static void add_spelling(struct labels *labels, const char *letters, size_t length,
-                         enum concept concept, bool whole, bool apart) {
+static struct spelling *add_spelling(struct labels *labels, const char *letters, size_t length,
+                                     enum concept concept) {
     if (labels->count == labels->capacity) {
         labels->capacity = labels->capacity ? labels->capacity * 2 : 512;
         labels->spellings =
             mem_resize(labels->spellings, labels->capacity * sizeof *labels->spellings);
     }
     struct spelling *one = &labels->spellings[labels->count++];
-    *one = (struct spelling){.length = length, .concept = concept, .whole = whole, .apart = apart};
+    *one = (struct spelling){.length = length, .concept = concept};
     memcpy(one->letters, letters, length);
+    return one;
 }
 
 // Letters as they are; short labels are too short for look-alikes ("05" is no "O.S.").
@@ -40,6 +41,13 @@ static bool ends_with_number_sign(const char *text) {
     return length > 2 && text[length - 2] == 'N' && text[length - 1] == 'o';
 }
 
+// "No DE SERIE", "N DE SERIE", "N. SERIE": how many letters the number sign has.
+static size_t number_sign(const char *text) {
+    if (text[0] != 'N' || !strchr("o .", text[1]))
+        return 0;
+    return text[1] == 'o' ? 2 : 1;
+}
+
 static bool add_folded(struct labels *labels, const char *text, enum concept concept, bool apart) {
     char letters[SPELLING_MAX];
     size_t length = skeleton_of(text, strlen(text), letters, NULL, sizeof letters);
@@ -47,9 +55,13 @@ static bool add_folded(struct labels *labels, const char *text, enum concept con
         return false;
     if (length < SHORT)
         length = plain_letters(text, letters, sizeof letters);
-    if (length >= 2)
-        add_spelling(labels, letters, length, concept, ends_with_number_sign(text), apart);
-    return length >= 2;
+    if (length < 2)
+        return false;
+    struct spelling *one = add_spelling(labels, letters, length, concept);
+    one->sign = number_sign(text);
+    one->whole = ends_with_number_sign(text);
+    one->apart = apart;
+    return true;
 }
 
 bool labels_add(struct labels *labels, const char *text, enum concept concept) {

@@ -32,6 +32,7 @@ const struct label_data LABEL_DATA[] = {
     {"SERIE No", CONCEPT_SERIAL},
     {"SERIE NR.", CONCEPT_SERIAL},
     {"No SERIE", CONCEPT_SERIAL},
+    {"DE SERIE", CONCEPT_SERIAL}, // its "Nº" was not read
     {"N. SERIE", CONCEPT_SERIAL},
     {"N. DE SERIE", CONCEPT_SERIAL},
     {"N. SER.", CONCEPT_SERIAL},

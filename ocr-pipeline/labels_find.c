@@ -35,12 +35,22 @@ static void take_unit(struct label_hit *hit, const char *text, size_t length) {
     hit->end = end;
 }
 
+// "SÉRIE Ne 9268": a ring that was read as any letter.
+static bool is_misread_sign(const char *text, size_t at, size_t length) {
+    size_t next = at + 2;
+    while (next < length && strchr(" .:-", text[next]))
+        next++;
+    return at + 3 < length && text[at] == 'N' && is_letter(text[at + 1]) && next > at + 2 &&
+           is_digit(text[next]);
+}
+
 // "Nº" after the label, as in "SÉRIE Nº".
 static void take_number_sign(struct label_hit *hit, const char *text, size_t length) {
     size_t at = hit->end;
     while (at < length && strchr(" .:-", text[at]))
         at++;
-    if (at + 1 < length && text[at] == 'N' && strchr("o.*'", text[at + 1]))
+    if ((at + 1 < length && text[at] == 'N' && strchr("o.*'", text[at + 1])) ||
+        (at > hit->end && is_misread_sign(text, at, length)))
         hit->end = at + 2;
     else if (at + 1 < length && text[at] == 'N' && strchr("OR0", text[at + 1]) &&
              (at + 2 >= length || (!is_letter(text[at + 2]) && !is_digit(text[at + 2]))))
@@ -145,6 +155,17 @@ static size_t next_word(const struct folded *folded, size_t at) {
     return at;
 }
 
+// "FABR.", "FABRICAÇÃO", "FANRICACAOY", "MÊS", "ANO": the date of making.
+static bool is_making(const char *word, size_t letters) {
+    char bones[32];
+    bool shorter = letters <= 5;
+    size_t count = skeleton_of(word, letters, bones, NULL, sizeof bones);
+    return !strncmp(word, "FAB", 3) || !strncmp(word, "FAR", 3) || !strncmp(word, "MES", 3) ||
+           !strncmp(word, "ANO", 3) ||
+           (shorter ? edit_distance(bones, count, "FABR", 4, 1) <= 1
+                    : edit_distance(bones, count, "FABRICACAO", 10, 3) <= 3);
+}
+
 // "DATA DE ENERGIZAÇÃO", "ANO NORMA": another date than the plate's.
 static bool is_other_date(const struct folded *folded, const struct label_hit *hit) {
     size_t at = next_word(folded, hit->end), letters = 0;
@@ -154,7 +175,7 @@ static bool is_other_date(const struct folded *folded, const struct label_hit *h
     if (hit->concept != CONCEPT_DATE || letters < 4 || hit->letters > 4)
         return false;
     snprintf(word, sizeof word, "%.3s", folded->text + at);
-    return !is_month(word) && !strstr("FAB FAR MES ANO", word);
+    return !is_month(word) && !is_making(folded->text + at, letters);
 }
 
 static size_t join_qualifiers(const struct folded *folded, struct label_hit *hits, size_t count) {
@@ -216,37 +237,83 @@ static size_t letters_end(struct part part, size_t *letters) {
     return at;
 }
 
-bool labels_guess(const struct labels *labels, struct part part, struct label_hit *hit) {
-    char bones[FOLDED_MAX + 1];
-    size_t letters, end = letters_end(part, &letters);
-    if (letters < 4 || letters > 28)
-        return false;
-    size_t count =
-        skeleton_of(part.folded->text + part.begin, end - part.begin, bones, NULL, sizeof bones);
-    double best = 1, other = 1;
-    *hit = (struct label_hit){.concept = CONCEPT_NONE};
+// How far letters are from the spelling that is nearest, and from the nearest of another concept,
+// as shares of their lengths.
+struct guess {
+    double best, other;
+    enum concept concept;
+    unsigned edits, letters;
+};
+
+// "TRAFO", a maker, is near to "TRAFO Nº" and "Nº TRAFO": the number sign is what makes a label.
+static bool lacks_sign(const struct spelling *spelling, const char *bones, size_t count) {
+    size_t behind = spelling->apart ? 1 : spelling->whole ? 2 : 0;
+    const char *rest = spelling->letters + spelling->sign;
+    size_t length = spelling->length - spelling->sign - behind;
+    return length < spelling->length && count == length && !strncmp(bones, rest, length);
+}
+
+static struct guess nearest(const struct labels *labels, const char *bones, size_t count) {
+    struct guess guess = {.best = 1, .other = 1};
     for (size_t i = 0; i < labels->count; i++) {
         const struct spelling *spelling = &labels->spellings[i];
         unsigned most = (unsigned)(spelling->length * GUESS_SHARE / 100);
         // Self-protection is said by its label alone: there is no value to confirm a guess.
-        if (spelling->length < SHORT || most == 0 || spelling->concept == CONCEPT_SELF_PROTECTED)
+        if (spelling->length < SHORT || most == 0 || spelling->concept == CONCEPT_SELF_PROTECTED ||
+            lacks_sign(spelling, bones, count))
             continue;
         unsigned edits = edit_distance(bones, count, spelling->letters, spelling->length, most);
         double share = (double)edits / (double)spelling->length;
-        if (edits > most || (share >= best && spelling->concept == hit->concept))
+        if (edits > most || (share >= guess.best && spelling->concept == guess.concept))
             continue;
-        if (share < best) {
-            other = hit->concept == spelling->concept ? other : best;
-            best = share;
-            *hit = (struct label_hit){.begin = part.begin,
-                                      .end = end,
-                                      .concept = spelling->concept,
-                                      .edits = edits,
-                                      .letters = (unsigned)spelling->length,
-                                      .guessed = true};
-        } else if (share < other) {
-            other = share;
+        if (share < guess.best) {
+            guess.other = guess.concept == spelling->concept ? guess.other : guess.best;
+            guess.best = share;
+            guess.concept = spelling->concept;
+            guess.edits = edits;
+            guess.letters = (unsigned)spelling->length;
+        } else if (share < guess.other) {
+            guess.other = share;
         }
     }
-    return best < 1 && other - best > .08;
+    return guess;
+}
+
+// "NSERI U4144", "SERE RT-60488": the word that the digits go on from is a serial number's.
+static size_t before_prefix(struct part part, size_t end) {
+    const char *text = part.folded->text;
+    size_t at = end;
+    at -= at > part.begin && text[at - 1] == '-';
+    while (at > part.begin && is_letter(text[at - 1]))
+        at--;
+    bool word = end < part.end && is_digit(text[end]) && end > at && end - at <= 3 &&
+                at > part.begin && !is_letter(text[at - 1]) && text[at - 1] != 'o';
+    return word ? at : end;
+}
+
+bool labels_guess(const struct labels *labels, struct part part, struct label_hit *hit) {
+    char bones[FOLDED_MAX + 1];
+    size_t letters, end = letters_end(part, &letters);
+    *hit = (struct label_hit){.concept = CONCEPT_NONE};
+    if (letters < 4 || letters > 28)
+        return false;
+    const char *text = part.folded->text + part.begin;
+    size_t count = skeleton_of(text, end - part.begin, bones, NULL, sizeof bones);
+    struct guess guess = nearest(labels, bones, count);
+    size_t before = before_prefix(part, end);
+    if (before < end) {
+        count = skeleton_of(text, before - part.begin, bones, NULL, sizeof bones);
+        struct guess less = nearest(labels, bones, count);
+        if (less.concept == CONCEPT_SERIAL && less.best <= guess.best) {
+            guess = less;
+            end = before;
+        }
+    }
+    *hit = (struct label_hit){.begin = part.begin,
+                              .end = end,
+                              .concept = guess.concept,
+                              .edits = guess.edits,
+                              .letters = guess.letters,
+                              .guessed = true};
+    return guess.best < 1 && guess.other - guess.best > .08;
 }

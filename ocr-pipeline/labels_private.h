@@ -9,8 +9,9 @@ struct spelling {
     char letters[SPELLING_MAX]; // as a skeleton; of a short one as they are
     size_t length;
     enum concept concept;
-    bool whole; // ends with "Nº": never where a word goes on ("FABRICAÇÃO NOV/05")
-    bool apart; // ends with the N of a "Nº": nothing follows at once ("SÉRIE: N4214")
+    size_t sign; // letters of the "Nº" that it begins with
+    bool whole;  // ends with "Nº": never where a word goes on ("FABRICAÇÃO NOV/05")
+    bool apart;  // ends with the N of a "Nº": nothing follows at once ("SÉRIE: N4214")
 };
 struct labels {
     struct spelling *spellings;

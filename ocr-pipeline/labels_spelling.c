@@ -138,9 +138,14 @@ static bool long_at(const struct spelling *spelling, const struct skeleton *skel
     if (spelling->letters[0] != skeleton->bones[start] && spelling->length < 8 &&
         (!long_enough || spelling->letters[1] != skeleton->bones[start]))
         return false;
+    // Without its "Nº" it is another one: "TRAFO" is a maker, "DE FABRICACAO" a date's.
+    if (spelling->sign && skeleton->bones[start] == spelling->letters[spelling->sign])
+        return false;
     *edits =
         nearest_prefix(spelling, skeleton->bones + start, skeleton->count - start, most, &taken);
     if (*edits > most || taken == 0)
+        return false;
+    if (spelling->apart && skeleton->bones[start + taken - 1] != 'N') // "TRAFO" is a maker
         return false;
     size_t last = skeleton->at[start + taken - 1];
     char after = last + 1 < skeleton->folded->length ? text[last + 1] : ' ';

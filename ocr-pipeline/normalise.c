@@ -151,6 +151,25 @@ struct part part_after_words(struct part part) {
     return part;
 }
 
+static bool parts_words(char c) { return strchr(" :=", c) != NULL; }
+
+bool part_next_word(struct part part, size_t *at, struct part *word) {
+    const char *text = part.folded->text;
+    while (*at < part.end && parts_words(text[*at]))
+        (*at)++;
+    *word = (struct part){part.folded, *at, *at};
+    while (*at < part.end && !parts_words(text[*at]))
+        word->end = ++*at;
+    return !part_is_empty(*word);
+}
+
+struct part part_last_word(struct part part) {
+    struct part word, last = part;
+    for (size_t at = part.begin; part_next_word(part, &at, &word);)
+        last = word;
+    return last;
+}
+
 bool part_is_empty(struct part part) { return part.begin >= part.end; }
 
 bool part_is_cut(struct part part, size_t at) {

@@ -37,6 +37,10 @@ struct part part_trim(struct part part); // signs and blanks at both ends
 struct part part_after_leaders(struct part part);
 // From the word on that has the first digit: "SLM FKSIVEV 8H" gives "8H". Of words alone the last.
 struct part part_after_words(struct part part);
+// "110. 5H" gives "5H", "PA18: 50" the number.
+struct part part_last_word(struct part part);
+// The words of a part one after the other, *at begins with its begin. False: no more.
+bool part_next_word(struct part part, size_t *at, struct part *word);
 bool part_is_empty(struct part part);
 // "/ 127": the line, or what follows a label, begins with a stroke, so what was before it stands
 // elsewhere or was not read.

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "file_wait.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -42,7 +43,7 @@ bool photo_list_add(struct photo_list *list, const char *path, struct err *err) 
 static bool is_share_error(int number) {
     return number == EHOSTDOWN || number == EHOSTUNREACH || number == ENETUNREACH ||
            number == ETIMEDOUT || number == ESTALE || number == ENOTCONN || number == EIO ||
-           number == ECONNREFUSED || number == ECONNRESET || number == ENOTCONN;
+           number == ECONNREFUSED || number == ECONNRESET;
 }
 
 static bool add_folder(struct photo_list *list, const char *folder, unsigned depth,
@@ -51,9 +52,13 @@ static bool add_folder(struct photo_list *list, const char *folder, unsigned dep
 static bool add_entry(struct photo_list *list, const char *folder, const char *name, unsigned depth,
                       struct err *err) {
     struct stat st;
+    struct file_wait wait;
     char *path = path_join(folder, name);
     bool good = true;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    file_wait_begin(&wait, path);
+    bool is_folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    file_wait_end(&wait);
+    if (is_folder) {
         // A link to a folder could lead back up; a folder of its own is gone into.
         if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
             good = add_folder(list, path, depth + 1, err);
@@ -70,6 +75,8 @@ static int by_name(const void *a, const void *b) {
 
 // Names only, sorted: photos of a pole are numbered by whoever took them.
 static bool list_names(struct photo_list *names, const char *folder, struct err *err) {
+    struct file_wait wait;
+    file_wait_begin(&wait, folder);
     DIR *dir = opendir(folder);
     int number = dir ? 0 : errno;
     bool good = dir != NULL;
@@ -77,6 +84,7 @@ static bool list_names(struct photo_list *names, const char *folder, struct err 
     for (struct dirent *entry; good && (entry = readdir(dir)); errno = 0)
         good = entry->d_name[0] == '.' || photo_list_add(names, entry->d_name, err);
     number = dir ? errno : number;
+    file_wait_end(&wait);
     errno = number;
     if (number) {
         good = err_errno(err, "cannot read the folder %s", folder);
@@ -106,7 +114,10 @@ static bool add_folder(struct photo_list *list, const char *folder, unsigned dep
 
 static bool add_pattern(struct photo_list *list, const char *pattern, struct err *err) {
     glob_t found;
+    struct file_wait wait;
+    file_wait_begin(&wait, pattern);
     int failed = glob(pattern, GLOB_ERR | GLOB_TILDE, NULL, &found);
+    file_wait_end(&wait);
     bool good = failed == 0;
     if (failed == GLOB_NOMATCH || (failed && errno == ENOENT))
         err_set(err, ERR_NOTFOUND, "nothing matches %s", pattern);
@@ -122,7 +133,11 @@ static bool add_pattern(struct photo_list *list, const char *pattern, struct err
 static bool add_argument(struct photo_list *list, const char *argument, struct err *err) {
     struct stat st;
     size_t before = list->count;
-    if (stat(argument, &st) != 0) {
+    struct file_wait wait;
+    file_wait_begin(&wait, argument);
+    int failed = stat(argument, &st);
+    file_wait_end(&wait);
+    if (failed) {
         int number = errno;
         if (number == ENOENT && strpbrk(argument, "*?["))
             return add_pattern(list, argument, err);
@@ -162,14 +177,16 @@ void photo_list_fini(struct photo_list *list) {
 
 char *photo_load(const char *path, size_t most, size_t *length, struct err *err) {
     struct stat st;
-    errno = 0;
+    struct file_wait wait;
     char *bytes = NULL;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        err_set(err, ERR_INVALID, "%s is not a file", path);
-    else if (errno == 0)
-        bytes = path_read_file(path, most, length, err);
-    else
+    file_wait_begin(&wait, path);
+    if (stat(path, &st) != 0)
         err_errno(err, "cannot read %s", path);
+    else if (!S_ISREG(st.st_mode))
+        err_set(err, ERR_INVALID, "%s is not a file", path);
+    else
+        bytes = path_read_file(path, most, length, err);
+    file_wait_end(&wait);
     int number = errno;
     if (bytes || !err || (err->code != ERR_SYSTEM))
         return bytes;

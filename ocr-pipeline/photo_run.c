@@ -6,6 +6,7 @@
 #include "base/progress.h"
 #include "base/str.h"
 #include "commands.h"
+#include "crash_note.h"
 #include "csv.h"
 #include "event/loop.h"
 #include "format/json.h"
@@ -30,7 +31,9 @@ struct run {
     const struct config *config;
     struct pipeline *pipeline;
     struct results *results;
-    pthread_mutex_t lock; // protects what is below
+    bool noted;                 // there is a note beside the results
+    struct crash_photos blamed; // by the note of the last run
+    pthread_mutex_t lock;       // protects what is below
     struct progress progress;
     int64_t started_ms;
     size_t done, failed, skipped;
@@ -186,18 +189,13 @@ static bool load(struct run *run, size_t index, char **bytes, size_t *length, st
     }
 }
 
-static bool read_one(void *context, size_t index, unsigned worker, struct err *err) {
-    struct run *run = context;
+static bool read_photo(struct run *run, size_t index, unsigned crashes, struct err *err) {
     const char *photo = name_of(run, index);
     struct reading reading = {0};
     struct err why = {0};
     char *bytes = NULL;
     size_t length = 0;
-    if (interrupt_came())
-        return err_set(err, ERR_NONE, "interrupted");
-    if (results_has(run->results, photo))
-        return true;
-    if (!load(run, index, &bytes, &length, &why, err))
+    if (!crash_note_gives_up(crashes, &why) && !load(run, index, &bytes, &length, &why, err))
         return false;
     bool good = true;
     if (bytes && pipeline_read(run->pipeline, bytes, length, photo, AREA_PLATE, &reading, &why))
@@ -208,6 +206,63 @@ static bool read_one(void *context, size_t index, unsigned worker, struct err *e
     reading_fini(&reading);
     mem_free(bytes);
     return good;
+}
+
+// --- Photos during which the last run crashed
+
+static uint64_t id_of(const char *photo) { return str_hash(photo); }
+
+static unsigned crashes_of(const struct run *run, const char *photo) {
+    for (size_t i = 0; i < run->blamed.count; i++)
+        if (run->blamed.list[i].id == id_of(photo))
+            return run->blamed.list[i].crashes;
+    return 0;
+}
+
+static bool read_watched(struct run *run, size_t index, struct err *err) {
+    const char *photo = name_of(run, index);
+    struct crash_photo watched = {id_of(photo), crashes_of(run, photo)};
+    struct crash_watch watch;
+    if (interrupt_came())
+        return err_set(err, ERR_NONE, "interrupted");
+    if (results_has(run->results, photo))
+        return true;
+    crash_note_enter(&watch, watched);
+    bool good = read_photo(run, index, watched.crashes, err);
+    crash_note_leave(&watch);
+    return good;
+}
+
+static bool read_one(void *context, size_t index, unsigned worker, struct err *err) {
+    struct run *run = context;
+    return crashes_of(run, name_of(run, index)) || read_watched(run, index, err);
+}
+
+// Before the others, and one at a time: the next crash is this photo's own.
+static bool read_blamed(struct run *run, struct err *err) {
+    bool good = true;
+    for (size_t i = 0; good && run->blamed.count && i < run->source->count; i++)
+        if (crashes_of(run, name_of(run, i)))
+            good = read_watched(run, i, err);
+    return good;
+}
+
+// Only beside a file that a later run goes on with.
+static void begin_note(struct run *run) {
+    struct stat st;
+    run->noted = run->options->out && stat(run->options->out, &st) == 0 && S_ISREG(st.st_mode);
+    if (!run->noted)
+        return;
+    char *note = mem_printf("%s.running", run->options->out);
+    if (crash_note_tells(note, &run->blamed) && run->blamed.count)
+        command_fail(0, "the last run crashed; what it was reading comes first, one by one");
+    crash_note_begin(note);
+    mem_free(note);
+}
+
+static void end_note(const struct run *run) {
+    if (run->noted)
+        crash_note_end();
 }
 
 // --- The run
@@ -243,7 +298,8 @@ static int read_all(struct run *run) {
     pthread_mutex_init(&run->lock, NULL);
     run->started_ms = loop_now_ms();
     draw_progress(run, name_of(run, 0));
-    bool good = crew_run(run->config->workers, run->source->count, read_one, run, &err);
+    bool good = read_blamed(run, &err) &&
+                crew_run(run->config->workers, run->source->count, read_one, run, &err);
     progress_clear(&run->progress);
     pthread_mutex_destroy(&run->lock);
     if (interrupt_came())
@@ -262,15 +318,21 @@ static int work(struct run *run) {
     interrupt_watch(); // loading takes a while, too
     if (!open_all(run, &err))
         return command_fail(command_status(&err), "%s", err.text);
-    if (run->skipped == run->source->count)
+    if (run->skipped == run->source->count) {
+        begin_note(run); // one of a run that was killed behind its last photo goes
+        end_note(run);
         return EXIT_DONE;
+    }
     progress_init(&run->progress, stderr);
     progress_draw(&run->progress, "loading the networks", 0, 0);
     run->pipeline = pipeline_create(run->config, &err);
     progress_clear(&run->progress);
     if (!run->pipeline)
         return command_fail(err.code == ERR_NOTFOUND ? EXIT_SETUP : EXIT_FAILED, "%s", err.text);
-    return read_all(run);
+    begin_note(run);
+    int status = read_all(run);
+    end_note(run);
+    return status;
 }
 
 int photo_run(const struct photo_run_options *options, struct config *config,

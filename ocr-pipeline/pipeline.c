@@ -5,7 +5,6 @@
 #include "base/str.h"
 #include "domains.h"
 #include "event/loop.h"
-#include "jpeg_scans.h"
 #include "models.h"
 #include "rules.h"
 #include "vision/object_finder.h"
@@ -458,9 +457,8 @@ static bool conclude(const struct pipeline *pipeline, const struct photo *photo,
                        &reading->stages, err))
         return false;
     bool alone = pipeline->audit.identified == IDENTIFIED_BY_PHOTOS;
-    audit_plate(&reading->plate, texts->lines, texts->count,
-                alone ? identification_of(reading) : IDENTIFICATION_UNKNOWN, &pipeline->audit,
-                pipeline->domains);
+    audit_plate(&reading->plate, alone ? identification_of(reading) : IDENTIFICATION_UNKNOWN,
+                &pipeline->audit, pipeline->domains);
     return true;
 }
 
@@ -487,8 +485,7 @@ bool pipeline_read_for(struct pipeline *pipeline, const void *bytes, size_t leng
     *reading = (struct reading){0};
     snprintf(reading->image_id, sizeof reading->image_id, "%016llx%08zx",
              (unsigned long long)str_hash_bytes(bytes, length), length);
-    if (!jpeg_scans_check(bytes, length, name, err) ||
-        !image_decode(&image, bytes, length, name, side, &pipeline->limits, err))
+    if (!image_decode(&image, bytes, length, name, side, &pipeline->limits, err))
         return false;
     bool good = image_measure(bytes, length, name, &reading->width, &reading->height, err);
     reading->timings.decode_ms = now_ms() - start;
@@ -516,8 +513,8 @@ struct models *pipeline_models(struct pipeline *pipeline) {
 void pipeline_audit_pole(const struct pipeline *pipeline, struct plate *plate,
                          enum identification identification) {
     bool together = pipeline->audit.identified == IDENTIFIED_BY_POLES;
-    audit_plate(plate, NULL, 0, together ? identification : IDENTIFICATION_UNKNOWN,
-                &pipeline->audit, pipeline->domains);
+    audit_plate(plate, together ? identification : IDENTIFICATION_UNKNOWN, &pipeline->audit,
+                pipeline->domains);
 }
 
 void reading_fini(struct reading *reading) {

@@ -24,6 +24,11 @@ static const char *const KEYS[FIELD_COUNT] = {
 
 const char *field_key(enum field field) { return field < FIELD_COUNT ? KEYS[field] : ""; }
 
+bool field_is_always(enum field field) {
+    return field == FIELD_POTENCIA_KVA || field == FIELD_NUMERO_SERIE ||
+           field == FIELD_TENSAO_PRIMARIA || field == FIELD_TENSAO_SECUNDARIA;
+}
+
 enum field field_by_key(const char *key) {
     for (int i = 0; i < FIELD_COUNT; i++)
         if (strcmp(KEYS[i], key) == 0)

@@ -29,6 +29,7 @@ enum field {
 };
 
 const char *field_key(enum field field);  // "potencia_kva": the JSON key
+bool field_is_always(enum field field);   // one that every plate says
 enum field field_by_key(const char *key); // FIELD_COUNT: none
 
 // Where a value comes from.

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "joints.h"
+#include "voltage.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -171,6 +172,18 @@ static bool is_long_number(struct part part) {
     return digits >= 6 && digits * 2 > part.end - part.begin;
 }
 
+// "220/127 V", "34500/33500/32500": nothing else on a plate is that.
+static bool is_voltages(const struct domains *domains, struct part part) {
+    struct low low;
+    struct taps taps;
+    taps_find(domains, part, &taps);
+    if (taps.count > 1)
+        return taps.taps[0].part.begin == part.begin && volts_listed(domains, taps.taps[0].volts) &&
+               volts_listed(domains, taps.taps[1].volts);
+    return low_find(domains, part, &low) && low.part.begin == part.begin &&
+           domain_has(domains, DOMAIN_SECONDARY, low.text);
+}
+
 // What stands beside a label of something else: its unit must not say that it is a field.
 static bool others_fits(const struct domains *domains, enum concept concept, struct part part) {
     static const unsigned MAY[CONCEPT_COUNT] = {
@@ -182,6 +195,8 @@ static bool others_fits(const struct domains *domains, enum concept concept, str
     struct number number;
     size_t at = part.begin;
     if (concept == CONCEPT_PHRASE || (concept == CONCEPT_WORDS && is_long_number(part)))
+        return false;
+    if (is_voltages(domains, part))
         return false;
     // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
     bool words = concept == CONCEPT_CONNECTION || concept == CONCEPT_WORDS;
@@ -256,15 +271,22 @@ static bool says_its_field(const struct rules *rules, const struct candidate *on
     }
 }
 
-// A label that is a letter off with a value of its list; two letters in three of a serial number's
-// or of the phases', which no other label comes near to, with the value in a box of its own: in the
-// same box a guess may have taken the value's first letters.
+// A number's label of which two letters in three were read: none other comes near to it. In the
+// same box a guess may have taken the value's first letters, unless something parts them.
+static bool is_numbers_own(const struct label_hit *hit, const struct pair *pair,
+                           const struct candidate *one) {
+    bool number = one->field == FIELD_NUMERO_SERIE || one->field == FIELD_PATRIMONIO ||
+                  one->field == FIELD_FASES;
+    size_t begin = one->part.begin;
+    bool parted = begin > 0 && !is_letter(one->part.folded->text[begin - 1]);
+    return number && hit->edits * 3 <= hit->letters && (pair->kind != PAIR_INLINE || parted);
+}
+
+// A label that is a letter off with a value of its list, or a number's own.
 static bool is_near(const struct label_hit *hit, const struct pair *pair,
                     const struct candidate *one) {
-    bool own = (one->field == FIELD_NUMERO_SERIE || one->field == FIELD_FASES) &&
-               pair->kind != PAIR_INLINE;
     return hit->letters >= 5 &&
-           ((hit->edits <= 1 && is_listed(one->field)) || (own && hit->edits * 3 <= hit->letters));
+           ((hit->edits <= 1 && is_listed(one->field)) || is_numbers_own(hit, pair, one));
 }
 
 // What stands beside a label that was guessed is somebody's guess, too, but for values that only it
@@ -385,6 +407,7 @@ void rules_read(struct plate *plate, const struct text_line *lines, size_t count
     rules_open_power(rules);
     rules_open_numbers(rules);
     doubt_guesses(rules);
+    rules_open_phases(rules);
     for (int field = 0; field < FIELD_COUNT; field++)
         choose(rules, (enum field)field);
     tell_missing(rules);

@@ -47,21 +47,31 @@ static bool fits_power(const struct rules *rules, const char *fuse) {
     return false;
 }
 
+// A fuse of the list that fills a part.
+static bool is_fuse(const struct rules *rules, struct part part, struct fuse *fuse) {
+    bool brief = part.end - part.begin <= 3; // "SH"
+    return fuse_find(part, brief, fuse) && !fuse->guessed && fuse->begin == part.begin &&
+           fuse->end == part.end && domain_has(rules->domains, DOMAIN_FUSE, fuse->text);
+}
+
+// The same behind words: "SLM FKSIVEV 8H", "110. 5H".
+static bool is_worded(const struct rules *rules, struct part part, struct fuse *fuse) {
+    return is_fuse(rules, part_trim(part_after_words(part)), fuse) ||
+           is_fuse(rules, part_trim(part_last_word(part)), fuse);
+}
+
 // Painted on the tank or beside the plate: "5H", "EF5H" as a line of its own.
 static void read_open(struct rules *rules) {
     struct fuse fuse;
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = part_after_leaders(piece->part);
-        struct part last = part_trim(part_after_words(part));
-        bool worded = last.begin > part.begin && fuse_find(last, false, &fuse);
-        part = worded ? last : part;
-        bool brief = part.end - part.begin <= 3; // "SH"
-        if (piece_is_label(piece) || !fuse_find(part, brief, &fuse) || fuse.guessed ||
-            fuse.begin != part.begin || fuse.end != part.end ||
-            !domain_has(rules->domains, DOMAIN_FUSE, fuse.text) ||
-            !sheet_is_free(&rules->sheet, piece->line, part))
+        if (piece_is_label(piece) ||
+            !(is_fuse(rules, part, &fuse) || is_worded(rules, part, &fuse)) ||
+            !sheet_is_free(&rules->sheet, piece->line,
+                           (struct part){part.folded, fuse.begin, fuse.end}))
             continue;
+        bool worded = fuse.begin > part.begin;
         struct candidate *candidate = offer(rules, piece->line, &fuse, WEIGHT_PATTERN);
         if (worded || fuse.swaps || !fits_power(rules, fuse.text))
             candidate_doubt(candidate, "unlabelled", "no label says that \"%s\" is a fuse link",

@@ -17,9 +17,10 @@ static bool find_tag(struct part part, struct identity *identity) {
     return identity_find(part, 4, 4, identity);
 }
 
-// INMETRO's: NNNNNN/YYYY.
-static bool find_registration(struct part part, struct identity *identity) {
-    return identity_find(part, 4, 2, identity);
+// INMETRO's: NNNNNN/YYYY, or what may have been one.
+static bool find_registration(const struct domains *domains, struct part part,
+                              struct identity *identity) {
+    return registration_find(part, domains, identity) || identity_find(part, 4, 2, identity);
 }
 
 bool serial_fits(const struct domains *domains, enum unit unit, struct part part) {
@@ -36,8 +37,8 @@ bool tag_fits(const struct domains *domains, enum unit unit, struct part part) {
 
 bool registration_fits(const struct domains *domains, enum unit unit, struct part part) {
     struct identity identity;
-    (void)domains, (void)unit;
-    return find_registration(part, &identity);
+    (void)unit;
+    return find_registration(domains, part, &identity);
 }
 
 // A first letter that the reader had no second thoughts about. Some fonts have a 1 that is an I and
@@ -129,7 +130,7 @@ static void read_registrations(struct rules *rules) {
     const struct pair *pair;
     struct identity identity;
     for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_REGISTRATION, &at));)
-        if (find_registration(pair->part, &identity)) {
+        if (find_registration(rules->domains, pair->part, &identity)) {
             bool repaired = registration_repair(&identity, rules->domains);
             struct candidate *candidate =
                 offer(rules, FIELD_REGISTRO, pair, &identity, CONCEPT_REGISTRATION);

@@ -49,6 +49,12 @@ static struct part without_sign(struct part part) {
     return part_trim(part);
 }
 
+// "75001-C": drawings have their letter behind.
+static bool is_drawing(const char *text) {
+    size_t digits = strspn(text, "0123456789");
+    return digits >= 4 && text[digits] == '-' && is_letter(text[digits + 1]) && !text[digits + 2];
+}
+
 // A number that fills a part of a line, in letters of the plate's size: no year, no tap, no link of
 // terminals ("13-16").
 static bool is_number_form(const struct rules *rules, const struct piece *piece, struct part part,
@@ -60,7 +66,8 @@ static bool is_number_form(const struct rules *rules, const struct piece *piece,
     long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
     bool brief = identity->digits == 4 && identity->letters == 0 &&
                  (identity->text[4] || (value >= 1950 && value <= 2099));
-    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text);
+    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
+           !is_drawing(identity->text);
 }
 
 // A number that is a line of its own, or all that follows a label that was not read, and nobody's:
@@ -89,14 +96,8 @@ static bool is_norm(const char *text) {
     return !strncmp(text, "5440/", 5) || !strncmp(text, "5356", 4);
 }
 
-// "366424-0": utilities number what they own like that.
-static bool has_check_digit(const char *text) {
-    size_t digits = strspn(text, "0123456789");
-    return digits >= 6 && text[digits] == '-' && is_digit(text[digits + 1]) && !text[digits + 2];
-}
-
 // What its form says: a number with a year is a registration when it begins with zeros and else a
-// serial number; a long number with hyphens, or one with a check digit, is a tag.
+// serial number.
 static void read_forms(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count; i++) {
@@ -105,21 +106,43 @@ static void read_forms(struct rules *rules) {
             continue;
         if (identity.text[0] == '0')
             registration_repair(&identity, rules->domains);
-        bool hyphens = strchr(identity.text, '-') && !strchr(identity.text, '/');
         bool dated = registration_is(identity.text, rules->domains);
         if (identity.text[0] == '0' && dated)
             offer_open(rules, FIELD_REGISTRO, piece, &identity);
         else if (dated && strcspn(identity.text, "/") >= 4 && !is_norm(identity.text))
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
-        else if (hyphens && identity.letters == 0 &&
-                 (identity.digits >= 10 || has_check_digit(identity.text)))
-            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+    }
+}
+
+// "0302025-262779-5", "366424-0" with its check digit: utilities number what they own like that.
+static bool is_tag(const struct identity *identity) {
+    const char *text = identity->text;
+    size_t digits = strspn(text, "0123456789");
+    bool check = text[digits] == '-' && is_digit(text[digits + 1]) && !text[digits + 2];
+    return digits >= 6 && identity->letters == 0 && !strchr(text, '/') &&
+           (check || (identity->digits >= 10 && strchr(text, '-')));
+}
+
+// Among the words of a line: "PA18:884820-4", "0302025-262779-5 ADITIVA".
+static void read_tags(struct rules *rules) {
+    struct identity identity;
+    struct part word;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_after_leaders(piece->part);
+        for (size_t at = part.begin; part_next_word(part, &at, &word);) {
+            word = part_trim(word);
+            if (is_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
+                sheet_is_free(&rules->sheet, piece->line, word))
+                offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+        }
     }
 }
 
 // "N99751", "TR-41420": a letter or two before a number is how serial numbers go; types have fewer
 // digits ("TBA-13"), drawings their letter behind.
-static bool is_lettered(const char *text) {
+static bool is_lettered(const struct identity *identity) {
+    const char *text = identity->text;
     size_t letters = 0;
     while (is_letter(text[letters]))
         letters++;
@@ -129,23 +152,32 @@ static bool is_lettered(const char *text) {
            strspn(text, "0123456789") == strlen(text);
 }
 
+// The same behind words: "T RT-87821".
+static bool is_lettered_behind(const struct rules *rules, const struct piece *piece,
+                               struct identity *identity) {
+    struct part part = part_trim(part_after_words(part_after_leaders(piece->part)));
+    return is_number_form(rules, piece, part, identity) && is_lettered(identity) &&
+           sheet_is_free(&rules->sheet, piece->line, part);
+}
+
 static void read_lettered(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        if (is_open_number(rules, piece, &identity) && is_lettered(identity.text))
+        if ((is_open_number(rules, piece, &identity) && is_lettered(&identity)) ||
+            is_lettered_behind(rules, piece, &identity))
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
 }
 
-// The first that is left, of plain digits or with letters among them.
-static void read_left(struct rules *rules, enum field field, bool letters) {
+// The first of plain digits that is left.
+static void read_first(struct rules *rules) {
     struct identity identity;
-    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, field); i++) {
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (is_open_number(rules, piece, &identity) && identity.digits <= 10 &&
-            identity.text[0] != '0' && (identity.letters > 0) == letters)
-            offer_open(rules, field, piece, &identity);
+            identity.text[0] != '0' && identity.letters == 0)
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
 }
 
@@ -159,27 +191,57 @@ static struct part after_letters(struct part part) {
     return part;
 }
 
-// "EG.ET 009120/2013": a registration in full, whatever words it follows.
-static void read_worded_registration(struct rules *rules) {
+static bool has_registration(const struct rules *rules) {
+    for (size_t i = 0; i < rules->count; i++)
+        if (rules->candidates[i].field == FIELD_REGISTRO &&
+            registration_is(rules->candidates[i].text, rules->domains))
+            return true;
+    return false;
+}
+
+static void drop_candidates(struct rules *rules, enum field field) {
+    size_t kept = 0;
+    for (size_t i = 0; i < rules->count; i++)
+        if (rules->candidates[i].field != field)
+            rules->candidates[kept++] = rules->candidates[i];
+    rules->count = kept;
+}
+
+// "EG.ET 009120/2013", "E9OETRO018319/2013": a registration in full, whatever it follows. What
+// stands beside a label and is none gives way.
+static void read_full_registration(struct rules *rules) {
     struct identity identity;
-    for (size_t i = 0; i < rules->sheet.count; i++) {
+    for (size_t i = 0; i < rules->sheet.count && !has_registration(rules); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = after_letters(part_trim(piece->part));
-        if (is_number_form(rules, piece, part, &identity) && identity.text[0] == '0' &&
-            registration_is(identity.text, rules->domains) &&
-            sheet_is_free(&rules->sheet, piece->line, part))
-            offer_open(rules, FIELD_REGISTRO, piece, &identity);
+        if (piece_is_label(piece) || !registration_find(piece->part, rules->domains, &identity) ||
+            identity.text[0] != '0' || !sheet_is_free(&rules->sheet, piece->line, identity.part))
+            continue;
+        drop_candidates(rules, FIELD_REGISTRO);
+        offer_open(rules, FIELD_REGISTRO, piece, &identity);
     }
 }
 
-// A label that was guessed, of something else than a field, took it.
+// A label of the same that was read took another value.
+static bool is_said_elsewhere(const struct rules *rules, const struct pair *guess) {
+    enum concept concept = rules_piece(rules, guess)->hit.concept;
+    bool said = false;
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        said |= pair->kind != PAIR_NONE && !rules_piece(rules, pair)->hit.guessed &&
+                rules_piece(rules, pair)->hit.concept == concept;
+    }
+    return said;
+}
+
+// A label that was guessed took it, of something else than a field, or of a field that is known.
 static bool is_guess_taken(const struct rules *rules, size_t piece) {
     bool taken = false;
     for (size_t i = 0; i < rules->pair_count; i++) {
         const struct pair *pair = &rules->pairs[i];
         taken |= pair->kind != PAIR_NONE && pair->value == piece &&
                  rules_piece(rules, pair)->hit.guessed &&
-                 rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS;
+                 (rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS ||
+                  is_said_elsewhere(rules, pair));
     }
     return taken;
 }
@@ -254,10 +316,10 @@ static void read_misplaced(struct rules *rules) {
 // tag because most have. A person looks at each.
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
-    read_worded_registration(rules);
+    read_full_registration(rules);
+    read_tags(rules);
     read_lettered(rules);
-    read_left(rules, FIELD_NUMERO_SERIE, false);
-    read_left(rules, FIELD_NUMERO_SERIE, true);
+    read_first(rules);
     if (rules->count > 2) // of a plate: its maker, its power
         read_worded(rules);
     read_longest(rules);

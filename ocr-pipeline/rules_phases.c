@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// "3", "3Ø", "3~", "3F", "30" (a Ø read as 0), "03".
+// "3", "3Ø", "3~", "3F", "30" or "38" (a Ø read as a digit), "03".
 static bool find_phases(struct part part, char *digit, struct part *at, bool *repaired) {
     const char *text = part.folded->text;
     struct number number;
@@ -19,7 +19,7 @@ static bool find_phases(struct part part, char *digit, struct part *at, bool *re
     while (*digits == '0' && digits[1])
         digits++;
     *repaired = number.swaps > 0 && is_letter(text[number.begin]);
-    if (digits[1] == '0' && !digits[2]) {
+    if (digits[1] && strchr("08", digits[1]) && !digits[2]) {
         *repaired = true;
     } else if (digits[1]) {
         return false;
@@ -215,13 +215,16 @@ static void hint(struct hints *hints, const struct rules *rules, const char *wor
 static void hint_ratio(struct hints *hints, const struct rules *rules) {
     const struct candidate *low = offered(rules, FIELD_TENSAO_SECUNDARIA);
     const char *stroke = low ? strchr(low->text, '/') : NULL;
-    if (!stroke)
+    if (!stroke || !strcmp(low->code, "suggested"))
         return;
     double ratio = (double)strtol(low->text, NULL, 10) / (double)strtol(stroke + 1, NULL, 10);
-    if (fabs(ratio - 1.732) < .05)
-        hints->for_three++;
-    else if (fabs(ratio - 2) < .05)
-        hints->for_one++;
+    bool three = fabs(ratio - 1.732) < .05, one = fabs(ratio - 2) < .05;
+    hints->for_three += three;
+    hints->for_one += one;
+    if (!hints->part.folded && (three || one)) {
+        hints->line = low->line;
+        hints->part = low->part;
+    }
 }
 
 // Terminals of a diagram, each a line of its own: "H3" are three phases, "H2T" is one.
@@ -251,17 +254,19 @@ static struct hints find_hints(const struct rules *rules) {
     return hints;
 }
 
-static void infer(struct rules *rules) {
+// `least`: of what says it.
+static void infer(struct rules *rules, unsigned least) {
     struct hints hints = find_hints(rules);
     size_t at = 0;
     bool asked = rules_next_pair(rules, CONCEPT_PHASES, &at) != NULL;
     bool three = hints.for_three > 0;
     unsigned sure = three ? hints.for_three : hints.for_one;
-    if ((hints.for_three && hints.for_one) || sure < 2 || !hints.part.folded)
+    if ((hints.for_three && hints.for_one) || sure < least || !hints.part.folded)
         return;
     struct candidate *candidate =
         rules_offer(rules, FIELD_FASES, three ? "3" : "1", hints.line, hints.part, WEIGHT_PATTERN);
-    if (!asked) // where the plate tells their number, terminals and voltages that agree will do
+    // Where the plate tells their number, terminals and voltages that agree will do.
+    if (!asked || sure < 2)
         candidate_doubt(candidate, "unlabelled",
                         "the number itself was not read; connection and voltages say it");
 }
@@ -360,10 +365,31 @@ void rules_phases(struct rules *rules) {
     read_brief(rules);
     read_signs(rules);
     if (!rules_has(rules, FIELD_FASES))
-        infer(rules);
+        infer(rules, 2);
     if (!rules_has(rules, FIELD_FASES))
         read_lone(rules);
     if (!rules_has(rules, FIELD_FASES))
         read_dashes(rules);
     read_protection(rules);
+}
+
+static bool is_sure(const struct rules *rules, enum field field) {
+    bool sure = false;
+    for (size_t i = 0; i < rules->count; i++)
+        sure |= rules->candidates[i].field == field && !rules->candidates[i].code[0];
+    return sure;
+}
+
+// Of what every plate says, something has no value that is beyond doubt.
+static bool is_doubted(const struct rules *rules) {
+    bool doubted = false;
+    for (int i = 0; i < FIELD_COUNT; i++)
+        doubted |= field_is_always((enum field)i) && !is_sure(rules, (enum field)i);
+    return doubted;
+}
+
+// A plate of which a person must look at more anyway: one that says it is enough.
+void rules_open_phases(struct rules *rules) {
+    if (!rules_has(rules, FIELD_FASES) && is_doubted(rules))
+        infer(rules, 1);
 }

@@ -129,20 +129,30 @@ static struct part without_unit(struct part part) {
     return part_trim(part);
 }
 
-// A number of the list that is a line of its own, when nothing says a power: neither its label nor
-// its unit were read. Positions of taps are numbers of one digit, too, so those are left alone.
-void rules_open_power(struct rules *rules) {
+// A number of the list that is a part, but for a unit that was not read right ("25/V/A").
+static bool is_power(const struct rules *rules, struct part part, struct number *number, char *text,
+                     size_t size) {
+    if (!number_at(&part, part.begin, false, number) || number->swaps ||
+        number->unit != UNIT_NONE || number->end < part.begin + 2)
+        return false;
+    size_t rest = part.end - number->end;
+    power_text(number, text, size);
+    return domain_has(rules->domains, DOMAIN_KVA, text) && rest <= 5 &&
+           strspn(part.folded->text + number->end, "KVA/.| ") >= rest;
+}
+
+// When nothing says a power, neither its label nor its unit were read: a number of the list that is
+// a line of its own, or the last word of one. Positions of taps are numbers of one digit, too, so
+// those are left alone.
+static void read_open(struct rules *rules, bool worded) {
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_POTENCIA_KVA); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = without_unit(part_after_leaders(piece->part));
         struct number number;
         char text[32];
-        if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||
-            number.end != part.end || number.swaps || part.end - part.begin < 2 ||
+        part = worded ? part_trim(part_last_word(part)) : part;
+        if (piece_is_label(piece) || !is_power(rules, part, &number, text, sizeof text) ||
             !sheet_is_free(&rules->sheet, piece->line, part))
-            continue;
-        power_text(&number, text, sizeof text);
-        if (!domain_has(rules->domains, DOMAIN_KVA, text))
             continue;
         struct candidate *candidate =
             rules_offer(rules, FIELD_POTENCIA_KVA, text, piece->line, part, WEIGHT_PATTERN);
@@ -150,6 +160,11 @@ void rules_open_power(struct rules *rules) {
             candidate_doubt(candidate, "unlabelled", "neither label nor unit say what \"%s\" is",
                             text);
     }
+}
+
+void rules_open_power(struct rules *rules) {
+    read_open(rules, false);
+    read_open(rules, true);
 }
 
 void rules_power(struct rules *rules) {

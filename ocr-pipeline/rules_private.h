@@ -85,4 +85,5 @@ void rules_fuse(struct rules *rules);
 void rules_numbers(struct rules *rules);      // serial, asset tag, registration
 void rules_open_numbers(struct rules *rules); // the same without labels; after all others
 void rules_maker(struct rules *rules);
-void rules_phases(struct rules *rules); // and self-protection; after the voltages
+void rules_phases(struct rules *rules);      // and self-protection; after the voltages
+void rules_open_phases(struct rules *rules); // where neither label nor word was read; last

@@ -4,10 +4,11 @@
 #include "base/path.h"
 #include "share_session.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 32, SOURCE_MAX = 1023 };
+enum { DEPTH_MAX = 32, SOURCE_MAX = 1023, KEPT_MAX = 8 };
 
 struct walk {
     const struct share *share;
@@ -115,9 +116,11 @@ enum share_fault share_photos_check(const struct share *share,
     return fault;
 }
 
-enum share_fault share_photos_load(const struct share *share, const char *source, size_t most,
-                                   char **bytes, size_t *length, struct err *err) {
-    struct share_session *session;
+// Over the session at hand; whatever that cannot do a new one is asked for, which is at hand then:
+// servers end sessions that were idle, and what is wrong with a photo only a good one tells.
+static enum share_fault load(const struct share *share, struct share_session **session,
+                             const char *source, size_t most, char **bytes, size_t *length,
+                             struct err *err) {
     const char *path = share_path_of(share, source);
     *bytes = NULL;
     *length = 0;
@@ -126,10 +129,71 @@ enum share_fault share_photos_load(const struct share *share, const char *source
                 share->location);
         return SHARE_SETUP;
     }
-    enum share_fault fault = share_session_open(share, &session, err);
-    if (!fault)
-        fault = share_session_read(session, path, most, bytes, length, err);
+    if (*session && share_session_read(*session, path, most, bytes, length, NULL) == SHARE_FINE)
+        return SHARE_FINE;
+    share_session_close(*session);
+    enum share_fault fault = share_session_open(share, session, err);
+    return fault ? fault : share_session_read(*session, path, most, bytes, length, err);
+}
+
+enum share_fault share_photos_load(const struct share *share, const char *source, size_t most,
+                                   char **bytes, size_t *length, struct err *err) {
+    struct share_session *session = NULL;
+    enum share_fault fault = load(share, &session, source, most, bytes, length, err);
     share_session_close(session);
+    return fault;
+}
+
+// --- Files, one after the other
+
+struct share_run {
+    const struct share *share;
+    pthread_mutex_t lock;
+    struct share_session *idle[KEPT_MAX]; // under lock
+    size_t count;
+};
+
+struct share_run *share_run_create(const struct share *share) {
+    struct share_run *run = mem_alloc(sizeof *run);
+    *run = (struct share_run){.share = share};
+    pthread_mutex_init(&run->lock, NULL);
+    return run;
+}
+
+void share_run_destroy(struct share_run *run) {
+    if (!run)
+        return;
+    for (size_t i = 0; i < run->count; i++)
+        share_session_close(run->idle[i]);
+    pthread_mutex_destroy(&run->lock);
+    mem_free(run);
+}
+
+static struct share_session *take_idle(struct share_run *run) {
+    pthread_mutex_lock(&run->lock);
+    struct share_session *session = run->count ? run->idle[--run->count] : NULL;
+    pthread_mutex_unlock(&run->lock);
+    return session;
+}
+
+static void give_back(struct share_run *run, struct share_session *session) {
+    pthread_mutex_lock(&run->lock);
+    bool room = run->count < KEPT_MAX;
+    if (room)
+        run->idle[run->count++] = session;
+    pthread_mutex_unlock(&run->lock);
+    if (!room)
+        share_session_close(session);
+}
+
+enum share_fault share_run_load(struct share_run *run, const char *source, size_t most,
+                                char **bytes, size_t *length, struct err *err) {
+    struct share_session *session = take_idle(run);
+    enum share_fault fault = load(run->share, &session, source, most, bytes, length, err);
+    if (fault)
+        share_session_close(session);
+    else
+        give_back(run, session);
     return fault;
 }
 

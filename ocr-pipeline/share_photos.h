@@ -16,5 +16,12 @@ enum share_fault share_photos_check(const struct share *share,
 // The caller's (mem_free).
 enum share_fault share_photos_load(const struct share *share, const char *source, size_t most,
                                    char **bytes, size_t *length, struct err *err);
+// The same of many, over sessions that stay open from one photo to the next: as many as ask at
+// once. Any thread; one that ends takes the session that it opened with it, which costs the next
+// photo a new one.
+struct share_run *share_run_create(const struct share *share);
+void share_run_destroy(struct share_run *run); // NULL is fine
+enum share_fault share_run_load(struct share_run *run, const char *source, size_t most,
+                                char **bytes, size_t *length, struct err *err);
 // The whole of it works: for `doctor`.
 enum share_fault share_photos_try(const struct share *share, struct err *err);

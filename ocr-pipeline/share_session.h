@@ -1,7 +1,7 @@
 // A talk with the process that looks at a share for us (ocr-share-smb, ocr-share-files). It may
 // hang as its share does; then it is killed, and the share is one that does not answer. Blocking,
-// but never for longer than the share's timeout without a sign of life; one thread, in which it
-// begins and ends.
+// but never for longer than the share's timeout without a sign of life. One thread at a time; the
+// helper ends with the thread that opened it.
 //
 // Functions return SHARE_FINE, or which fault, with its text and kind in `err`.
 #pragma once

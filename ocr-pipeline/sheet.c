@@ -182,11 +182,23 @@ static void add_unlabelled(struct sheet *sheet, size_t line, struct part part,
     add_piece(sheet, line, part, NULL);
 }
 
+// "COD.CUENTE: 5666257": a short label that is the beginning of a longer one, of a field, whose
+// rest was not read right.
+static bool goes_on(const struct labels *labels, const struct folded *folded,
+                    const struct label_hit *hit, size_t end, struct label_hit *longer) {
+    return hit->letters <= 4 && hit->concept >= CONCEPT_FIELDS &&
+           labels_guess(labels, (struct part){folded, hit->begin, end}, longer) &&
+           longer->concept < CONCEPT_FIELDS;
+}
+
 static void cut_line(struct sheet *sheet, size_t line, const struct labels *labels) {
-    struct label_hit hits[LABEL_HITS_MAX];
+    struct label_hit hits[LABEL_HITS_MAX], longer;
     const struct folded *folded = &sheet->folds[line];
     size_t count = labels_find(labels, folded, hits), at = 0;
     for (size_t i = 0; i < count; i++) {
+        size_t next = i + 1 < count ? hits[i + 1].begin : folded->length;
+        if (goes_on(labels, folded, &hits[i], next, &longer))
+            hits[i] = longer;
         add_unlabelled(sheet, line, (struct part){folded, at, hits[i].begin}, labels);
         add_piece(sheet, line, (struct part){folded, hits[i].begin, hits[i].end}, &hits[i]);
         at = hits[i].end;

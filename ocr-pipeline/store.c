@@ -132,20 +132,17 @@ static bool upgrade(struct store *store, struct err *err) {
            (number(store, "PRAGMA user_version") >= 3 || run(store, SCHEMA_3, "its tables", err));
 }
 
-static bool recover(struct store *store, bool crashed, unsigned *recovered, struct err *err) {
+static bool recover(struct store *store, unsigned *recovered, struct err *err) {
     if (!run(store, "UPDATE job SET not_before = 0", "jobs that were put off", err))
         return false;
-    int n =
-        finish(store,
-               prepare(store, "UPDATE photo SET state = 0, crashes = crashes + ? WHERE state = 1",
-                       "i", (int64_t)crashed),
-               "photos that were under way", err);
+    int n = finish(store, prepare(store, "UPDATE photo SET state = 0 WHERE state = 1", ""),
+                   "photos that were under way", err);
     if (recovered)
         *recovered = n > 0 ? (unsigned)n : 0;
     return n >= 0;
 }
 
-struct store *store_open(const char *path, bool crashed, unsigned *recovered, struct err *err) {
+struct store *store_open(const char *path, unsigned *recovered, struct err *err) {
     struct store *store = mem_alloc(sizeof *store);
     bool good = sqlite3_open(path, &store->db) == SQLITE_OK || wrong(store, "cannot open it", err);
     if (good) {
@@ -155,7 +152,7 @@ struct store *store_open(const char *path, bool crashed, unsigned *recovered, st
                    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
                    "cannot open it", err) &&
-               upgrade(store, err) && recover(store, crashed, recovered, err);
+               upgrade(store, err) && recover(store, recovered, err);
     }
     if (good)
         return store;
@@ -399,6 +396,14 @@ static bool put_back(struct store *store, int64_t photo, int64_t tried, struct e
 
 bool store_release(struct store *store, int64_t photo, struct err *err) {
     return put_back(store, photo, 0, err);
+}
+
+bool store_crashed(struct store *store, int64_t photo, struct err *err) {
+    return finish(store,
+                  prepare(store,
+                          "UPDATE photo SET crashes = crashes + 1 WHERE id = ? AND state < 2", "i",
+                          photo),
+                  "a photo of a crash", err) >= 0;
 }
 
 // A quarter of the time that it has been gone: quick at first, then seldom.

@@ -15,10 +15,9 @@
 struct store;
 
 // Made when it is not there; ":memory:" for tests. What was under way waits again (`recovered`,
-// may be NULL: how many); `crashed`: and may be to blame for the end of the process that had it.
-// ERR_BUSY: another process has it open; ERR_FULL: the disk is (true of all
+// may be NULL: how many). ERR_BUSY: another process has it open; ERR_FULL: the disk is (true of all
 // below that write); ERR_SYSTEM: SQLite's own words.
-struct store *store_open(const char *path, bool crashed, unsigned *recovered, struct err *err);
+struct store *store_open(const char *path, unsigned *recovered, struct err *err);
 void store_close(struct store *store); // NULL is fine
 
 enum photo_state { PHOTO_WAITING, PHOTO_RUNNING, PHOTO_DONE, PHOTO_FAILED };
@@ -32,7 +31,7 @@ struct photo {
     unsigned number;   // within the pole, from 0
     char source[1024]; // what share_photos.h calls it, or the path of one spooled for us
     bool spooled;      // is ours to delete when it is done
-    unsigned crashes;  // while it was under way
+    unsigned crashes;  // while it was being read
 };
 
 // A new job with its photos, or nothing; its id (32 hex digits) goes to `id`.
@@ -55,7 +54,7 @@ bool store_job_find(struct store *store, const char *id, struct job *job, struct
 bool store_jobs(struct store *store, struct job *jobs, size_t most, size_t *count, struct err *err);
 
 // Claims the photo that waits longest, of the jobs in turn. False with ERR_NOTFOUND when none does.
-// One that was under way in a crash comes last in its job, and alone: so the second crash tells.
+// One that was read in a crash comes last in its job, and alone: so the second crash tells.
 bool store_claim(struct store *store, struct photo *photo, struct err *err);
 // When the next job that is put off, and has photos that wait, may go on (ms since the epoch); 0:
 // there is none.
@@ -65,6 +64,8 @@ int64_t store_next_due(struct store *store);
 // `record` is what the records said of its pole (JSON), NULL: they were not asked.
 bool store_finish(struct store *store, int64_t photo, const char *result, const char *code,
                   const char *record, struct err *err);
+// It was being read when the process crashed. None that waits: this is no error.
+bool store_crashed(struct store *store, int64_t photo, struct err *err);
 // Puts a claimed photo back to wait, as it was.
 bool store_release(struct store *store, int64_t photo, struct err *err);
 // The same, behind those that were not tried yet, and its job is put off for a while that grows:

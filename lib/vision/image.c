@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "vision/image_bmp.h"
+#include "vision/jpeg_scans.h"
 #include "vision/warp.h"
 
 #include <math.h>
@@ -296,7 +297,8 @@ bool image_decode(struct image *out, const void *bytes, size_t length, const cha
         return unknown_kind(err, name, length);
     if (kind == KIND_BMP)
         return decode_bmp(out, bytes, length, name, longest_side, limits, err);
-    bool good = decode_vips(out, kind, bytes, length, name, longest_side, limits, err);
+    bool good = jpeg_scans_check(bytes, length, name, err) &&
+                decode_vips(out, kind, bytes, length, name, longest_side, limits, err);
     vips_thread_shutdown(); // what libvips keeps for a thread
     return good;
 }

@@ -33,7 +33,8 @@ void image_system_fini(void);
 // never by name. `name` is for errors. longest_side 0: as it is; else never decoded much larger
 // than that (shrink on load), then scaled to it exactly when the picture is larger; never enlarged.
 // ERR_INVALID: not a picture, cut short, of a kind not read (the text says which); ERR_LIMIT:
-// larger than the limits, which NULL leaves at their defaults.
+// larger than the limits, which NULL leaves at their defaults, or a JPEG of very many scans
+// (jpeg_scans.h).
 bool image_decode(struct image *out, const void *bytes, size_t length, const char *name,
                   int longest_side, const struct image_limits *limits, struct err *err);
 bool image_load(struct image *out, const char *path, int longest_side,

@@ -127,26 +127,60 @@ static bool open_bytes(struct network *network, const struct ort_session_options
                    NULL, network->path);
 }
 
-// The file changed so that it needs less memory or time; false when it is to be loaded as it is.
+enum { FILE_MOST = 256 << 20, EDITED_MOST = 2 * FILE_MOST };
+
+// The new file takes the place of the old one.
+static bool take_edited(struct buf *file, struct buf *edited, bool changed) {
+    if (changed) {
+        buf_fini(file);
+        *file = *edited;
+    } else {
+        buf_fini(edited);
+    }
+    buf_init(edited, EDITED_MOST);
+    return changed;
+}
+
+// Changes the file so that it needs less memory or time; false when it stays as it is. What depends
+// on a kind of network comes last, and only one of it.
+static bool edit_file(struct network *network, struct buf *file) {
+    struct buf edited;
+    buf_init(&edited, EDITED_MOST);
+    bool changed =
+        take_edited(file, &edited, onnx_edit_gates(&edited, (uint8_t *)file->data, file->length));
+    changed |=
+        take_edited(file, &edited, onnx_edit_enlarge(&edited, (uint8_t *)file->data, file->length));
+    changed |=
+        take_edited(file, &edited,
+                    onnx_edit_channels(&edited, (uint8_t *)file->data, file->length, onnx_block()));
+    changed |= onnx_edit_order((uint8_t *)file->data, file->length);
+    if (network->wants_bytes)
+        network->takes_bytes = take_edited(
+            file, &edited,
+            onnx_edit_pixels(&edited, (uint8_t *)file->data, file->length, &network->pixels));
+    else if (network->wants_lines)
+        network->folds_lines = take_edited(
+            file, &edited,
+            onnx_edit_line(&edited, (uint8_t *)file->data, file->length, &network->line));
+    buf_fini(&edited);
+    return changed || network->takes_bytes || network->folds_lines;
+}
+
+// Loads the changed file; false when it is to be loaded as it is.
 static bool open_edited(struct network *network, const struct ort_session_options *options) {
-    enum { LARGEST = 256 << 20 };
+    struct buf file;
     size_t length;
-    char *bytes = path_read_file(network->path, LARGEST, &length, NULL);
+    char *bytes = path_read_file(network->path, FILE_MOST, &length, NULL);
     if (!bytes)
         return false;
-    struct buf edited;
-    buf_init(&edited, LARGEST + (1 << 20));
-    bool ordered = onnx_edit_order((uint8_t *)bytes, length);
-    if (network->wants_bytes &&
-        onnx_edit_pixels(&edited, (const uint8_t *)bytes, length, &network->pixels))
-        network->takes_bytes = open_bytes(network, options, buf_bytes(&edited), edited.length);
-    else if (network->wants_lines &&
-             onnx_edit_line(&edited, (const uint8_t *)bytes, length, &network->line_reach))
-        network->folds_lines = open_bytes(network, options, buf_bytes(&edited), edited.length);
-    bool good = network->takes_bytes || network->folds_lines ||
-                (ordered && open_bytes(network, options, bytes, length));
-    buf_fini(&edited);
+    buf_init(&file, FILE_MOST);
+    buf_add(&file, bytes, length);
     mem_free(bytes);
+    bool good =
+        edit_file(network, &file) && open_bytes(network, options, buf_bytes(&file), file.length);
+    if (!good)
+        network->takes_bytes = network->folds_lines = false;
+    buf_fini(&file);
     return good;
 }
 
@@ -157,7 +191,7 @@ static bool open_session(struct network *network, const struct network_options *
     bool good =
         onnx_ok(api, api->create_session_options(&options), err, network->path) &&
         set_options(network, options, wanted, err) &&
-        (open_edited(network, options) ||
+        ((!(wanted && wanted->as_is) && open_edited(network, options)) ||
          onnx_ok(api,
                  api->create_session(network->onnx->env, network->path, options, &network->session),
                  err, network->path));

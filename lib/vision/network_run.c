@@ -5,13 +5,14 @@
 
 #include <assert.h>
 
-enum { INPUTS_MAX = 3 };
+enum { INPUTS_MAX = 2 * ONNX_LINE_STAGES + 2 };
 
 // What the runtime gave, and what was converted from it.
 struct run {
     const struct ort_api *api;
     struct ort_value *inputs[INPUTS_MAX];
     const char *input_names[INPUTS_MAX];
+    struct onnx_line_name line_names[INPUTS_MAX];
     size_t input_count;
     uint16_t *halves; // the input, when the network wants halves
     struct ort_value *values[NETWORK_OUTPUTS_MAX];
@@ -174,57 +175,116 @@ bool network_run_pixels(struct network *network, const uint8_t *planes, int heig
 
 // --- Lines. The convolutions' columns are ONNX_LINE_COLUMN pixels wide, two make a token.
 
+// What a stage computes of a line's columns: all as far as a clean token, whose columns see no
+// text, and of those behind it, which are like it, only the last ones, which see the picture's end.
+struct folded {
+    int clean, left_out; // tokens
+    int columns, whole;  // that are computed, that there are
+};
+
 static int columns_of(int width) { return (int)(((unsigned)width + 3) / ONNX_LINE_COLUMN); }
 
-// The first token of which no column sees the text.
-static int clean_token(const struct network *network, int own) {
-    return (own + network->line_reach.left + ONNX_LINE_TOKEN - 1) / ONNX_LINE_TOKEN;
+static struct folded fold(const struct network *network, size_t stage, int own, int width) {
+    struct onnx_reach reach = network->line.stages[stage].reach;
+    struct folded folded = {.clean = (own + reach.left + ONNX_LINE_TOKEN - 1) / ONNX_LINE_TOKEN,
+                            .whole = columns_of(width)};
+    int least = (folded.clean + 1) * ONNX_LINE_TOKEN + reach.right;
+    folded.left_out = width > least ? (width - least) / ONNX_LINE_TOKEN : 0;
+    folded.columns = folded.whole - 2 * folded.left_out;
+    return folded;
+}
+
+// Where the column stands among all, and which computed one stands for one of all.
+static int unfold(const struct folded *folded, int column) {
+    return column / 2 <= folded->clean ? column : column + 2 * folded->left_out;
+}
+
+static int folded_place(const struct folded *folded, int column) {
+    int token = column / 2;
+    return token <= folded->clean                      ? column
+           : token <= folded->clean + folded->left_out ? 2 * folded->clean + column % 2
+                                                       : column - 2 * folded->left_out;
 }
 
 struct network_line network_line_of(const struct network *network, int own, int width) {
     struct network_line line = {own, width, width};
-    if (!network->folds_lines)
-        return line;
-    // Nor the picture's end.
-    int least = (clean_token(network, own) + 1) * ONNX_LINE_TOKEN + network->line_reach.right;
-    if (width > least)
-        line.computed -= (width - least) / ONNX_LINE_TOKEN * ONNX_LINE_TOKEN;
+    if (network->folds_lines)
+        line.computed -= fold(network, 0, own, width).left_out * ONNX_LINE_TOKEN;
     return line;
 }
 
+// What the network wants besides the picture.
 struct line_inputs {
-    float *weights;
+    float *places[ONNX_LINE_STAGES], *weights[ONNX_LINE_STAGES];
     int64_t *tokens;
-    int columns, token_count;
 };
 
-// The clean token stands for itself and for all that were left out.
-static void line_inputs_init(struct line_inputs *inputs, const struct network *network,
-                             const struct network_line *line) {
-    int left_out = (line->width - line->computed) / ONNX_LINE_TOKEN;
-    int clean = clean_token(network, line->own), whole = columns_of(line->width);
-    *inputs = (struct line_inputs){.columns = columns_of(line->computed), .token_count = whole / 2};
-    inputs->weights = mem_alloc(((size_t)inputs->columns + 1) * sizeof *inputs->weights);
-    inputs->tokens = mem_alloc(((size_t)inputs->token_count + 1) * sizeof *inputs->tokens);
-    for (int i = 0; i < inputs->columns; i++)
-        inputs->weights[i] = (float)(i / 2 == clean ? 1 + left_out : 1) / (float)whole;
-    for (int i = 0; i < inputs->token_count; i++)
-        inputs->tokens[i] = i <= clean ? i : i <= clean + left_out ? clean : i - left_out;
-}
-
 static void line_inputs_fini(struct line_inputs *inputs) {
-    mem_free(inputs->weights);
+    for (size_t i = 0; i < ONNX_LINE_STAGES; i++) {
+        mem_free(inputs->places[i]);
+        mem_free(inputs->weights[i]);
+    }
     mem_free(inputs->tokens);
 }
 
+// A name that lives as long as the run.
+static const char *line_name(struct run *run, const char *input, size_t stage) {
+    struct onnx_line_name *name = &run->line_names[run->input_count];
+    *name = onnx_line_name(input, stage);
+    return name->text;
+}
+
+static bool add_floats(const struct network *network, struct run *run, const char *name,
+                       const float *values, int64_t rows, int64_t columns, struct err *err) {
+    return add_input(network, run, name, values, (size_t)(rows * columns) * sizeof *values,
+                     (const int64_t[]){rows, columns}, 2, ORT_ELEMENT_F32, err);
+}
+
+static float *make_places(const struct folded *from, const struct folded *to) {
+    float *places = mem_alloc((size_t)from->columns * (size_t)to->columns * sizeof *places);
+    for (int i = 0; i < to->columns; i++)
+        places[folded_place(from, unfold(to, i)) * to->columns + i] = 1;
+    return places;
+}
+
+// The clean token counts for all that were left out.
+static float *make_weights(const struct folded *folded) {
+    float *weights = mem_alloc((size_t)folded->columns * sizeof *weights);
+    for (int i = 0; i < folded->columns; i++)
+        weights[i] =
+            (float)(i / 2 == folded->clean ? 1 + folded->left_out : 1) / (float)folded->whole;
+    return weights;
+}
+
+static int64_t *make_tokens(const struct folded *last) {
+    int64_t *tokens = mem_alloc(((size_t)last->whole + 1) * sizeof *tokens);
+    for (int i = 0; i < last->whole / 2; i++)
+        tokens[i] = folded_place(last, 2 * i) / 2;
+    return tokens;
+}
+
 static bool add_line_inputs(const struct network *network, struct run *run,
-                            const struct line_inputs *inputs, struct err *err) {
-    const int64_t columns[] = {inputs->columns, 1};
-    const int64_t tokens = inputs->token_count;
-    return add_input(network, run, ONNX_LINE_COLUMNS, inputs->weights,
-                     (size_t)columns[0] * sizeof *inputs->weights, columns, 2, ORT_ELEMENT_F32,
-                     err) &&
-           add_input(network, run, ONNX_LINE_TOKENS, inputs->tokens,
+                            const struct network_line *line, struct line_inputs *inputs,
+                            struct err *err) {
+    struct folded before = {0}, stage = {0};
+    for (size_t i = 0; i < network->line.count; i++, before = stage) {
+        stage = fold(network, i, line->own, line->width);
+        if (i > 0) {
+            inputs->places[i] = make_places(&before, &stage);
+            if (!add_floats(network, run, line_name(run, ONNX_LINE_PLACES, i), inputs->places[i],
+                            before.columns, stage.columns, err))
+                return false;
+        }
+        if (network->line.stages[i].mean) {
+            inputs->weights[i] = make_weights(&stage);
+            if (!add_floats(network, run, line_name(run, ONNX_LINE_COLUMNS, i), inputs->weights[i],
+                            stage.columns, 1, err))
+                return false;
+        }
+    }
+    const int64_t tokens = stage.whole / 2;
+    inputs->tokens = make_tokens(&stage);
+    return add_input(network, run, ONNX_LINE_TOKENS, inputs->tokens,
                      (size_t)tokens * sizeof *inputs->tokens, &tokens, 1, ORT_ELEMENT_I64, err);
 }
 
@@ -234,12 +294,11 @@ bool network_run_line(struct network *network, const float *planes, int height,
     const int64_t dims[] = {1, 3, height, line->computed};
     if (!network->folds_lines)
         return network_run(network, planes, dims, 4, out, err);
-    struct line_inputs inputs;
+    struct line_inputs inputs = {0};
     struct run *run = begin(network, out);
-    line_inputs_init(&inputs, network, line);
     bool good = finish(network, run,
                        make_input(network, run, planes, dims, 4, err) &&
-                           add_line_inputs(network, run, &inputs, err),
+                           add_line_inputs(network, run, line, &inputs, err),
                        out, err);
     line_inputs_fini(&inputs);
     return good;

@@ -33,6 +33,7 @@ struct network_options {
     const struct network_pixels
         *pixels; // for network_run_pixels; NULL: network_run is what is used
     bool lines;  // for network_run_line
+    bool as_is;  // without the changes of onnx_edit.h: for comparisons
 };
 
 // The file is read whole by the runtime. Errors name the file.

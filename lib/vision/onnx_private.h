@@ -36,7 +36,7 @@ struct network {
     bool takes_bytes;             // and was changed to take them, onnx_edit.h
     bool wants_lines;             // was loaded for network_run_line
     bool folds_lines;             // and was changed for it, onnx_edit_line
-    struct onnx_reach line_reach; // then
+    struct onnx_line line;        // then
     size_t outputs;
     char *output_names[NETWORK_OUTPUTS_MAX];
     struct tensor_shape output[NETWORK_OUTPUTS_MAX];

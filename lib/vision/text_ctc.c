@@ -26,6 +26,8 @@ static float largest(const float *values, size_t count) {
 }
 
 static size_t likeliest(const float *values, size_t count) {
+    if (values[0] > .5f) // mostly it is nothing, and likelihoods sum up to 1
+        return 0;
     float best = largest(values, count);
     size_t i = 0;
     while (i < count - 1 && !(values[i] >= best))

@@ -1,11 +1,13 @@
 #include "vision/text_detect.h"
 
 #include "base/mem.h"
+#include "vision/crew.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { CELL = 32, LONGEST = 4096 }; // the network halves five times; what is longer is no photo
+enum { BAND = 64 };                 // rows
 
 // Scales a side by the ratio and rounds to whole cells, as the reference does.
 static int whole_cells(int side, double ratio) {
@@ -21,13 +23,32 @@ void text_detect_size(int width, int height, int side_min, int *out_width, int *
     *out_height = whole_cells(height, ratio);
 }
 
-static uint8_t *detect_input(const struct image *picture, int width, int height) {
-    struct image scaled;
-    warp_resize(&scaled, picture, width, height);
-    uint8_t *planes = mem_alloc((size_t)width * (size_t)height * 3);
-    warp_byte_planes(planes, &scaled, true);
-    image_fini(&scaled);
-    return planes;
+struct bands {
+    const struct image *picture;
+    uint8_t *planes;
+    int width, height;
+};
+
+static bool band_job(void *context, size_t index, unsigned worker, struct err *err) {
+    const struct bands *bands = context;
+    int from = (int)index * BAND;
+    int to = from + BAND < bands->height ? from + BAND : bands->height;
+    size_t width = (size_t)bands->width, count = width * (size_t)(to - from);
+    uint8_t *rows = mem_alloc(count * 3);
+    warp_resize_rows(rows, bands->picture, bands->width, bands->height, from, to);
+    warp_byte_planes(bands->planes + (size_t)from * width, width * (size_t)bands->height, rows,
+                     count, true);
+    mem_free(rows);
+    return true;
+}
+
+// The picture in the network's size, 3 x height x width bytes, made by several threads: they have
+// nothing else to do yet.
+static uint8_t *detect_input(const struct text_reader *reader, const struct image *picture,
+                             int width, int height, struct err *err) {
+    struct bands bands = {picture, mem_alloc((size_t)width * (size_t)height * 3), width, height};
+    crew_run(reader->options.threads, (size_t)(height + BAND - 1) / BAND, band_job, &bands, err);
+    return bands.planes;
 }
 
 static void choose_size(const struct text_reader *reader, const struct image *picture, int *width,
@@ -45,7 +66,7 @@ bool text_detect(struct text_reader *reader, const struct image *picture, struct
     int width, height;
     *out = (struct text_regions){0};
     choose_size(reader, picture, &width, &height);
-    uint8_t *planes = detect_input(picture, width, height);
+    uint8_t *planes = detect_input(reader, picture, width, height, err);
     struct tensors tensors;
     double began = text_now_ms();
     bool good = network_run_pixels(reader->detect, planes, height, width, &tensors, err);

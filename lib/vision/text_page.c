@@ -20,7 +20,7 @@ enum { GROUP = 6, WIDTH_MIN = 320, WIDTH_MAX = 3200, FAINT_WIDTH = 64 };
 
 #define UPSIDE_DOWN 0.9f // surely; below that a line is left as it is
 #define READ_SURE 0.9f   // a line that was read so surely was the right way up
-enum { JURY = 8 }; // so many lines are asked which way up, the longest; the rest if they differ
+enum { JURY = 4 }; // so many lines are asked which way up, the longest; the rest if they differ
 
 #define TALL 1.5f       // height to width of a region that is turned to be read
 #define FAINT_SURE 0.7f // what is faint and read less surely is a speck

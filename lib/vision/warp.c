@@ -150,13 +150,12 @@ void warp_planes(float *planes, size_t row_floats, size_t plane_floats, const st
     }
 }
 
-void warp_byte_planes(uint8_t *planes, const struct image *in, bool bgr) {
-    size_t plane = (size_t)in->width * (size_t)in->height;
+void warp_byte_planes(uint8_t *planes, size_t plane, const uint8_t *pixels, size_t count,
+                      bool bgr) {
     uint8_t *first = planes + (bgr ? 2 * plane : 0), *last = planes + (bgr ? 0 : 2 * plane);
-    const uint8_t *from = in->pixels;
-    for (size_t i = 0; i < plane; i++, from += 3) {
-        first[i] = from[0];
-        planes[plane + i] = from[1];
-        last[i] = from[2];
+    for (size_t i = 0; i < count; i++, pixels += 3) {
+        first[i] = pixels[0];
+        planes[plane + i] = pixels[1];
+        last[i] = pixels[2];
     }
 }

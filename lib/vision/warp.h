@@ -9,6 +9,9 @@
 // OpenCV's INTER_LINEAR for bytes, which the networks were trained and are compared with: equal to
 // it bit by bit (tests/unit/test_warp.c).
 void warp_resize(struct image *out, const struct image *in, int width, int height);
+// Of that only the rows `from` .. `to` - 1, for several threads beside each other.
+void warp_resize_rows(uint8_t *rows, const struct image *in, int width, int height, int from,
+                      int to);
 // Scaled down by averaging over areas: for people and for the first look, not for the networks.
 // A side that would grow stays as it is.
 void warp_shrink(struct image *out, const struct image *in, int width, int height);
@@ -35,5 +38,5 @@ struct warp_norm { // value = (pixel / 255 - mean) / std, in the order of the ne
 void warp_planes(float *planes, size_t row_floats, size_t plane_floats, const struct image *in,
                  const struct warp_norm *norm);
 
-// The same as bytes, one plane behind the other without gaps: 3 x height x width.
-void warp_byte_planes(uint8_t *planes, const struct image *in, bool bgr);
+// Pixels as bytes in three planes, `plane` bytes one behind the other.
+void warp_byte_planes(uint8_t *planes, size_t plane, const uint8_t *pixels, size_t count, bool bgr);

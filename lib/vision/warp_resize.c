@@ -54,14 +54,14 @@ static void down_row(uint8_t *to, const int *above, const int *below, const shor
 }
 
 // Half the size in both directions: OpenCV averages four pixels there.
-static void halve(struct image *out, const struct image *in) {
-    for (int y = 0; y < out->height; y++) {
-        const uint8_t *a = in->pixels + (size_t)y * 2 * (size_t)in->width * 3;
-        const uint8_t *b = a + (size_t)in->width * 3;
-        uint8_t *to = out->pixels + (size_t)y * (size_t)out->width * 3;
-        for (int x = 0; x < out->width; x++, a += 6, b += 6, to += 3)
+static void halve(uint8_t *rows, const struct image *in, int from, int to) {
+    size_t width = (size_t)in->width;
+    for (int y = from; y < to; y++) {
+        const uint8_t *a = in->pixels + (size_t)y * 2 * width * 3;
+        const uint8_t *b = a + width * 3;
+        for (size_t x = 0; x < width / 2; x++, a += 6, b += 6, rows += 3)
             for (int c = 0; c < 3; c++)
-                to[c] = (uint8_t)((a[c] + a[c + 3] + b[c] + b[c + 3] + 2) >> 2);
+                rows[c] = (uint8_t)((a[c] + a[c + 3] + b[c] + b[c + 3] + 2) >> 2);
     }
 }
 
@@ -77,32 +77,42 @@ static const int *scaled_row(struct row_pair *rows, const struct image *in, int 
         if (rows->number[i] == number)
             return rows->row[i];
     int slot = rows->number[0] == keep ? 1 : 0;
-    across_row(rows->row[slot], in->pixels + (size_t)number * (size_t)in->width * 3, taps, width);
+    const uint8_t *pixels = in->pixels + (size_t)number * (size_t)in->width * 3;
+    if (width == in->width)
+        for (size_t i = 0; i < (size_t)width * 3; i++)
+            rows->row[slot][i] = pixels[i] * WEIGHT_ONE;
+    else
+        across_row(rows->row[slot], pixels, taps, width);
     rows->number[slot] = number;
     return rows->row[slot];
 }
 
-void warp_resize(struct image *out, const struct image *in, int width, int height) {
-    image_init(out, width, height);
+void warp_resize_rows(uint8_t *rows, const struct image *in, int width, int height, int from,
+                      int to) {
     size_t row = (size_t)width * 3;
     if (width == in->width && height == in->height) {
-        memcpy(out->pixels, in->pixels, row * (size_t)height);
+        memcpy(rows, in->pixels + (size_t)from * row, row * (size_t)(to - from));
         return;
     }
     if (width * 2 == in->width && height * 2 == in->height) {
-        halve(out, in);
+        halve(rows, in, from, to);
         return;
     }
     struct linear_tap *across = linear_taps(in->width, width, true);
     struct linear_tap *down = linear_taps(in->height, height, false);
     int *room = mem_alloc(2 * row * sizeof *room);
-    struct row_pair rows = {{-1, -1}, {room, room + row}};
-    for (int y = 0; y < height; y++) {
-        const int *above = scaled_row(&rows, in, down[y].first, down[y].second, across, width);
-        const int *below = scaled_row(&rows, in, down[y].second, down[y].first, across, width);
-        down_row(out->pixels + (size_t)y * row, above, below, down[y].weight, row);
+    struct row_pair pair = {{-1, -1}, {room, room + row}};
+    for (int y = from; y < to; y++, rows += row) {
+        const int *above = scaled_row(&pair, in, down[y].first, down[y].second, across, width);
+        const int *below = scaled_row(&pair, in, down[y].second, down[y].first, across, width);
+        down_row(rows, above, below, down[y].weight, row);
     }
     mem_free(room);
     mem_free(across);
     mem_free(down);
+}
+
+void warp_resize(struct image *out, const struct image *in, int width, int height) {
+    image_init(out, width, height);
+    warp_resize_rows(out->pixels, in, width, height, 0, height);
 }

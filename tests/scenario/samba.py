@@ -32,6 +32,7 @@ server smb encrypt = if_required
 [fotos]
 path = {share}
 valid users = {user}
+preexec = sh -c 'echo in >> {state}/entered'
 
 [aberto]
 path = {share}
@@ -84,6 +85,11 @@ class Samba:
                 raise unittest.SkipTest(f"smbd does not run here: {out.read()[-300:]}")
         with socket.socket() as sock:
             return sock.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def entered(self):
+        """How often somebody was let in to "fotos"."""
+        with open(os.path.join(self.state, "entered")) as file:
+            return file.read().count("\n")
 
     def freeze(self):
         """It takes connections, as the kernel does, and says nothing."""

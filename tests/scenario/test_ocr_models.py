@@ -2,12 +2,14 @@
 with every fault that a server can have; the plumbing once with a real llama-server."""
 import base64
 import collections
+import contextlib
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -98,13 +100,13 @@ class ModelWorld(OcrWorld):
     def reading(self):
         return self.ask("GET", "/health").json()["reading"]
 
-    def send(self, body=PHOTO):
+    def send(self, body=PHOTO, path=POLE):
         """A request whose answer nobody waits for; the socket."""
         data = json.dumps(body).encode()
         sock = socket.create_connection(("127.0.0.1", self.port))
         self.addCleanup(sock.close)
         sock.sendall(b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" %
-                     (POLE.encode(), len(data)) + data)
+                     (path.encode(), len(data)) + data)
         return sock
 
 
@@ -269,12 +271,11 @@ class Faults(ModelWorld):
         self.server.send_signal(signal.SIGSEGV if how == "fault" else signal.SIGKILL)
         self.server.wait(timeout=scaled(60))
         with open(self.path("state/ancalagon/ocr/jobs.running"), "r+") as note:
-            text = note.read()
             if how == "no memory":  # as if the kernel had killed one more process meanwhile
-                state, boot, kills = text.split()
+                state, boot, kills = note.readline().split()
                 self.assertEqual(state, "r")
                 note.seek(0)
-                note.write(f"{state} {boot} {int(kills) + 1}\n")
+                note.write(f"{state} {boot} {int(kills) + 1}")
         if how == "last":
             self.vlm = say(SEEN)
         self.serve()
@@ -283,11 +284,11 @@ class Faults(ModelWorld):
         return "job.crashed" in self.log_text()
 
     def test_a_photo_that_crashes_the_program_is_given_up(self):
-        """Where two photos were under way in a crash each is tried alone; the one of the second crash is
-        not tried again, and the other is read. Whoever kills the server blames no photo. (A model that
-        hangs keeps them at work.)"""
+        """Where two photos were read in a crash each is tried alone, with no request beside it either; the
+        one of the second crash is not tried again, and the other is read. Whoever kills the server blames
+        no photo. (A model that hangs keeps them at work.)"""
         self.vlm = Turn(fault="hang")
-        self.configure("vlm", timeout="1h")
+        self.configure("vlm", timeout="1h", workers=2)
         self.serve()
         job = self.ask("POST", BATCH, {"postes": [{"id": "1", "imagens": [BASE64, BASE64]}]}).json()["id"]
         state = f"{JOBS}/{job}"
@@ -299,8 +300,12 @@ class Faults(ModelWorld):
         are(2, 0)
         self.assertFalse(self.crash("killed"))
         are(2, 0)
+        eventually(lambda: self.reading() == 2, "both are read", 30)
         self.assertTrue(self.crash("fault"))
         are(1, 1)
+        self.send(GEMINI, GENERATE)
+        eventually(lambda: self.ask("GET", "/health").json()["waiting"] == 1, "a request waits", 30)
+        self.assertEqual(self.reading(), 1)
         self.assertFalse(self.crash("killed"))
         are(1, 1)
         with open(self.path("state/ancalagon/ocr/jobs.running")) as note:
@@ -315,6 +320,51 @@ class Faults(ModelWorld):
         self.assertEqual(given_up["resultado"]["error"]["code"], "INTERNAL")
         self.assertIn("crashed 2 times", given_up["resultado"]["error"]["text"])
         self.check_truth(read["resultado"]["fields"])
+
+    def test_a_photo_that_only_waits_in_a_crash_is_not_to_blame(self):
+        self.vlm = Turn(fault="hang")
+        self.configure("vlm", timeout="1h")
+        self.serve()
+        job = self.ask("POST", BATCH, {"postes": [{"id": "1", "imagens": [BASE64, BASE64]}]}).json()["id"]
+        eventually(lambda: self.ask("GET", f"{JOBS}/{job}").json()["lendo"] == 2, "one is read, one waits", 30)
+        eventually(lambda: len(self.model.asked()) == 1, "the model works", 30)
+        self.server.send_signal(signal.SIGSEGV)
+        self.server.wait(timeout=scaled(60))
+        self.vlm = say(SEEN)
+        self.serve()
+        eventually(lambda: self.ask("GET", f"{JOBS}/{job}").json()["prontas"] == 2, "the job ends", 60)
+        self.end_server()
+        with contextlib.closing(sqlite3.connect(self.path("state/ancalagon/ocr/jobs.sqlite"))) as store:
+            self.assertEqual(store.execute("SELECT number, crashes FROM photo ORDER BY number").fetchall(),
+                             [(0, 1), (1, 0)])
+
+    def test_a_photo_that_crashes_a_run_is_given_up(self):
+        """The same of `read --out`: first both that were read, one at a time, then the rest."""
+        self.vlm = Turn(fault="hang")
+        self.configure("vlm", timeout="1h", workers=2)
+        for name in "abc":
+            self.photo(f"{name}.jpg")
+        command = ("read", "a.jpg", "b.jpg", "c.jpg", "--out", "out.jsonl")
+        for crash in range(2):
+            asked = len(self.model.asked())
+            process = self.start(*command)
+            eventually(lambda: len(self.model.asked()) > asked, "the model works", 30)
+            with open(self.path("out.jsonl.running")) as note:
+                eventually(lambda: note.seek(0) or len(note.read().split()) - 3 == (4, 2)[crash], "they are read", 30)
+            process.send_signal(signal.SIGSEGV)
+            _, errors = process.communicate(timeout=scaled(60))
+            self.assertEqual("the last run crashed" in errors, crash == 1)
+        self.vlm = say(SEEN)
+        _, errors = self.ocr(*command, status=1)
+        self.assertIn("a.jpg: the program crashed 2 times", errors)
+        with open(self.path("out.jsonl")) as lines:
+            reports = {report["file"]: report for report in map(json.loads, lines)}
+        self.assertEqual(reports.pop("a.jpg")["error"]["code"], "INTERNAL")
+        self.assertEqual(sorted(reports), ["b.jpg", "c.jpg"])
+        for report in reports.values():
+            self.check_truth(report["fields"])
+        self.assertFalse(os.path.exists(self.path("out.jsonl.running")))
+        self.ocr(*command)
 
     def test_a_job_whose_model_stays_away_waits_for_a_person(self):
         self.vlm = Turn(fault="reset")

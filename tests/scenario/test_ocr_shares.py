@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-from harness import binary, eventually
+from harness import binary, eventually, scaled
 from ocr import CACHE, OcrWorld, PLATE
 from samba import Samba, free_port
 
@@ -72,6 +72,22 @@ class Shares(OcrWorld):
         self.assertEqual(reports[self.url("1044_má.jpg")]["error"]["code"], "INVALID_IMAGE")
         _, errors = self.ocr("tra", self.feeder, "--share", "fotos", "--out", "out.jsonl")
         self.assertIn("3 of 3 photos", errors)
+
+    def test_one_session_for_many_photos(self):
+        """One that looks what there is, one for the photos; and another where that has become useless."""
+        self.settings_of("timeout = 20s\npatience = 60s")
+        for i in range(4):
+            self.on_share(f"bad_{i}.jpg", BAD)
+        self.ocr("tra", self.feeder, "--share", "fotos", "--out", "bad.jsonl", status=1)
+        self.assertEqual((len(self.lines("bad.jsonl")), self.samba.entered()), (4, 2))
+        for i in range(3):
+            self.on_share(f"good_{i}.jpg")
+        process = self.start("tra", self.feeder, "--share", "fotos", "--out", "all.jsonl")
+        eventually(lambda: len(self.lines("all.jsonl")) > 4, "a good one is read", 60)
+        self.samba.stop()
+        self.samba.start()
+        _, errors = process.communicate(timeout=scaled(60))
+        self.assertEqual(["fields" in line for line in self.lines("all.jsonl")], 4 * [False] + 3 * [True], errors)
 
     def test_a_share_by_its_url(self):
         """As a guest where none of the settings has it, else with their credentials."""
@@ -259,3 +275,26 @@ class Folders(OcrWorld):
         self.assertEqual((reply.status, reply.json()["error"]["code"]), (504, "SHARE_UNREACHABLE"))
         os.unlink(self.path("slow"))
         self.assertEqual(self.ask("POST", FEEDER + "f7", {"share": "campo"}).status, 202)
+
+    def test_photos_that_are_named(self):
+        """Whoever looks at one never comes back: the run ends, and the same command goes on later."""
+        self.write("config/ancalagon/ocr.ini", "[limits]\nfile-wait = 300ms\n[read]\nside = 320\n")
+        for i in range(4):
+            self.photo(f"hung/set/{i}.jpg")
+        command = ("read", self.path("hung/set"), "--out", "out.jsonl")
+        _, errors = self.ocr(*command, status=5)  # while it looks what there is
+        self.assertIn("hung/set: no answer for 300 ms", errors)
+        os.unlink(self.path("slow"))
+        process = self.start(*command)
+        eventually(lambda: self.lines("out.jsonl"), "a photo is read", 60)
+        self.write("slow", "")
+        _, errors = process.communicate(timeout=scaled(60))
+        self.assertEqual(process.returncode, 5, errors)
+        self.assertRegex(errors, r"hung/set/\d.jpg: no answer for 300 ms")
+        os.unlink(self.path("slow"))
+        self.ocr(*command)
+        self.assertEqual(self.lines("out.jsonl"), 4)
+
+    def lines(self, name):
+        path = self.path(name)
+        return open(path).read().count("\n") if os.path.exists(path) else 0

@@ -1,6 +1,7 @@
 """Running by itself (setup, units, what systemd says and hears) and the commands of every day."""
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from harness import Scenario, binary, eventually, scaled
+from harness import Scenario, ask, binary, eventually, scaled
 
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 SYSTEMCTL = """#!/bin/sh
@@ -252,6 +253,62 @@ class Install(unittest.TestCase):
                 self.assertEqual(self.install(prefix.replace("$", "$$")),
                                  [["configure", "--prefix", taken], ["install", "-C"]])
         self.assertEqual(self.install("/now here"), [["install", "-C"]], "nothing to configure")
+
+
+class MakeRun(Commands):
+    """`make run` in a terminal that is closed. What it gets and builds is there already."""
+
+    def setUp(self):
+        super().setUp()
+        self.root = self.world.path("clone")
+        for folder in ("tools", "build/lib/vision", "bin", "tmp"):
+            os.makedirs(os.path.join(self.root, folder))
+        for name in ("Makefile", "tools/run", "tools/first-prompt"):
+            shutil.copy(os.path.join(REPOSITORY, name), os.path.join(self.root, name))
+        for name in ("install-deps", "get-engine", "get-model", "get-ocr"):
+            os.symlink("/bin/true", os.path.join(self.root, "tools", name))
+        os.symlink("/bin/true", os.path.join(self.root, "bin", "ninja"))
+        os.symlink(binary("ancalagon"), os.path.join(self.root, "build", "ancalagon"))
+        for name in ("build.ninja", "ocr-share-smb"):
+            open(os.path.join(self.root, "build", name), "w").close()
+
+    def read_until(self, terminal, mark):
+        seen = b""
+        while mark not in seen:
+            seen += os.read(terminal, 65536)
+
+    def run_in_terminal(self, *argv):
+        """Until the model has answered; the terminal's other end."""
+        env = self.env(TMPDIR=os.path.join(self.root, "tmp"), TERM="dumb",
+                       PATH=f"{self.root}/bin:/usr/bin:/bin")
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.root)
+            os.execvpe(argv[0], argv, env)
+        self.addCleanup(os.waitpid, pid, 0)
+        self.read_until(terminal, b"Ctrl-C here stops")
+        self.assertEqual(len(self.world.engines()), 1)
+        return terminal
+
+    def test_closed_terminal(self):
+        for who, argv in (("a shell", ("bash", "--norc", "-ic", "make run; true")),
+                          ("make", ("make", "run"))):
+            with self.subTest(leads_the_session=who):
+                terminal = self.run_in_terminal(*argv)
+                os.kill(self.world.status()["pid"], signal.SIGHUP)
+                self.read_until(terminal, b"server.reload")
+                self.assertEqual(len(self.world.engines()), 1)
+                os.close(terminal)
+                self.world.assert_nothing_left()
+                self.assertEqual(os.listdir(os.path.join(self.root, "tmp")), [])
+
+    def test_nohup(self):
+        os.close(self.run_in_terminal("sh", "-c", "trap '' HUP; exec make run"))
+        self.world.http("POST", "/v1/chat/completions",
+                        ask("a", fake={"tokens": 30, "interval_ms": 50}))
+        self.chat_ok("a")
+        os.kill(self.world.status()["pid"], signal.SIGTERM)
+        self.world.assert_nothing_left()
 
 
 class Systemd(Commands):

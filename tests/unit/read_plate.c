@@ -66,7 +66,7 @@ static void read_photo(const json_t *photo, bool all, const struct domains *doma
     filter_classify(lines, count, &context, domains, classes);
     size_t left = filter_keep(lines, classes, count, TEXT_NAMEPLATE, kept);
     rules_read(&plate, all ? lines : kept, all ? count : left, domains);
-    audit_plate(&plate, lines, count, IDENTIFICATION_UNKNOWN, NULL, domains);
+    audit_plate(&plate, IDENTIFICATION_UNKNOWN, NULL, domains);
     json_t *out = json_object(), *names = json_array();
     json_set(out, "file", json_text(json_string_value(json_object_get(photo, "file"))));
     plate_put_fields(&plate, out);

@@ -3,6 +3,7 @@
 #include "vision_support.h"
 
 #include "base/buf.h"
+#include "vision/jpeg_scans.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -389,6 +390,23 @@ static void test_bombs(void **state) {
     g_free(bmp.bytes);
 }
 
+// A picture that the decoder would go over again and again; nobody needs to ask for the check.
+static void test_scans(void **state) {
+    struct file jpeg = encoded(".jpg");
+    struct image image;
+    struct err err = {0};
+    struct buf file;
+    buf_init(&file, 1 << 20);
+    buf_add(&file, jpeg.bytes, 2);
+    for (int i = 0; i <= JPEG_SCANS_MAX; i++)
+        buf_add(&file, "\xff\xda\0\x03\0", 5);
+    buf_add(&file, (char *)jpeg.bytes + 2, jpeg.length - 2);
+    assert_false(image_decode(&image, buf_bytes(&file), file.length, "it", 0, NULL, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    buf_fini(&file);
+    g_free(jpeg.bytes);
+}
+
 static void test_no_pictures(void **state) {
     static const struct {
         const char *bytes;
@@ -484,7 +502,7 @@ int main(void) {
         cmocka_unit_test(test_bitmaps),     cmocka_unit_test(test_cut),
         cmocka_unit_test(test_damaged),     cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_no_pictures), cmocka_unit_test(test_longest_side),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_scans),       cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

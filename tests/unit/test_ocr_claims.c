@@ -1,4 +1,5 @@
 // What models say of a plate: taken apart, and held against what was read.
+#include "audit.h"
 #include "claims.h"
 #include "format/json.h"
 #include "model_answer.h"
@@ -149,6 +150,27 @@ static void a_model_is_held_against_the_text(void **state) {
     draw(&drawing, PLATE);
     for (size_t i = 0; i < COUNT(MERGED); i++)
         check_merged(&MERGED[i], &drawing, domains);
+    drawing_fini(&drawing);
+    domains_destroy(domains);
+}
+
+// No line alone says it.
+static void what_two_texts_say_together_is_grounded(void **state) {
+    static struct drawing drawing;
+    struct domains *domains = domains_create();
+    struct plate plate = {0};
+    struct claims claims;
+    json_t *tree = tree_of("{\"tensao_secundaria_v\": \"220/127\"}");
+    (void)state;
+    draw(&drawing, "POTÊNCIA: 75 kVA     TENSÃO SECUNDÁRIA: 220     / 127 V\n");
+    rules_read(&plate, drawing.lines, drawing.count, domains);
+    assert_string_equal(plate.values[FIELD_TENSAO_SECUNDARIA].text, "220/127");
+    claims_from_json(&claims, SOURCE_LLM, tree, domains);
+    claims_merge(&plate, &claims, true, drawing.lines, drawing.count, domains);
+    audit_plate(&plate, IDENTIFICATION_UNKNOWN, NULL, domains);
+    assert_int_equal(plate.values[FIELD_TENSAO_SECUNDARIA].source, SOURCE_LLM);
+    assert_null(plate_reason(&plate, FIELD_TENSAO_SECUNDARIA));
+    json_decref(tree);
     drawing_fini(&drawing);
     domains_destroy(domains);
 }
@@ -345,6 +367,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_go_through_the_rules),
         cmocka_unit_test(a_model_is_held_against_the_text),
+        cmocka_unit_test(what_two_texts_say_together_is_grounded),
         cmocka_unit_test(the_better_supported_value_stays),
         cmocka_unit_test(agreement_counts_when_it_is_independent),
         cmocka_unit_test(what_a_leading_model_leaves_out_is_left_out),

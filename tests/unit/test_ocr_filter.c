@@ -44,6 +44,8 @@ static const struct {
      "nnnnnnnnnnnn"},
     {"a plate of which only the head was read right",
      "WEG   TRANSFORMADOR DE DISTRIBUIÇÃO\n\n\nP0FFNCA\n45\n\n\n      123456\n", "nnnnn"},
+    {"values alone, their labels and most of the head were not read right",
+     "LUMAO\n\n3531723\n132 kg\n40 L\n014121/2013\n0,5H\n", "nnnnnn"},
     {"a pole's sign alone", "POSTE Nº\n\n123456\n", "pp"},
     {"a warning, which is no plate's high voltage", "PERIGO\nALTA TENSÃO\n13.800 VOLTS\n", "ooo"},
     {"a meter alone", "00450\nkWh\nMEDIDOR ELETRÔNICO\nNº 12345678\n", "mmmm"},

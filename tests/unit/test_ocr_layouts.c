@@ -515,10 +515,9 @@ static const struct example LAYOUTS[] = {
      "REG. INMETRO OI0770/2013\n"
      "FABRICADO NO BRASIL   FABRICAÇÃO 02/2014\n",
      "potencia_kva=10; fabricante=TRAEL; numero_serie=72780; data_fabricacao=2014-02; "
-     "tensao_primaria_v=7967; tensao_secundaria_v=440/220; patrimonio=0758627-215401-9; "
-     "registro=010770/2013",
-     "potencia_kva:unlabelled; numero_serie:label_unsure; patrimonio:unlabelled; "
-     "registro:repaired"},
+     "tensao_primaria_v=7967; tensao_secundaria_v=440/220; fases=1; "
+     "patrimonio=0758627-215401-9; registro=010770/2013",
+     "potencia_kva:unlabelled; fases:unlabelled; patrimonio:unlabelled; registro:repaired"},
     {"no label was read, a serial number with letters",
      "WEG\n"
      "15 kVA      TBA-13      TR-41420\n"
@@ -535,15 +534,15 @@ static const struct example LAYOUTS[] = {
      "TENSÃO AT 13,8 kV     TENSÃO BT 254/127 V\n"
      "PATRIM. 0105257-273231-\n",
      "potencia_kva=37.5; fabricante=ITB; numero_serie=822; tensao_primaria_v=13800; "
-     "tensao_secundaria_v=254/127; patrimonio=0105257-273231",
-     "numero_serie:repaired; patrimonio:repaired"},
+     "tensao_secundaria_v=254/127; fases=1; patrimonio=0105257-273231",
+     "numero_serie:repaired; fases:unlabelled; patrimonio:repaired"},
     {"the rest of a label before a number",
      "UNIÃO\n"
      "POT. NOM. 30 kVA      E 48480029\n"
      "TENSÃO AT 34,5 kV     TENSÃO BT 380/220 V\n",
      "potencia_kva=30; fabricante=UNIÃO; numero_serie=48480029; tensao_primaria_v=34500; "
-     "tensao_secundaria_v=380/220",
-     "numero_serie:unlabelled"},
+     "tensao_secundaria_v=380/220; fases=3",
+     "numero_serie:unlabelled; fases:unlabelled"},
     {"an inspector's date beside the year",
      "BRASTRAFO\n"
      "225 kVA     Nº SÉRIE 61042     DATA 23/06/2022\n"
@@ -558,8 +557,9 @@ static const struct example LAYOUTS[] = {
      "ECC FJ......3H    REGISTRO INMETRO 000937|2013\n"
      "TENSÃO AT 23,1 kV\n",
      "potencia_kva=225; fabricante=SIEMENS; numero_serie=7932-1; elo_fusivel=3H; "
-     "tensao_primaria_v=23100; tensao_secundaria_v=220/127; registro=000937/2013",
-     "potencia_kva:unlabelled; elo_fusivel:unlabelled; registro:split_number"},
+     "tensao_primaria_v=23100; tensao_secundaria_v=220/127; fases=3; registro=000937/2013",
+     "potencia_kva:unlabelled; elo_fusivel:unlabelled; fases:unlabelled; "
+     "registro:split_number"},
     {"a table of taps without its first, only its terminals are there",
      "ITB\n"
      "POT. NOM. 150 kVA     Nº SÉRIE 5404     BT 440/254 V\n"
@@ -568,16 +568,16 @@ static const struct example LAYOUTS[] = {
      "31500         13-16\n"
      "30000         10-7\n",
      "potencia_kva=150; fabricante=ITB; numero_serie=5404; tensao_primaria_v=33000; "
-     "tensao_secundaria_v=440/254",
-     "tensao_primaria_v:repaired"},
+     "tensao_secundaria_v=440/254; fases=3",
+     "tensao_primaria_v:repaired; fases:unlabelled"},
     {"a table of two taps",
      "ITB\n"
      "POT. NOM. 150 kVA     Nº SÉRIE 5404     BT 440/254 V\n"
      "33000         4-13\n"
      "31500         13-16\n",
      "potencia_kva=150; fabricante=ITB; numero_serie=5404; tensao_primaria_v=33000; "
-     "tensao_secundaria_v=440/254",
-     "tensao_primaria_v:repaired"},
+     "tensao_secundaria_v=440/254; fases=3",
+     "tensao_primaria_v:repaired; fases:unlabelled"},
     {"numbers behind words, a guessed label with its value in a box of its own",
      "ITAM\n"
      "25 AVA           TO SERE     42301\n"
@@ -591,7 +591,81 @@ static const struct example LAYOUTS[] = {
      "112,5\n"
      "ABA379622/2005   AT 13,8 kV   BT 220/127 V\n",
      "potencia_kva=112.5; fabricante=ROMAGNOLE; numero_serie=379622/2005; "
-     "tensao_primaria_v=13800; tensao_secundaria_v=220/127",
+     "tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     "numero_serie:unlabelled; fases:unlabelled"},
+    {"labels that lost their number sign, and one that lost the ring of it",
+     "TRAFO\n"
+     "RT-60488       DE FABRICAÇÃO 2023\n"
+     "45 kVA         AT 13,8 kV      BT 380/220 V     FASES 3\n",
+     "potencia_kva=45; fabricante=TRAFO; numero_serie=RT-60488; data_fabricacao=2023; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3",
+     "numero_serie:unlabelled"},
+    {"a ring that was read as a letter",
+     "POTÊNCIA 25 kVA     SÉRIE Ne 9268/2019     FASES 1\n"
+     "AT 13,8 kV          BT 254/127 V\n",
+     "potencia_kva=25; numero_serie=9268/2019; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=254/127; fases=1",
+     ""},
+    {"guessed labels: the letters that a value has, a short label's rest",
+     "POT. 15 kVA         NSERI U4144        FASES 3\n"
+     "AT 13,8 kV          BT 220/127 V\n"
+     "COD.CUENTE: 5666257\n"
+     "DATA DE FANRICACAOY JUN/2013\n",
+     "potencia_kva=15; numero_serie=U4144; data_fabricacao=2013-06; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=220/127; fases=3; patrimonio=5666257",
+     ""},
+    {"voltages below a label of something else",
+     "ITAIPU\n"
+     "POT. 15 kVA       SÉRIE 5315250      FASES 2\n"
+     "RESFRIAMENTO\n"
+     "254/127 V\n"
+     "PEDIDO\n"
+     "34500/33500/32500\n",
+     "potencia_kva=15; fabricante=ITAIPU; numero_serie=5315250; tensao_primaria_v=34500; "
+     "tensao_secundaria_v=254/127; fases=2",
+     ""},
+    {"a registration in full, beside a label that has another and within what was not read",
+     "POT. 15 kVA       SÉRIE 5315250      FASES 1\n"
+     "AT 13,8 kV        BT 254/127 V\n"
+     "REG 0AK.760\n"
+     "\n"
+     "\n"
+     "E9OETRO018319/2013\n",
+     "potencia_kva=15; numero_serie=5315250; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=254/127; fases=1; registro=018319/2013",
+     "registro:unlabelled"},
+    {"a registration behind a letter", "INMETRO REGS 006146/2013\n", "registro=006146/2013", ""},
+    {"what ends a line of words",
+     "ADELCO\n"
+     "P 112,5           SÉRIE 9385         FASES 3\n"
+     "AT 13,8 kV        BT 380/220 V\n"
+     "110. 5H           75001-C\n"
+     "PA18:884820-4\n",
+     "potencia_kva=112.5; fabricante=ADELCO; numero_serie=9385; elo_fusivel=5H; "
+     "tensao_primaria_v=13800; tensao_secundaria_v=380/220; fases=3; patrimonio=884820-4",
+     "elo_fusivel:unlabelled; patrimonio:unlabelled"},
+    {"a power whose unit was torn, a number of a guess that another label says",
+     "BALESTRO\n"
+     "25/V/A            NFPARR2785817      FASES 1\n"
+     "AT 13,8 kV        BT 220 V\n"
+     "Nº PATR. 0768696-370344-2\n",
+     "potencia_kva=25; fabricante=BALESTRO; numero_serie=2785817; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=220; fases=1; patrimonio=0768696-370344-2",
+     "potencia_kva:unlabelled; numero_serie:unlabelled"},
+    {"numbers among the words of a line, a phase sign that was read as a digit",
+     "COMTRAFO\n"
+     "POT. 50 kVA       T RT-87821         FASES 38\n"
+     "AT 13,8 kV        BT 220/127 V\n"
+     "0302025-262779-5 ADITIVA\n",
+     "potencia_kva=50; fabricante=COMTRAFO; numero_serie=RT-87821; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=220/127; fases=3; patrimonio=0302025-262779-5",
+     "numero_serie:unlabelled; patrimonio:unlabelled"},
+    {"a unit that stuck to the next column is no serial number's letter",
+     "TRAEL\n"
+     "POT. 225 kVA      22074              FASES 3\n"
+     "AT 13,8 kV        BT 220/127 V1430\n",
+     "potencia_kva=225; fabricante=TRAEL; numero_serie=22074; tensao_primaria_v=13800; "
+     "tensao_secundaria_v=220/127; fases=3",
      "numero_serie:unlabelled"},
 };
 

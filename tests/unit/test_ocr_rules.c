@@ -38,7 +38,9 @@ static const struct example LAYOUTS[] = {
      "ITAM\n"
      "POTENCIA (kVA)   TENSAO PRIMARIA (V)   TENSAO SECUNDARIA (V)\n"
      "75               34500                 380/220\n",
-     "potencia_kva=75; fabricante=ITAM; tensao_primaria_v=34500; tensao_secundaria_v=380/220", ""},
+     "potencia_kva=75; fabricante=ITAM; tensao_primaria_v=34500; tensao_secundaria_v=380/220; "
+     "fases=3",
+     "fases:unlabelled"},
     {"taps in a table",
      "COMTRAFO\n"
      "kVA 30       Nº FABR. 4455      FASES 3\n"
@@ -83,15 +85,17 @@ static const struct example LAYOUTS[] = {
      "POTÊNCIA      300    kVA\n"
      "ALTA TENSÃO   23,1   kV\n"
      "BAIXA TENSÃO  220/127   V\n",
-     "potencia_kva=300; fabricante=CEMEC; tensao_primaria_v=23100; tensao_secundaria_v=220/127",
-     ""},
+     "potencia_kva=300; fabricante=CEMEC; tensao_primaria_v=23100; tensao_secundaria_v=220/127; "
+     "fases=3",
+     "fases:unlabelled"},
     {"the number sign runs into the label, or is none",
      "SÉRIENº: C4250     FABRICAÇÃO: NOV/05\nPOTÊNCIA EM kVA: 45\n",
      "potencia_kva=45; numero_serie=C4250; data_fabricacao=2005-11", ""},
     {"a serial number that begins as a label does", "SÉRIE: N4214\nNº PATRIMÔNIO: MT-58947\n",
      "numero_serie=N4214; patrimonio=MT-58947", ""},
     {"both voltages beside one label", "POTÊNCIA: 75 kVA     TENSÕES AT/BT: 13,8 kV / 220-127 V\n",
-     "potencia_kva=75; tensao_primaria_v=13800; tensao_secundaria_v=220/127", ""},
+     "potencia_kva=75; tensao_primaria_v=13800; tensao_secundaria_v=220/127; fases=3",
+     "fases:unlabelled"},
     {"values far right in their cells",
      "POTÊNCIA             Nº SÉRIE             ELO FUSÍVEL\n"
      "          75 kVA               123456               3H\n"
@@ -156,7 +160,7 @@ static const struct example DOUBTS[] = {
      "numero_serie:doubtful_letter"},
     {"a label without its value", "POTÊNCIA: 75 kVA\nNº DE SÉRIE:\n", "potencia_kva=75",
      "numero_serie:no_value"},
-    {"a label that is only guessed", "POTÊNCIA: 75 kVA\nXERIE: 123456\n",
+    {"a guess that may have the number's first letter", "POTÊNCIA: 75 kVA\nXERIE123456\n",
      "potencia_kva=75; numero_serie=123456", "numero_serie:label_unsure"},
     {"numbers without labels", "POTÊNCIA: 75 kVA\n\n\n\n54475\n\n\n\n003504/2013\n",
      "potencia_kva=75; numero_serie=54475; registro=003504/2013",

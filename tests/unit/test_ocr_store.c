@@ -69,7 +69,7 @@ static void work_on(struct store *store, unsigned most) {
 static void test_a_job_from_begin_to_end(void **state) {
     (void)state;
     struct err err = {0};
-    struct store *store = store_open(":memory:", false, NULL, &err);
+    struct store *store = store_open(":memory:", NULL, &err);
     struct photo photo;
     char id[33];
     assert_false(store_claim(store, &photo, &err));
@@ -111,7 +111,7 @@ static void test_a_job_from_begin_to_end(void **state) {
 static void test_a_photo_put_off(void **state) {
     (void)state;
     struct err err = {0};
-    struct store *store = store_open(":memory:", false, NULL, &err);
+    struct store *store = store_open(":memory:", NULL, &err);
     struct photo photo;
     char id[33];
     new_job(store, "lote", 3, id);
@@ -132,10 +132,10 @@ static void test_a_photo_put_off(void **state) {
     store_close(store);
 }
 
-static struct store *reopen(struct store *store, const char *path, bool crashed) {
+static struct store *reopen(struct store *store, const char *path) {
     struct err err = {0};
     store_close(store);
-    store = store_open(path, crashed, NULL, &err);
+    store = store_open(path, NULL, &err);
     if (!store)
         fail_msg("%s", err.text);
     return store;
@@ -150,21 +150,24 @@ static void forget(const char *path) {
     }
 }
 
-// Two were under way in a crash: they come last, and one by one; nobody is blamed for a kill.
+// Two were read in a crash: they come last, and one by one; nobody is blamed for a kill.
 static void test_after_a_crash(void **state) {
     (void)state;
     char path[64], id[33];
     struct err err = {0};
-    struct photo photo, other;
+    struct photo photo, other, late;
     snprintf(path, sizeof path, "/tmp/test-ocr-store-crash-%d.db", (int)getpid());
-    struct store *store = reopen(NULL, path, true);
+    struct store *store = reopen(NULL, path);
     new_job(store, "lote", 4, id);
     assert_true(store_claim(store, &photo, &err) && store_claim(store, &other, &err));
-    store = reopen(store, path, false);
-    assert_true(store_claim(store, &photo, &err) && store_claim(store, &other, &err));
+    store = reopen(store, path);
+    assert_true(store_claim(store, &photo, &err) && store_claim(store, &other, &err) &&
+                store_claim(store, &late, &err)); // the third is claimed, and not read yet
     assert_string_equal(photo.source, "/photos/0.jpg");
     assert_int_equal(photo.crashes, 0);
-    store = reopen(store, path, true);
+    store = reopen(store, path);
+    assert_true(store_crashed(store, photo.id, &err) && store_crashed(store, other.id, &err));
+    assert_true(store_crashed(store, 12345, &err)); // of a job that is forgotten
     assert_true(store_claim(store, &photo, &err));
     assert_string_equal(photo.source, "/photos/2.jpg");
     assert_true(store_finish(store, photo.id, "{}", NULL, NULL, &err));
@@ -177,7 +180,8 @@ static void test_after_a_crash(void **state) {
     assert_string_equal(photo.source, "/photos/0.jpg");
     assert_int_equal(photo.crashes, 1);
     assert_false(store_claim(store, &other, &err)); // nor another beside it
-    store = reopen(store, path, true);
+    store = reopen(store, path);
+    assert_true(store_crashed(store, photo.id, &err));
     for (unsigned crashes = 1; crashes <= 2; crashes++) {
         assert_true(store_claim(store, &photo, &err));
         assert_string_equal(photo.source, crashes == 1 ? "/photos/1.jpg" : "/photos/0.jpg");
@@ -192,7 +196,7 @@ static void test_after_a_crash(void **state) {
 static void test_jobs_take_turns(void **state) {
     (void)state;
     struct err err = {0};
-    struct store *store = store_open(":memory:", false, NULL, &err);
+    struct store *store = store_open(":memory:", NULL, &err);
     char large[33], small[33];
     struct photo photo;
     new_job(store, "tra", 30, large);
@@ -209,7 +213,7 @@ static void test_jobs_take_turns(void **state) {
 static void test_cancelled_and_empty_jobs(void **state) {
     (void)state;
     struct err err = {0};
-    struct store *store = store_open(":memory:", false, NULL, &err);
+    struct store *store = store_open(":memory:", NULL, &err);
     char id[33], empty[33];
     struct photo photo;
     new_job(store, "lote", 3, id);
@@ -234,7 +238,7 @@ static void test_cancelled_and_empty_jobs(void **state) {
 static void test_a_job_is_there_whole_or_not_at_all(void **state) {
     (void)state;
     struct err err = {0};
-    struct store *store = store_open(":memory:", false, NULL, &err);
+    struct store *store = store_open(":memory:", NULL, &err);
     struct photo twice[] = {{.pole = "1", .source = "/a"}, {.pole = "1", .source = "/b"}};
     struct job jobs[8];
     size_t count;
@@ -248,7 +252,7 @@ static void test_a_job_is_there_whole_or_not_at_all(void **state) {
 static void test_folders_of_open_jobs_are_needed(void **state) {
     (void)state;
     struct err err = {0};
-    struct store *store = store_open(":memory:", false, NULL, &err);
+    struct store *store = store_open(":memory:", NULL, &err);
     struct photo photo = {.pole = "1", .source = "/spool/50%_a/0", .spooled = true};
     char id[33];
     assert_true(store_job_create(store, "lote", NULL, &photo, 1, id, &err));
@@ -270,7 +274,7 @@ static void test_killed_many_times(void **state) {
     char path[64], id[33];
     struct err err = {0};
     snprintf(path, sizeof path, "/tmp/test-ocr-store-%d.db", (int)getpid());
-    struct store *store = store_open(path, false, NULL, &err);
+    struct store *store = store_open(path, NULL, &err);
     if (!store)
         fail_msg("%s", err.text);
     new_job(store, "lote", PHOTOS, id);
@@ -280,7 +284,7 @@ static void test_killed_many_times(void **state) {
         assert_int_equal(pipe(ready), 0);
         pid_t child = fork();
         if (child == 0) {
-            struct store *own = store_open(path, false, NULL, NULL);
+            struct store *own = store_open(path, NULL, NULL);
             for (;;) {
                 struct photo photo;
                 char result[80];
@@ -301,7 +305,7 @@ static void test_killed_many_times(void **state) {
         close(ready[1]);
     }
     unsigned recovered = 0;
-    store = store_open(path, false, &recovered, &err);
+    store = store_open(path, &recovered, &err);
     assert_non_null(store);
     assert_true(recovered <= 1);
     work_on(store, PHOTOS);
@@ -317,7 +321,7 @@ static void test_killed_many_times(void **state) {
 static void test_a_job_waits_for_its_share(void **state) {
     (void)state;
     struct err err = {0};
-    struct store *store = store_open(":memory:", false, NULL, &err);
+    struct store *store = store_open(":memory:", NULL, &err);
     char id[33], other[33];
     struct photo photo, put_off, first;
     new_job(store, "alimentador", 3, id);
@@ -358,7 +362,7 @@ static void test_a_job_waits_for_its_share(void **state) {
 static void test_a_job_whose_share_stays_away(void **state) {
     (void)state;
     struct err err = {0};
-    struct store *store = store_open(":memory:", false, NULL, &err);
+    struct store *store = store_open(":memory:", NULL, &err);
     char id[33];
     struct photo photo, second;
     new_job(store, "alimentador", 3, id);
@@ -411,7 +415,7 @@ static void test_files_of_before(void **state) {
         SQLITE_OK);
     sqlite3_close(db);
     for (int i = 0; i < 2; i++) {
-        struct store *store = store_open(path, false, NULL, &err);
+        struct store *store = store_open(path, NULL, &err);
         if (!store)
             fail_msg("%s", err.text);
         assert_string_equal(job_of(store, "old").fault, "");

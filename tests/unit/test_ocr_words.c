@@ -214,6 +214,12 @@ static void labels_in_lines(void **state) {
         {"NUMER0 DE SERlE", {CONCEPT_SERIAL}, UNIT_NONE},
         {"DATADEFABRICACAO", {CONCEPT_DATE}, UNIT_NONE},
         {"Nº FABR.", {CONCEPT_SERIAL}, UNIT_NONE},
+        {"DESERIE- 4455", {CONCEPT_SERIAL}, UNIT_NONE},
+        {"DE FABRICAÇÃO 2023", {CONCEPT_DATE}, UNIT_NONE}, // its first word was not read
+        {"TRAFO", {CONCEPT_NONE}, UNIT_NONE},              // a maker
+        {"TRAFO Nº", {CONCEPT_SERIAL}, UNIT_NONE},
+        {"DATA ENERGIZAÇÃO", {CONCEPT_OTHER_DATE}, UNIT_NONE},
+        {"DATA FANRICACAO", {CONCEPT_DATE}, UNIT_NONE},
         {"60 Hz", {CONCEPT_NONE}, UNIT_NONE},
         {"75 kVA", {CONCEPT_NONE}, UNIT_NONE},
         {"POTENCIA 75 SERIE 12 FASES 3",

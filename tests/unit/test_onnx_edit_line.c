@@ -4,28 +4,11 @@
 #include "vision/onnx_graph.h"
 #include "vision_support.h"
 
-#include "tiny_onnx.h"
+#include "tiny_net.h"
 
 #include <math.h>
 
 enum { CHANNELS = 4, CLASSES = 6, HEIGHT = 8 };
-
-static float noise(uint32_t *state) {
-    *state = *state * 1664525 + 1013904223;
-    return (float)(*state >> 8) / (float)(1 << 24) - .5f;
-}
-
-static void put_noise(struct tiny_onnx *tiny, const char *name, const int64_t *dims, size_t rank) {
-    float values[1024];
-    uint32_t state = (uint32_t)strlen(name) * 977;
-    size_t count = 1;
-    for (size_t i = 0; i < rank; i++)
-        count *= (size_t)dims[i];
-    assert_true(count <= sizeof values / sizeof *values);
-    for (size_t i = 0; i < count; i++)
-        values[i] = noise(&state);
-    tiny_constant(tiny, name, TINY_FLOAT, dims, rank, values, count * sizeof *values);
-}
 
 // A convolution 3 x 3 of all channels, or of each by itself.
 static void put_conv(struct tiny_onnx *tiny, const char *from, const char *to, int64_t channels,
@@ -41,35 +24,6 @@ static void put_conv(struct tiny_onnx *tiny, const char *from, const char *to, i
     put_noise(tiny, weights, TINY_DIMS(CHANNELS, apart ? 1 : channels, 3, 3));
     onnx_put_node(&tiny->graph, "Conv", (struct span[]){span_of(from), span_of(weights)}, 2,
                   span_of(to), &attributes);
-}
-
-static void put_with(struct tiny_onnx *tiny, const char *op, const char *from, const char *to,
-                     const char *attribute, const int64_t *values, size_t count) {
-    struct buf attributes;
-    buf_init(&attributes, 4096);
-    if (count == 1)
-        onnx_put_int(&attributes, attribute, values[0]);
-    else
-        onnx_put_ints(&attributes, attribute, values, count);
-    if (span_is(span_of(op), "AveragePool"))
-        onnx_put_ints(&attributes, "strides", values, count);
-    onnx_put_node(&tiny->graph, op, &(struct span){from, strlen(from)}, 1, span_of(to),
-                  &attributes);
-}
-
-// The larger of two neighbours, the last one with nobody: ONNX's words for that.
-static void put_pool(struct tiny_onnx *tiny, const char *from, const char *to) {
-    enum { NAME = 1, TEXT = 4, TYPE = 20, IS_TEXT = 3 };
-    struct buf attributes, rule;
-    buf_init(&attributes, 4096);
-    buf_init(&rule, 4096);
-    onnx_put_ints(&attributes, "kernel_shape", (const int64_t[]){2, 2}, 2);
-    protobuf_put_text(&rule, NAME, "auto_pad");
-    protobuf_put_text(&rule, TEXT, "SAME_UPPER");
-    protobuf_put_int(&rule, TYPE, IS_TEXT);
-    protobuf_put_message(&attributes, NODE_ATTRIBUTE, &rule);
-    onnx_put_node(&tiny->graph, "MaxPool", &(struct span){from, strlen(from)}, 1, span_of(to),
-                  &attributes);
 }
 
 // What may be otherwise than in a recogniser.
@@ -107,13 +61,13 @@ static struct tiny_onnx recogniser(enum oddity oddity) {
     return tiny;
 }
 
-static bool edit(struct tiny_onnx tiny, struct onnx_reach *reach) {
+static bool edit(struct tiny_onnx tiny, struct onnx_line *line) {
     size_t length;
     struct buf out;
     char *path = tiny_onnx_write(&tiny);
     char *bytes = path_read_file(path, 1 << 20, &length, NULL);
     buf_init(&out, 4 << 20);
-    bool edited = onnx_edit_line(&out, (const uint8_t *)bytes, length, reach);
+    bool edited = onnx_edit_line(&out, (const uint8_t *)bytes, length, line);
     assert_int_equal(edited, out.length > 0);
     buf_fini(&out);
     mem_free(bytes);
@@ -123,22 +77,23 @@ static bool edit(struct tiny_onnx tiny, struct onnx_reach *reach) {
 }
 
 static void test_reach(void **state) {
-    struct onnx_reach reach;
-    assert_true(edit(recogniser(PLAIN), &reach));
+    struct onnx_line line;
+    assert_true(edit(recogniser(PLAIN), &line));
+    struct onnx_reach reach = line.stages[line.count - 1].reach;
     assert_int_equal(reach.left, 1 + 2 + 4 + 4);      // a pixel, two, a column, a column
     assert_int_equal(reach.right, 1 + 2 + 2 + 4 + 4); // and the pool's next one
 }
 
 static void test_left_alone(void **state) {
-    struct onnx_reach reach;
-    assert_false(edit(recogniser(SIDE_DOOR), &reach));
-    assert_false(edit(recogniser(NO_MEAN), &reach));
-    assert_false(edit(recogniser(HALVED_ONCE), &reach));
-    assert_false(edit(recogniser(OTHER_AXIS), &reach));
-    assert_false(edit(recogniser(UNKNOWN), &reach));
+    struct onnx_line line;
+    assert_false(edit(recogniser(SIDE_DOOR), &line));
+    assert_false(edit(recogniser(NO_MEAN), &line));
+    assert_false(edit(recogniser(HALVED_ONCE), &line));
+    assert_false(edit(recogniser(OTHER_AXIS), &line));
+    assert_false(edit(recogniser(UNKNOWN), &line));
     struct tiny_onnx two = recogniser(PLAIN);
     tiny_input(&two, "z", TINY_FLOAT, TINY_DIMS(1));
-    assert_false(edit(two, &reach));
+    assert_false(edit(two, &line));
 }
 
 static float *planes_of(int height, int width, int own) {

@@ -1,7 +1,7 @@
 // Scans of JPEGs are counted, and nothing that only looks like one.
 #include "base/buf.h"
 #include "base/mem.h"
-#include "jpeg_scans.h"
+#include "vision/jpeg_scans.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "jpeg_scans.h"
+#include "vision/jpeg_scans.h"
 
 #include <stdint.h>
 #include <string.h>
