@@ -152,14 +152,15 @@ static void move_page(struct text_page *page, float x, float y, struct point to)
     }
 }
 
-// `scale`: pixels of the photo a pixel of the image.
+// `scale`: pixels of the photo a pixel of the image; `quarters`: that it is turned by to be read.
 static bool read_part(struct pipeline *pipeline, const struct image *image, struct box part,
-                      float scale_x, float scale_y, struct reading *reading, struct err *err) {
+                      float scale_x, float scale_y, unsigned quarters, struct reading *reading,
+                      struct err *err) {
     double start = now_ms();
     struct image crop, small;
     warp_crop(&crop, image, part);
     const struct image *sheet = warp_fit(&crop, (int)pipeline->config->side_pixels, &small);
-    bool good = text_reader_read(pipeline->reader, sheet, &reading->page, err);
+    bool good = text_reader_read_turned(pipeline->reader, sheet, quarters, &reading->page, err);
     if (good) {
         move_page(&reading->page, scale_x * (float)crop.width / (float)sheet->width,
                   scale_y * (float)crop.height / (float)sheet->height,
@@ -302,16 +303,16 @@ static bool read_cut(struct pipeline *pipeline, const struct photo *photo, struc
     reading->timings.decode_ms += now_ms() - start;
     struct box box = sights_best(&reading->sights, CONTEXT_TRANSFORMER)->box;
     box = box_pad(box, pipeline->config->plate_padding, image->width, image->height);
-    bool good = read_part(pipeline, image, box, 1, 1, reading, err);
+    bool good = read_part(pipeline, image, box, 1, 1, 0, reading, err);
     image_fini(&whole);
     return good;
 }
 
-static bool read_whole(struct pipeline *pipeline, const struct image *image,
+static bool read_whole(struct pipeline *pipeline, const struct image *image, unsigned quarters,
                        struct reading *reading, struct err *err) {
     struct box whole = {0, 0, (float)image->width, (float)image->height};
     return read_part(pipeline, image, whole, (float)reading->width / (float)image->width,
-                     (float)reading->height / (float)image->height, reading, err);
+                     (float)reading->height / (float)image->height, quarters, reading, err);
 }
 
 static size_t fields_known(const struct plate *plate) {
@@ -321,55 +322,96 @@ static size_t fields_known(const struct plate *plate) {
     return known;
 }
 
-// What was cut out was no plate: nothing of it counts.
-static void forget(struct reading *reading, struct texts *texts) {
-    mem_free(texts->lines);
-    mem_free(reading->classes);
-    text_page_fini(&reading->page);
-    *texts = (struct texts){0};
+// As before anything was read. `seen`: by the detector, before texts had their say.
+static void start_over(struct reading *reading, const struct sights *seen) {
     reading->classes = NULL;
     reading->page = (struct text_page){0};
     reading->plate = (struct plate){.reason_count = 0};
     reading->context = CONTEXT_UNKNOWN;
+    reading->sights = *seen;
 }
 
-// What the cut does not say, or leaves in doubt, the whole photo may: small text is read better in
-// the one, blurred text in the other. `seen`: by the detector, before texts had their say.
-static bool look_again(struct pipeline *pipeline, const struct photo *photo,
-                       const struct sights *seen, struct reading *reading, struct err *err) {
-    struct reading whole = {
-        .width = reading->width, .height = reading->height, .sights = *seen, .looked = true};
-    struct texts texts = {0};
-    bool good = read_whole(pipeline, photo->image, &whole, err);
-    if (good) {
-        apply_rules(pipeline, &whole, &texts);
-        plate_add_look(&reading->plate, &whole.plate);
-        reading->timings.read_ms += whole.timings.read_ms;
-        reading->timings.rules_ms += whole.timings.rules_ms;
-        reading->timings.network_ms += whole.timings.network_ms;
+// What was cut out was no plate: nothing of it counts.
+static void forget(struct reading *reading, struct texts *texts, const struct sights *seen) {
+    mem_free(texts->lines);
+    mem_free(reading->classes);
+    text_page_fini(&reading->page);
+    *texts = (struct texts){0};
+    start_over(reading, seen);
+}
+
+// Of a photo that lies on its side, the detector misses short and blurred texts which it sees once
+// the photo is turned upright; so that reading has the first say. The texts told stay those of the
+// first look, as the reference reads them, unless they were no plate's.
+static void prefer_upright(struct reading *reading, struct texts *texts, struct reading *upright,
+                           struct texts *upright_texts) {
+    struct reading lying = *reading;
+    struct texts lying_texts = *texts;
+    if (lying.context == CONTEXT_TRANSFORMER || upright->context != CONTEXT_TRANSFORMER) {
+        reading->plate = upright->plate;
+        upright->plate = lying.plate;
+        return;
     }
-    mem_free(texts.lines);
-    reading_fini(&whole);
+    *reading = *upright;
+    *texts = *upright_texts;
+    *upright = lying;
+    *upright_texts = lying_texts;
+}
+
+// What a cut does not say, or leaves in doubt, the whole photo may: small text is read better in
+// the one, blurred text in the other. Either way the photo is turned as the first look found it.
+static bool look_again(struct pipeline *pipeline, const struct photo *photo,
+                       const struct sights *seen, bool was_cut, struct reading *reading,
+                       struct texts *texts, struct err *err) {
+    struct reading again = *reading;
+    struct texts again_texts = {0};
+    start_over(&again, seen);
+    bool good = read_whole(pipeline, photo->image, reading->page.turned, &again, err);
+    if (good) {
+        apply_rules(pipeline, &again, &again_texts);
+        reading->timings = again.timings;
+        if (!was_cut)
+            prefer_upright(reading, texts, &again, &again_texts);
+        plate_add_look(&reading->plate, &again.plate);
+    }
+    mem_free(again_texts.lines);
+    reading_fini(&again);
     return good;
+}
+
+static bool leaves_doubt(const struct plate *plate) {
+    return plate_needs_review(plate) || audit_misses(plate);
+}
+
+// What every plate says, or what has its label, was not read: the rest would be read no better.
+// Phases are a lone digit, the first to be missed where a photo lies on its side.
+static bool misses_values(const struct plate *plate) {
+    bool misses = audit_misses(plate) || !plate->values[FIELD_FASES].text[0];
+    for (int i = 0; i < FIELD_COUNT; i++)
+        misses = misses || (!plate->values[i].text[0] && plate_reason(plate, (enum field)i));
+    return misses;
 }
 
 static bool read_texts(struct pipeline *pipeline, const struct photo *photo,
                        struct reading *reading, struct texts *texts, struct err *err) {
-    if (photo->area == AREA_PLATE && wants_cut(pipeline, reading)) {
-        struct sights seen = reading->sights;
+    bool for_plate = photo->area == AREA_PLATE, cut = for_plate && wants_cut(pipeline, reading);
+    struct sights seen = reading->sights;
+    if (cut) {
         if (!read_cut(pipeline, photo, reading, err))
             return false;
         apply_rules(pipeline, reading, texts);
-        if (fields_known(&reading->plate) >= CUT_FIELDS_LEAST)
-            return (!plate_needs_review(&reading->plate) && !audit_misses(&reading->plate)) ||
-                   look_again(pipeline, photo, &seen, reading, err);
-        forget(reading, texts);
-        reading->sights = seen; // as they were before the cut's texts had their say
+        cut = fields_known(&reading->plate) >= CUT_FIELDS_LEAST;
+        if (!cut)
+            forget(reading, texts, &seen);
     }
-    if (!read_whole(pipeline, photo->image, reading, err))
-        return false;
-    apply_rules(pipeline, reading, texts);
-    return true;
+    if (!cut) {
+        if (!read_whole(pipeline, photo->image, 0, reading, err))
+            return false;
+        apply_rules(pipeline, reading, texts);
+    }
+    bool lies = reading->page.turned % 2 != 0;
+    bool wanted = cut ? leaves_doubt(&reading->plate) : lies && misses_values(&reading->plate);
+    return !for_plate || !wanted || look_again(pipeline, photo, &seen, cut, reading, texts, err);
 }
 
 // What models are shown of a photo: the plate, with some room around what the detector saw, or all

@@ -22,15 +22,17 @@ enum { GROUP = 6, WIDTH_MIN = 320, WIDTH_MAX = 3200, FAINT_WIDTH = 64 };
 #define READ_SURE 0.9f   // a line that was read so surely was the right way up
 enum { JURY = 4 }; // so many lines are asked which way up, the longest; the rest if they differ
 
-#define TALL 1.5f       // height to width of a region that is read sideways
+#define TALL 1.5f       // height to width of a region that is turned to be read
 #define FAINT_SURE 0.7f // what is faint and read less surely is a speck
 
 struct page_line {
     struct quad quad; // of the sheet
     struct image crop;
-    bool tall, flip, faint;
-    bool asked;    // which way up; the others are taken to be as those are
-    bool doubtful; // another way up than most of the page, or only as most of it
+    bool faint;
+    unsigned quarters; // counter-clockwise, by which the crop is turned
+    unsigned way;      // by so many it is to be read
+    unsigned doubt;    // by so many more if it is read unsurely that way; 0: no other way
+    bool asked;        // which way up; the others are taken to be as those are
     float upside_down;
     int width; // of the recogniser's input
     struct text_line line;
@@ -38,9 +40,8 @@ struct page_line {
 
 struct page_work {
     struct text_reader *reader;
-    const struct image *picture; // the caller's, turned when it lay on its side
-    unsigned quarters;           // by so much
-    bool flip;                   // and it stands on its head
+    const struct image *picture; // the caller's
+    unsigned quarters;           // that make it upright
     struct text_sheet sheet;
     struct page_line *lines;
     size_t count;
@@ -48,19 +49,23 @@ struct page_work {
     double network_ms[CREW_MAX];
 };
 
+// From how the crop is turned to how it shall be.
+static void turn_crop(struct page_line *line, unsigned quarters) {
+    struct image turned;
+    if (line->quarters == quarters)
+        return;
+    warp_turn(&turned, &line->crop, (quarters + 4 - line->quarters) % 4);
+    image_fini(&line->crop);
+    line->crop = turned;
+    line->quarters = quarters;
+}
+
 static bool cut_job(void *context, size_t index, unsigned worker, struct err *err) {
     struct page_work *work = context;
     struct page_line *line = &work->lines[index];
     warp_quad(&line->crop, work->sheet.picture, &line->quad);
-    if (line->faint)
-        return true;
-    line->tall = (float)line->crop.height / (float)line->crop.width >= TALL;
-    if (line->tall) {
-        struct image turned;
-        warp_turn(&turned, &line->crop, 1);
-        image_fini(&line->crop);
-        line->crop = turned;
-    }
+    if (!line->faint && (float)line->crop.height / (float)line->crop.width >= TALL)
+        turn_crop(line, 1);
     return true;
 }
 
@@ -81,13 +86,6 @@ static void text_line_fini(struct text_line *line) {
     mem_free(line->chars);
 }
 
-static void turn_over(struct image *crop) {
-    struct image turned;
-    warp_turn(&turned, crop, 2);
-    image_fini(crop);
-    *crop = turned;
-}
-
 static bool read_line(struct page_work *work, struct page_line *line, unsigned worker,
                       struct text_line *out, struct err *err) {
     return text_recognize(work->reader, &line->crop, line->width, out, &work->network_ms[worker],
@@ -98,13 +96,13 @@ static bool read_line(struct page_work *work, struct page_line *line, unsigned w
 static bool read_other_way(struct page_work *work, struct page_line *line, unsigned worker,
                            struct err *err) {
     struct text_line other = {0};
-    turn_over(&line->crop);
+    turn_crop(line, (line->way + line->doubt) % 4);
     if (!read_line(work, line, worker, &other, err))
         return false;
     if (other.confidence > line->line.confidence) {
         struct text_line worse = line->line;
         line->line = other;
-        line->flip = !line->flip;
+        line->way = line->quarters;
         other = worse;
     }
     text_line_fini(&other);
@@ -114,15 +112,14 @@ static bool read_other_way(struct page_work *work, struct page_line *line, unsig
 static bool recognize_job(void *context, size_t index, unsigned worker, struct err *err) {
     struct page_work *work = context;
     struct page_line *line = &work->lines[work->order[index]];
-    if (line->flip)
-        turn_over(&line->crop);
+    turn_crop(line, line->way);
     bool good = read_line(work, line, worker, &line->line, err);
     if (good && line->line.confidence < READ_SURE) {
         if (!line->asked && !line->faint) {
             good = ask_line(work, line, worker, err);
-            line->doubtful = line->upside_down > UPSIDE_DOWN;
+            line->doubt = line->upside_down > UPSIDE_DOWN ? 2 : 0;
         }
-        good = good && (!line->doubtful || read_other_way(work, line, worker, err));
+        good = good && (!line->doubt || read_other_way(work, line, worker, err));
     }
     image_fini(&line->crop);
     return good;
@@ -171,29 +168,43 @@ static bool ask_lines(struct page_work *work, size_t from, size_t to, struct err
     return good;
 }
 
-// Those that run up or down are asked in any case: the others do not speak for them.
+// Like most of the page.
+static bool runs_along(const struct page_work *work, const struct page_line *line) {
+    return line->quarters % 2 == work->quarters % 2;
+}
+
+// Those that run across the page are asked in any case: the others do not speak for them.
 static bool ask_jury(struct page_work *work, struct err *err) {
-    size_t count, tall = 0, up = 0, down = 0, next = 0;
+    size_t count, across = 0, up = 0, down = 0, next = 0;
     struct ranked *ranked = rank_lines(work, &count);
     for (size_t i = count; i-- > 0;)
-        if (work->lines[ranked[i].index].tall)
-            work->order[tall++] = ranked[i].index;
+        if (!runs_along(work, &work->lines[ranked[i].index]))
+            work->order[across++] = ranked[i].index;
     for (size_t i = count; i-- > 0;)
-        if (!work->lines[ranked[i].index].tall)
-            work->order[tall + next++] = ranked[i].index;
+        if (runs_along(work, &work->lines[ranked[i].index]))
+            work->order[across + next++] = ranked[i].index;
     mem_free(ranked);
-    size_t asked = next < JURY ? count : tall + JURY;
+    size_t asked = next < JURY ? count : across + JURY;
     bool good = ask_lines(work, 0, asked, err);
-    for (size_t i = tall; i < asked; i++) {
+    for (size_t i = across; i < asked; i++) {
         up += is_surely_up(&work->lines[work->order[i]]);
         down += is_surely_down(&work->lines[work->order[i]]);
     }
-    bool agreed = up == asked - tall || down == asked - tall;
+    bool agreed = up == asked - across || down == asked - across;
     return good && (agreed || ask_lines(work, asked, count, err));
 }
 
-// Most of the page's text stands on its head: then the lines that were unsure do so too.
-static void vote_on_flip(struct page_work *work) {
+// Which way a line is read. Where most of the page stands on its head, so do the lines along it
+// that were unsure.
+static void choose_way(const struct page_work *work, struct page_line *line) {
+    bool over = work->quarters >= 2 && runs_along(work, line);
+    bool down = is_surely_down(line), up = is_surely_up(line);
+    bool flip = !line->asked ? over : over ? !up : down;
+    line->way = line->quarters + (flip ? 2 : 0);
+    line->doubt = line->asked && (flip != over || (flip && !down)) ? 2 : 0;
+}
+
+static void vote_on_ways(struct page_work *work) {
     double down = 0, up = 0;
     for (size_t i = 0; i < work->count; i++) {
         const struct page_line *line = &work->lines[i];
@@ -202,14 +213,13 @@ static void vote_on_flip(struct page_work *work) {
         else if (line->asked && is_surely_up(line))
             up += ratio_of(line);
     }
-    work->flip = work->count >= 3 && down > up;
+    work->quarters += work->count >= 3 && down > up ? 2 : 0;
     for (size_t i = 0; i < work->count; i++) {
         struct page_line *line = &work->lines[i];
-        line->flip = !line->asked ? work->flip
-                     : work->flip ? !is_surely_up(line)
-                                  : is_surely_down(line);
-        bool sure = is_surely_down(line) || is_surely_up(line);
-        line->doubtful = line->asked && (line->flip != work->flip || (line->flip && !sure));
+        if (line->faint)
+            line->way = work->quarters;
+        else
+            choose_way(work, line);
     }
 }
 
@@ -258,7 +268,7 @@ static bool read_lines(struct page_work *work, struct text_page *page, struct er
     double began = text_now_ms();
     if (!crew_run(threads, work->count, cut_job, work, err) || !ask_jury(work, err))
         return false;
-    vote_on_flip(work);
+    vote_on_ways(work);
     choose_widths(work);
     page->network_ms += spent_ms(work);
     page->orient_ms = text_now_ms() - began;
@@ -290,7 +300,7 @@ static bool is_short_value(const struct text_line *line) {
 static void keep_lines(struct page_work *work, struct text_page *page) {
     int width = work->picture->width, height = work->picture->height;
     page->lines = mem_alloc((work->count + 1) * sizeof *page->lines);
-    page->turned = (work->quarters + (work->flip ? 2 : 0)) % 4;
+    page->turned = work->quarters;
     for (size_t i = 0; i < work->count; i++) {
         struct page_line *found = &work->lines[i];
         struct text_line *line = &found->line;
@@ -298,11 +308,11 @@ static void keep_lines(struct page_work *work, struct text_page *page) {
             (found->faint && !is_short_value(line)))
             continue;
         struct quad quad = text_sheet_quad(&work->sheet, &found->quad, work->picture);
-        quad = begin_at(&quad, (found->tall ? 1 : 0) + (found->flip ? 2 : 0));
-        line->upright = quad_turn(&quad, work->flip ? 2 : 0, width, height);
-        line->quad = quad_turn(&quad, 4 - work->quarters, width, height);
+        quad = begin_at(&quad, found->way);
+        line->quad = quad;
+        line->upright = quad_turn(&quad, page->turned, width, height);
         line->faint = found->faint;
-        line->turned = found->tall || found->flip != work->flip;
+        line->turned = found->way != work->quarters;
         page->lines[page->count++] = *line;
         *line = (struct text_line){0};
     }
@@ -352,33 +362,36 @@ static bool lies_on_its_side(const struct page_work *work) {
     return work->count >= 3 && down > 2 * along;
 }
 
-static bool turn_page(struct page_work *work, struct image *turned, struct text_page *page,
-                      struct err *err) {
-    forget_lines(work);
-    text_sheet_fini(&work->sheet);
-    warp_turn(turned, work->picture, 1);
-    work->picture = turned;
-    work->quarters = 1;
-    return find_lines(work, page, err);
-}
-
 bool text_reader_read(struct text_reader *reader, const struct image *image, struct text_page *page,
                       struct err *err) {
     struct page_work work = {.reader = reader, .picture = image};
-    struct image turned = {0};
     *page = (struct text_page){0};
     if (image->width < 1 || image->height < 1)
         return err_set(err, ERR_INVALID, "an empty picture");
     double began = text_now_ms();
     bool good = find_lines(&work, page, err);
-    if (good && lies_on_its_side(&work))
-        good = turn_page(&work, &turned, page, err);
+    work.quarters = good && lies_on_its_side(&work) ? 1 : 0;
     page->detect_ms = text_now_ms() - began;
     good = good && read_lines(&work, page, err);
     if (good)
         keep_lines(&work, page);
     forget_lines(&work);
     text_sheet_fini(&work.sheet);
+    return good;
+}
+
+bool text_reader_read_turned(struct text_reader *reader, const struct image *image,
+                             unsigned quarters, struct text_page *page, struct err *err) {
+    struct image turned;
+    if (quarters % 4 == 0)
+        return text_reader_read(reader, image, page, err);
+    warp_turn(&turned, image, quarters);
+    bool good = text_reader_read(reader, &turned, page, err);
+    for (size_t i = 0; good && i < page->count; i++) {
+        struct quad *quad = &page->lines[i].quad;
+        *quad = quad_turn(quad, 4 - quarters % 4, turned.width, turned.height);
+    }
+    page->turned = (page->turned + quarters) % 4;
     image_fini(&turned);
     return good;
 }

@@ -24,7 +24,7 @@ struct text_reader_options {
     // What does it say.
     float line_confidence; // a line below is dropped; 0.5
     // Also look for lone digits and short values, which the detector mostly misses:
-    // text_line.faint.
+    // text_line.faint. Only on a page that does not lie on its side.
     bool faint;
 };
 extern const struct text_reader_options text_reader_defaults; // no files
@@ -56,6 +56,13 @@ struct text_page {
 struct text_reader *text_reader_create(struct onnx *onnx, const struct text_reader_options *options,
                                        struct err *err);
 void text_reader_destroy(struct text_reader *reader);
+// A page that lies on its side is searched for text as it lies, which is what the reference does
+// and is half the work. The detector misses short values there that it sees in the page turned
+// upright: who misses them calls text_reader_read_turned with text_page.turned.
 bool text_reader_read(struct text_reader *reader, const struct image *image, struct text_page *page,
                       struct err *err);
+// The same, but the picture is turned before text is looked for: quarters counter-clockwise. Places
+// are those in the picture as it is.
+bool text_reader_read_turned(struct text_reader *reader, const struct image *image,
+                             unsigned quarters, struct text_page *page, struct err *err);
 void text_page_fini(struct text_page *page);

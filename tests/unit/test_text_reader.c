@@ -170,6 +170,36 @@ static void test_turned(void **state) {
     image_fini(&image);
 }
 
+// The caller turns a page that lies on its side before text is looked for: it says what it says
+// upright, and the places are still those in the picture as it is.
+static void test_turned_first(void **state) {
+    struct text_reader *r = reader_or_skip();
+    struct image image, lying;
+    struct text_page upright, page;
+    struct err err = {0};
+    plate_or_skip(&image);
+    warp_turn(&lying, &image, 3);
+    assert_true(text_reader_read(r, &image, &upright, &err));
+    assert_true(text_reader_read_turned(r, &lying, 1, &page, &err));
+    assert_int_equal(page.turned, 1);
+    assert_int_equal(page.count, upright.count);
+    for (size_t i = 0; i < page.count; i++) {
+        const struct text_line *line = &page.lines[i], *wanted = &upright.lines[i];
+        assert_string_equal(line->text, wanted->text);
+        assert_memory_equal(&line->upright, &wanted->upright, sizeof line->upright);
+        struct quad turned = quad_turn(&line->quad, 1, lying.width, lying.height);
+        assert_memory_equal(&turned, &wanted->quad, sizeof turned);
+    }
+    text_page_fini(&page);
+    assert_true(text_reader_read_turned(r, &image, 4, &page, &err));
+    assert_int_equal(page.turned, 0);
+    assert_memory_equal(&page.lines[0].quad, &upright.lines[0].quad, sizeof(struct quad));
+    text_page_fini(&page);
+    text_page_fini(&upright);
+    image_fini(&lying);
+    image_fini(&image);
+}
+
 static void *read_in_thread(void *arg) {
     struct text_page page;
     if (text_reader_read(reader, arg, &page, NULL)) {
@@ -286,9 +316,10 @@ static void test_wrong_models(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_page),        cmocka_unit_test(test_turned),
-        cmocka_unit_test(test_threads),     cmocka_unit_test(test_odd_pictures),
-        cmocka_unit_test(test_single_line), cmocka_unit_test(test_wrong_models),
+        cmocka_unit_test(test_page),         cmocka_unit_test(test_turned),
+        cmocka_unit_test(test_turned_first), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_odd_pictures), cmocka_unit_test(test_single_line),
+        cmocka_unit_test(test_wrong_models),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
