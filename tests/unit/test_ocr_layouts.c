@@ -701,6 +701,13 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=225; fabricante=HITACHI ENERGY; numero_serie=21045027; "
      "tensao_primaria_v=12600; tensao_secundaria_v=380/220; fases=3",
      "numero_serie:unlabelled; tensao_primaria_v:repaired"},
+    {"a year that may lack its end, a vector group beside a serial number's label",
+     "ZILMER\n"
+     "POT. 75 kVA       DATA FABR. 23/02/20\n"
+     "NÚMERO DE SÉRIE   Dyn11\n"
+     "M57562            FASES 3\n",
+     "potencia_kva=75; fabricante=ZILMER; numero_serie=M57562; data_fabricacao=2020-02; fases=3",
+     "data_fabricacao:ambiguous"},
 };
 
 static void layouts_of_many_makers(void **state) {
