@@ -196,9 +196,20 @@ static bool merged_at(struct part part, size_t at, struct date *date) {
     return false;
 }
 
+// "49723/2012", "5440/2014": a serial number, a norm, with its year.
+static bool is_years_number(struct part part, size_t at) {
+    const char *text = part.folded->text;
+    size_t digits = 0;
+    if (at < part.begin + 5 || text[at - 1] != '/')
+        return false;
+    while (digits < 4 && is_digit(text[at - 2 - digits]))
+        digits++;
+    return digits == 4;
+}
+
 static bool bare_year_at(struct part part, size_t at, struct date *date) {
     struct run run;
-    if (!run_at(part, at, 4, &run) || !is_year(&run) ||
+    if (!run_at(part, at, 4, &run) || !is_year(&run) || is_years_number(part, at) ||
         !is_border(part.folded->text, part.begin, part.end, run.end))
         return false;
     // "0/2002", "SETEMRO DE 2013": the month was there and was not read.

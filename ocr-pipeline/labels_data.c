@@ -323,6 +323,7 @@ const struct label_data LABEL_DATA[] = {
     {"No DO TOMBAMENTO", CONCEPT_TAG},
     {"PATRIMONIO No", CONCEPT_TAG},
     {"PAT.", CONCEPT_TAG},
+    {"PAT. N.", CONCEPT_TAG},
     {"TOMBO", CONCEPT_TAG},
     {"COD. CLIENTE", CONCEPT_TAG},
     {"CODIGO CLIENTE", CONCEPT_TAG},

@@ -97,6 +97,11 @@ static void offer_open(struct rules *rules, enum field field, const struct piece
     candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
 }
 
+// "T009092/2013": of the label's last letter.
+static bool is_registration_behind(const struct identity *identity) {
+    return identity->letters == 1 && is_letter(identity->text[0]) && identity->text[1] == '0';
+}
+
 // What its form says: a number with a year is a registration when it begins with zeros and else a
 // serial number.
 static void read_forms(struct rules *rules) {
@@ -110,7 +115,7 @@ static void read_forms(struct rules *rules) {
         bool dated = registration_is(identity.text, rules->domains);
         if (identity.text[0] == '0' && dated)
             offer_open(rules, FIELD_REGISTRO, piece, &identity);
-        else if (dated && strcspn(identity.text, "/") >= 4)
+        else if (dated && strcspn(identity.text, "/") >= 4 && !is_registration_behind(&identity))
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
 }

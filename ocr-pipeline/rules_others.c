@@ -14,7 +14,13 @@ static bool is_long_number(struct part part) {
     return digits >= 6 && digits * 2 > part.end - part.begin;
 }
 
-// "220/127 V", "34500/33500/32500": nothing else on a plate is that.
+static bool ends_in_volts(struct part part, const struct low *low) {
+    size_t end;
+    return unit_at(part.folded->text, low->part.end, part.end, &end) == UNIT_V && end == part.end;
+}
+
+// "220/127 V", "34500/33500/32500": nothing else on a plate is that. "NBR 5440/2014 380/220 V" are
+// two columns.
 static bool is_voltages(const struct domains *domains, struct part part) {
     struct low low;
     struct taps taps;
@@ -22,8 +28,8 @@ static bool is_voltages(const struct domains *domains, struct part part) {
     if (taps.count > 1)
         return taps.taps[0].part.begin == part.begin && volts_listed(domains, taps.taps[0].volts) &&
                volts_listed(domains, taps.taps[1].volts);
-    return low_find(domains, part, &low) && low.part.begin == part.begin &&
-           domain_has(domains, DOMAIN_SECONDARY, low.text);
+    return low_find(domains, part, &low) && domain_has(domains, DOMAIN_SECONDARY, low.text) &&
+           (low.part.begin == part.begin || ends_in_volts(part, &low));
 }
 
 static bool is_fuse(const struct domains *domains, struct part part) {

@@ -708,6 +708,23 @@ static const struct example LAYOUTS[] = {
      "M57562            FASES 3\n",
      "potencia_kva=75; fabricante=ZILMER; numero_serie=M57562; data_fabricacao=2020-02; fases=3",
      "data_fabricacao:ambiguous"},
+    {"two columns that were read as one line",
+     "ZILMER\n"
+     "POT. 30 kVA       SÉRIE Nº 48175     FASES 3\n"
+     "ESPECIFICAÇÃO     TENSÃO SECUNDÁRIA\n"
+     "NBR 5440/2014 380/220 V\n",
+     "potencia_kva=30; fabricante=ZILMER; numero_serie=48175; tensao_secundaria_v=380/220; fases=3",
+     ""},
+    {"a registration behind its label's last letter, a label for two numbers",
+     "ITAM\n"
+     "POT. 30 kVA       FASES 3            NP FABR\n"
+     "T009092/2013                         49723/2012\n",
+     "potencia_kva=30; fabricante=ITAM; numero_serie=49723/2012; fases=3; registro=009092/2013",
+     "numero_serie:unlabelled; registro:unlabelled; data_fabricacao:no_value"},
+    {"a number sign that lost its ring",
+     "SOLTRAN\n"
+     "POT. 30 kVA       SÉRIE Nº 80358     PATN:0730780-696130-0\n",
+     "potencia_kva=30; fabricante=SOLTRAN; numero_serie=80358; patrimonio=0730780-696130-0", ""},
 };
 
 static void layouts_of_many_makers(void **state) {
