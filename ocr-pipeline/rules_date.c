@@ -40,6 +40,13 @@ static void date_text(const struct date *date, char *out, size_t size) {
         snprintf(out, size, "%04d", date->year);
 }
 
+// "23/02/20": of a blurred 23/02/2014 the last digits are not seen.
+static bool may_be_cut(struct part at, const struct date *date) {
+    const char *year = at.folded->text + at.end - 2;
+    return date->month && at.end >= at.begin + 3 && !is_digit(year[-1]) &&
+           (!strncmp(year, "19", 2) || !strncmp(year, "20", 2));
+}
+
 static struct candidate *offer(struct rules *rules, size_t line, struct part part, float weight) {
     struct date date;
     char text[16];
@@ -60,6 +67,9 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
                                               date.swaps ? weight * WEIGHT_SWAPPED : weight);
     if (date.repaired)
         candidate_doubt(candidate, "repaired", "a part of \"%s\" was not read right",
+                        candidate ? candidate->raw : "");
+    if (may_be_cut(at, &date))
+        candidate_doubt(candidate, "ambiguous", "\"%s\" may be cut before the year's end",
                         candidate ? candidate->raw : "");
     sheet_take(&rules->sheet, line, at, CONCEPT_DATE);
     return candidate;

@@ -9,8 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+// "DYN11", "YNYN0", "DD0": a vector group (IEC 60076-1), two windings and hours of the clock.
+static bool is_vector_group(const char *text) {
+    for (int winding = 0; winding < 2; winding++) {
+        if (!*text || !strchr("DYZ", *text))
+            return false;
+        text += text[0] != 'D' && text[1] == 'N' ? 2 : 1;
+    }
+    return is_digit(*text) && strlen(text) <= 2 && strspn(text, "0123456789") == strlen(text) &&
+           strtol(text, NULL, 10) <= 11;
+}
+
 static bool find_serial(struct part part, struct identity *identity) {
-    return identity_find(part, 2, 6, identity) && identity->digits + 1 >= identity->letters;
+    return identity_find(part, 2, 6, identity) && identity->digits + 1 >= identity->letters &&
+           !is_vector_group(identity->text);
 }
 
 static bool find_tag(struct part part, struct identity *identity) {

@@ -19,8 +19,9 @@ static bool is_tap(const struct rules *rules, const char *text) {
     if (domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
         domain_has(rules->domains, DOMAIN_TAP, text))
         return true;
-    // "18800" is no tap, but what a tap was read as.
-    if (strlen(text) == 5 && volts > 5000 && volts < 37000 && volts % 100 == 0)
+    // "18800" is no tap, but what a tap was read as; of "3200" the first digit was not.
+    if ((strlen(text) == 5 && volts > 5000 && volts < 37000 && volts % 100 == 0) ||
+        (strlen(text) == 4 && volts % 100 == 0))
         return true;
     for (size_t i = 0; i < rules->count; i++) {
         long primary = strtol(rules->candidates[i].text, NULL, 10);
@@ -55,6 +56,11 @@ static bool is_drawing(const char *text) {
     return digits >= 4 && text[digits] == '-' && is_letter(text[digits + 1]) && !text[digits + 2];
 }
 
+// "NBR 5440/2014", whose first word was read as something else.
+static bool is_norm(const char *text) {
+    return !strncmp(text, "5440/", 5) || !strcmp(text, "5440") || !strncmp(text, "5356", 4);
+}
+
 // A number that fills a part of a line, in letters of the plate's size: no year, no tap, no link of
 // terminals ("13-16").
 static bool is_number_form(const struct rules *rules, const struct piece *piece, struct part part,
@@ -67,7 +73,7 @@ static bool is_number_form(const struct rules *rules, const struct piece *piece,
     bool brief = identity->digits == 4 && identity->letters == 0 &&
                  (identity->text[4] || (value >= 1950 && value <= 2099));
     return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
-           !is_drawing(identity->text);
+           !is_drawing(identity->text) && !is_norm(identity->text);
 }
 
 // A number that is a line of its own, or all that follows a label that was not read, and nobody's:
@@ -91,11 +97,6 @@ static void offer_open(struct rules *rules, enum field field, const struct piece
     candidate_doubt(candidate, "unlabelled", "no label says what \"%s\" is", identity->text);
 }
 
-// "NBR 5440/2014", whose first word was read as something else.
-static bool is_norm(const char *text) {
-    return !strncmp(text, "5440/", 5) || !strncmp(text, "5356", 4);
-}
-
 // What its form says: a number with a year is a registration when it begins with zeros and else a
 // serial number.
 static void read_forms(struct rules *rules) {
@@ -109,7 +110,7 @@ static void read_forms(struct rules *rules) {
         bool dated = registration_is(identity.text, rules->domains);
         if (identity.text[0] == '0' && dated)
             offer_open(rules, FIELD_REGISTRO, piece, &identity);
-        else if (dated && strcspn(identity.text, "/") >= 4 && !is_norm(identity.text))
+        else if (dated && strcspn(identity.text, "/") >= 4)
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
 }
@@ -254,7 +255,7 @@ static void read_worded(struct rules *rules) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = after_letters(part_trim(piece->part));
         if (!is_number_form(rules, piece, part, &identity) || identity.text[0] == '0' ||
-            identity.digits > 10 || is_norm(identity.text) ||
+            identity.digits > 10 ||
             !(sheet_is_free(&rules->sheet, piece->line, part) || is_guess_taken(rules, i)))
             continue;
         offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);

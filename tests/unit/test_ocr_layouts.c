@@ -690,6 +690,24 @@ static const struct example LAYOUTS[] = {
      "data_fabricacao:unlabelled; tensao_secundaria_v:repaired"},
     {"a label's last letter that may be its number's", "NDE SÉRIA31720    POT. 5 kVA\n",
      "potencia_kva=5; numero_serie=31720", "numero_serie:label_unsure"},
+    {"a tap that lost its first digit and a norm are no serial numbers",
+     "HITACHI ENERGY\n"
+     "POT. 225 kVA      BT 380/220 V       FASES 3\n"
+     "3200              13-16\n"
+     "12600             2-5\n"
+     "ER 5440\n"
+     "\n"
+     "21045027\n",
+     "potencia_kva=225; fabricante=HITACHI ENERGY; numero_serie=21045027; "
+     "tensao_primaria_v=12600; tensao_secundaria_v=380/220; fases=3",
+     "numero_serie:unlabelled; tensao_primaria_v:repaired"},
+    {"a year that may lack its end, a vector group beside a serial number's label",
+     "ZILMER\n"
+     "POT. 75 kVA       DATA FABR. 23/02/20\n"
+     "NÚMERO DE SÉRIE   Dyn11\n"
+     "M57562            FASES 3\n",
+     "potencia_kva=75; fabricante=ZILMER; numero_serie=M57562; data_fabricacao=2020-02; fases=3",
+     "data_fabricacao:ambiguous"},
 };
 
 static void layouts_of_many_makers(void **state) {
