@@ -340,16 +340,16 @@ static void forget(struct reading *reading, struct texts *texts, const struct si
     start_over(reading, seen);
 }
 
-// Of a photo that lies on its side, the detector misses short and blurred texts which it sees once
-// the photo is turned upright; so that reading has the first say. The texts told stay those of the
-// first look, as the reference reads them, unless they were no plate's.
+// Of a photo that lies on its side the detector misses short and blurred texts that it sees once
+// the photo is turned upright, so those values count; what only the first look found is mostly
+// misread. The texts told stay those of the first, as the reference reads them, unless they were no
+// plate's.
 static void prefer_upright(struct reading *reading, struct texts *texts, struct reading *upright,
                            struct texts *upright_texts) {
     struct reading lying = *reading;
     struct texts lying_texts = *texts;
     if (lying.context == CONTEXT_TRANSFORMER || upright->context != CONTEXT_TRANSFORMER) {
         reading->plate = upright->plate;
-        upright->plate = lying.plate;
         return;
     }
     *reading = *upright;
@@ -370,9 +370,10 @@ static bool look_again(struct pipeline *pipeline, const struct photo *photo,
     if (good) {
         apply_rules(pipeline, &again, &again_texts);
         reading->timings = again.timings;
-        if (!was_cut)
+        if (was_cut)
+            plate_add_look(&reading->plate, &again.plate);
+        else
             prefer_upright(reading, texts, &again, &again_texts);
-        plate_add_look(&reading->plate, &again.plate);
     }
     mem_free(again_texts.lines);
     reading_fini(&again);

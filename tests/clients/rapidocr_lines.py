@@ -2,8 +2,8 @@
 """rapidocr_lines.py [options] PHOTO... - our text reader beside RapidOCR, on the same photos.
 
 Every line that RapidOCR reads is looked for at its place among ours; texts must be equal to the
-character. Photos that lie on their side are counted apart: we turn the page, RapidOCR reads lines as
-they lie. Each side is one process with its models loaded; photos go to the two in turn, one after
+character. Photos that lie on their side are counted apart: we turn over lines that
+RapidOCR leaves on their heads. Each side is one process with its models loaded; photos go to the two in turn, one after
 the other, so that a machine that drifts drifts for both. From the path to the lines: photos a
 second, the median and the 95th percentile, seconds of CPU, and the most memory that was resident.
 
@@ -185,7 +185,7 @@ def measure(args):
           f"a photo, from its file to its lines, takes {whole / max(network, 1e-9):.3f} x of the time inside "
           "the networks")
     percents = {}
-    for turned, what in ((False, "upright"), (True, "that we turn upright and RapidOCR does not")):
+    for turned, what in ((False, "upright"), (True, "on their side or their head")):
         lines, equal, but_blanks, more, photos = sums[turned]
         percents[turned] = 100 * equal / max(1, lines)
         print(f"{photos} photos {what}: {lines} lines, {equal} equal ({percents[turned]:.2f} %), "
