@@ -138,6 +138,12 @@ static bool named_at(struct part part, size_t at, int this_year, struct date *da
     return true;
 }
 
+// "3,52 %", "3.52": no month and year.
+static bool is_decimal(struct part part, const struct run *whole, const struct run *rest) {
+    char sign = part.folded->text[whole->end];
+    return run_length(rest) == 2 && (sign == ',' || (sign == '.' && run_length(whole) == 1));
+}
+
 // MM/YYYY, MM/YY, DD/MM/YYYY, DD/MM/YY, YYYY/MM.
 static bool numbered_at(struct part part, size_t at, int this_year, struct date *date) {
     struct run first, second, third;
@@ -171,7 +177,7 @@ static bool numbered_at(struct part part, size_t at, int this_year, struct date 
         }
     }
     if (!is_month(first.value) || !year_at(part, next, &second) ||
-        (!sign && run_length(&second) == 2))
+        (!sign && run_length(&second) == 2) || is_decimal(part, &first, &second))
         return false;
     *date = (struct date){full_year(&second, this_year), first.value, at, second.end, !sign,
                           first.swaps + second.swaps};

@@ -715,6 +715,11 @@ static const struct example LAYOUTS[] = {
      "NBR 5440/2014 380/220 V\n",
      "potencia_kva=30; fabricante=ZILMER; numero_serie=48175; tensao_secundaria_v=380/220; fases=3",
      ""},
+    {"an impedance that ran into the year",
+     "WEG\n"
+     "POT. 75 kVA       SÉRIE Nº 62876\n"
+     "ANO FABR: 1994 2 75 °C: 3,52 %\n",
+     "potencia_kva=75; fabricante=WEG; numero_serie=62876; data_fabricacao=1994", ""},
     {"a registration behind its label's last letter, a label for two numbers",
      "ITAM\n"
      "POT. 30 kVA       FASES 3            NP FABR\n"
