@@ -264,32 +264,39 @@ static void write_parts(struct channels *net, const struct conv *conv, const str
     }
 }
 
-static void write_conv(struct channels *net, const struct conv *conv) {
-    const struct onnx_node *node = node_of(net, conv->node);
-    struct span names[PARTS_MAX] = {node->inputs[0]};
-    int roots[PARTS_MAX] = {root_of(net, node->inputs[0], conv->node)};
-    int maker = origin_of(net, node->inputs[0], conv->node);
+// What comes into the convolution: the parts of a Concat, or one value, of known channels or not.
+static size_t inputs_of(const struct channels *net, const struct conv *conv, struct span *names,
+                        int *roots) {
+    struct span input = node_of(net, conv->node)->inputs[0];
+    int maker = origin_of(net, input, conv->node);
     size_t count = maker == ONNX_NONE ? 0 : parts_of(net, maker, names, roots);
-    bool parts = count > 1 && is_for_convs(net, maker);
-    if (!parts) {
-        names[0] = node->inputs[0];
-        roots[0] = root_of(net, node->inputs[0], conv->node);
-    }
-    if (parts || conv->padded || (roots[0] != ONNX_NONE && net->convs[roots[0]].padded))
-        write_parts(net, conv, names, roots, parts ? count : 1);
+    if (count > 0 && is_for_convs(net, maker))
+        return count;
+    names[0] = input;
+    roots[0] = root_of(net, input, conv->node);
+    return 1;
+}
+
+static void write_conv(struct channels *net, const struct conv *conv) {
+    struct span names[PARTS_MAX];
+    int roots[PARTS_MAX];
+    size_t count = inputs_of(net, conv, names, roots);
+    bool padded = conv->padded;
+    for (size_t i = 0; i < count; i++)
+        padded |= roots[i] != ONNX_NONE && net->convs[roots[i]].padded;
+    if (padded)
+        write_parts(net, conv, names, roots, count);
 }
 
 // A convolution takes as many channels as come in: a file that says otherwise is left alone.
 static bool fits(const struct channels *net, const struct conv *conv) {
-    const struct onnx_node *node = node_of(net, conv->node);
-    int root = root_of(net, node->inputs[0], conv->node);
-    int maker = origin_of(net, node->inputs[0], conv->node);
     struct span names[PARTS_MAX];
     int roots[PARTS_MAX];
-    size_t count = maker == ONNX_NONE ? 0 : parts_of(net, maker, names, roots);
-    int64_t channels = root == ONNX_NONE ? conv->weights.dims[1] : net->convs[root].weights.dims[0];
+    size_t count = inputs_of(net, conv, names, roots);
+    int64_t channels = 0;
     for (size_t i = 0; i < count; i++)
-        channels = (i ? channels : 0) + net->convs[roots[i]].weights.dims[0];
+        channels +=
+            roots[i] == ONNX_NONE ? conv->weights.dims[1] : net->convs[roots[i]].weights.dims[0];
     return channels == conv->weights.dims[1];
 }
 

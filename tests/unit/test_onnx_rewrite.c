@@ -205,6 +205,15 @@ static void test_channels(void **state) {
     forget(edited);
 }
 
+// A Concat of one thing hands its channels on.
+static void test_channels_of_one(void **state) {
+    struct tiny_onnx tiny = net(9);
+    put_layer(&tiny, "Conv", "x", "a", 3, 24, three);
+    put_with(&tiny, "Concat", "a", "alone", "axis", (const int64_t[]){1}, 1);
+    put_layer(&tiny, "Conv", "alone", "y", 24, 9, three);
+    expect_same(CHANNELS, tiny);
+}
+
 // What would see the further channels, or lose them, keeps the numbers that it knows; the first
 // layer, which nobody of those reads, may gain all the same.
 static void test_channels_of_others(void **state) {
@@ -407,11 +416,17 @@ static void test_torn(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_channels),       cmocka_unit_test(test_channels_of_others),
-        cmocka_unit_test(test_channels_alone), cmocka_unit_test(test_gates),
-        cmocka_unit_test(test_gates_alone),    cmocka_unit_test(test_enlarge),
-        cmocka_unit_test(test_enlarge_one),    cmocka_unit_test(test_enlarge_read_between),
-        cmocka_unit_test(test_real),           cmocka_unit_test(test_torn),
+        cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_channels_of_one),
+        cmocka_unit_test(test_channels_of_others),
+        cmocka_unit_test(test_channels_alone),
+        cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_gates_alone),
+        cmocka_unit_test(test_enlarge),
+        cmocka_unit_test(test_enlarge_one),
+        cmocka_unit_test(test_enlarge_read_between),
+        cmocka_unit_test(test_real),
+        cmocka_unit_test(test_torn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
