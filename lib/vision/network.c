@@ -155,6 +155,8 @@ static bool edit_file(struct network *network, struct buf *file) {
     changed |=
         take_edited(file, &edited,
                     onnx_edit_channels(&edited, (uint8_t *)file->data, file->length, onnx_block()));
+    changed |= take_edited(
+        file, &edited, onnx_edit_sums(&edited, (uint8_t *)file->data, file->length, onnx_block()));
     changed |= onnx_edit_order((uint8_t *)file->data, file->length);
     if (network->wants_bytes)
         network->takes_bytes = take_edited(
