@@ -42,6 +42,9 @@ int onnx_block(void);
 // or of another kind.
 bool onnx_edit_pixels(struct buf *out, const uint8_t *bytes, size_t length,
                       const struct network_pixels *pixels);
+// Of x * scale + shift before a convolution the convolution's weights take the scale. Appends the
+// new file; false where there is nothing to gain.
+bool onnx_edit_scales(struct buf *out, const uint8_t *bytes, size_t length);
 
 // Recognisers of lines get a picture that is wider than the line, and grey from the line's end on:
 // to read as the reference does, which reads several lines at once. What the convolutions make of

@@ -8,7 +8,7 @@
 
 enum { SIDE = 12, BLOCK = 16, FILE_MAX = 4 << 20 };
 
-enum edit { GATES, ENLARGE, PHASES, SUMS, CHANNELS };
+enum edit { GATES, ENLARGE, PHASES, SUMS, SCALES, CHANNELS };
 
 static bool apply(enum edit edit, struct buf *out, const char *bytes, size_t length) {
     const uint8_t *file = (const uint8_t *)bytes;
@@ -16,6 +16,7 @@ static bool apply(enum edit edit, struct buf *out, const char *bytes, size_t len
            : edit == ENLARGE ? onnx_edit_enlarge(out, file, length)
            : edit == PHASES  ? onnx_edit_phases(out, file, length)
            : edit == SUMS    ? onnx_edit_sums(out, file, length, BLOCK)
+           : edit == SCALES  ? onnx_edit_scales(out, file, length)
                              : onnx_edit_channels(out, file, length, BLOCK);
 }
 
@@ -515,6 +516,31 @@ static void test_sums_alone(void **state) {
     expect_alone(SUMS, twice);
 }
 
+// --- Scales
+
+// A picture of three channels, scaled, shifted, and convolved; what stands around it is 0.
+static struct tiny_onnx scaled(const float scale[3], const char *shifted, int64_t group) {
+    struct tiny_onnx tiny = net(6);
+    tiny_constant(&tiny, "scale", TINY_FLOAT, TINY_DIMS(3, 1, 1), scale, 3 * sizeof *scale);
+    put_noise(&tiny, "shift", TINY_DIMS(3, 1, 1));
+    tiny_node(&tiny, "Mul", "x scale", "scaled");
+    tiny_node(&tiny, "Add", shifted, "shifted");
+    put_layer(&tiny, "Conv", "shifted", "y", 3, 6, (struct window){3, 2, 1, group});
+    return tiny;
+}
+
+static void test_scales(void **state) {
+    static const float plain[] = {.5f, .25f, 3}, none[] = {.5f, 0, 3};
+    expect_same(SCALES, scaled(plain, "scaled shift", 1));
+    expect_same(SCALES, scaled(plain, "shift scaled", 1));
+    expect_alone(SCALES, scaled(none, "scaled shift", 1));   // nothing to divide the shift by
+    expect_alone(SCALES, scaled(plain, "scaled shift", 3));  // each channel by itself
+    expect_alone(SCALES, scaled(plain, "scaled scaled", 1)); // no constant is added
+    struct tiny_onnx twice = scaled(plain, "scaled shift", 1);
+    tiny_output(&twice, "scaled", TINY_FLOAT, TINY_DIMS(1, 3, -1, -1));
+    expect_alone(SCALES, twice);
+}
+
 // --- All
 
 // Two rows of upright strokes on a light ground, which pass for text.
@@ -587,6 +613,7 @@ static void test_torn(void **state) {
     expect_torn(enlarged(square, square));
     expect_torn(stem(PLAIN));
     expect_torn(neck_of(NECK));
+    expect_torn(scaled((const float[]){1, 2, 3}, "scaled shift", 1));
     expect_torn(block_of((struct block){"Sigmoid", "a gate", "Identity", "Identity", 16}));
 }
 
@@ -605,6 +632,7 @@ int main(void) {
         cmocka_unit_test(test_phases_alone),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_sums_alone),
+        cmocka_unit_test(test_scales),
         cmocka_unit_test(test_real),
         cmocka_unit_test(test_torn),
     };
