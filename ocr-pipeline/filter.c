@@ -139,15 +139,17 @@ static void find_hull(struct filter *filter) {
 static void find_core(struct filter *filter) {
     size_t best = SIZE_MAX;
     unsigned most = 0;
+    bool named = false;
     for (size_t i = 0; i < filter->sheet.line_count; i++) {
+        const struct mark *sum = &filter->groups.sums[i];
         bool out = has_box(filter) && !in_box(filter, i, BOX_SLACK);
         if (group_of(&filter->groups, i) != i || is_foreign(filter, i) || out ||
-            filter->groups.sums[i].plate <= most)
+            sum->plate < most || (sum->plate == most && (named || !sum->maker)))
             continue;
         best = i;
-        most = filter->groups.sums[i].plate;
+        most = sum->plate;
+        named = sum->maker;
     }
-    bool named = best != SIZE_MAX && filter->groups.sums[best].maker;
     if (best != SIZE_MAX && (most >= POINTS_LEAST || named))
         take_group(filter, best);
     if (has_box(filter) && filter->context->seen != CONTEXT_POLE)

@@ -61,9 +61,16 @@ static bool may_join(const struct mark *a, const struct mark *b) {
     return plate->plate < PLATE_POINTS && !plate->maker;
 }
 
+// Warnings are stuck close to plates, in letters as large as the maker's.
+static bool warns_beside_plate(const struct mark *a, const struct mark *b) {
+    enum text_class x = mark_foreign(a), y = mark_foreign(b);
+    return (x == TEXT_NAMEPLATE && y == TEXT_OTHER) || (x == TEXT_OTHER && y == TEXT_NAMEPLATE);
+}
+
 static void join(struct groups *groups, size_t a, size_t b, bool close) {
     size_t x = group_of(groups, a), y = group_of(groups, b);
-    if (x == y || (!close && !may_join(&groups->sums[x], &groups->sums[y])))
+    const struct mark *p = &groups->sums[x], *q = &groups->sums[y];
+    if (x == y || (!may_join(p, q) && (!close || warns_beside_plate(p, q))))
         return;
     size_t root = x < y ? x : y, other = x < y ? y : x;
     groups->root[other] = root;
