@@ -6,8 +6,8 @@
 #include <string.h>
 
 // A plate's text has at least so many points (two labels); a group with so many is a plate's part
-// even some way off.
-enum { POINTS_LABEL = 2, POINTS_LEAST = 4, POINTS_SURE = 6 };
+// even some way off, and so is one with a maker's name and "TRANSFORMADOR".
+enum { POINTS_LABEL = 2, POINTS_LEAST = 4, POINTS_HEAD = 5, POINTS_SURE = 6 };
 // How far beside the plate's text more of it may stand, in its width or height, whichever is more.
 static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f, FAR_MAKER = .9f,
                    NEAR_LEVEL = .5f, WIDER = 2;
@@ -209,7 +209,8 @@ static bool group_belongs(const struct filter *filter, size_t root) {
                extent.x1 - extent.x0 < .95f * (filter->hull.x1 - filter->hull.x0);
     // Another column of a wide plate is as high as the first.
     float wide = is_level(&filter->hull, &extent) ? WIDER : 1;
-    return (sum->plate >= POINTS_SURE && gap < wide * NEAR_COLUMN * side) ||
+    bool head = sum->maker && sum->plate >= POINTS_HEAD;
+    return ((head || sum->plate >= POINTS_SURE) && gap < wide * NEAR_COLUMN * side) ||
            (sum->plate >= POINTS_LEAST && gap < wide * NEAR_LABELS * side) ||
            (sum->plate >= POINTS_LABEL && wide > 1 && gap < NEAR_LEVEL * side) ||
            (sum->maker && gap < (names_its_maker(filter) ? NEAR_MAKER : FAR_MAKER) * side);

@@ -14,6 +14,16 @@ static bool is_long_number(struct part part) {
     return digits >= 6 && digits * 2 > part.end - part.begin;
 }
 
+// "804227-5": quantities have fewer digits.
+static bool is_no_quantity(struct part part) {
+    size_t run = 0, longest = 0;
+    for (size_t i = part.begin; i < part.end; i++) {
+        run = is_digit(part.folded->text[i]) ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    return longest >= 6;
+}
+
 static bool ends_in_volts(struct part part, const struct low *low) {
     size_t end;
     return unit_at(part.folded->text, low->part.end, part.end, &end) == UNIT_V && end == part.end;
@@ -69,7 +79,7 @@ bool others_fits(const struct domains *domains, enum concept concept, struct par
         return false;
     at = part.begin;
     if (!number_next(&part, &at, &number) || number.unit == UNIT_NONE || number.unit == UNIT_OTHER)
-        return true;
+        return MAY[concept] == 0 || !is_no_quantity(part);
     if (number.unit == UNIT_KVA)
         return false;
     return MAY[concept] == 0 || (MAY[concept] & 1u << number.unit);
