@@ -209,8 +209,9 @@ static bool group_belongs(const struct filter *filter, size_t root) {
                extent.x1 - extent.x0 < .95f * (filter->hull.x1 - filter->hull.x0);
     // Another column of a wide plate is as high as the first.
     float wide = is_level(&filter->hull, &extent) ? WIDER : 1;
-    bool head = sum->maker && sum->plate >= POINTS_HEAD;
-    return ((head || sum->plate >= POINTS_SURE) && gap < wide * NEAR_COLUMN * side) ||
+    bool head = sum->maker && sum->plate >= POINTS_HEAD; // which is as wide as the plate
+    return (head && gap < NEAR_COLUMN * fmaxf(side, extent.x1 - extent.x0)) ||
+           (sum->plate >= POINTS_SURE && gap < wide * NEAR_COLUMN * side) ||
            (sum->plate >= POINTS_LEAST && gap < wide * NEAR_LABELS * side) ||
            (sum->plate >= POINTS_LABEL && wide > 1 && gap < NEAR_LEVEL * side) ||
            (sum->maker && gap < (names_its_maker(filter) ? NEAR_MAKER : FAR_MAKER) * side);

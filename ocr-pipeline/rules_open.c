@@ -129,7 +129,17 @@ static bool is_tag(const struct identity *identity) {
            (check || (identity->digits >= 10 && strchr(text, '-')));
 }
 
-// Among the words of a line: "PA18:884820-4", "0302025-262779-5 ADITIVA".
+// Past words, and letters that stuck to the number: "NU IBL. 7420832", "NFPARR2785817".
+static struct part after_letters(struct part part) {
+    part = part_after_words(part);
+    size_t at = part.begin;
+    while (at < part.end && !is_digit(part.folded->text[at]))
+        at++;
+    part.begin = at - part.begin < 3 ? part.begin : at;
+    return part;
+}
+
+// Among the words of a line: "PA18:884820-4", "0302025-262779-5 ADITIVA", "PET780568-2".
 static void read_tags(struct rules *rules) {
     struct identity identity;
     struct part word;
@@ -137,7 +147,7 @@ static void read_tags(struct rules *rules) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = part_after_leaders(piece->part);
         for (size_t at = part.begin; part_next_word(part, &at, &word);) {
-            word = part_trim(word);
+            word = after_letters(part_trim(word));
             if (is_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
                 sheet_is_free(&rules->sheet, piece->line, word))
                 offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
@@ -185,16 +195,6 @@ static void read_first(struct rules *rules) {
             identity.text[0] != '0' && identity.letters == 0)
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
-}
-
-// Past words, and letters that stuck to the number: "NU IBL. 7420832", "NFPARR2785817".
-static struct part after_letters(struct part part) {
-    part = part_after_words(part);
-    size_t at = part.begin;
-    while (at < part.end && !is_digit(part.folded->text[at]))
-        at++;
-    part.begin = at - part.begin < 3 ? part.begin : at;
-    return part;
 }
 
 static bool has_registration(const struct rules *rules) {
