@@ -29,8 +29,13 @@ static bool join_fraction(const struct domains *domains, const struct part *part
     return true;
 }
 
-// "112,5 kA": beside the label of a power, a V that was not read.
-static bool is_torn_unit(const char *text) { return !strncmp(text + (*text == ' '), "KA", 2); }
+// "112,5 kA", "225 kV", "37,5 kIA": beside the label of a power, a letter of the unit that was not
+// read, or as another.
+static bool is_torn_unit(const char *text) {
+    text += *text == ' ';
+    return text[0] == 'K' && (strchr("AV", text[1]) ? !is_letter(text[2])
+                                                    : text[2] == 'A' && !is_letter(text[3]));
+}
 
 // "EM VA: 15": what is left of a label that was not read right.
 static bool is_after_words(struct part part, size_t at) {
@@ -46,7 +51,8 @@ static bool find_power(const struct domains *domains, struct part part, enum uni
     size_t at = part.begin;
     while (number_next(&part, &at, number)) {
         bool own = number->unit == UNIT_KVA;
-        bool torn = number->unit == UNIT_OTHER && is_torn_unit(part.folded->text + number->end);
+        bool torn = (number->unit == UNIT_OTHER || number->unit == UNIT_KV) &&
+                    is_torn_unit(part.folded->text + number->end);
         bool bare = labelled && (number->unit == UNIT_NONE || torn) &&
                     (unit == UNIT_NONE || unit == UNIT_KVA) && is_after_words(part, number->begin);
         if (!own && !bare)
