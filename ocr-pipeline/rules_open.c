@@ -10,6 +10,8 @@
 
 // A number so much larger than the rest is a pole's, in heights of text.
 #define POLE_HEIGHT 1.9f
+// How far the five taps of a column reach below its heading, in heights of text.
+#define VOLTS_REACH 10
 
 // One of the taps, the first of which is known, or a voltage of the lists.
 static bool is_tap(const struct rules *rules, const char *text) {
@@ -50,8 +52,9 @@ static struct part without_sign(struct part part) {
     return part_trim(part);
 }
 
-// "75001-C": drawings have their letter behind.
+// "75001-C": drawings have their letter behind; of "D21443-A" the first is their label's.
 static bool is_drawing(const char *text) {
+    text += is_letter(text[0]);
     size_t digits = strspn(text, "0123456789");
     return digits >= 4 && text[digits] == '-' && is_letter(text[digits + 1]) && !text[digits + 2];
 }
@@ -59,6 +62,21 @@ static bool is_drawing(const char *text) {
 // "NBR 5440/2014", whose first word was read as something else.
 static bool is_norm(const char *text) {
     return !strncmp(text, "5440/", 5) || !strcmp(text, "5440") || !strncmp(text, "5356", 4);
+}
+
+// In the column under "VOLTS": a tap, whatever was made of it ("1280").
+static bool is_in_volts(const struct rules *rules, const struct piece *piece) {
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *label = &rules->sheet.pieces[i];
+        if (label->hit.concept != CONCEPT_VOLTAGES || !piece_is_label(label))
+            continue;
+        struct offset to =
+            sheet_offset(&rules->sheet, label->line, &label->quad, piece->line, &piece->quad);
+        if (to.overlap_x > .6f && to.overlap_y < .5f && to.below > -.5f * label->height &&
+            to.below < VOLTS_REACH * label->height)
+            return true;
+    }
+    return false;
 }
 
 // A number that fills a part of a line, in letters of the plate's size: no year, no tap, no link of
@@ -72,6 +90,9 @@ static bool is_number_form(const struct rules *rules, const struct piece *piece,
     long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
     bool brief = identity->digits == 4 && identity->letters == 0 &&
                  (identity->text[4] || (value >= 1950 && value <= 2099));
+    bool short_number = identity->letters == 0 && identity->digits <= 5 && !identity->text[5];
+    if (short_number && is_in_volts(rules, piece))
+        return false;
     return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
            !is_drawing(identity->text) && !is_norm(identity->text);
 }
