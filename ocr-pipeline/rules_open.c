@@ -97,11 +97,23 @@ static bool is_number_form(const struct rules *rules, const struct piece *piece,
            !is_drawing(identity->text) && !is_norm(identity->text);
 }
 
+// "15kVA..3377306": past a value that the next column stuck to.
+static struct part after_taken(const struct rules *rules, const struct piece *piece,
+                               struct part part) {
+    size_t at = part.begin;
+    while (at < part.end && (part.folded->text[at] == ' ' ||
+                             sheet_taken(&rules->sheet, piece->line, at) != CONCEPT_NONE))
+        at++;
+    bool apart = at < part.end && !is_letter(part.folded->text[at]); // else a rest of its unit
+    part.begin = apart ? at : part.begin;
+    return part_trim(part);
+}
+
 // A number that is a line of its own, or all that follows a label that was not read, and nobody's:
 // what it may be.
 static bool is_open_number(const struct rules *rules, const struct piece *piece,
                            struct identity *identity) {
-    struct part part = part_after_leaders(piece->part);
+    struct part part = after_taken(rules, piece, part_after_leaders(piece->part));
     if (rules->count > 1) // of anything on a plate
         part = without_sign(part);
     return is_number_form(rules, piece, part, identity) &&
