@@ -7,7 +7,7 @@
 
 // A plate's text has at least so many points (two labels); a group with so many is a plate's part
 // even some way off, and so is one with a maker's name and "TRANSFORMADOR".
-enum { POINTS_LABEL = 2, POINTS_LEAST = 4, POINTS_HEAD = 5, POINTS_SURE = 6 };
+enum { POINTS_LABEL = 2, POINTS_LEAST = 3, POINTS_HEAD = 5, POINTS_SURE = 6 };
 // How far beside the plate's text more of it may stand, in its width or height, whichever is more.
 static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f, FAR_MAKER = .9f,
                    NEAR_LEVEL = .5f, WIDER = 2;
