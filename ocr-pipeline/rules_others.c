@@ -14,6 +14,13 @@ static bool is_long_number(struct part part) {
     return digits >= 6 && digits * 2 > part.end - part.begin;
 }
 
+// "2016": a norm has its year behind its number.
+static bool is_bare_year(struct part part) {
+    struct date date;
+    return part.end == part.begin + 4 && date_find(part, 2099, &date) && date.end == part.end &&
+           date.begin == part.begin && date.swaps == 0;
+}
+
 // "804227-5": quantities have fewer digits.
 static bool is_no_quantity(struct part part) {
     size_t run = 0, longest = 0;
@@ -66,6 +73,8 @@ bool others_fits(const struct domains *domains, enum concept concept, struct par
     struct number number;
     size_t at = part.begin;
     if (concept == CONCEPT_PHRASE || (concept == CONCEPT_WORDS && is_long_number(part)))
+        return false;
+    if (concept == CONCEPT_NUMBER && is_bare_year(part))
         return false;
     if (is_voltages(domains, part) || (MAY[concept] && is_month_and_year(part)))
         return false;
