@@ -22,7 +22,7 @@ static bool is_vector_group(const char *text) {
 
 static bool find_serial(struct part part, struct identity *identity) {
     return identity_find(part, 2, 6, identity) && identity->digits + 1 >= identity->letters &&
-           !is_vector_group(identity->text);
+           !(identity->joined && identity->digits < 4) && !is_vector_group(identity->text);
 }
 
 static bool find_tag(struct part part, struct identity *identity) {

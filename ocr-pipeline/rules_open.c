@@ -79,6 +79,11 @@ static bool is_in_volts(const struct rules *rules, const struct piece *piece) {
     return false;
 }
 
+// "50/55C": a rise of temperature, the sign of whose degrees was not read.
+static bool is_rise(const char *text) {
+    return strlen(text) == 6 && text[2] == '/' && text[5] == 'C';
+}
+
 // A number that fills a part of a line, in letters of the plate's size: no year, no tap, no link of
 // terminals ("13-16").
 static bool is_number_form(const struct rules *rules, const struct piece *piece, struct part part,
@@ -94,7 +99,7 @@ static bool is_number_form(const struct rules *rules, const struct piece *piece,
     if (short_number && is_in_volts(rules, piece))
         return false;
     return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
-           !is_drawing(identity->text) && !is_norm(identity->text);
+           !is_drawing(identity->text) && !is_norm(identity->text) && !is_rise(identity->text);
 }
 
 // "15kVA..3377306": past a value that the next column stuck to.
