@@ -178,7 +178,7 @@ static struct part after_letters(struct part part) {
 }
 
 // Among the words of a line: "PA18:884820-4", "0302025-262779-5 ADITIVA", "PET780568-2".
-static void read_tags(struct rules *rules) {
+static void read_tags(struct rules *rules, size_t least_digits) {
     struct identity identity;
     struct part word;
     for (size_t i = 0; i < rules->sheet.count; i++) {
@@ -187,7 +187,7 @@ static void read_tags(struct rules *rules) {
         for (size_t at = part.begin; part_next_word(part, &at, &word);) {
             word = after_letters(part_trim(word));
             if (is_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
-                sheet_is_free(&rules->sheet, piece->line, word))
+                identity.digits >= least_digits && sheet_is_free(&rules->sheet, piece->line, word))
                 offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
         }
     }
@@ -361,7 +361,8 @@ static void read_misplaced(struct rules *rules) {
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
     read_full_registration(rules);
-    read_tags(rules);
+    read_tags(rules, 10); // these for sure: serial numbers may have a check digit, too
+    read_tags(rules, 7);
     read_lettered(rules);
     read_first(rules);
     if (rules->count > 2) // of a plate: its maker, its power
