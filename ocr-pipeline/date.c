@@ -127,6 +127,11 @@ static bool named_at(struct part part, size_t at, int this_year, struct date *da
         next = of;
     if (!year_at(part, next, &run))
         return false;
+    // "MAI: 04/2025": of a label; the date is its own.
+    bool month_in_digits = run_length(&run) == 2 && run.end + 1 < part.end &&
+                           is_sign(text[run.end]) && is_digit(text[run.end + 1]);
+    if (month_in_digits)
+        return false;
     *date = (struct date){.year = full_year(&run, this_year),
                           .month = month,
                           .begin = at,
