@@ -99,8 +99,9 @@ static void read_open(struct rules *rules) {
         struct part at = {piece->part.folded, date.begin, date.end};
         if (!is_plain(at) || !sheet_is_free(&rules->sheet, piece->line, at))
             continue;
-        candidate_doubt(offer(rules, piece->line, at, WEIGHT_PATTERN), "unlabelled",
-                        "no label says what date this is");
+        bool cut = at.end - at.begin < 7; // "5/2014": a part of something longer, perhaps
+        candidate_doubt(offer(rules, piece->line, at, WEIGHT_PATTERN * (cut ? WEIGHT_BRIEF : 1)),
+                        "unlabelled", "no label says what date this is");
     }
 }
 
