@@ -730,6 +730,59 @@ static const struct example LAYOUTS[] = {
      "SOLTRAN\n"
      "POT. 30 kVA       SÉRIE Nº 80358     PATN:0730780-696130-0\n",
      "potencia_kva=30; fabricante=SOLTRAN; numero_serie=80358; patrimonio=0730780-696130-0", ""},
+    {"a tag below a quantity's label, a unit with a letter misread",
+     "CEMEC\n"
+     "POT. NOM.: 225 kV     SÉRIE Nº 80358     FASES 3\n"
+     "NÍVEL DE ISOLAMENTO\n"
+     "804227-5\n",
+     "potencia_kva=225; fabricante=CEMEC; numero_serie=80358; fases=3; patrimonio=804227-5",
+     "patrimonio:unlabelled"},
+    {"a fuse that stuck to the voltage of the column beside it",
+     "TRAEL\n"
+     "POT. 75 kVA           SÉRIE Nº 55729     FASES 3\n"
+     "220/127V8H\n",
+     "potencia_kva=75; fabricante=TRAEL; numero_serie=55729; elo_fusivel=8H; "
+     "tensao_secundaria_v=220/127; fases=3",
+     "elo_fusivel:unlabelled; tensao_secundaria_v:unlabelled"},
+    {"a number that stuck to the power, a maker with a letter too many",
+     "TRAELT\n"
+     "15 kVA..3377306\n"
+     "FASES 3\n",
+     "potencia_kva=15; fabricante=TRAEL; numero_serie=3377306; fases=3",
+     "fabricante:suggested; numero_serie:unlabelled"},
+    {"taps that were not read right",
+     "ROMAGNOLE\n"
+     "225 kVA               VOLTS     LIGAÇÃO\n"
+     "2683                  1280      2-5\n"
+     "FASES 3               13150     10-7\n",
+     "potencia_kva=225; fabricante=ROMAGNOLE; numero_serie=2683; fases=3",
+     "numero_serie:unlabelled"},
+    {"a year beside a norm, and beside what is left of a label",
+     "ADELCO\n"
+     "POT. 15 kVA           SÉRIE Nº 32575     FASES 3\n"
+     "ESPECIFICAÇÃO         2016\n",
+     "potencia_kva=15; fabricante=ADELCO; numero_serie=32575; data_fabricacao=2016; fases=3",
+     "data_fabricacao:unlabelled"},
+    {"a year behind what is left of its label",
+     "COMTRAFO\n"
+     "POT. 15 kVA           SÉRIE Nº 283145    FASES 3\n"
+     "7/BR.. 2002\n",
+     "potencia_kva=15; fabricante=COMTRAFO; numero_serie=283145; data_fabricacao=2002; fases=3",
+     "data_fabricacao:unlabelled"},
+    {"what is left of a label before a date in digits",
+     "BALESTRO\n"
+     "POT. 300 kVA          SÉRIE Nº 2220080   FASES 3\n"
+     "MAI: 04/2025\n",
+     "potencia_kva=300; fabricante=BALESTRO; numero_serie=2220080; data_fabricacao=2025-04; "
+     "fases=3",
+     "data_fabricacao:unlabelled"},
+    {"a serial number and a tag, each with its check digit",
+     "ROMAGNOLE\n"
+     "75 kVA                303653-8           FASES 3\n"
+     "50/55C                0922034-449566-2\n",
+     "potencia_kva=75; fabricante=ROMAGNOLE; numero_serie=303653-8; fases=3; "
+     "patrimonio=0922034-449566-2",
+     "numero_serie:unlabelled; patrimonio:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {
