@@ -9,7 +9,7 @@
 // even some way off, and so is one with a maker's name and "TRANSFORMADOR".
 enum { POINTS_LABEL = 2, POINTS_LEAST = 3, POINTS_HEAD = 5, POINTS_SURE = 6 };
 // How far beside the plate's text more of it may stand, in its width or height, whichever is more.
-static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f, FAR_MAKER = .9f,
+static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f, FAR_MAKER = 1.3f,
                    NEAR_LEVEL = .5f, WIDER = 2;
 // Lines in the row or below a line of the plate: heights between them, ratio of their heights.
 static const float ROW_REACH = 40, BELOW_REACH = 2.6f, LIKE_LEAST = .5f, LIKE_MOST = 2.2f;

@@ -57,7 +57,11 @@ static bool is_voltages(const char *text, const struct token *token) {
 
 // "75 kVA", "60 Hz", "220/127 V", "08/2019": something else's value.
 static bool is_foreign(struct part part, const struct token *token) {
+    const char *text = part.folded->text;
     size_t end;
+    if (token->letters == 0 && token->end + 1 < part.end && text[token->end] == ',' &&
+        is_digit(text[token->end + 1])) // "112,5"
+        return true;
     struct part own = {part.folded, token->begin, token->end};
     enum unit unit = unit_at(part.folded->text, token->end, part.end, &end);
     struct date date;
