@@ -153,22 +153,48 @@ bool registration_is(const char *text, const struct domains *domains) {
     return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
 }
 
+// Digits where the form has 0; its sign as it is, or one that it is read as.
+static bool has_form(const char *text, const char *form, const char *signs) {
+    for (; *form; text++, form++)
+        if (*form == '0' ? !is_digit(*text) : !*text || !strchr(signs, *text))
+            return false;
+    return true;
+}
+
 bool registration_find(struct part part, const struct domains *domains, struct identity *identity) {
     static const char FORM[] = "000000/0000"; // NNNNNN/YYYY
     const size_t length = sizeof FORM - 1;
     const char *text = part.folded->text;
-    for (size_t at = part.begin, same; at + length <= part.end; at++) {
+    for (size_t at = part.begin; at + length <= part.end; at++) {
         struct part own = {part.folded, at, at + length};
-        for (same = 0; same < length; same++)
-            if (FORM[same] == '0' ? !is_digit(text[at + same]) : text[at + same] != FORM[same])
-                break;
-        if (same < length || (at > part.begin && is_digit(text[at - 1])) ||
+        if (!has_form(text + at, FORM, "/") || (at > part.begin && is_digit(text[at - 1])) ||
             (own.end < part.end && is_digit(text[own.end])))
             continue;
         *identity = (struct identity){.digits = length - 1};
         copy_token(own, identity);
         if (registration_is(identity->text, domains))
             return true;
+    }
+    return false;
+}
+
+bool tag_find_long(struct part part, struct identity *identity, bool *repaired) {
+    static const char FORM[] = "0000000-000000-0";
+    const size_t length = sizeof FORM - 1;
+    const char *text = part.folded->text;
+    for (size_t at = part.begin; at + length <= part.end; at++) {
+        struct part own = {part.folded, at, at + length};
+        if (!has_form(text + at, FORM, "-.~") || (at > part.begin && is_digit(text[at - 1])))
+            continue;
+        *identity = (struct identity){.digits = length - 2};
+        copy_token(own, identity);
+        *repaired = own.end < part.end && is_digit(text[own.end]);
+        for (char *p = identity->text; *p; p++)
+            if (!is_digit(*p) && *p != '-') {
+                *p = '-';
+                *repaired = true;
+            }
+        return true;
     }
     return false;
 }

@@ -177,8 +177,20 @@ static struct part after_letters(struct part part) {
     return part;
 }
 
+// "IITONO-0566717-652875-0": a long one, whatever it follows.
+static void read_long_tag(struct rules *rules) {
+    struct identity identity;
+    bool repaired;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (!piece_is_label(piece) && tag_find_long(piece->part, &identity, &repaired) &&
+            sheet_is_free(&rules->sheet, piece->line, identity.part))
+            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+    }
+}
+
 // Among the words of a line: "PA18:884820-4", "0302025-262779-5 ADITIVA", "PET780568-2".
-static void read_tags(struct rules *rules, size_t least_digits) {
+static void read_tags(struct rules *rules) {
     struct identity identity;
     struct part word;
     for (size_t i = 0; i < rules->sheet.count; i++) {
@@ -187,7 +199,7 @@ static void read_tags(struct rules *rules, size_t least_digits) {
         for (size_t at = part.begin; part_next_word(part, &at, &word);) {
             word = after_letters(part_trim(word));
             if (is_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
-                identity.digits >= least_digits && sheet_is_free(&rules->sheet, piece->line, word))
+                sheet_is_free(&rules->sheet, piece->line, word))
                 offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
         }
     }
@@ -361,8 +373,8 @@ static void read_misplaced(struct rules *rules) {
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
     read_full_registration(rules);
-    read_tags(rules, 10); // these for sure: serial numbers may have a check digit, too
-    read_tags(rules, 7);
+    read_long_tag(rules); // before what serial numbers, too, may look like
+    read_tags(rules);
     read_lettered(rules);
     read_first(rules);
     if (rules->count > 2) // of a plate: its maker, its power
