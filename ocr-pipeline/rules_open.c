@@ -219,6 +219,14 @@ static bool is_lettered(const struct identity *identity) {
 }
 
 // The same behind words: "T RT-87821".
+// "m1369977": of a label; serial numbers have capitals.
+static bool begins_small(const struct rules *rules, const struct piece *piece,
+                         const struct identity *identity) {
+    char raw[64];
+    part_raw(identity->part, &rules->sheet.lines[piece->line], raw, sizeof raw);
+    return raw[0] >= 'a' && raw[0] <= 'z';
+}
+
 static bool is_lettered_behind(const struct rules *rules, const struct piece *piece,
                                struct identity *identity) {
     struct part part = part_trim(part_after_words(part_after_leaders(piece->part)));
@@ -230,8 +238,9 @@ static void read_lettered(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        if ((is_open_number(rules, piece, &identity) && is_lettered(&identity)) ||
-            is_lettered_behind(rules, piece, &identity))
+        if (((is_open_number(rules, piece, &identity) && is_lettered(&identity)) ||
+             is_lettered_behind(rules, piece, &identity)) &&
+            !begins_small(rules, piece, &identity))
             offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
 }
@@ -263,6 +272,13 @@ static void drop_candidates(struct rules *rules, enum field field) {
     rules->count = kept;
 }
 
+// "ABNT NBR 5356 015797/2013": the norm's label took what stands behind its number as well.
+static bool is_free_or_norms(const struct rules *rules, const struct piece *piece,
+                             struct part part) {
+    return sheet_is_free(&rules->sheet, piece->line, part) ||
+           sheet_taken(&rules->sheet, piece->line, part.begin) == CONCEPT_NUMBER;
+}
+
 // "EG.ET 009120/2013", "E9OETRO018319/2013": a registration in full, whatever it follows. What
 // stands beside a label and is none gives way.
 static void read_full_registration(struct rules *rules) {
@@ -270,7 +286,7 @@ static void read_full_registration(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count && !has_registration(rules); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (piece_is_label(piece) || !registration_find(piece->part, rules->domains, &identity) ||
-            identity.text[0] != '0' || !sheet_is_free(&rules->sheet, piece->line, identity.part))
+            identity.text[0] != '0' || !is_free_or_norms(rules, piece, identity.part))
             continue;
         drop_candidates(rules, FIELD_REGISTRO);
         offer_open(rules, FIELD_REGISTRO, piece, &identity);

@@ -139,10 +139,13 @@ static struct part without_unit(struct part part) {
 static bool is_power(const struct rules *rules, struct part part, struct number *number, char *text,
                      size_t size) {
     if (!number_at(&part, part.begin, false, number) || number->swaps ||
-        number->unit != UNIT_NONE || number->end < part.begin + 2)
+        number->end < part.begin + 2)
         return false;
     size_t rest = part.end - number->end;
     power_text(number, text, size);
+    bool torn = number->unit == UNIT_KV && number->sign; // "112,5 kV": no class of insulation
+    if (number->unit != UNIT_NONE && !torn)
+        return false;
     return domain_has(rules->domains, DOMAIN_KVA, text) && rest <= 5 &&
            strspn(part.folded->text + number->end, "KVA/.| ") >= rest;
 }
