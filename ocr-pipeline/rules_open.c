@@ -12,6 +12,7 @@
 #define POLE_HEIGHT 1.9f
 // How far the five taps of a column reach below its heading, in heights of text.
 #define VOLTS_REACH 10
+enum { TAG_BRIEF = 9 }; // digits of the shorter kind of tags; a CNPJ has more
 
 // One of the taps, the first of which is known, or a voltage of the lists.
 static bool is_tap(const struct rules *rules, const char *text) {
@@ -54,6 +55,9 @@ static struct part without_sign(struct part part) {
 
 // "75001-C": drawings have their letter behind; of "D21443-A" the first is their label's.
 static bool is_drawing(const char *text) {
+    size_t length = strlen(text);
+    if (length >= 8 && text[length - 2] == '-' && is_letter(text[length - 1])) // "D201-00397-B"
+        return true;
     text += is_letter(text[0]);
     size_t digits = strspn(text, "0123456789");
     return digits >= 4 && text[digits] == '-' && is_letter(text[digits + 1]) && !text[digits + 2];
@@ -177,6 +181,31 @@ static struct part after_letters(struct part part) {
     return part;
 }
 
+// A label of the same that was read took another value.
+static bool is_said_elsewhere(const struct rules *rules, const struct pair *guess) {
+    enum concept concept = rules_piece(rules, guess)->hit.concept;
+    bool said = false;
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        said |= pair->kind != PAIR_NONE && !rules_piece(rules, pair)->hit.guessed &&
+                rules_piece(rules, pair)->hit.concept == concept;
+    }
+    return said;
+}
+
+// A label that was guessed took it, of something else than a field, or of a field that is known.
+static bool is_guess_taken(const struct rules *rules, size_t piece) {
+    bool taken = false;
+    for (size_t i = 0; i < rules->pair_count; i++) {
+        const struct pair *pair = &rules->pairs[i];
+        taken |= pair->kind != PAIR_NONE && pair->value == piece &&
+                 rules_piece(rules, pair)->hit.guessed &&
+                 (rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS ||
+                  is_said_elsewhere(rules, pair));
+    }
+    return taken;
+}
+
 // "IITONO-0566717-652875-0": a long one, whatever it follows.
 static void read_long_tag(struct rules *rules) {
     struct identity identity;
@@ -199,7 +228,8 @@ static void read_tags(struct rules *rules) {
         for (size_t at = part.begin; part_next_word(part, &at, &word);) {
             word = after_letters(part_trim(word));
             if (is_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
-                sheet_is_free(&rules->sheet, piece->line, word))
+                (sheet_is_free(&rules->sheet, piece->line, word) ||
+                 (identity.digits <= TAG_BRIEF && is_guess_taken(rules, i))))
                 offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
         }
     }
@@ -291,31 +321,6 @@ static void read_full_registration(struct rules *rules) {
         drop_candidates(rules, FIELD_REGISTRO);
         offer_open(rules, FIELD_REGISTRO, piece, &identity);
     }
-}
-
-// A label of the same that was read took another value.
-static bool is_said_elsewhere(const struct rules *rules, const struct pair *guess) {
-    enum concept concept = rules_piece(rules, guess)->hit.concept;
-    bool said = false;
-    for (size_t i = 0; i < rules->pair_count; i++) {
-        const struct pair *pair = &rules->pairs[i];
-        said |= pair->kind != PAIR_NONE && !rules_piece(rules, pair)->hit.guessed &&
-                rules_piece(rules, pair)->hit.concept == concept;
-    }
-    return said;
-}
-
-// A label that was guessed took it, of something else than a field, or of a field that is known.
-static bool is_guess_taken(const struct rules *rules, size_t piece) {
-    bool taken = false;
-    for (size_t i = 0; i < rules->pair_count; i++) {
-        const struct pair *pair = &rules->pairs[i];
-        taken |= pair->kind != PAIR_NONE && pair->value == piece &&
-                 rules_piece(rules, pair)->hit.guessed &&
-                 (rules_piece(rules, pair)->hit.concept >= CONCEPT_FIELDS ||
-                  is_said_elsewhere(rules, pair));
-    }
-    return taken;
 }
 
 // "NU IBL. 7420832": the number that ends a line of words, or that a guess gave to something else.

@@ -74,7 +74,8 @@ bool others_fits(const struct domains *domains, enum concept concept, struct par
     size_t at = part.begin;
     if (concept == CONCEPT_PHRASE || (concept == CONCEPT_WORDS && is_long_number(part)))
         return false;
-    if (concept == CONCEPT_NUMBER && is_bare_year(part))
+    if ((concept == CONCEPT_NUMBER && is_bare_year(part)) ||
+        (concept == CONCEPT_CONNECTION && is_no_quantity(part)))
         return false;
     if (is_voltages(domains, part) || (MAY[concept] && is_month_and_year(part)))
         return false;
