@@ -178,23 +178,41 @@ bool registration_find(struct part part, const struct domains *domains, struct i
     return false;
 }
 
-bool tag_find_long(struct part part, struct identity *identity, bool *repaired) {
-    static const char FORM[] = "0000000-000000-0";
-    const size_t length = sizeof FORM - 1;
-    const char *text = part.folded->text;
-    for (size_t at = part.begin; at + length <= part.end; at++) {
-        struct part own = {part.folded, at, at + length};
-        if (!has_form(text + at, FORM, "-.~") || (at > part.begin && is_digit(text[at - 1])))
+// The tag that begins at `at`, its signs as they are to be; how long it is, 0: none does.
+static size_t long_tag_at(struct part part, size_t at, char *out, bool *repaired) {
+    static const struct {
+        const char *form;
+        size_t lost; // where a dash is to be put in; 0: none
+    } FORMS[] = {{"0000000-000000-0", 0}, {"0000000-0000000", 14}, {"0000000000000-0", 7}};
+    const char *text = part.folded->text + at;
+    for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++) {
+        size_t length = strlen(FORMS[i].form), lost = FORMS[i].lost;
+        if (at + length > part.end || !has_form(text, FORMS[i].form, "-.~"))
             continue;
-        *identity = (struct identity){.digits = length - 2};
-        copy_token(own, identity);
-        *repaired = own.end < part.end && is_digit(text[own.end]);
-        for (char *p = identity->text; *p; p++)
-            if (!is_digit(*p) && *p != '-') {
-                *p = '-';
-                *repaired = true;
-            }
-        return true;
+        for (size_t k = 0; k < length; k++) {
+            *out = is_digit(text[k]) ? text[k] : '-';
+            *repaired |= *out++ != text[k];
+            if (lost && k + 1 == lost)
+                *out++ = '-';
+        }
+        *out = '\0';
+        *repaired |= lost || (at + length < part.end && is_digit(text[length]));
+        return length;
+    }
+    return 0;
+}
+
+bool tag_find_long(struct part part, struct identity *identity, bool *repaired) {
+    const char *text = part.folded->text;
+    *repaired = false;
+    for (size_t at = part.begin; at < part.end; at++) {
+        if (!is_digit(text[at]) || (at > part.begin && is_digit(text[at - 1])))
+            continue;
+        *identity = (struct identity){.digits = 14};
+        size_t length = long_tag_at(part, at, identity->text, repaired);
+        identity->part = (struct part){part.folded, at, at + length};
+        if (length > 0)
+            return true;
     }
     return false;
 }
