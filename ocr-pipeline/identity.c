@@ -18,12 +18,20 @@ static bool is_token_char(char c) { return is_letter(c) || is_digit(c) || strchr
 // "KP......10": dots that lead from a label to its value.
 static bool is_leader(const char *text) { return text[0] == '.' && text[1] == '.'; }
 
+// "458282~4": a dash that was read so; "3~" is no part of a number.
+static bool is_wave(struct part part, size_t at) {
+    const char *text = part.folded->text;
+    return text[at] == '~' && at > part.begin && is_digit(text[at - 1]) && at + 1 < part.end &&
+           is_digit(text[at + 1]);
+}
+
 static bool token_next(struct part part, size_t *at, struct token *token) {
     const char *text = part.folded->text;
     while (*at < part.end && !is_letter(text[*at]) && !is_digit(text[*at]))
         (*at)++;
     *token = (struct token){.begin = *at};
-    while (*at < part.end && text[*at] && is_token_char(text[*at]) && !is_leader(text + *at))
+    while (*at < part.end && text[*at] && !is_leader(text + *at) &&
+           (is_token_char(text[*at]) || is_wave(part, *at)))
         (*at)++;
     token->end = *at;
     while (token->end > token->begin && strchr("-./", text[token->end - 1]))
@@ -113,6 +121,12 @@ static void copy_token(struct part part, struct identity *identity) {
             identity->text[count++] = text[i];
     identity->text[count] = '\0';
     identity->part = part;
+    size_t digits = strspn(identity->text, "0123456789");
+    identity->repaired = digits >= 5 && digits <= 7 && digits + 2 == count &&
+                         strchr(".~", identity->text[digits]) &&
+                         is_digit(identity->text[digits + 1]);
+    if (identity->repaired)
+        identity->text[digits] = '-';
 }
 
 bool identity_find(struct part part, size_t least_digits, size_t most_letters,

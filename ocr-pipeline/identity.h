@@ -12,7 +12,8 @@ struct identity {
     struct part part;
     char text[32]; // without blanks
     size_t letters, digits;
-    bool joined; // over a blank
+    bool joined;   // over a blank
+    bool repaired; // "592742.5": the dash before the check digit was read as another sign
 };
 
 // The first of a part that can be one, with what belongs to it; no voltages, no date, no CNPJ.

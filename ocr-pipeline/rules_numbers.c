@@ -103,6 +103,8 @@ static struct candidate *offer(struct rules *rules, enum field field, const stru
                         candidate->raw);
     if (is_torn(identity->part))
         candidate_doubt(candidate, "repaired", "\"%s\" is a part of what was read", candidate->raw);
+    if (identity->repaired)
+        candidate_doubt(candidate, "repaired", "read as \"%s\"", candidate->raw);
     if (is_doubtful(identity, &rules->sheet.lines[line]))
         candidate_doubt(candidate, "doubtful_letter", "\"%s\" has a letter that may be a digit",
                         candidate->raw);

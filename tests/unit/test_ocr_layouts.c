@@ -783,6 +783,55 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=75; fabricante=ROMAGNOLE; numero_serie=303653-8; fases=3; "
      "patrimonio=0922034-449566-2",
      "numero_serie:unlabelled; patrimonio:unlabelled"},
+    {"a utility's long number that its label's end and the next column stuck to",
+     "TOSHIBA\n"
+     "POT. 75 kVA           SÉRIE Nº 55729     FASES 36\n"
+     "PATRIMONO-0566717-652875-025%\n",
+     "potencia_kva=75; fabricante=TOSHIBA; numero_serie=55729; fases=3; "
+     "patrimonio=0566717-652875-0",
+     "patrimonio:repaired"},
+    {"a utility's long number of which a dash was not read",
+     "ITB\n"
+     "15 kVA                SÉRIE Nº 9154      FASES 3\n"
+     "\n"
+     "0782673-2792885\n",
+     "potencia_kva=15; fabricante=ITB; numero_serie=9154; fases=3; patrimonio=0782673-279288-5",
+     "patrimonio:unlabelled"},
+    {"a dash that was read as another sign, taps with dots between them",
+     "TOSHIBA\n"
+     "POT. 5 kVA            SÉRIE Nº 90442     FASES 1\n"
+     "CÓD. CLIENTE          TENSÃO SUPERIOR\n"
+     "458282~4              7967.7621-7275 V\n",
+     "potencia_kva=5; fabricante=TOSHIBA; numero_serie=90442; tensao_primaria_v=7967; fases=1; "
+     "patrimonio=458282-4",
+     "patrimonio:repaired"},
+    {"a tag below what was taken for another label, a registration behind a norm",
+     "ITAM\n"
+     "POT. 150 kVA          SÉRIE Nº 4386      FASES 3\n"
+     "PaSTe                 ABNT NBR 5356 015797/2013\n"
+     "204256-3\n",
+     "potencia_kva=150; fabricante=ITAM; numero_serie=4386; fases=3; patrimonio=204256-3; "
+     "registro=015797/2013",
+     "patrimonio:unlabelled; registro:unlabelled"},
+    {"strokes of dates that were lost or read as digits",
+     "MINUZZI\n"
+     "POT. 150 kVA          SÉRIE Nº 7275462   FASES 3\n"
+     "FABRICAÇÃO.....006/13\n",
+     "potencia_kva=150; fabricante=MINUZZI; numero_serie=7275462; data_fabricacao=2013-06; fases=3",
+     "data_fabricacao:repaired"},
+    {"a stroke between day and month that was lost",
+     "WEG\n"
+     "POT. 112,5 kVA        SÉRIE Nº F5337     FASES 3\n"
+     "FABRICAÇÃO 1904/1999  ELON3H\n",
+     "potencia_kva=112.5; fabricante=WEG; numero_serie=F5337; data_fabricacao=1999-04; "
+     "elo_fusivel=3H; fases=3",
+     "data_fabricacao:repaired; elo_fusivel:unlabelled"},
+    {"half a kVA unit on a plate without labels, a small letter of a label",
+     "ITAIPU\n"
+     "112,5 kV              m1369977\n"
+     "sdrum N: 7887         D201-00397-B\n",
+     "potencia_kva=112.5; fabricante=ITAIPU; numero_serie=7887; fases=3",
+     "numero_serie:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {
