@@ -830,8 +830,7 @@ static const struct example LAYOUTS[] = {
      "ITAIPU\n"
      "112,5 kV              m1369977\n"
      "sdrum N: 7887         D201-00397-B\n",
-     "potencia_kva=112.5; fabricante=ITAIPU; numero_serie=7887; fases=3",
-     "numero_serie:unlabelled"},
+     "potencia_kva=112.5; fabricante=ITAIPU; numero_serie=7887", "numero_serie:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {
