@@ -248,7 +248,6 @@ static bool is_lettered(const struct identity *identity) {
            strspn(text, "0123456789") == strlen(text);
 }
 
-// The same behind words: "T RT-87821".
 // "m1369977": of a label; serial numbers have capitals.
 static bool begins_small(const struct rules *rules, const struct piece *piece,
                          const struct identity *identity) {
@@ -257,6 +256,7 @@ static bool begins_small(const struct rules *rules, const struct piece *piece,
     return raw[0] >= 'a' && raw[0] <= 'z';
 }
 
+// A lettered one behind words: "T RT-87821".
 static bool is_lettered_behind(const struct rules *rules, const struct piece *piece,
                                struct identity *identity) {
     struct part part = part_trim(part_after_words(part_after_leaders(piece->part)));

@@ -33,8 +33,10 @@ static bool join_fraction(const struct domains *domains, const struct part *part
 // read, or as another.
 static bool is_torn_unit(const char *text) {
     text += *text == ' ';
-    return text[0] == 'K' &&
-           (strchr("AV", text[1]) ? !is_letter(text[2]) : text[2] == 'A' && !is_letter(text[3]));
+    if (text[0] != 'K' || !is_letter(text[1]))
+        return false;
+    return !is_letter(text[2]) ? strchr("AV", text[1]) != NULL
+                               : text[2] == 'A' && !is_letter(text[3]);
 }
 
 // "EM VA: 15": what is left of a label that was not read right.
