@@ -206,6 +206,13 @@ static bool is_guess_taken(const struct rules *rules, size_t piece) {
     return taken;
 }
 
+// "ABNT NBR 5356 015797/2013": the norm's label took what stands behind its number as well.
+static bool is_free_or_norms(const struct rules *rules, const struct piece *piece,
+                             struct part part) {
+    return sheet_is_free(&rules->sheet, piece->line, part) ||
+           sheet_taken(&rules->sheet, piece->line, part.begin) == CONCEPT_NUMBER;
+}
+
 // "IITONO-0566717-652875-0": a long one, whatever it follows.
 static void read_long_tag(struct rules *rules) {
     struct identity identity;
@@ -213,7 +220,7 @@ static void read_long_tag(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (!piece_is_label(piece) && tag_find_long(piece->part, &identity, &repaired) &&
-            sheet_is_free(&rules->sheet, piece->line, identity.part))
+            is_free_or_norms(rules, piece, identity.part))
             offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
     }
 }
@@ -300,13 +307,6 @@ static void drop_candidates(struct rules *rules, enum field field) {
         if (rules->candidates[i].field != field)
             rules->candidates[kept++] = rules->candidates[i];
     rules->count = kept;
-}
-
-// "ABNT NBR 5356 015797/2013": the norm's label took what stands behind its number as well.
-static bool is_free_or_norms(const struct rules *rules, const struct piece *piece,
-                             struct part part) {
-    return sheet_is_free(&rules->sheet, piece->line, part) ||
-           sheet_taken(&rules->sheet, piece->line, part.begin) == CONCEPT_NUMBER;
 }
 
 // "EG.ET 009120/2013", "E9OETRO018319/2013": a registration in full, whatever it follows. What

@@ -145,7 +145,9 @@ static bool is_power(const struct rules *rules, struct part part, struct number 
         return false;
     size_t rest = part.end - number->end;
     power_text(number, text, size);
-    bool torn = number->unit == UNIT_KV && number->sign; // "112,5 kV": no class of insulation
+    // "112,5 kV": no class of insulation.
+    bool torn = is_torn_unit(part.folded->text + number->end) &&
+                (number->unit == UNIT_OTHER || (number->unit == UNIT_KV && number->sign));
     if (number->unit != UNIT_NONE && !torn)
         return false;
     return domain_has(rules->domains, DOMAIN_KVA, text) && rest <= 5 &&

@@ -826,6 +826,20 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=112.5; fabricante=WEG; numero_serie=F5337; data_fabricacao=1999-04; "
      "elo_fusivel=3H; fases=3",
      "data_fabricacao:repaired; elo_fusivel:unlabelled"},
+    {"blanks behind commas, half a unit without its label",
+     "MINUZZI\n"
+     "112, 5 kVA            SÉRIE Nº 33862298  FASES 3\n"
+     "FUSÍVEL: 0, 5H\n",
+     "potencia_kva=112.5; fabricante=MINUZZI; numero_serie=33862298; elo_fusivel=0,5H; fases=3",
+     ""},
+    {"half a unit without its label, a utility's long number behind a norm",
+     "CEMEC\n"
+     "75 KA                 SÉRIE Nº 10749     FASES 3\n"
+     "NORMA                 438413\n"
+     "NBR 5440:2011 0857468-436771-6\n",
+     "potencia_kva=75; fabricante=CEMEC; numero_serie=10749; fases=3; "
+     "patrimonio=0857468-436771-6",
+     "potencia_kva:unlabelled; patrimonio:unlabelled"},
     {"half a kVA unit on a plate without labels, a small letter of a label",
      "ITAIPU\n"
      "112,5 kV              m1369977\n"
