@@ -11,6 +11,8 @@
 static bool find_phases(struct part part, char *digit, struct part *at, bool *repaired) {
     const char *text = part.folded->text;
     struct number number;
+    while (part.begin < part.end && text[part.begin] == '~') // "FASES~30"
+        part.begin++;
     size_t from = part.begin;
     *repaired = false;
     if (!number_next(&part, &from, &number) || number.begin != part.begin || number.sign)
