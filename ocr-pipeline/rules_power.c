@@ -175,9 +175,26 @@ static void read_open(struct rules *rules, bool worded) {
     }
 }
 
+// "POTEICARWA: 1125": a comma that was not read, of a number that nothing else on a plate is.
+static void read_without_comma(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_POTENCIA_KVA); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_after_leaders(piece->part);
+        bool large =
+            part.end == part.begin + 4 && strncmp(part.folded->text + part.begin, "1125", 4) == 0;
+        if (piece_is_label(piece) || !large || !sheet_is_free(&rules->sheet, piece->line, part))
+            continue;
+        struct candidate *candidate =
+            rules_offer(rules, FIELD_POTENCIA_KVA, "112.5", piece->line, part, WEIGHT_SUGGESTED);
+        candidate_doubt(candidate, "repaired", "read as \"1125\"");
+        sheet_take(&rules->sheet, piece->line, part, CONCEPT_POWER);
+    }
+}
+
 void rules_open_power(struct rules *rules) {
     read_open(rules, false);
     read_open(rules, true);
+    read_without_comma(rules);
 }
 
 void rules_power(struct rules *rules) {
