@@ -55,6 +55,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
     buf_init(&out, 8 * length + (8 << 20));
     expect_understood(&out, onnx_edit_gates(&out, data, length));
     expect_understood(&out, onnx_edit_enlarge(&out, data, length));
+    expect_understood(&out, onnx_edit_phases(&out, data, length));
     expect_understood(&out, onnx_edit_channels(&out, data, length, 16));
     buf_fini(&out);
     mem_free(copy);

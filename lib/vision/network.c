@@ -151,6 +151,8 @@ static bool edit_file(struct network *network, struct buf *file) {
     changed |=
         take_edited(file, &edited, onnx_edit_enlarge(&edited, (uint8_t *)file->data, file->length));
     changed |=
+        take_edited(file, &edited, onnx_edit_phases(&edited, (uint8_t *)file->data, file->length));
+    changed |=
         take_edited(file, &edited,
                     onnx_edit_channels(&edited, (uint8_t *)file->data, file->length, onnx_block()));
     changed |= onnx_edit_order((uint8_t *)file->data, file->length);

@@ -62,14 +62,8 @@ static void find_conv(struct channels *net, int node) {
         mem_free(conv.weights.values);
         return;
     }
-    int next = onnx_rewrite_reader(&net->rewrite, node);
-    for (size_t i = 0; i < 2 && next != ONNX_NONE && is_op(net, next, "Add"); i++)
-        if (onnx_rewrite_bias(&net->rewrite, node_of(net, next)->inputs[i], conv.weights.dims[0],
-                              &conv.bias)) {
-            conv.bias_node = next;
-            break;
-        }
     int64_t channels = conv.weights.dims[0];
+    conv.bias_node = onnx_rewrite_bias_node(&net->rewrite, node, channels, &conv.bias);
     conv.padded = channels % net->block != 0 && 2 * channels >= net->block;
     net->convs[net->count] = conv;
     net->roots[node] = (int)net->count++;
@@ -221,18 +215,6 @@ static struct onnx_name put_bias(struct channels *net, const struct conv *conv) 
     return name;
 }
 
-static void put_conv(struct channels *net, struct buf *place, const struct conv *conv,
-                     const struct span inputs[3], size_t count, struct span output) {
-    struct span rest = node_of(net, conv->node)->field.bytes;
-    struct protobuf_field field;
-    struct buf attributes;
-    buf_init(&attributes, rest.length);
-    while (protobuf_take(&rest, &field))
-        if (field.number == NODE_ATTRIBUTE)
-            buf_add(&attributes, field.whole.data, field.whole.length);
-    onnx_put_node(place, "Conv", inputs, count, output, &attributes);
-}
-
 // One convolution for each part, the first with the bias, and their sum.
 static void write_parts(struct channels *net, const struct conv *conv, const struct span *names,
                         const int *roots, size_t count) {
@@ -252,9 +234,9 @@ static void write_parts(struct channels *net, const struct conv *conv, const str
         struct onnx_name weights =
             put_weights(net, conv, from, own, root ? channels_out(net, root) : own);
         struct onnx_name part = onnx_rewrite_new_name(&net->rewrite);
-        put_conv(net, place, conv,
-                 (struct span[]){names[i], span_of(weights.text), span_of(bias.text)},
-                 biased && i == 0 ? 3 : 2, count == 1 ? output : span_of(part.text));
+        onnx_put_like(place, node_of(net, conv->node),
+                      (struct span[]){names[i], span_of(weights.text), span_of(bias.text)},
+                      biased && i == 0 ? 3 : 2, count == 1 ? output : span_of(part.text));
         struct onnx_name total = i > 0 ? onnx_rewrite_new_name(&net->rewrite) : part;
         if (i > 0)
             onnx_put_node(place, "Add", (struct span[]){span_of(sum.text), span_of(part.text)}, 2,

@@ -63,18 +63,6 @@ static float *repeat(const float *values, int64_t count, int64_t times) {
     return out;
 }
 
-// The node that adds a constant to each channel, if that is what comes next.
-static int bias_of(const struct onnx_rewrite *rewrite, int node, int64_t channels,
-                   struct onnx_weights *bias) {
-    int next = onnx_rewrite_reader(rewrite, node);
-    if (next == ONNX_NONE || !span_is(rewrite->graph.nodes[next].op, "Add"))
-        return ONNX_NONE;
-    for (size_t i = 0; i < 2; i++)
-        if (onnx_rewrite_bias(rewrite, rewrite->graph.nodes[next].inputs[i], channels, bias))
-            return next;
-    return ONNX_NONE;
-}
-
 // The node becomes part of the chain: nobody else reads what it makes.
 static void take_node(struct enlarged *chain, int node) {
     onnx_rewrite_place(chain->rewrite, node);
@@ -118,7 +106,7 @@ static bool enlarge(struct enlarged *chain, int node, struct span input) {
                 (chain->factor == 1 || chain->channels == w.dims[0]) &&
                 w.dims[0] * w.dims[1] <= DENSE_MOST / (wide * wide * chain->factor * chain->factor);
     if (good) {
-        int add = bias_of(chain->rewrite, node, w.dims[1], &bias);
+        int add = onnx_rewrite_bias_node(chain->rewrite, node, w.dims[1], &bias);
         put_square(chain, input, &w, side, bias.values);
         take_node(chain, node);
         if (add != ONNX_NONE)

@@ -9,6 +9,7 @@ enum { ATTRIBUTE_TYPE = 20 };
 enum { IS_INT = 2, IS_INTS = 7 };
 
 enum { NODES_MAX = 5000, HOPS_MAX = 8 };
+enum { NODE_INPUTS_KEPT = sizeof((struct onnx_node){0}.inputs) / sizeof(struct span) };
 
 struct span onnx_graph_of(struct span model) {
     struct span graph = {0};
@@ -28,7 +29,7 @@ static bool read_node(struct onnx_node *node) {
             node->op = field.bytes;
         else if (field.number == NODE_OUTPUT && node->output_count++ == 0)
             node->output = field.bytes;
-        else if (field.number == NODE_INPUT && node->input_count++ < 2)
+        else if (field.number == NODE_INPUT && node->input_count++ < NODE_INPUTS_KEPT)
             node->inputs[node->input_count - 1] = field.bytes;
     return rest.length == 0;
 }
@@ -137,22 +138,43 @@ void onnx_put_ints(struct buf *attributes, const char *name, const int64_t *valu
     put_attribute(attributes, name, ATTRIBUTE_INTS, IS_INTS, values, count);
 }
 
-void onnx_put_node(struct buf *graph, const char *op, const struct span *inputs, size_t count,
-                   struct span output, struct buf *attributes) {
+static void put_node(struct buf *graph, struct span op, const struct span *inputs, size_t count,
+                     struct span output, struct span attributes) {
     struct buf node;
-    size_t names = output.length;
+    size_t names = op.length + output.length;
     for (size_t i = 0; i < count; i++)
         names += inputs[i].length;
-    buf_init(&node, names + (attributes ? attributes->length : 0) + 256);
+    buf_init(&node, names + attributes.length + 256);
     for (size_t i = 0; i < count; i++)
         protobuf_put_bytes(&node, NODE_INPUT, inputs[i].data, inputs[i].length);
     protobuf_put_bytes(&node, NODE_OUTPUT, output.data, output.length);
-    protobuf_put_text(&node, NODE_OP, op);
-    if (attributes) {
-        buf_add(&node, buf_bytes(attributes), attributes->length);
-        buf_fini(attributes);
-    }
+    protobuf_put_bytes(&node, NODE_OP, op.data, op.length);
+    buf_add(&node, attributes.data, attributes.length);
     protobuf_put_message(graph, GRAPH_NODE, &node);
+}
+
+void onnx_put_node(struct buf *graph, const char *op, const struct span *inputs, size_t count,
+                   struct span output, struct buf *attributes) {
+    struct span fields = {0};
+    if (attributes)
+        fields = (struct span){buf_bytes(attributes), attributes->length};
+    put_node(graph, span_of(op), inputs, count, output, fields);
+    if (attributes)
+        buf_fini(attributes);
+}
+
+void onnx_put_like(struct buf *graph, const struct onnx_node *like, const struct span *inputs,
+                   size_t count, struct span output) {
+    struct span rest = like->field.bytes;
+    struct protobuf_field field;
+    struct buf attributes;
+    buf_init(&attributes, rest.length);
+    while (protobuf_take(&rest, &field))
+        if (field.number == NODE_ATTRIBUTE)
+            buf_add(&attributes, field.whole.data, field.whole.length);
+    put_node(graph, like->op, inputs, count, output,
+             (struct span){buf_bytes(&attributes), attributes.length});
+    buf_fini(&attributes);
 }
 
 void onnx_put_dim(struct buf *shape, int64_t size) {

@@ -21,7 +21,7 @@ enum { ONNX_NONE = -1 };
 
 struct onnx_node {
     struct protobuf_field field;
-    struct span op, inputs[2], output; // the first ones
+    struct span op, inputs[3], output; // the first ones
     size_t input_count, output_count;
     int before; // stands right before this node now, ONNX_NONE: where it was
 };
@@ -55,6 +55,9 @@ void onnx_put_int(struct buf *attributes, const char *name, int64_t value);
 void onnx_put_ints(struct buf *attributes, const char *name, const int64_t *values, size_t count);
 void onnx_put_node(struct buf *graph, const char *op, const struct span *inputs, size_t count,
                    struct span output, struct buf *attributes);
+// A node of the same kind and attributes as another.
+void onnx_put_like(struct buf *graph, const struct onnx_node *like, const struct span *inputs,
+                   size_t count, struct span output);
 void onnx_put_dim(struct buf *shape, int64_t size); // -1: open
 void onnx_put_input(struct buf *graph, const char *name, int type, struct span shape);
 // The model with another graph, which is freed.

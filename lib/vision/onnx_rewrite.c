@@ -133,6 +133,17 @@ bool onnx_rewrite_bias(const struct onnx_rewrite *rewrite, struct span name, int
     return false;
 }
 
+int onnx_rewrite_bias_node(const struct onnx_rewrite *rewrite, int node, int64_t channels,
+                           struct onnx_weights *bias) {
+    int next = onnx_rewrite_reader(rewrite, node);
+    if (next == ONNX_NONE || !span_is(rewrite->graph.nodes[next].op, "Add"))
+        return ONNX_NONE;
+    for (size_t i = 0; i < 2; i++)
+        if (onnx_rewrite_bias(rewrite, rewrite->graph.nodes[next].inputs[i], channels, bias))
+            return next;
+    return ONNX_NONE;
+}
+
 struct buf *onnx_rewrite_place(struct onnx_rewrite *rewrite, int node) {
     struct buf *place = &rewrite->places[node];
     if (!rewrite->replaced[node])
@@ -147,22 +158,32 @@ struct onnx_name onnx_rewrite_new_name(struct onnx_rewrite *rewrite) {
     return name;
 }
 
-struct onnx_name onnx_rewrite_new_weights(struct onnx_rewrite *rewrite, const int64_t *dims,
-                                          size_t rank, const float *values) {
+static struct onnx_name put_constant(struct onnx_rewrite *rewrite, const int64_t *dims, size_t rank,
+                                     int type, const void *values, size_t size) {
     struct onnx_name name = onnx_rewrite_new_name(rewrite);
-    size_t bytes = sizeof *values, before = rewrite->weights.length;
+    size_t bytes = size, before = rewrite->weights.length;
     struct buf data;
     for (size_t i = 0; i < rank; i++)
         bytes *= (size_t)dims[i];
     buf_init(&data, bytes + 256);
     for (size_t i = 0; i < rank; i++)
         protobuf_put_int(&data, DATA_DIMS, (uint64_t)dims[i]);
-    protobuf_put_int(&data, DATA_TYPE, ONNX_FLOAT);
+    protobuf_put_int(&data, DATA_TYPE, (uint64_t)type);
     protobuf_put_text(&data, DATA_NAME, name.text);
     protobuf_put_bytes(&data, DATA_RAW, values, bytes);
     protobuf_put_message(&rewrite->weights, GRAPH_INITIALIZER, &data);
     rewrite->full |= rewrite->weights.length < before + bytes;
     return name;
+}
+
+struct onnx_name onnx_rewrite_new_weights(struct onnx_rewrite *rewrite, const int64_t *dims,
+                                          size_t rank, const float *values) {
+    return put_constant(rewrite, dims, rank, ONNX_FLOAT, values, sizeof *values);
+}
+
+struct onnx_name onnx_rewrite_new_indices(struct onnx_rewrite *rewrite, const int64_t *values,
+                                          int64_t count) {
+    return put_constant(rewrite, &count, 1, ONNX_INT64, values, sizeof *values);
 }
 
 // --- The new graph

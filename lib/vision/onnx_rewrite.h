@@ -46,9 +46,15 @@ bool onnx_rewrite_weights(const struct onnx_rewrite *rewrite, struct span name,
 // What an Add gives to each channel: C values of a constant 1 x C x 1 x 1 or C x 1 x 1.
 bool onnx_rewrite_bias(const struct onnx_rewrite *rewrite, struct span name, int64_t channels,
                        struct onnx_weights *out);
+// The Add behind a node that gives a constant to each of its channels; ONNX_NONE when something
+// else comes next, and then there are no values.
+int onnx_rewrite_bias_node(const struct onnx_rewrite *rewrite, int node, int64_t channels,
+                           struct onnx_weights *bias);
 
 // Where the node's new nodes are to be put; the node itself is gone from then on.
 struct buf *onnx_rewrite_place(struct onnx_rewrite *rewrite, int node);
 struct onnx_name onnx_rewrite_new_name(struct onnx_rewrite *rewrite);
 struct onnx_name onnx_rewrite_new_weights(struct onnx_rewrite *rewrite, const int64_t *dims,
                                           size_t rank, const float *values);
+struct onnx_name onnx_rewrite_new_indices(struct onnx_rewrite *rewrite, const int64_t *values,
+                                          int64_t count);

@@ -8,12 +8,13 @@
 
 enum { SIDE = 12, BLOCK = 16, FILE_MAX = 4 << 20 };
 
-enum edit { GATES, ENLARGE, CHANNELS };
+enum edit { GATES, ENLARGE, PHASES, CHANNELS };
 
 static bool apply(enum edit edit, struct buf *out, const char *bytes, size_t length) {
     const uint8_t *file = (const uint8_t *)bytes;
     return edit == GATES     ? onnx_edit_gates(out, file, length)
            : edit == ENLARGE ? onnx_edit_enlarge(out, file, length)
+           : edit == PHASES  ? onnx_edit_phases(out, file, length)
                              : onnx_edit_channels(out, file, length, BLOCK);
 }
 
@@ -344,6 +345,125 @@ static void test_enlarge_read_between(void **state) {
     forget(edited);
 }
 
+// --- Phases
+
+// What may be otherwise than at the end of PP-OCR's detector.
+enum neck {
+    NECK,
+    BARE, // no steps behind the convolution
+    LINEAR,
+    CENTRED,
+    CEILED,
+    THREE_TIMES,
+    SCALES_GIVEN,
+    TWO_LARGE,
+    ALL_SMALL,
+    ROWS,
+    READ_TWICE,
+    UNPADDED,
+    STEP_OF_NINE,
+    MIXED_LAYOUT,
+    OTHER_WAY,
+    NECK_COUNT,
+};
+
+static void put_resize(struct tiny_onnx *tiny, enum neck neck, const char *from, const char *to,
+                       int64_t times) {
+    float by[] = {1, 1, (float)times, (float)times};
+    struct buf attributes;
+    char scales[64];
+    snprintf(scales, sizeof scales, "scales.%s", to);
+    tiny_constant(tiny, scales, TINY_FLOAT, TINY_DIMS(4), by, sizeof by);
+    if (neck == SCALES_GIVEN)
+        tiny_input(tiny, scales, TINY_FLOAT, TINY_DIMS(4));
+    buf_init(&attributes, 4096);
+    put_text(&attributes, "mode", neck == LINEAR ? "linear" : "nearest");
+    put_text(&attributes, "coordinate_transformation_mode",
+             neck == CENTRED ? "half_pixel" : "asymmetric");
+    put_text(&attributes, "nearest_mode", neck == CEILED ? "ceil" : "floor");
+    onnx_put_node(&tiny->graph, "Resize",
+                  (struct span[]){span_of(from), span_of("nowhere"), span_of(scales)}, 3,
+                  span_of(to), &attributes);
+}
+
+// A convolution of single pixels, with its bias.
+static void put_step(struct tiny_onnx *tiny, const char *from, const char *to, int64_t in,
+                     int64_t out, int64_t side) {
+    char weights[64], bias[64];
+    snprintf(weights, sizeof weights, "weights.%s", to);
+    snprintf(bias, sizeof bias, "bias.%s", to);
+    put_noise(tiny, weights, TINY_DIMS(out, in, side, side));
+    put_noise(tiny, bias, TINY_DIMS(out));
+    onnx_put_node(&tiny->graph, "Conv",
+                  (struct span[]){span_of(from), span_of(weights), span_of(bias)}, 3, span_of(to),
+                  NULL);
+}
+
+static void put_layout(struct tiny_onnx *tiny, enum neck neck, const char *from) {
+    struct buf attributes;
+    buf_init(&attributes, 4096);
+    onnx_put_int(&attributes, "blocksize", 2);
+    if (neck == MIXED_LAYOUT)
+        put_text(&attributes, "mode", "CRD");
+    onnx_put_node(&tiny->graph, neck == OTHER_WAY ? "SpaceToDepth" : "DepthToSpace",
+                  &(struct span){from, strlen(from)}, 1, span_of("y"), &attributes);
+}
+
+// Pictures of 5, 4 and 6 channels, the last two enlarged to the size of the first.
+static struct tiny_onnx neck_of(enum neck neck) {
+    struct tiny_onnx tiny = net(neck == OTHER_WAY ? 32 : 2);
+    int64_t times = neck == THREE_TIMES ? 3 : 4;
+    tiny_constant(&tiny, "nowhere", TINY_FLOAT, TINY_DIMS(0), "", 0);
+    put_layer(&tiny, "Conv", "x", neck == ALL_SMALL ? "a.small" : "a", 3, 5,
+              neck == ALL_SMALL ? halves : three);
+    if (neck == ALL_SMALL)
+        put_resize(&tiny, neck, "a.small", "a", 2);
+    put_layer(&tiny, "Conv", "x", "b.plain", 3, 4, neck == TWO_LARGE ? three : halves);
+    tiny_node(&tiny, "GlobalAveragePool", "b.plain", "b.mean");
+    tiny_node(&tiny, "Sigmoid", "b.mean", "b.gate");
+    tiny_node(&tiny, "Mul", "b.gate b.plain", "b");
+    put_layer(&tiny, "Conv", "x", "c", 3, 6, (struct window){times, times, 0, 1});
+    if (neck == TWO_LARGE)
+        tiny_node(&tiny, "Identity", "b", "b.large");
+    else
+        put_resize(&tiny, neck, "b", "b.large", 2);
+    put_resize(&tiny, neck, "c", "c.large", times);
+    tiny_node(&tiny, "Identity", "c.large", "c.same");
+    put_with(&tiny, "Concat", neck == ROWS ? "a a a" : "c.same a b.large", "all", "axis",
+             (const int64_t[]){neck == ROWS ? 2 : 1}, 1);
+    put_layer(&tiny, "Conv", "all", "sum", neck == ROWS ? 5 : 15, 8,
+              neck == UNPADDED ? (struct window){3, 1, 0, 1} : three);
+    if (neck != BARE) {
+        tiny_node(&tiny, "Relu", "sum", "relu");
+        put_step(&tiny, "relu", "step", 8, 8, neck == STEP_OF_NINE ? 3 : 1);
+        tiny_node(&tiny, "Sigmoid", "step", "last");
+    }
+    put_layout(&tiny, neck, neck == BARE ? "sum" : "last");
+    if (neck == READ_TWICE)
+        tiny_output(&tiny, "all", TINY_FLOAT, TINY_DIMS(1, 15, -1, -1));
+    return tiny;
+}
+
+static void test_phases(void **state) {
+    expect_same(PHASES, neck_of(NECK));
+    expect_same(PHASES, neck_of(BARE));
+    struct tiny_onnx tiny = neck_of(NECK);
+    char *path = tiny_onnx_write(&tiny), *edited = edited_file(PHASES, path);
+    float *planes = noisy_planes(8, 20);
+    expect_equal_for(path, edited, planes, 8, 20, 1e-4f);
+    mem_free(planes);
+    assert_int_equal(count_ops(path, "Resize"), 2);
+    assert_int_equal(count_ops(edited, "Resize"), 1); // twice is by the phases, 4 x is twice
+    assert_int_equal(count_ops(edited, "Conv"), 3 + 4 * 3);
+    forget(path);
+    forget(edited);
+}
+
+static void test_phases_alone(void **state) {
+    for (enum neck neck = LINEAR; neck < NECK_COUNT; neck++)
+        expect_alone(PHASES, neck_of(neck));
+}
+
 // --- All
 
 // Two rows of upright strokes on a light ground, which pass for text.
@@ -357,17 +477,18 @@ static float *strokes(int64_t height, int64_t width) {
     return planes;
 }
 
-// All three change PP-OCR's detector, and it finds what it found.
+// All of them change PP-OCR's detector, and it finds what it found.
 static void test_real(void **state) {
     char *path = fetched_or_skip("ocr/det.onnx");
     char *gates = edited_file(GATES, path), *large = edited_file(ENLARGE, gates);
-    char *whole = edited_file(CHANNELS, large);
+    char *phases = edited_file(PHASES, large), *whole = edited_file(CHANNELS, phases);
     assert_non_null(whole);
     float *planes = strokes(96, 160);
     expect_equal_for(path, whole, planes, 96, 160, 1e-4f);
     mem_free(planes);
     forget(gates);
     forget(large);
+    forget(phases);
     forget(whole);
     mem_free(path);
 }
@@ -412,6 +533,7 @@ static void test_torn(void **state) {
     expect_torn(gated("Sigmoid", "x gate", "x same"));
     expect_torn(enlarged(square, square));
     expect_torn(stem(PLAIN));
+    expect_torn(neck_of(NECK));
 }
 
 int main(void) {
@@ -425,6 +547,8 @@ int main(void) {
         cmocka_unit_test(test_enlarge),
         cmocka_unit_test(test_enlarge_one),
         cmocka_unit_test(test_enlarge_read_between),
+        cmocka_unit_test(test_phases),
+        cmocka_unit_test(test_phases_alone),
         cmocka_unit_test(test_real),
         cmocka_unit_test(test_torn),
     };

@@ -48,17 +48,22 @@ static inline void put_with(struct tiny_onnx *tiny, const char *op, const char *
     onnx_put_node(&tiny->graph, op, inputs, inputs_count, span_of(to), &attributes);
 }
 
+static inline void put_text(struct buf *attributes, const char *name, const char *text) {
+    enum { NAME = 1, TEXT = 4, TYPE = 20, IS_TEXT = 3 };
+    struct buf one;
+    buf_init(&one, 4096);
+    protobuf_put_text(&one, NAME, name);
+    protobuf_put_text(&one, TEXT, text);
+    protobuf_put_int(&one, TYPE, IS_TEXT);
+    protobuf_put_message(attributes, NODE_ATTRIBUTE, &one);
+}
+
 // The larger of two neighbours, the last one with nobody: ONNX's words for that.
 static inline void put_pool(struct tiny_onnx *tiny, const char *from, const char *to) {
-    enum { NAME = 1, TEXT = 4, TYPE = 20, IS_TEXT = 3 };
-    struct buf attributes, rule;
+    struct buf attributes;
     buf_init(&attributes, 4096);
-    buf_init(&rule, 4096);
     onnx_put_ints(&attributes, "kernel_shape", (const int64_t[]){2, 2}, 2);
-    protobuf_put_text(&rule, NAME, "auto_pad");
-    protobuf_put_text(&rule, TEXT, "SAME_UPPER");
-    protobuf_put_int(&rule, TYPE, IS_TEXT);
-    protobuf_put_message(&attributes, NODE_ATTRIBUTE, &rule);
+    put_text(&attributes, "auto_pad", "SAME_UPPER");
     onnx_put_node(&tiny->graph, "MaxPool", &(struct span){from, strlen(from)}, 1, span_of(to),
                   &attributes);
 }
