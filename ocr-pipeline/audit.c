@@ -123,6 +123,15 @@ static void check_phases(struct plate *plate) {
                          text_of(plate, FIELD_FASES), what);
 }
 
+// "380" of three phases: the voltage to earth behind it was not read.
+static void check_secondary(struct plate *plate) {
+    const char *low = text_of(plate, FIELD_TENSAO_SECUNDARIA);
+    if (*low && !strchr(low, '/') &&
+        (number_of(plate, FIELD_FASES) == 3 || strcmp(low, "380") == 0))
+        plate_add_reason(plate, FIELD_TENSAO_SECUNDARIA, "ambiguous",
+                         "\"%s\" may be the first of two voltages", low);
+}
+
 // The year after a stroke: "12345/2019". 0: none.
 static long year_after(const char *text) {
     const char *stroke = strrchr(text, '/');
@@ -168,6 +177,7 @@ void audit_plate(struct plate *plate, enum identification identification,
     check_confidence(plate, o);
     check_fuse(plate, o, domains);
     check_phases(plate);
+    check_secondary(plate);
     check_years(plate);
     check_missing(plate);
     if (identification == IDENTIFICATION_MISSING && has(plate, FIELD_FABRICANTE))

@@ -127,6 +127,11 @@ static bool named_at(struct part part, size_t at, int this_year, struct date *da
         next = of;
     if (!year_at(part, next, &run))
         return false;
+    // "MAI: 04/2025": of a label; the date is its own.
+    bool month_in_digits = run_length(&run) == 2 && run.end + 1 < part.end &&
+                           is_sign(text[run.end]) && is_digit(text[run.end + 1]);
+    if (month_in_digits)
+        return false;
     *date = (struct date){.year = full_year(&run, this_year),
                           .month = month,
                           .begin = at,
@@ -184,6 +189,23 @@ static bool numbered_at(struct part part, size_t at, int this_year, struct date 
     return true;
 }
 
+// "1904/1999": the stroke between day and month was lost; "006/13": a dot before it was read as 0.
+static bool crowded_at(struct part part, size_t at, int this_year, struct date *date) {
+    struct run first, month, year;
+    bool sign;
+    if (!run_at(part, at, 4, &first) || run_length(&first) < 3 || first.swaps)
+        return false;
+    bool day = run_length(&first) == 4 && first.value / 100 >= 1 && first.value / 100 <= 31;
+    bool dot = run_length(&first) == 3 && first.value < 100;
+    size_t next = skip_sign(part, first.end, &sign);
+    if ((!day && !dot) || !sign || part.folded->text[first.end] != '/' ||
+        !run_at(part, first.end - 2, 2, &month) || !is_month(month.value) ||
+        !year_at(part, next, &year) || (day && run_length(&year) != 4))
+        return false;
+    *date = (struct date){full_year(&year, this_year), month.value, at, year.end, true, year.swaps};
+    return true;
+}
+
 // "082019", "0812019", "0872019": the stroke was lost, or read as a digit.
 static bool merged_at(struct part part, size_t at, struct date *date) {
     struct run month, year;
@@ -238,7 +260,8 @@ bool date_find(struct part part, int this_year, struct date *date) {
             (may_begin(part, at) && numbered_at(part, at, this_year, date)))
             return true;
     for (size_t at = part.begin; at < part.end; at++)
-        if (may_begin(part, at) && merged_at(part, at, date))
+        if (may_begin(part, at) &&
+            (merged_at(part, at, date) || crowded_at(part, at, this_year, date)))
             return true;
     for (size_t at = part.begin; at < part.end; at++)
         if (may_begin(part, at) && bare_year_at(part, at, date))

@@ -6,10 +6,10 @@
 #include <string.h>
 
 // A plate's text has at least so many points (two labels); a group with so many is a plate's part
-// even some way off.
-enum { POINTS_LABEL = 2, POINTS_LEAST = 4, POINTS_SURE = 6 };
+// even some way off, and so is one with a maker's name and "TRANSFORMADOR".
+enum { POINTS_LABEL = 2, POINTS_LEAST = 3, POINTS_HEAD = 5, POINTS_SURE = 6 };
 // How far beside the plate's text more of it may stand, in its width or height, whichever is more.
-static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f, FAR_MAKER = .9f,
+static const float NEAR_LABELS = .35f, NEAR_COLUMN = .9f, NEAR_MAKER = .25f, FAR_MAKER = 1.3f,
                    NEAR_LEVEL = .5f, WIDER = 2;
 // Lines in the row or below a line of the plate: heights between them, ratio of their heights.
 static const float ROW_REACH = 40, BELOW_REACH = 2.6f, LIKE_LEAST = .5f, LIKE_MOST = 2.2f;
@@ -139,15 +139,17 @@ static void find_hull(struct filter *filter) {
 static void find_core(struct filter *filter) {
     size_t best = SIZE_MAX;
     unsigned most = 0;
+    bool named = false;
     for (size_t i = 0; i < filter->sheet.line_count; i++) {
+        const struct mark *sum = &filter->groups.sums[i];
         bool out = has_box(filter) && !in_box(filter, i, BOX_SLACK);
         if (group_of(&filter->groups, i) != i || is_foreign(filter, i) || out ||
-            filter->groups.sums[i].plate <= most)
+            sum->plate < most || (sum->plate == most && (named || !sum->maker)))
             continue;
         best = i;
-        most = filter->groups.sums[i].plate;
+        most = sum->plate;
+        named = sum->maker;
     }
-    bool named = best != SIZE_MAX && filter->groups.sums[best].maker;
     if (best != SIZE_MAX && (most >= POINTS_LEAST || named))
         take_group(filter, best);
     if (has_box(filter) && filter->context->seen != CONTEXT_POLE)
@@ -207,7 +209,9 @@ static bool group_belongs(const struct filter *filter, size_t root) {
                extent.x1 - extent.x0 < .95f * (filter->hull.x1 - filter->hull.x0);
     // Another column of a wide plate is as high as the first.
     float wide = is_level(&filter->hull, &extent) ? WIDER : 1;
-    return (sum->plate >= POINTS_SURE && gap < wide * NEAR_COLUMN * side) ||
+    bool head = sum->maker && sum->plate >= POINTS_HEAD; // which is as wide as the plate
+    return (head && gap < NEAR_COLUMN * fmaxf(side, extent.x1 - extent.x0)) ||
+           (sum->plate >= POINTS_SURE && gap < wide * NEAR_COLUMN * side) ||
            (sum->plate >= POINTS_LEAST && gap < wide * NEAR_LABELS * side) ||
            (sum->plate >= POINTS_LABEL && wide > 1 && gap < NEAR_LEVEL * side) ||
            (sum->maker && gap < (names_its_maker(filter) ? NEAR_MAKER : FAR_MAKER) * side);

@@ -9,7 +9,7 @@
 
 // How far apart lines of one thing may be, in heights of the smaller text; lines as close as those
 // of a paragraph are one thing whatever they say. How many points make a group a plate's for sure.
-static const float REACH = 4, CLOSE = 1.5f, LIKE = 1.6f;
+static const float REACH = 4, CLOSE = 1.5f, LIKE = 1.6f, UNLIKE = 5;
 enum { PLATE_POINTS = 6 };
 
 struct edge {
@@ -37,7 +37,8 @@ static float distance_of(const struct sheet *sheet, size_t a, size_t b, bool *cl
     // Letters of another size are another thing's more often than not.
     float ratio = fmaxf(line_height(p), line_height(q)) / height;
     *close = fmaxf(right, below) < CLOSE * height && ratio <= LIKE;
-    return hypotf(right * .5f, below) / height * (ratio > LIKE ? ratio : 1);
+    return ratio > UNLIKE ? INFINITY
+                          : hypotf(right * .5f, below) / height * (ratio > LIKE ? ratio : 1);
 }
 
 static int by_distance(const void *a, const void *b) {
@@ -61,9 +62,16 @@ static bool may_join(const struct mark *a, const struct mark *b) {
     return plate->plate < PLATE_POINTS && !plate->maker;
 }
 
+// Warnings are stuck close to plates, in letters as large as the maker's.
+static bool warns_beside_plate(const struct mark *a, const struct mark *b) {
+    enum text_class x = mark_foreign(a), y = mark_foreign(b);
+    return (x == TEXT_NAMEPLATE && y == TEXT_OTHER) || (x == TEXT_OTHER && y == TEXT_NAMEPLATE);
+}
+
 static void join(struct groups *groups, size_t a, size_t b, bool close) {
     size_t x = group_of(groups, a), y = group_of(groups, b);
-    if (x == y || (!close && !may_join(&groups->sums[x], &groups->sums[y])))
+    const struct mark *p = &groups->sums[x], *q = &groups->sums[y];
+    if (x == y || (!may_join(p, q) && (!close || warns_beside_plate(p, q))))
         return;
     size_t root = x < y ? x : y, other = x < y ? y : x;
     groups->root[other] = root;

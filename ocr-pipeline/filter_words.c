@@ -123,8 +123,8 @@ static unsigned value_points(const struct folded *folded, const struct domains *
         if (domain_has(domains, DOMAIN_SECONDARY, text))
             points += 2;
         points += number.unit == UNIT_KV || number.unit == UNIT_KG || number.unit == UNIT_LITRE ||
-                  domain_has(domains, DOMAIN_PRIMARY, number.whole) ||
                   domain_has(domains, DOMAIN_TAP, number.whole);
+        points += domain_has(domains, DOMAIN_PRIMARY, number.whole) ? 2 : 0;
     }
     struct identity identity;
     if (registration_find(part, domains, &identity) && identity.text[0] == '0')

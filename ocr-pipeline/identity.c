@@ -18,12 +18,20 @@ static bool is_token_char(char c) { return is_letter(c) || is_digit(c) || strchr
 // "KP......10": dots that lead from a label to its value.
 static bool is_leader(const char *text) { return text[0] == '.' && text[1] == '.'; }
 
+// "458282~4": a dash that was read so; "3~" is no part of a number.
+static bool is_wave(struct part part, size_t at) {
+    const char *text = part.folded->text;
+    return text[at] == '~' && at > part.begin && is_digit(text[at - 1]) && at + 1 < part.end &&
+           is_digit(text[at + 1]);
+}
+
 static bool token_next(struct part part, size_t *at, struct token *token) {
     const char *text = part.folded->text;
     while (*at < part.end && !is_letter(text[*at]) && !is_digit(text[*at]))
         (*at)++;
     *token = (struct token){.begin = *at};
-    while (*at < part.end && text[*at] && is_token_char(text[*at]) && !is_leader(text + *at))
+    while (*at < part.end && text[*at] && !is_leader(text + *at) &&
+           (is_token_char(text[*at]) || is_wave(part, *at)))
         (*at)++;
     token->end = *at;
     while (token->end > token->begin && strchr("-./", text[token->end - 1]))
@@ -57,7 +65,11 @@ static bool is_voltages(const char *text, const struct token *token) {
 
 // "75 kVA", "60 Hz", "220/127 V", "08/2019": something else's value.
 static bool is_foreign(struct part part, const struct token *token) {
+    const char *text = part.folded->text;
     size_t end;
+    if (token->letters == 0 && token->end + 1 < part.end && text[token->end] == ',' &&
+        is_digit(text[token->end + 1])) // "112,5"
+        return true;
     struct part own = {part.folded, token->begin, token->end};
     enum unit unit = unit_at(part.folded->text, token->end, part.end, &end);
     struct date date;
@@ -109,6 +121,12 @@ static void copy_token(struct part part, struct identity *identity) {
             identity->text[count++] = text[i];
     identity->text[count] = '\0';
     identity->part = part;
+    size_t digits = strspn(identity->text, "0123456789");
+    identity->repaired = digits >= 5 && digits <= 7 && digits + 2 == count &&
+                         strchr(".~", identity->text[digits]) &&
+                         is_digit(identity->text[digits + 1]);
+    if (identity->repaired)
+        identity->text[digits] = '-';
 }
 
 bool identity_find(struct part part, size_t least_digits, size_t most_letters,
@@ -149,21 +167,65 @@ bool registration_is(const char *text, const struct domains *domains) {
     return date_find(part_all(&folded), year, &date) && date.year >= 2000 && date.year <= year;
 }
 
+// Digits where the form has 0; its sign as it is, or one that it is read as.
+static bool has_form(const char *text, const char *form, const char *signs) {
+    for (; *form; text++, form++)
+        if (*form == '0' ? !is_digit(*text) : !*text || !strchr(signs, *text))
+            return false;
+    return true;
+}
+
 bool registration_find(struct part part, const struct domains *domains, struct identity *identity) {
     static const char FORM[] = "000000/0000"; // NNNNNN/YYYY
     const size_t length = sizeof FORM - 1;
     const char *text = part.folded->text;
-    for (size_t at = part.begin, same; at + length <= part.end; at++) {
+    for (size_t at = part.begin; at + length <= part.end; at++) {
         struct part own = {part.folded, at, at + length};
-        for (same = 0; same < length; same++)
-            if (FORM[same] == '0' ? !is_digit(text[at + same]) : text[at + same] != FORM[same])
-                break;
-        if (same < length || (at > part.begin && is_digit(text[at - 1])) ||
+        if (!has_form(text + at, FORM, "/") || (at > part.begin && is_digit(text[at - 1])) ||
             (own.end < part.end && is_digit(text[own.end])))
             continue;
         *identity = (struct identity){.digits = length - 1};
         copy_token(own, identity);
         if (registration_is(identity->text, domains))
+            return true;
+    }
+    return false;
+}
+
+// The tag that begins at `at`, its signs as they are to be; how long it is, 0: none does.
+static size_t long_tag_at(struct part part, size_t at, char *out, bool *repaired) {
+    static const struct {
+        const char *form;
+        size_t lost; // where a dash is to be put in; 0: none
+    } FORMS[] = {{"0000000-000000-0", 0}, {"0000000-0000000", 14}, {"0000000000000-0", 7}};
+    const char *text = part.folded->text + at;
+    for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++) {
+        size_t length = strlen(FORMS[i].form), lost = FORMS[i].lost;
+        if (at + length > part.end || !has_form(text, FORMS[i].form, "-.~"))
+            continue;
+        for (size_t k = 0; k < length; k++) {
+            *out = is_digit(text[k]) ? text[k] : '-';
+            *repaired |= *out++ != text[k];
+            if (lost && k + 1 == lost)
+                *out++ = '-';
+        }
+        *out = '\0';
+        *repaired |= lost || (at + length < part.end && is_digit(text[length]));
+        return length;
+    }
+    return 0;
+}
+
+bool tag_find_long(struct part part, struct identity *identity, bool *repaired) {
+    const char *text = part.folded->text;
+    *repaired = false;
+    for (size_t at = part.begin; at < part.end; at++) {
+        if (!is_digit(text[at]) || (at > part.begin && is_digit(text[at - 1])))
+            continue;
+        *identity = (struct identity){.digits = 14};
+        size_t length = long_tag_at(part, at, identity->text, repaired);
+        identity->part = (struct part){part.folded, at, at + length};
+        if (length > 0)
             return true;
     }
     return false;

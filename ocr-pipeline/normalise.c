@@ -134,7 +134,8 @@ struct part part_after_leaders(struct part part) {
         dots = text[i] == '.' ? dots + 1 : 0;
         bool dash = text[i] == '-' && i > part.begin && text[i - 1] == ' ' && text[i + 1] == ' ';
         bool label = letters > 0 && (digits == 0 || (digits == 1 && letters > 1)); // "0 CTE:"
-        if (letters > 0 && (dots == 3 || (label && (dash || strchr(":=", text[i])))))
+        bool leader = dots == 3 || (dots == 2 && is_digit(text[i + 1])); // "DERE..6359989"
+        if (letters > 0 && (leader || (label && (dash || strchr(":=", text[i])))))
             begin = i + 1;
         letters += is_letter(text[i]);
         digits += is_digit(text[i]);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { FRACTION_MOST = 3 }; // thousandths, or thousands
+
 char digit_of(char c, bool *swapped) {
     *swapped = !is_digit(c);
     switch (c) {
@@ -60,9 +62,12 @@ static bool take_fraction(const char *text, size_t stop, struct number *number) 
     size_t digits, at = number->end + 1;
     if (at >= stop || !strchr(".,", text[number->end]))
         return false;
+    bool apart = text[number->end] == ',' && text[at] == ' '; // "112, 5 kVA"
+    at += apart;
     size_t end = run_end(text, at, stop, &digits);
     end = digits ? without_unit(text, at, end, stop) : at;
-    if (end == at || end - at >= sizeof number->fraction)
+    // "7967.7621", "0.13800": a sign between two numbers, or before one.
+    if (end == at || end - at > (apart ? 1 : FRACTION_MOST))
         return false;
     number->sign = text[number->end];
     copy_digits(text, at, end, number->fraction, sizeof number->fraction, &number->swaps);

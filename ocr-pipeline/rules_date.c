@@ -99,8 +99,9 @@ static void read_open(struct rules *rules) {
         struct part at = {piece->part.folded, date.begin, date.end};
         if (!is_plain(at) || !sheet_is_free(&rules->sheet, piece->line, at))
             continue;
-        candidate_doubt(offer(rules, piece->line, at, WEIGHT_PATTERN), "unlabelled",
-                        "no label says what date this is");
+        bool cut = at.end - at.begin < 7; // "5/2014": a part of something longer, perhaps
+        candidate_doubt(offer(rules, piece->line, at, WEIGHT_PATTERN * (cut ? WEIGHT_BRIEF : 1)),
+                        "unlabelled", "no label says what date this is");
     }
 }
 
@@ -125,6 +126,19 @@ static struct part after_words(struct part part) {
     return part_trim(part);
 }
 
+// "NG 2011", "7/BR.. 2002": a year behind what is left of a label; norms have four digits before
+// theirs.
+static struct part year_behind(struct part part) {
+    const char *text = part.folded->text;
+    struct part last = part_trim(part_last_word(part));
+    size_t letters = 0, digits = 0;
+    for (size_t at = part.begin; at < last.begin; at++) {
+        letters += is_letter(text[at]);
+        digits += is_digit(text[at]);
+    }
+    return letters >= 2 && digits <= 1 && last.end == last.begin + 4 ? last : part;
+}
+
 static void read_open_brief(struct rules *rules, bool worded) {
     struct date date;
     int year, month;
@@ -133,6 +147,7 @@ static void read_open_brief(struct rules *rules, bool worded) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = part_after_leaders(piece->part);
         part = worded ? after_words(part) : part;
+        part = worded ? year_behind(part) : part;
         if (piece_is_label(piece) || !date_find(part, year, &date) || !is_brief(part, &date) ||
             !date_is_past(&date, year, month) || !sheet_is_free(&rules->sheet, piece->line, part))
             continue;

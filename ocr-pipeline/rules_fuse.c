@@ -54,10 +54,30 @@ static bool is_fuse(const struct rules *rules, struct part part, struct fuse *fu
            fuse->end == part.end && domain_has(rules->domains, DOMAIN_FUSE, fuse->text);
 }
 
+// Past a voltage that the next column stuck to: "220/127V8H".
+static struct part after_volts(struct part part) {
+    const char *text = part.folded->text;
+    for (size_t at = part.begin + 1; at + 1 < part.end; at++)
+        if (text[at] == 'V' && is_digit(text[at - 1]) && is_digit(text[at + 1]))
+            part.begin = at + 1;
+    return part;
+}
+
+// Past the letters of a label that stuck to it: "ELON3H".
+static struct part after_letters(struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin;
+    while (at < part.end && is_letter(text[at]))
+        at++;
+    part.begin = at >= part.begin + 3 ? at : part.begin;
+    return part;
+}
+
 // The same behind words: "SLM FKSIVEV 8H", "110. 5H".
 static bool is_worded(const struct rules *rules, struct part part, struct fuse *fuse) {
     return is_fuse(rules, part_trim(part_after_words(part)), fuse) ||
-           is_fuse(rules, part_trim(part_last_word(part)), fuse);
+           is_fuse(rules, part_trim(part_last_word(part)), fuse) ||
+           is_fuse(rules, after_volts(part), fuse) || is_fuse(rules, after_letters(part), fuse);
 }
 
 // Painted on the tank or beside the plate: "5H", "EF5H" as a line of its own.

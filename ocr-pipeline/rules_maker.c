@@ -46,14 +46,15 @@ static bool is_before_trade(const struct folded *folded, size_t begin, size_t en
            is_trade(folded, end);
 }
 
-// Short names must be whole words, read exactly: "GE" is in half of all words.
+// Short names must be whole words, read exactly: "GE" is in half of all words. `length`: of the
+// text that may be the name.
 static bool name_at(const struct bones *bones, const struct folded *folded, size_t start,
-                    const struct maker_name *name, unsigned edits, struct part *part) {
-    if (start + name->length > bones->count ||
-        edit_distance(bones->text + start, name->length, name->skeleton, name->length, edits) >
-            edits)
+                    size_t length, const struct maker_name *name, unsigned edits,
+                    struct part *part) {
+    if (start + length > bones->count ||
+        edit_distance(bones->text + start, length, name->skeleton, name->length, edits) > edits)
         return false;
-    size_t begin = bones->at[start], end = (size_t)bones->at[start + name->length - 1] + 1;
+    size_t begin = bones->at[start], end = (size_t)bones->at[start + length - 1] + 1;
     *part = (struct part){folded, begin, end};
     bool trade = is_before_trade(folded, begin, end), word = trade || is_word(folded, begin, end);
     if (name->length < 6 && !word)
@@ -88,7 +89,9 @@ static void look_in_line(struct rules *rules, size_t line, unsigned edits) {
             continue;
         for (size_t start = 0; start < bones.count; start++) {
             struct part part;
-            if (!name_at(&bones, folded, start, &names[i], edits, &part))
+            size_t length = names[i].length;
+            if (!name_at(&bones, folded, start, length, &names[i], edits, &part) &&
+                !(edits && name_at(&bones, folded, start, length + 1, &names[i], edits, &part)))
                 continue;
             struct candidate *candidate =
                 rules_offer(rules, FIELD_FABRICANTE, names[i].maker, line, part,

@@ -22,11 +22,12 @@ static bool is_vector_group(const char *text) {
 
 static bool find_serial(struct part part, struct identity *identity) {
     return identity_find(part, 2, 6, identity) && identity->digits + 1 >= identity->letters &&
-           !is_vector_group(identity->text);
+           !(identity->joined && identity->digits < 4) && !is_vector_group(identity->text);
 }
 
-static bool find_tag(struct part part, struct identity *identity) {
-    return identity_find(part, 4, 4, identity);
+static bool find_tag(struct part part, struct identity *identity, bool *repaired) {
+    *repaired = false;
+    return tag_find_long(part, identity, repaired) || identity_find(part, 4, 4, identity);
 }
 
 // INMETRO's: NNNNNN/YYYY, or what may have been one.
@@ -43,8 +44,9 @@ bool serial_fits(const struct domains *domains, enum unit unit, struct part part
 
 bool tag_fits(const struct domains *domains, enum unit unit, struct part part) {
     struct identity identity;
+    bool repaired;
     (void)domains, (void)unit;
-    return find_tag(part, &identity);
+    return find_tag(part, &identity, &repaired);
 }
 
 bool registration_fits(const struct domains *domains, enum unit unit, struct part part) {
@@ -101,6 +103,8 @@ static struct candidate *offer(struct rules *rules, enum field field, const stru
                         candidate->raw);
     if (is_torn(identity->part))
         candidate_doubt(candidate, "repaired", "\"%s\" is a part of what was read", candidate->raw);
+    if (identity->repaired)
+        candidate_doubt(candidate, "repaired", "read as \"%s\"", candidate->raw);
     if (is_doubtful(identity, &rules->sheet.lines[line]))
         candidate_doubt(candidate, "doubtful_letter", "\"%s\" has a letter that may be a digit",
                         candidate->raw);
@@ -133,9 +137,15 @@ static void read_serials(struct rules *rules) {
 static void read_tags(struct rules *rules) {
     const struct pair *pair;
     struct identity identity;
-    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_TAG, &at));)
-        if (find_tag(pair->part, &identity))
-            offer(rules, FIELD_PATRIMONIO, pair, &identity, CONCEPT_TAG);
+    bool repaired;
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_TAG, &at));) {
+        if (!find_tag(pair->part, &identity, &repaired))
+            continue;
+        struct candidate *candidate = offer(rules, FIELD_PATRIMONIO, pair, &identity, CONCEPT_TAG);
+        if (repaired)
+            candidate_doubt(candidate, "repaired", "read as \"%s\"",
+                            candidate ? candidate->raw : "");
+    }
 }
 
 static void read_registrations(struct rules *rules) {

@@ -10,6 +10,9 @@
 
 // A number so much larger than the rest is a pole's, in heights of text.
 #define POLE_HEIGHT 1.9f
+// How far the five taps of a column reach below its heading, in heights of text.
+#define VOLTS_REACH 10
+enum { TAG_BRIEF = 9 }; // digits of the shorter kind of tags; a CNPJ has more
 
 // One of the taps, the first of which is known, or a voltage of the lists.
 static bool is_tap(const struct rules *rules, const char *text) {
@@ -50,8 +53,12 @@ static struct part without_sign(struct part part) {
     return part_trim(part);
 }
 
-// "75001-C": drawings have their letter behind.
+// "75001-C": drawings have their letter behind; of "D21443-A" the first is their label's.
 static bool is_drawing(const char *text) {
+    size_t length = strlen(text);
+    if (length >= 8 && text[length - 2] == '-' && is_letter(text[length - 1])) // "D201-00397-B"
+        return true;
+    text += is_letter(text[0]);
     size_t digits = strspn(text, "0123456789");
     return digits >= 4 && text[digits] == '-' && is_letter(text[digits + 1]) && !text[digits + 2];
 }
@@ -59,6 +66,26 @@ static bool is_drawing(const char *text) {
 // "NBR 5440/2014", whose first word was read as something else.
 static bool is_norm(const char *text) {
     return !strncmp(text, "5440/", 5) || !strcmp(text, "5440") || !strncmp(text, "5356", 4);
+}
+
+// In the column under "VOLTS": a tap, whatever was made of it ("1280").
+static bool is_in_volts(const struct rules *rules, const struct piece *piece) {
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *label = &rules->sheet.pieces[i];
+        if (label->hit.concept != CONCEPT_VOLTAGES || !piece_is_label(label))
+            continue;
+        struct offset to =
+            sheet_offset(&rules->sheet, label->line, &label->quad, piece->line, &piece->quad);
+        if (to.overlap_x > .6f && to.overlap_y < .5f && to.below > -.5f * label->height &&
+            to.below < VOLTS_REACH * label->height)
+            return true;
+    }
+    return false;
+}
+
+// "50/55C": a rise of temperature, the sign of whose degrees was not read.
+static bool is_rise(const char *text) {
+    return strlen(text) == 6 && text[2] == '/' && text[5] == 'C';
 }
 
 // A number that fills a part of a line, in letters of the plate's size: no year, no tap, no link of
@@ -72,15 +99,30 @@ static bool is_number_form(const struct rules *rules, const struct piece *piece,
     long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
     bool brief = identity->digits == 4 && identity->letters == 0 &&
                  (identity->text[4] || (value >= 1950 && value <= 2099));
+    bool short_number = identity->letters == 0 && identity->digits <= 5 && !identity->text[5];
+    if (short_number && is_in_volts(rules, piece))
+        return false;
     return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
-           !is_drawing(identity->text) && !is_norm(identity->text);
+           !is_drawing(identity->text) && !is_norm(identity->text) && !is_rise(identity->text);
+}
+
+// "15kVA..3377306": past a value that the next column stuck to.
+static struct part after_taken(const struct rules *rules, const struct piece *piece,
+                               struct part part) {
+    size_t at = part.begin;
+    while (at < part.end && (part.folded->text[at] == ' ' ||
+                             sheet_taken(&rules->sheet, piece->line, at) != CONCEPT_NONE))
+        at++;
+    bool apart = at < part.end && !is_letter(part.folded->text[at]); // else a rest of its unit
+    part.begin = apart ? at : part.begin;
+    return part_trim(part);
 }
 
 // A number that is a line of its own, or all that follows a label that was not read, and nobody's:
 // what it may be.
 static bool is_open_number(const struct rules *rules, const struct piece *piece,
                            struct identity *identity) {
-    struct part part = part_after_leaders(piece->part);
+    struct part part = after_taken(rules, piece, part_after_leaders(piece->part));
     if (rules->count > 1) // of anything on a plate
         part = without_sign(part);
     return is_number_form(rules, piece, part, identity) &&
@@ -129,64 +171,6 @@ static bool is_tag(const struct identity *identity) {
            (check || (identity->digits >= 10 && strchr(text, '-')));
 }
 
-// Among the words of a line: "PA18:884820-4", "0302025-262779-5 ADITIVA".
-static void read_tags(struct rules *rules) {
-    struct identity identity;
-    struct part word;
-    for (size_t i = 0; i < rules->sheet.count; i++) {
-        const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = part_after_leaders(piece->part);
-        for (size_t at = part.begin; part_next_word(part, &at, &word);) {
-            word = part_trim(word);
-            if (is_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
-                sheet_is_free(&rules->sheet, piece->line, word))
-                offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
-        }
-    }
-}
-
-// "N99751", "TR-41420": a letter or two before a number is how serial numbers go; types have fewer
-// digits ("TBA-13"), drawings their letter behind.
-static bool is_lettered(const struct identity *identity) {
-    const char *text = identity->text;
-    size_t letters = 0;
-    while (is_letter(text[letters]))
-        letters++;
-    bool order = letters == 2 && text[0] == 'O' && strchr("CFPS", text[1]); // "OF445497"
-    text += letters + (text[letters] == '-');
-    return !order && letters >= 1 && letters <= 2 && strlen(text) >= 4 &&
-           strspn(text, "0123456789") == strlen(text);
-}
-
-// The same behind words: "T RT-87821".
-static bool is_lettered_behind(const struct rules *rules, const struct piece *piece,
-                               struct identity *identity) {
-    struct part part = part_trim(part_after_words(part_after_leaders(piece->part)));
-    return is_number_form(rules, piece, part, identity) && is_lettered(identity) &&
-           sheet_is_free(&rules->sheet, piece->line, part);
-}
-
-static void read_lettered(struct rules *rules) {
-    struct identity identity;
-    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
-        const struct piece *piece = &rules->sheet.pieces[i];
-        if ((is_open_number(rules, piece, &identity) && is_lettered(&identity)) ||
-            is_lettered_behind(rules, piece, &identity))
-            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
-    }
-}
-
-// The first of plain digits that is left.
-static void read_first(struct rules *rules) {
-    struct identity identity;
-    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
-        const struct piece *piece = &rules->sheet.pieces[i];
-        if (is_open_number(rules, piece, &identity) && identity.digits <= 10 &&
-            identity.text[0] != '0' && identity.letters == 0)
-            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
-    }
-}
-
 // Past words, and letters that stuck to the number: "NU IBL. 7420832", "NFPARR2785817".
 static struct part after_letters(struct part part) {
     part = part_after_words(part);
@@ -195,36 +179,6 @@ static struct part after_letters(struct part part) {
         at++;
     part.begin = at - part.begin < 3 ? part.begin : at;
     return part;
-}
-
-static bool has_registration(const struct rules *rules) {
-    for (size_t i = 0; i < rules->count; i++)
-        if (rules->candidates[i].field == FIELD_REGISTRO &&
-            registration_is(rules->candidates[i].text, rules->domains))
-            return true;
-    return false;
-}
-
-static void drop_candidates(struct rules *rules, enum field field) {
-    size_t kept = 0;
-    for (size_t i = 0; i < rules->count; i++)
-        if (rules->candidates[i].field != field)
-            rules->candidates[kept++] = rules->candidates[i];
-    rules->count = kept;
-}
-
-// "EG.ET 009120/2013", "E9OETRO018319/2013": a registration in full, whatever it follows. What
-// stands beside a label and is none gives way.
-static void read_full_registration(struct rules *rules) {
-    struct identity identity;
-    for (size_t i = 0; i < rules->sheet.count && !has_registration(rules); i++) {
-        const struct piece *piece = &rules->sheet.pieces[i];
-        if (piece_is_label(piece) || !registration_find(piece->part, rules->domains, &identity) ||
-            identity.text[0] != '0' || !sheet_is_free(&rules->sheet, piece->line, identity.part))
-            continue;
-        drop_candidates(rules, FIELD_REGISTRO);
-        offer_open(rules, FIELD_REGISTRO, piece, &identity);
-    }
 }
 
 // A label of the same that was read took another value.
@@ -250,6 +204,123 @@ static bool is_guess_taken(const struct rules *rules, size_t piece) {
                   is_said_elsewhere(rules, pair));
     }
     return taken;
+}
+
+// "ABNT NBR 5356 015797/2013": the norm's label took what stands behind its number as well.
+static bool is_free_or_norms(const struct rules *rules, const struct piece *piece,
+                             struct part part) {
+    return sheet_is_free(&rules->sheet, piece->line, part) ||
+           sheet_taken(&rules->sheet, piece->line, part.begin) == CONCEPT_NUMBER;
+}
+
+// "IITONO-0566717-652875-0": a long one, whatever it follows.
+static void read_long_tag(struct rules *rules) {
+    struct identity identity;
+    bool repaired;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (!piece_is_label(piece) && tag_find_long(piece->part, &identity, &repaired) &&
+            is_free_or_norms(rules, piece, identity.part))
+            offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+    }
+}
+
+// Among the words of a line: "PA18:884820-4", "0302025-262779-5 ADITIVA", "PET780568-2".
+static void read_tags(struct rules *rules) {
+    struct identity identity;
+    struct part word;
+    for (size_t i = 0; i < rules->sheet.count; i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_after_leaders(piece->part);
+        for (size_t at = part.begin; part_next_word(part, &at, &word);) {
+            word = after_letters(part_trim(word));
+            if (is_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
+                (sheet_is_free(&rules->sheet, piece->line, word) ||
+                 (identity.digits <= TAG_BRIEF && is_guess_taken(rules, i))))
+                offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
+        }
+    }
+}
+
+// "N99751", "TR-41420": a letter or two before a number is how serial numbers go; types have fewer
+// digits ("TBA-13"), drawings their letter behind.
+static bool is_lettered(const struct identity *identity) {
+    const char *text = identity->text;
+    size_t letters = 0;
+    while (is_letter(text[letters]))
+        letters++;
+    bool order = letters == 2 && text[0] == 'O' && strchr("CFPS", text[1]); // "OF445497"
+    text += letters + (text[letters] == '-');
+    return !order && letters >= 1 && letters <= 2 && strlen(text) >= 4 &&
+           strspn(text, "0123456789") == strlen(text);
+}
+
+// "m1369977": of a label; serial numbers have capitals.
+static bool begins_small(const struct rules *rules, const struct piece *piece,
+                         const struct identity *identity) {
+    char raw[64];
+    part_raw(identity->part, &rules->sheet.lines[piece->line], raw, sizeof raw);
+    return raw[0] >= 'a' && raw[0] <= 'z';
+}
+
+// A lettered one behind words: "T RT-87821".
+static bool is_lettered_behind(const struct rules *rules, const struct piece *piece,
+                               struct identity *identity) {
+    struct part part = part_trim(part_after_words(part_after_leaders(piece->part)));
+    return is_number_form(rules, piece, part, identity) && is_lettered(identity) &&
+           sheet_is_free(&rules->sheet, piece->line, part);
+}
+
+static void read_lettered(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (((is_open_number(rules, piece, &identity) && is_lettered(&identity)) ||
+             is_lettered_behind(rules, piece, &identity)) &&
+            !begins_small(rules, piece, &identity))
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
+    }
+}
+
+// The first of plain digits that is left.
+static void read_first(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (is_open_number(rules, piece, &identity) && identity.digits <= 10 &&
+            identity.text[0] != '0' && identity.letters == 0)
+            offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
+    }
+}
+
+static bool has_registration(const struct rules *rules) {
+    for (size_t i = 0; i < rules->count; i++)
+        if (rules->candidates[i].field == FIELD_REGISTRO &&
+            registration_is(rules->candidates[i].text, rules->domains))
+            return true;
+    return false;
+}
+
+static void drop_candidates(struct rules *rules, enum field field) {
+    size_t kept = 0;
+    for (size_t i = 0; i < rules->count; i++)
+        if (rules->candidates[i].field != field)
+            rules->candidates[kept++] = rules->candidates[i];
+    rules->count = kept;
+}
+
+// "EG.ET 009120/2013", "E9OETRO018319/2013": a registration in full, whatever it follows. What
+// stands beside a label and is none gives way.
+static void read_full_registration(struct rules *rules) {
+    struct identity identity;
+    for (size_t i = 0; i < rules->sheet.count && !has_registration(rules); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        if (piece_is_label(piece) || !registration_find(piece->part, rules->domains, &identity) ||
+            identity.text[0] != '0' || !is_free_or_norms(rules, piece, identity.part))
+            continue;
+        drop_candidates(rules, FIELD_REGISTRO);
+        offer_open(rules, FIELD_REGISTRO, piece, &identity);
+    }
 }
 
 // "NU IBL. 7420832": the number that ends a line of words, or that a guess gave to something else.
@@ -323,6 +394,7 @@ static void read_misplaced(struct rules *rules) {
 void rules_open_numbers(struct rules *rules) {
     read_forms(rules);
     read_full_registration(rules);
+    read_long_tag(rules); // before what serial numbers, too, may look like
     read_tags(rules);
     read_lettered(rules);
     read_first(rules);

@@ -14,6 +14,23 @@ static bool is_long_number(struct part part) {
     return digits >= 6 && digits * 2 > part.end - part.begin;
 }
 
+// "2016": a norm has its year behind its number.
+static bool is_bare_year(struct part part) {
+    struct date date;
+    return part.end == part.begin + 4 && date_find(part, 2099, &date) && date.end == part.end &&
+           date.begin == part.begin && date.swaps == 0;
+}
+
+// "804227-5": quantities have fewer digits.
+static bool is_no_quantity(struct part part) {
+    size_t run = 0, longest = 0;
+    for (size_t i = part.begin; i < part.end; i++) {
+        run = is_digit(part.folded->text[i]) ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    return longest >= 6;
+}
+
 static bool ends_in_volts(struct part part, const struct low *low) {
     size_t end;
     return unit_at(part.folded->text, low->part.end, part.end, &end) == UNIT_V && end == part.end;
@@ -57,6 +74,9 @@ bool others_fits(const struct domains *domains, enum concept concept, struct par
     size_t at = part.begin;
     if (concept == CONCEPT_PHRASE || (concept == CONCEPT_WORDS && is_long_number(part)))
         return false;
+    if ((concept == CONCEPT_NUMBER && is_bare_year(part)) ||
+        (concept == CONCEPT_CONNECTION && is_no_quantity(part)))
+        return false;
     if (is_voltages(domains, part) || (MAY[concept] && is_month_and_year(part)))
         return false;
     // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
@@ -69,7 +89,7 @@ bool others_fits(const struct domains *domains, enum concept concept, struct par
         return false;
     at = part.begin;
     if (!number_next(&part, &at, &number) || number.unit == UNIT_NONE || number.unit == UNIT_OTHER)
-        return true;
+        return MAY[concept] == 0 || !is_no_quantity(part);
     if (number.unit == UNIT_KVA)
         return false;
     return MAY[concept] == 0 || (MAY[concept] & 1u << number.unit);

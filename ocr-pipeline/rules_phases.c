@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-// "3", "3Ø", "3~", "3F", "30" or "38" (a Ø read as a digit), "03".
+// "3", "3Ø", "3~", "3F", "30", "36" or "38" (a Ø read as a digit), "03".
 static bool find_phases(struct part part, char *digit, struct part *at, bool *repaired) {
     const char *text = part.folded->text;
     struct number number;
+    while (part.begin < part.end && text[part.begin] == '~') // "FASES~30"
+        part.begin++;
     size_t from = part.begin;
     *repaired = false;
     if (!number_next(&part, &from, &number) || number.begin != part.begin || number.sign)
@@ -19,7 +21,7 @@ static bool find_phases(struct part part, char *digit, struct part *at, bool *re
     while (*digits == '0' && digits[1])
         digits++;
     *repaired = number.swaps > 0 && is_letter(text[number.begin]);
-    if (digits[1] && strchr("08", digits[1]) && !digits[2]) {
+    if (digits[1] && strchr("068", digits[1]) && !digits[2]) {
         *repaired = true;
     } else if (digits[1]) {
         return false;

@@ -29,8 +29,15 @@ static bool join_fraction(const struct domains *domains, const struct part *part
     return true;
 }
 
-// "112,5 kA": beside the label of a power, a V that was not read.
-static bool is_torn_unit(const char *text) { return !strncmp(text + (*text == ' '), "KA", 2); }
+// "112,5 kA", "225 kV", "37,5 kIA": beside the label of a power, a letter of the unit that was not
+// read, or as another.
+static bool is_torn_unit(const char *text) {
+    text += *text == ' ';
+    if (text[0] != 'K' || !is_letter(text[1]))
+        return false;
+    return !is_letter(text[2]) ? strchr("AV", text[1]) != NULL
+                               : text[2] == 'A' && !is_letter(text[3]);
+}
 
 // "EM VA: 15": what is left of a label that was not read right.
 static bool is_after_words(struct part part, size_t at) {
@@ -46,7 +53,8 @@ static bool find_power(const struct domains *domains, struct part part, enum uni
     size_t at = part.begin;
     while (number_next(&part, &at, number)) {
         bool own = number->unit == UNIT_KVA;
-        bool torn = number->unit == UNIT_OTHER && is_torn_unit(part.folded->text + number->end);
+        bool torn = (number->unit == UNIT_OTHER || number->unit == UNIT_KV) &&
+                    is_torn_unit(part.folded->text + number->end);
         bool bare = labelled && (number->unit == UNIT_NONE || torn) &&
                     (unit == UNIT_NONE || unit == UNIT_KVA) && is_after_words(part, number->begin);
         if (!own && !bare)
@@ -133,10 +141,15 @@ static struct part without_unit(struct part part) {
 static bool is_power(const struct rules *rules, struct part part, struct number *number, char *text,
                      size_t size) {
     if (!number_at(&part, part.begin, false, number) || number->swaps ||
-        number->unit != UNIT_NONE || number->end < part.begin + 2)
+        number->end < part.begin + 2)
         return false;
     size_t rest = part.end - number->end;
     power_text(number, text, size);
+    // "112,5 kV": no class of insulation.
+    bool torn = is_torn_unit(part.folded->text + number->end) &&
+                (number->unit == UNIT_OTHER || (number->unit == UNIT_KV && number->sign));
+    if (number->unit != UNIT_NONE && !torn)
+        return false;
     return domain_has(rules->domains, DOMAIN_KVA, text) && rest <= 5 &&
            strspn(part.folded->text + number->end, "KVA/.| ") >= rest;
 }
@@ -162,9 +175,26 @@ static void read_open(struct rules *rules, bool worded) {
     }
 }
 
+// "POTEICARWA: 1125": a comma that was not read, of a number that nothing else on a plate is.
+static void read_without_comma(struct rules *rules) {
+    for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_POTENCIA_KVA); i++) {
+        const struct piece *piece = &rules->sheet.pieces[i];
+        struct part part = part_after_leaders(piece->part);
+        bool large =
+            part.end == part.begin + 4 && strncmp(part.folded->text + part.begin, "1125", 4) == 0;
+        if (piece_is_label(piece) || !large || !sheet_is_free(&rules->sheet, piece->line, part))
+            continue;
+        struct candidate *candidate =
+            rules_offer(rules, FIELD_POTENCIA_KVA, "112.5", piece->line, part, WEIGHT_SUGGESTED);
+        candidate_doubt(candidate, "repaired", "read as \"1125\"");
+        sheet_take(&rules->sheet, piece->line, part, CONCEPT_POWER);
+    }
+}
+
 void rules_open_power(struct rules *rules) {
     read_open(rules, false);
     read_open(rules, true);
+    read_without_comma(rules);
 }
 
 void rules_power(struct rules *rules) {

@@ -22,7 +22,8 @@ bool secondary_fits(const struct domains *domains, enum unit unit, struct part p
         return false;
     taps_find(domains, part, &taps);
     return low_find(domains, part, &low) || low_find_odd(part, &low) ||
-           (taps.count == 0 && low_find_single(part, &low));
+           (taps.count == 0 && low_find_single(part, &low) &&
+            domain_has(domains, DOMAIN_SECONDARY, low.text));
 }
 
 bool voltages_fits(const struct domains *domains, enum unit unit, struct part part) {

@@ -37,6 +37,11 @@ static const struct {
     {"two phases may have either", "fases=2; tensao_secundaria_v=220/127", ""},
     {"three phases from phase to earth", "fases=3; tensao_primaria_v=7967",
      "fases:phases_mismatch"},
+    {"three phases of one voltage", "fases=3; tensao_secundaria_v=220",
+     "tensao_secundaria_v:ambiguous"},
+    {"one phase of one voltage", "fases=1; tensao_secundaria_v=220", ""},
+    {"380 V without the voltage to earth", "tensao_secundaria_v=380",
+     "tensao_secundaria_v:ambiguous"},
     {"one phase of 300 kVA", "fases=1; potencia_kva=300", "fases:phases_mismatch"},
     {"a serial number of another year", "numero_serie=12345/2009; data_fabricacao=2019-08",
      "data_fabricacao:date_mismatch"},
@@ -46,10 +51,11 @@ static const struct {
 static void fill(struct plate *plate, const char *values) {
     char copy[512];
     *plate = (struct plate){0};
-    static const struct value ALWAYS[] = {{.text = "75", .raw = "75", .confidence = .95f},
-                                          {.text = "4321", .raw = "4321", .confidence = .95f},
-                                          {.text = "13800", .raw = "13800", .confidence = .95f},
-                                          {.text = "220", .raw = "220", .confidence = .95f}};
+    static const struct value ALWAYS[] = {
+        {.text = "75", .raw = "75", .confidence = .95f},
+        {.text = "4321", .raw = "4321", .confidence = .95f},
+        {.text = "13800", .raw = "13800", .confidence = .95f},
+        {.text = "220/127", .raw = "220/127", .confidence = .95f}};
     plate->values[FIELD_POTENCIA_KVA] = ALWAYS[0]; // what every plate says
     plate->values[FIELD_NUMERO_SERIE] = ALWAYS[1];
     plate->values[FIELD_TENSAO_PRIMARIA] = ALWAYS[2];

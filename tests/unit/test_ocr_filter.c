@@ -49,8 +49,24 @@ static const struct {
     {"a pole's sign alone", "POSTE Nº\n\n123456\n", "pp"},
     {"a warning, which is no plate's high voltage", "PERIGO\nALTA TENSÃO\n13.800 VOLTS\n", "ooo"},
     {"a meter alone", "00450\nkWh\nMEDIDOR ELETRÔNICO\nNº 12345678\n", "mmmm"},
-    {"a warning on the plate itself", PLATE "CUIDADO: NÃO OPERE O COMUTADOR SOB TENSÃO\n",
-     "nnnnnnn"},
+    {"a warning close below the plate's text", PLATE "CUIDADO: NÃO OPERE O COMUTADOR SOB TENSÃO\n",
+     "nnnnnno"},
+    {"a warning close above the plate's head",
+     "PERIGO\nRISCO DE CHOQUE\n"
+     "BALESTRO  TRANSFORMADOR MONOFÁSICO\n"
+     "240/120 V\n720489-2\n",
+     "oonnnn"},
+    {"two words of high voltage, and a maker's name with little below it",
+     "ALTA TENSÃO\n\n\n\n\n\n\n\n\nBALESTRO\n75612\n", "onn"},
+    {"the head some way above its body",
+     "ITAM  TRANSFORMADOR DE DISTRIBUIÇÃO\n\n\n\n\n\n\n\n\n"
+     "FUSÍVEL 2H\nTENSÃO BT: 254/127 V\nMODELO TMB-19\n",
+     "nnnnn"},
+    {"a column of taps beside a plate, nothing but the voltage known",
+     "POTÊNCIA: 75 kVA\n"
+     "FASES: 3            ons\n"
+     "ELO: 3H             13800\n",
+     "nnnnn"},
 };
 
 // The same beside the box of a detector that is sure.

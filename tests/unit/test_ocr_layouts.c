@@ -730,6 +730,121 @@ static const struct example LAYOUTS[] = {
      "SOLTRAN\n"
      "POT. 30 kVA       SÉRIE Nº 80358     PATN:0730780-696130-0\n",
      "potencia_kva=30; fabricante=SOLTRAN; numero_serie=80358; patrimonio=0730780-696130-0", ""},
+    {"a tag below a quantity's label, a unit with a letter misread",
+     "CEMEC\n"
+     "POT. NOM.: 225 kV     SÉRIE Nº 80358     FASES 3\n"
+     "NÍVEL DE ISOLAMENTO\n"
+     "804227-5\n",
+     "potencia_kva=225; fabricante=CEMEC; numero_serie=80358; fases=3; patrimonio=804227-5",
+     "patrimonio:unlabelled"},
+    {"a fuse that stuck to the voltage of the column beside it",
+     "TRAEL\n"
+     "POT. 75 kVA           SÉRIE Nº 55729     FASES 3\n"
+     "220/127V8H\n",
+     "potencia_kva=75; fabricante=TRAEL; numero_serie=55729; elo_fusivel=8H; "
+     "tensao_secundaria_v=220/127; fases=3",
+     "elo_fusivel:unlabelled; tensao_secundaria_v:unlabelled"},
+    {"a number that stuck to the power, a maker with a letter too many",
+     "TRAELT\n"
+     "15 kVA..3377306\n"
+     "FASES 3\n",
+     "potencia_kva=15; fabricante=TRAEL; numero_serie=3377306; fases=3",
+     "fabricante:suggested; numero_serie:unlabelled"},
+    {"taps that were not read right",
+     "ROMAGNOLE\n"
+     "225 kVA               VOLTS     LIGAÇÃO\n"
+     "2683                  1280      2-5\n"
+     "FASES 3               13150     10-7\n",
+     "potencia_kva=225; fabricante=ROMAGNOLE; numero_serie=2683; fases=3",
+     "numero_serie:unlabelled"},
+    {"a year beside a norm, and beside what is left of a label",
+     "ADELCO\n"
+     "POT. 15 kVA           SÉRIE Nº 32575     FASES 3\n"
+     "ESPECIFICAÇÃO         2016\n",
+     "potencia_kva=15; fabricante=ADELCO; numero_serie=32575; data_fabricacao=2016; fases=3",
+     "data_fabricacao:unlabelled"},
+    {"a year behind what is left of its label",
+     "COMTRAFO\n"
+     "POT. 15 kVA           SÉRIE Nº 283145    FASES 3\n"
+     "7/BR.. 2002\n",
+     "potencia_kva=15; fabricante=COMTRAFO; numero_serie=283145; data_fabricacao=2002; fases=3",
+     "data_fabricacao:unlabelled"},
+    {"what is left of a label before a date in digits",
+     "BALESTRO\n"
+     "POT. 300 kVA          SÉRIE Nº 2220080   FASES 3\n"
+     "MAI: 04/2025\n",
+     "potencia_kva=300; fabricante=BALESTRO; numero_serie=2220080; data_fabricacao=2025-04; "
+     "fases=3",
+     "data_fabricacao:unlabelled"},
+    {"a serial number and a tag, each with its check digit",
+     "ROMAGNOLE\n"
+     "75 kVA                303653-8           FASES 3\n"
+     "50/55C                0922034-449566-2\n",
+     "potencia_kva=75; fabricante=ROMAGNOLE; numero_serie=303653-8; fases=3; "
+     "patrimonio=0922034-449566-2",
+     "numero_serie:unlabelled; patrimonio:unlabelled"},
+    {"a utility's long number that its label's end and the next column stuck to",
+     "TOSHIBA\n"
+     "POT. 75 kVA           SÉRIE Nº 55729     FASES 36\n"
+     "PATRIMONO-0566717-652875-025%\n",
+     "potencia_kva=75; fabricante=TOSHIBA; numero_serie=55729; fases=3; "
+     "patrimonio=0566717-652875-0",
+     "patrimonio:repaired"},
+    {"a utility's long number of which a dash was not read",
+     "ITB\n"
+     "15 kVA                SÉRIE Nº 9154      FASES 3\n"
+     "\n"
+     "0782673-2792885\n",
+     "potencia_kva=15; fabricante=ITB; numero_serie=9154; fases=3; patrimonio=0782673-279288-5",
+     "patrimonio:unlabelled"},
+    {"a dash that was read as another sign, taps with dots between them",
+     "TOSHIBA\n"
+     "POT. 5 kVA            SÉRIE Nº 90442     FASES 1\n"
+     "CÓD. CLIENTE          TENSÃO SUPERIOR\n"
+     "458282~4              7967.7621-7275 V\n",
+     "potencia_kva=5; fabricante=TOSHIBA; numero_serie=90442; tensao_primaria_v=7967; fases=1; "
+     "patrimonio=458282-4",
+     "patrimonio:repaired"},
+    {"a tag below what was taken for another label, a registration behind a norm",
+     "ITAM\n"
+     "POT. 150 kVA          SÉRIE Nº 4386      FASES 3\n"
+     "PaSTe                 ABNT NBR 5356 015797/2013\n"
+     "204256-3\n",
+     "potencia_kva=150; fabricante=ITAM; numero_serie=4386; fases=3; patrimonio=204256-3; "
+     "registro=015797/2013",
+     "patrimonio:unlabelled; registro:unlabelled"},
+    {"strokes of dates that were lost or read as digits",
+     "MINUZZI\n"
+     "POT. 150 kVA          SÉRIE Nº 7275462   FASES 3\n"
+     "FABRICAÇÃO.....006/13\n",
+     "potencia_kva=150; fabricante=MINUZZI; numero_serie=7275462; data_fabricacao=2013-06; fases=3",
+     "data_fabricacao:repaired"},
+    {"a stroke between day and month that was lost",
+     "WEG\n"
+     "POT. 112,5 kVA        SÉRIE Nº F5337     FASES 3\n"
+     "FABRICAÇÃO 1904/1999  ELON3H\n",
+     "potencia_kva=112.5; fabricante=WEG; numero_serie=F5337; data_fabricacao=1999-04; "
+     "elo_fusivel=3H; fases=3",
+     "data_fabricacao:repaired; elo_fusivel:unlabelled"},
+    {"blanks behind commas, half a unit without its label",
+     "MINUZZI\n"
+     "112, 5 kVA            SÉRIE Nº 33862298  FASES 3\n"
+     "FUSÍVEL: 0, 5H\n",
+     "potencia_kva=112.5; fabricante=MINUZZI; numero_serie=33862298; elo_fusivel=0,5H; fases=3",
+     ""},
+    {"half a unit without its label, a utility's long number behind a norm",
+     "CEMEC\n"
+     "75 KA                 SÉRIE Nº 10749     FASES 3\n"
+     "NORMA                 438413\n"
+     "NBR 5440:2011 0857468-436771-6\n",
+     "potencia_kva=75; fabricante=CEMEC; numero_serie=10749; fases=3; "
+     "patrimonio=0857468-436771-6",
+     "potencia_kva:unlabelled; patrimonio:unlabelled"},
+    {"half a kVA unit on a plate without labels, a small letter of a label",
+     "ITAIPU\n"
+     "112,5 kV              m1369977\n"
+     "sdrum N: 7887         D201-00397-B\n",
+     "potencia_kva=112.5; fabricante=ITAIPU; numero_serie=7887", "numero_serie:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {
