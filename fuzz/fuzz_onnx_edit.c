@@ -56,6 +56,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t length) {
     expect_understood(&out, onnx_edit_gates(&out, data, length));
     expect_understood(&out, onnx_edit_enlarge(&out, data, length));
     expect_understood(&out, onnx_edit_phases(&out, data, length));
+    expect_understood(&out, onnx_edit_sums(&out, data, length, 16));
+    expect_understood(&out, onnx_edit_scales(&out, data, length));
     expect_understood(&out, onnx_edit_channels(&out, data, length, 16));
     buf_fini(&out);
     mem_free(copy);

@@ -155,15 +155,19 @@ static bool edit_file(struct network *network, struct buf *file) {
     changed |=
         take_edited(file, &edited,
                     onnx_edit_channels(&edited, (uint8_t *)file->data, file->length, onnx_block()));
+    changed |= take_edited(
+        file, &edited, onnx_edit_sums(&edited, (uint8_t *)file->data, file->length, onnx_block()));
     changed |= onnx_edit_order((uint8_t *)file->data, file->length);
-    if (network->wants_bytes)
+    if (network->wants_bytes) {
         network->takes_bytes = take_edited(
             file, &edited,
             onnx_edit_pixels(&edited, (uint8_t *)file->data, file->length, &network->pixels));
-    else if (network->wants_lines)
+        take_edited(file, &edited, onnx_edit_scales(&edited, (uint8_t *)file->data, file->length));
+    } else if (network->wants_lines) {
         network->folds_lines = take_edited(
             file, &edited,
             onnx_edit_line(&edited, (uint8_t *)file->data, file->length, &network->line));
+    }
     buf_fini(&edited);
     return changed || network->takes_bytes || network->folds_lines;
 }

@@ -12,8 +12,7 @@
 
 #include <string.h>
 
-enum { PARTS_MAX = 8, STEPS_MAX = 8, HOPS_MAX = 4, SCALE_MAX = 64, CHANNELS_MAX = 4096 };
-enum { LAYOUT_MAX = 8, PHASES = 4 };
+enum { PARTS_MAX = 8, STEPS_MAX = 8, SCALE_MAX = 64, LAYOUT_MAX = 8, PHASES = 4 };
 
 struct part {
     struct span name;
@@ -53,40 +52,6 @@ static bool slides_plainly(const struct onnx_node *conv, int64_t pad) {
         plain &= pads[i] == pad;
     return plain && group == 1 && strides[0] == 1 && strides[1] == 1 && dilations[0] == 1 &&
            dilations[1] == 1;
-}
-
-// A convolution's constant weights, which the caller frees.
-static bool read_conv(const struct phases *net, int node, struct onnx_weights *out) {
-    const struct onnx_node *conv = node_of(net, node);
-    if (!span_is(conv->op, "Conv") || conv->output_count != 1 || conv->input_count < 2 ||
-        !onnx_rewrite_weights(net->rewrite, conv->inputs[1], out))
-        return false;
-    if (out->rank == 4 && out->dims[0] <= CHANNELS_MAX)
-        return true;
-    mem_free(out->values);
-    *out = (struct onnx_weights){0};
-    return false;
-}
-
-// As far as convolutions tell; a product or a sum has the channels of its factors, one of which may
-// have only one that stands for all. 0: not known.
-static int64_t channels_of(const struct phases *net, struct span name, int before, int hops) {
-    int at = onnx_graph_origin(&net->rewrite->graph, name, before);
-    struct onnx_weights weights;
-    int64_t channels = 0;
-    if (at == ONNX_NONE || hops == 0)
-        return 0;
-    const struct onnx_node *node = node_of(net, at);
-    if (span_is(node->op, "Conv") && read_conv(net, at, &weights)) {
-        channels = weights.dims[0];
-        mem_free(weights.values);
-    } else if (span_is(node->op, "Mul") || span_is(node->op, "Add")) {
-        for (size_t i = 0; i < 2 && channels <= 1; i++)
-            channels = channels_of(net, node->inputs[i], at, hops - 1);
-    } else if (span_is(node->op, "Relu")) {
-        channels = channels_of(net, node->inputs[0], at, hops - 1);
-    }
-    return channels > 1 ? channels : 0;
 }
 
 // How often a Resize gives each pixel in both directions; 0 for any other kind.
@@ -131,7 +96,7 @@ static bool find_parts(struct phases *net, int concat, int64_t channels) {
             large++;
             net->large = net->count;
         }
-        part.channels = channels_of(net, part.name, concat, HOPS_MAX);
+        part.channels = onnx_rewrite_channels(net->rewrite, part.name, concat);
         if (part.channels == 0 || part.scale % 2 != 0)
             return false;
         sum += part.channels;
@@ -147,7 +112,7 @@ static bool take_step(struct phases *net, int node) {
     bool good = (span_is(step->op, "Relu") || span_is(step->op, "Sigmoid")) &&
                 step->input_count == 1 && step->output_count == 1;
     if (!good && step->input_count <= 3 && slides_plainly(step, 0) &&
-        read_conv(net, node, &weights)) {
+        onnx_rewrite_conv(net->rewrite, node, &weights)) {
         good = weights.dims[2] == 1 && weights.dims[3] == 1 && weights.dims[1] == net->channels;
         if (good)
             net->channels = weights.dims[0];
@@ -181,7 +146,7 @@ static bool find_phases(struct phases *net, int conv) {
     const struct onnx_node *node = node_of(net, conv);
     int concat = onnx_graph_origin(&net->rewrite->graph, node->inputs[0], conv);
     if (concat == ONNX_NONE || node->input_count != 2 || !slides_plainly(node, 1) ||
-        !read_conv(net, conv, &net->weights))
+        !onnx_rewrite_conv(net->rewrite, conv, &net->weights))
         return false;
     const int64_t *dims = net->weights.dims;
     net->channels = dims[0];

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { VALUE_INFO = 13 };
-enum { NODES_MOST = 2000, WEIGHTS_MOST = 1 << 24 };
+enum { NODES_MOST = 2000, WEIGHTS_MOST = 1 << 24, CHANNELS_MAX = 4096, HOPS_MAX = 4 };
 enum { ROOM_LEAST = 4 << 20, ROOM_TIMES = 4 }; // for new weights: so many times the file
 
 bool onnx_rewrite_begin(struct onnx_rewrite *rewrite, const char *edit, const uint8_t *bytes,
@@ -142,6 +142,44 @@ int onnx_rewrite_bias_node(const struct onnx_rewrite *rewrite, int node, int64_t
         if (onnx_rewrite_bias(rewrite, rewrite->graph.nodes[next].inputs[i], channels, bias))
             return next;
     return ONNX_NONE;
+}
+
+bool onnx_rewrite_conv(const struct onnx_rewrite *rewrite, int node, struct onnx_weights *out) {
+    const struct onnx_node *conv = &rewrite->graph.nodes[node];
+    if (!span_is(conv->op, "Conv") || conv->output_count != 1 || conv->input_count < 2 ||
+        !onnx_rewrite_weights(rewrite, conv->inputs[1], out))
+        return false;
+    if (out->rank == 4 && out->dims[0] <= CHANNELS_MAX)
+        return true;
+    mem_free(out->values);
+    *out = (struct onnx_weights){0};
+    return false;
+}
+
+// A product or a sum has the channels of its factors, one of which may have only one that stands
+// for all.
+static int64_t find_channels(const struct onnx_rewrite *rewrite, struct span name, int before,
+                             int hops) {
+    int at = onnx_graph_origin(&rewrite->graph, name, before);
+    struct onnx_weights weights;
+    int64_t channels = 0;
+    if (at == ONNX_NONE || hops == 0)
+        return 0;
+    const struct onnx_node *node = &rewrite->graph.nodes[at];
+    if (onnx_rewrite_conv(rewrite, at, &weights)) {
+        channels = weights.dims[0];
+        mem_free(weights.values);
+    } else if (span_is(node->op, "Mul") || span_is(node->op, "Add")) {
+        for (size_t i = 0; i < 2 && channels == 0; i++)
+            channels = find_channels(rewrite, node->inputs[i], at, hops - 1);
+    } else if (span_is(node->op, "Relu")) {
+        channels = find_channels(rewrite, node->inputs[0], at, hops - 1);
+    }
+    return channels > 1 ? channels : 0;
+}
+
+int64_t onnx_rewrite_channels(const struct onnx_rewrite *rewrite, struct span name, int before) {
+    return find_channels(rewrite, name, before, HOPS_MAX);
 }
 
 struct buf *onnx_rewrite_place(struct onnx_rewrite *rewrite, int node) {

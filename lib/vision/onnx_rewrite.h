@@ -51,6 +51,11 @@ bool onnx_rewrite_bias(const struct onnx_rewrite *rewrite, struct span name, int
 int onnx_rewrite_bias_node(const struct onnx_rewrite *rewrite, int node, int64_t channels,
                            struct onnx_weights *bias);
 
+// A convolution's constant weights of rank 4.
+bool onnx_rewrite_conv(const struct onnx_rewrite *rewrite, int node, struct onnx_weights *out);
+// The channels of a value that stands before a node, as far as convolutions tell; 0: not known.
+int64_t onnx_rewrite_channels(const struct onnx_rewrite *rewrite, struct span name, int before);
+
 // Where the node's new nodes are to be put; the node itself is gone from then on.
 struct buf *onnx_rewrite_place(struct onnx_rewrite *rewrite, int node);
 struct onnx_name onnx_rewrite_new_name(struct onnx_rewrite *rewrite);

@@ -8,13 +8,15 @@
 
 enum { SIDE = 12, BLOCK = 16, FILE_MAX = 4 << 20 };
 
-enum edit { GATES, ENLARGE, PHASES, CHANNELS };
+enum edit { GATES, ENLARGE, PHASES, SUMS, SCALES, CHANNELS };
 
 static bool apply(enum edit edit, struct buf *out, const char *bytes, size_t length) {
     const uint8_t *file = (const uint8_t *)bytes;
     return edit == GATES     ? onnx_edit_gates(out, file, length)
            : edit == ENLARGE ? onnx_edit_enlarge(out, file, length)
            : edit == PHASES  ? onnx_edit_phases(out, file, length)
+           : edit == SUMS    ? onnx_edit_sums(out, file, length, BLOCK)
+           : edit == SCALES  ? onnx_edit_scales(out, file, length)
                              : onnx_edit_channels(out, file, length, BLOCK);
 }
 
@@ -464,6 +466,81 @@ static void test_phases_alone(void **state) {
         expect_alone(PHASES, neck_of(neck));
 }
 
+// --- Sums
+
+struct block {
+    const char *gate, *product, *other, *next; // ops, and the two factors
+    int64_t channels;
+};
+
+// A gated picture, and what two convolutions make of it, added up and convolved.
+static struct tiny_onnx block_of(struct block block) {
+    struct tiny_onnx tiny = net(3);
+    int64_t n = block.channels;
+    put_layer(&tiny, "Conv", "x", "a", 3, n, three);
+    tiny_node(&tiny, "GlobalAveragePool", "a", "mean");
+    put_layer(&tiny, "Conv", "mean", "level", n, n, one);
+    tiny_node(&tiny, block.gate, "level", "gate");
+    tiny_node(&tiny, "Mul", block.product, "product");
+    tiny_node(&tiny, "Identity", "product", "same");
+    put_layer(&tiny, "Conv", "same", "wide", n, n, one);
+    tiny_node(&tiny, "Relu", "wide", "relu");
+    put_layer(&tiny, "Conv", "relu", "narrow", n, n, one);
+    tiny_node(&tiny, block.other, "narrow", "other");
+    tiny_node(&tiny, "Add", "same other", "sum");
+    tiny_node(&tiny, block.next, "sum", "next");
+    put_layer(&tiny, "Conv", "next", "y", n, 3, three);
+    return tiny;
+}
+
+static void test_sums(void **state) {
+    expect_same(SUMS,
+                block_of((struct block){"HardSigmoid", "a gate", "Identity", "Identity", 16}));
+    expect_same(SUMS, block_of((struct block){"Sigmoid", "gate a", "Identity", "Identity", 32}));
+}
+
+static void test_sums_alone(void **state) {
+    static const struct block others[] = {
+        {"Relu", "a gate", "Identity", "Identity", 16},       // no gate
+        {"Sigmoid", "gate gate", "Identity", "Identity", 16}, // nothing but a gate
+        {"Sigmoid", "a gate", "Neg", "Identity", 16},         // in rows on the other side
+        {"Sigmoid", "a gate", "Relu", "Identity", 16},     // which is no longer the convolution's
+        {"Sigmoid", "a gate", "Identity", "Neg", 16},      // in rows behind
+        {"Sigmoid", "a gate", "Identity", "Identity", 12}, // no whole blocks
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        expect_alone(SUMS, block_of(others[i]));
+    struct tiny_onnx twice =
+        block_of((struct block){"Sigmoid", "a gate", "Identity", "Identity", 16});
+    tiny_output(&twice, "other", TINY_FLOAT, TINY_DIMS(1, 16, -1, -1)); // wanted elsewhere
+    expect_alone(SUMS, twice);
+}
+
+// --- Scales
+
+// A picture of three channels, scaled, shifted, and convolved; what stands around it is 0.
+static struct tiny_onnx scaled(const float scale[3], const char *shifted, int64_t group) {
+    struct tiny_onnx tiny = net(6);
+    tiny_constant(&tiny, "scale", TINY_FLOAT, TINY_DIMS(3, 1, 1), scale, 3 * sizeof *scale);
+    put_noise(&tiny, "shift", TINY_DIMS(3, 1, 1));
+    tiny_node(&tiny, "Mul", "x scale", "scaled");
+    tiny_node(&tiny, "Add", shifted, "shifted");
+    put_layer(&tiny, "Conv", "shifted", "y", 3, 6, (struct window){3, 2, 1, group});
+    return tiny;
+}
+
+static void test_scales(void **state) {
+    static const float plain[] = {.5f, .25f, 3}, none[] = {.5f, 0, 3};
+    expect_same(SCALES, scaled(plain, "scaled shift", 1));
+    expect_same(SCALES, scaled(plain, "shift scaled", 1));
+    expect_alone(SCALES, scaled(none, "scaled shift", 1));   // nothing to divide the shift by
+    expect_alone(SCALES, scaled(plain, "scaled shift", 3));  // each channel by itself
+    expect_alone(SCALES, scaled(plain, "scaled scaled", 1)); // no constant is added
+    struct tiny_onnx twice = scaled(plain, "scaled shift", 1);
+    tiny_output(&twice, "scaled", TINY_FLOAT, TINY_DIMS(1, 3, -1, -1));
+    expect_alone(SCALES, twice);
+}
+
 // --- All
 
 // Two rows of upright strokes on a light ground, which pass for text.
@@ -481,7 +558,8 @@ static float *strokes(int64_t height, int64_t width) {
 static void test_real(void **state) {
     char *path = fetched_or_skip("ocr/det.onnx");
     char *gates = edited_file(GATES, path), *large = edited_file(ENLARGE, gates);
-    char *phases = edited_file(PHASES, large), *whole = edited_file(CHANNELS, phases);
+    char *phases = edited_file(PHASES, large), *sums = edited_file(SUMS, phases);
+    char *whole = edited_file(CHANNELS, sums);
     assert_non_null(whole);
     float *planes = strokes(96, 160);
     expect_equal_for(path, whole, planes, 96, 160, 1e-4f);
@@ -489,6 +567,7 @@ static void test_real(void **state) {
     forget(gates);
     forget(large);
     forget(phases);
+    forget(sums);
     forget(whole);
     mem_free(path);
 }
@@ -534,6 +613,8 @@ static void test_torn(void **state) {
     expect_torn(enlarged(square, square));
     expect_torn(stem(PLAIN));
     expect_torn(neck_of(NECK));
+    expect_torn(scaled((const float[]){1, 2, 3}, "scaled shift", 1));
+    expect_torn(block_of((struct block){"Sigmoid", "a gate", "Identity", "Identity", 16}));
 }
 
 int main(void) {
@@ -549,6 +630,9 @@ int main(void) {
         cmocka_unit_test(test_enlarge_read_between),
         cmocka_unit_test(test_phases),
         cmocka_unit_test(test_phases_alone),
+        cmocka_unit_test(test_sums),
+        cmocka_unit_test(test_sums_alone),
+        cmocka_unit_test(test_scales),
         cmocka_unit_test(test_real),
         cmocka_unit_test(test_torn),
     };
