@@ -86,9 +86,10 @@ static bool is_foreign(struct part part, const struct token *token) {
         number.unit_end == own.end && number.unit != UNIT_NONE && number.unit != UNIT_A &&
         number.unit != UNIT_OTHER && number.unit != UNIT_LITRE && number.unit != UNIT_CELSIUS)
         return true;
-    return token->end - token->begin <= 8 && token->letters % 3 == 0 && // "08/2019", "MAR/2001"
+    return token->end - token->begin <= 10 && token->letters % 3 == 0 && // "08/2019", "MAR/2001"
            memchr(part.folded->text + own.begin, '/', own.end - own.begin) &&
-           date_find(own, 2099, &date) && date.begin == own.begin && date.end == own.end;
+           date_find(own, 2099, &date) && date.begin == own.begin && date.end == own.end &&
+           !(date.repaired && own.end - own.begin > 8); // "1210/2012" may be a number and its year
 }
 
 static bool is_cnpj(const struct part *part, const struct token *token) {

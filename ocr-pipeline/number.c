@@ -67,7 +67,9 @@ static bool take_fraction(const char *text, size_t stop, struct number *number) 
     size_t end = run_end(text, at, stop, &digits);
     end = digits ? without_unit(text, at, end, stop) : at;
     // "7967.7621", "0.13800": a sign between two numbers, or before one.
-    if (end == at || end - at > (apart ? 1 : FRACTION_MOST))
+    size_t unit_end;
+    bool brief = apart && unit_at(text, end, stop, &unit_end) == UNIT_NONE;
+    if (end == at || end - at > (brief ? 1 : FRACTION_MOST))
         return false;
     number->sign = text[number->end];
     copy_digits(text, at, end, number->fraction, sizeof number->fraction, &number->swaps);

@@ -342,13 +342,19 @@ static void forget(struct reading *reading, struct texts *texts, const struct si
 
 // Of a photo that lies on its side the detector misses short and blurred texts that it sees once
 // the photo is turned upright, so those values count; what only the first look found is mostly
-// misread. The texts told stay those of the first, as the reference reads them, unless they were no
-// plate's.
+// misread. Where that is more than the upright look found, the photo is a bad one, and each adds to
+// the other. The texts told stay those of the first, as the reference reads them, unless they were
+// no plate's.
 static void prefer_upright(struct reading *reading, struct texts *texts, struct reading *upright,
                            struct texts *upright_texts) {
     struct reading lying = *reading;
     struct texts lying_texts = *texts;
-    if (lying.context == CONTEXT_TRANSFORMER || upright->context != CONTEXT_TRANSFORMER) {
+    if (upright->context != CONTEXT_TRANSFORMER ||
+        fields_known(&upright->plate) < fields_known(&lying.plate)) {
+        plate_add_look(&reading->plate, &upright->plate);
+        return;
+    }
+    if (lying.context == CONTEXT_TRANSFORMER) {
         reading->plate = upright->plate;
         return;
     }

@@ -129,6 +129,9 @@ static void read_serials(struct rules *rules) {
             continue;
         struct candidate *candidate =
             offer(rules, FIELD_NUMERO_SERIE, pair, &identity, CONCEPT_SERIAL);
+        if (identity.digits < 4) // "TR-93": of a longer one
+            candidate_doubt(candidate, "repaired", "\"%s\" is short for a serial number",
+                            identity.text);
         if (is_others_form(rules->domains, identity.text))
             candidate_doubt(candidate, "ambiguous", "\"%s\" may be another field's", identity.text);
     }

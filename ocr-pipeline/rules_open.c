@@ -8,32 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A number so much larger than the rest is a pole's, in heights of text.
-#define POLE_HEIGHT 1.9f
-// How far the five taps of a column reach below its heading, in heights of text.
-#define VOLTS_REACH 10
 enum { TAG_BRIEF = 9 }; // digits of the shorter kind of tags; a CNPJ has more
-
-// One of the taps, the first of which is known, or a voltage of the lists.
-static bool is_tap(const struct rules *rules, const char *text) {
-    long volts = strtol(text, NULL, 10);
-    if (strlen(text) > 6)
-        return false;
-    if (domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
-        domain_has(rules->domains, DOMAIN_TAP, text))
-        return true;
-    // "18800" is no tap, but what a tap was read as; of "3200" the first digit was not.
-    if ((strlen(text) == 5 && volts > 5000 && volts < 37000 && volts % 100 == 0) ||
-        (strlen(text) == 4 && volts % 100 == 0))
-        return true;
-    for (size_t i = 0; i < rules->count; i++) {
-        long primary = strtol(rules->candidates[i].text, NULL, 10);
-        if (rules->candidates[i].field == FIELD_TENSAO_PRIMARIA && volts % 10 == 0 &&
-            volts * 10 >= primary * 7 && volts <= primary)
-            return true;
-    }
-    return false;
-}
 
 // "Nº 882341", "E 48480029": past the sign, and past what is left of a label.
 static struct part without_sign(struct part part) {
@@ -51,59 +26,6 @@ static struct part without_sign(struct part part) {
     if (at > part.begin + 1 && is_digit(text[at]))
         part.begin = at;
     return part_trim(part);
-}
-
-// "75001-C": drawings have their letter behind; of "D21443-A" the first is their label's.
-static bool is_drawing(const char *text) {
-    size_t length = strlen(text);
-    if (length >= 8 && text[length - 2] == '-' && is_letter(text[length - 1])) // "D201-00397-B"
-        return true;
-    text += is_letter(text[0]);
-    size_t digits = strspn(text, "0123456789");
-    return digits >= 4 && text[digits] == '-' && is_letter(text[digits + 1]) && !text[digits + 2];
-}
-
-// "NBR 5440/2014", whose first word was read as something else.
-static bool is_norm(const char *text) {
-    return !strncmp(text, "5440/", 5) || !strcmp(text, "5440") || !strncmp(text, "5356", 4);
-}
-
-// In the column under "VOLTS": a tap, whatever was made of it ("1280").
-static bool is_in_volts(const struct rules *rules, const struct piece *piece) {
-    for (size_t i = 0; i < rules->sheet.count; i++) {
-        const struct piece *label = &rules->sheet.pieces[i];
-        if (label->hit.concept != CONCEPT_VOLTAGES || !piece_is_label(label))
-            continue;
-        struct offset to =
-            sheet_offset(&rules->sheet, label->line, &label->quad, piece->line, &piece->quad);
-        if (to.overlap_x > .6f && to.overlap_y < .5f && to.below > -.5f * label->height &&
-            to.below < VOLTS_REACH * label->height)
-            return true;
-    }
-    return false;
-}
-
-// "50/55C": a rise of temperature, the sign of whose degrees was not read.
-static bool is_rise(const char *text) {
-    return strlen(text) == 6 && text[2] == '/' && text[5] == 'C';
-}
-
-// A number that fills a part of a line, in letters of the plate's size: no year, no tap, no link of
-// terminals ("13-16").
-static bool is_number_form(const struct rules *rules, const struct piece *piece, struct part part,
-                           struct identity *identity) {
-    if (piece_is_label(piece) || piece->height > POLE_HEIGHT * rules->sheet.height ||
-        part_is_empty(part) || !identity_find(part, 4, 2, identity) || identity->joined ||
-        identity->part.begin != part.begin || identity->part.end != part.end)
-        return false;
-    long value = identity->digits == 4 ? strtol(identity->text, NULL, 10) : 0;
-    bool brief = identity->digits == 4 && identity->letters == 0 &&
-                 (identity->text[4] || (value >= 1950 && value <= 2099));
-    bool short_number = identity->letters == 0 && identity->digits <= 5 && !identity->text[5];
-    if (short_number && is_in_volts(rules, piece))
-        return false;
-    return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
-           !is_drawing(identity->text) && !is_norm(identity->text) && !is_rise(identity->text);
 }
 
 // "15kVA..3377306": past a value that the next column stuck to.
@@ -125,7 +47,7 @@ static bool is_open_number(const struct rules *rules, const struct piece *piece,
     struct part part = after_taken(rules, piece, part_after_leaders(piece->part));
     if (rules->count > 1) // of anything on a plate
         part = without_sign(part);
-    return is_number_form(rules, piece, part, identity) &&
+    return rules_number_form(rules, piece, part, identity) &&
            sheet_is_free(&rules->sheet, piece->line, part);
 }
 
@@ -234,7 +156,7 @@ static void read_tags(struct rules *rules) {
         struct part part = part_after_leaders(piece->part);
         for (size_t at = part.begin; part_next_word(part, &at, &word);) {
             word = after_letters(part_trim(word));
-            if (is_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
+            if (rules_number_form(rules, piece, word, &identity) && is_tag(&identity) &&
                 (sheet_is_free(&rules->sheet, piece->line, word) ||
                  (identity.digits <= TAG_BRIEF && is_guess_taken(rules, i))))
                 offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
@@ -267,7 +189,7 @@ static bool begins_small(const struct rules *rules, const struct piece *piece,
 static bool is_lettered_behind(const struct rules *rules, const struct piece *piece,
                                struct identity *identity) {
     struct part part = part_trim(part_after_words(part_after_leaders(piece->part)));
-    return is_number_form(rules, piece, part, identity) && is_lettered(identity) &&
+    return rules_number_form(rules, piece, part, identity) && is_lettered(identity) &&
            sheet_is_free(&rules->sheet, piece->line, part);
 }
 
@@ -330,7 +252,7 @@ static void read_worded(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_NUMERO_SERIE); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = after_letters(part_trim(piece->part));
-        if (!is_number_form(rules, piece, part, &identity) || identity.text[0] == '0' ||
+        if (!rules_number_form(rules, piece, part, &identity) || identity.text[0] == '0' ||
             identity.digits > 10 ||
             !(sheet_is_free(&rules->sheet, piece->line, part) || is_guess_taken(rules, i)))
             continue;

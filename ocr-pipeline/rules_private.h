@@ -85,6 +85,11 @@ void rules_date(struct rules *rules);
 void rules_fuse(struct rules *rules);
 void rules_numbers(struct rules *rules);      // serial, asset tag, registration
 void rules_open_numbers(struct rules *rules); // the same without labels; after all others
+// A number that fills a part of a line, in letters of the plate's size: no year, no tap, no link of
+// terminals ("13-16"), no drawing or norm.
+struct identity;
+bool rules_number_form(const struct rules *rules, const struct piece *piece, struct part part,
+                       struct identity *identity);
 void rules_maker(struct rules *rules);
 void rules_phases(struct rules *rules);      // and self-protection; after the voltages
 void rules_open_phases(struct rules *rules); // where neither label nor word was read; last

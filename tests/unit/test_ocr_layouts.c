@@ -840,6 +840,19 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=75; fabricante=CEMEC; numero_serie=10749; fases=3; "
      "patrimonio=0857468-436771-6",
      "potencia_kva:unlabelled; patrimonio:unlabelled"},
+    {"taps whose last digit was not read, a date of a sticker",
+     "ROMAGNOLE\n"
+     "225 kVA               851341             FASES 3\n"
+     "1380                  1320               1260\n"
+     "COMTRAFO              11/03/2020\n",
+     "potencia_kva=225; fabricante=ROMAGNOLE; numero_serie=851341; data_fabricacao=2020-03; fases=3",
+     "fabricante:ambiguous; numero_serie:unlabelled; data_fabricacao:unlabelled"},
+    {"a serial number cut short, a blank in a number of kV",
+     "ITAM\n"
+     "10 kVA                SÉRIE TR-93        FASES 1\n"
+     "ALTA TENSÃO: 7, 967 kV\n",
+     "potencia_kva=10; fabricante=ITAM; numero_serie=TR-93; tensao_primaria_v=7967; fases=1",
+     "numero_serie:repaired"},
     {"half a kVA unit on a plate without labels, a small letter of a label",
      "ITAIPU\n"
      "112,5 kV              m1369977\n"
