@@ -189,6 +189,20 @@ static bool numbered_at(struct part part, size_t at, int this_year, struct date 
     return true;
 }
 
+// "23/06/201724,2 kV": the next column's number ran into the year.
+static bool overrun_at(struct part part, size_t at, struct date *date) {
+    const char *text = part.folded->text;
+    struct run day, month, year;
+    if (at + 11 > part.end || !run_at(part, at, 2, &day) || !run_at(part, at + 3, 2, &month) ||
+        !run_at(part, at + 6, 4, &year) || text[at + 2] != '/' || text[at + 5] != '/' ||
+        run_length(&day) != 2 || run_length(&month) != 2 || day.value < 1 || day.value > 31 ||
+        !is_month(month.value) || !is_year(&year) || !is_digit(text[at + 10]))
+        return false;
+    *date = (struct date){year.value, month.value, at,
+                          year.end,   true,        day.swaps + month.swaps + year.swaps};
+    return true;
+}
+
 // "1904/1999": the stroke between day and month was lost; "006/13": a dot before it was read as 0.
 static bool crowded_at(struct part part, size_t at, int this_year, struct date *date) {
     struct run first, month, year;
@@ -261,7 +275,8 @@ bool date_find(struct part part, int this_year, struct date *date) {
             return true;
     for (size_t at = part.begin; at < part.end; at++)
         if (may_begin(part, at) &&
-            (merged_at(part, at, date) || crowded_at(part, at, this_year, date)))
+            (merged_at(part, at, date) || crowded_at(part, at, this_year, date) ||
+             overrun_at(part, at, date)))
             return true;
     for (size_t at = part.begin; at < part.end; at++)
         if (may_begin(part, at) && bare_year_at(part, at, date))

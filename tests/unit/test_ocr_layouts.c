@@ -840,6 +840,13 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=75; fabricante=CEMEC; numero_serie=10749; fases=3; "
      "patrimonio=0857468-436771-6",
      "potencia_kva:unlabelled; patrimonio:unlabelled"},
+    {"a class of insulation that ran into the year",
+     "UNIÃO\n"
+     "300 kVA               SÉRIE Nº 23260     FASES 3\n"
+     "DATA FABR.            CLASSE\n"
+     "23/06/201724,2 kV\n",
+     "potencia_kva=300; fabricante=UNIÃO; numero_serie=23260; data_fabricacao=2017-06; fases=3",
+     "data_fabricacao:repaired"},
     {"taps whose last digit was not read, a date of a sticker",
      "ROMAGNOLE\n"
      "225 kVA               851341             FASES 3\n"
