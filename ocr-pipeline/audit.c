@@ -8,7 +8,7 @@
 #include <string.h>
 
 const struct audit_options audit_defaults = {
-    .characters_least = .7f, .listed_least = .4f, .confidence_least = .35f};
+    .characters_least = .5f, .listed_least = .4f, .confidence_least = .35f};
 
 static const char *text_of(const struct plate *plate, enum field field) {
     return plate->values[field].text;
