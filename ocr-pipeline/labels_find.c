@@ -73,6 +73,19 @@ static bool follows_number(const struct folded *folded, size_t at) {
     return at > 0 && is_digit(folded->text[at - 1]);
 }
 
+// "SÉRIEN: RT-93477": what a label takes of a word behind a colon is the value's.
+static bool takes_of_value(const struct folded *folded, const struct label_hit *hit) {
+    const char *text = folded->text;
+    size_t at = hit->end;
+    if (at >= folded->length || !is_letter(text[at]))
+        return false;
+    while (at > hit->begin && is_letter(text[at - 1]))
+        at--;
+    while (at > hit->begin && text[at - 1] == ' ')
+        at--;
+    return at > hit->begin && text[at - 1] == ':';
+}
+
 static void look_at(struct search *search, const struct labels *labels, size_t start) {
     const struct folded *folded = search->skeleton.folded;
     size_t first = search->skeleton.at[start];
@@ -90,8 +103,9 @@ static void look_at(struct search *search, const struct labels *labels, size_t s
             continue;
         bool found = spelling_at(spelling, &search->skeleton, start, &hit.end, &hit.edits);
         size_t unit_end = 0;
-        if (!found || (unit_at(folded->text, first, hit.end, &unit_end) != UNIT_NONE &&
-                       follows_number(folded, first)))
+        if (!found || takes_of_value(folded, &hit) ||
+            (unit_at(folded->text, first, hit.end, &unit_end) != UNIT_NONE &&
+             follows_number(folded, first)))
             continue;
         if (is_number_concept(hit.concept))
             take_number_sign(&hit, folded->text, folded->length);

@@ -840,6 +840,10 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=75; fabricante=CEMEC; numero_serie=10749; fases=3; "
      "patrimonio=0857468-436771-6",
      "potencia_kva:unlabelled; patrimonio:unlabelled"},
+    {"a serial number whose first letter ends a label, too",
+     "SOLTRAN\n"
+     "50 kVA                SÉRIEN: RT-93477   FASES 1\n",
+     "potencia_kva=50; fabricante=SOLTRAN; numero_serie=RT-93477; fases=1", ""},
     {"a class of insulation that ran into the year",
      "UNIÃO\n"
      "300 kVA               SÉRIE Nº 23260     FASES 3\n"
