@@ -71,13 +71,12 @@ static bool is_foreign(struct part part, const struct token *token) {
         is_digit(text[token->end + 1])) // "112,5"
         return true;
     struct part own = {part.folded, token->begin, token->end};
-    enum unit unit = unit_at(part.folded->text, token->end, part.end, &end);
+    enum unit unit = unit_at(text, token->end, part.end, &end);
     struct date date;
     if (unit != UNIT_NONE && unit != UNIT_OTHER && unit != UNIT_A && unit != UNIT_LITRE &&
         unit != UNIT_CELSIUS && token->letters == 0)
         return true;
-    if (token->letters == 0 &&
-        (is_voltages(part.folded->text, token) || part_is_cut(part, token->begin)))
+    if (token->letters == 0 && (is_voltages(text, token) || part_is_cut(part, token->begin)))
         return true;
     // Units that stuck to their number.
     struct number number;
@@ -87,8 +86,8 @@ static bool is_foreign(struct part part, const struct token *token) {
         number.unit != UNIT_OTHER && number.unit != UNIT_LITRE && number.unit != UNIT_CELSIUS)
         return true;
     return token->end - token->begin <= 10 && token->letters % 3 == 0 && // "08/2019", "MAR/2001"
-           memchr(part.folded->text + own.begin, '/', own.end - own.begin) &&
-           date_find(own, 2099, &date) && date.begin == own.begin && date.end == own.end &&
+           memchr(text + own.begin, '/', own.end - own.begin) && date_find(own, 2099, &date) &&
+           date.begin == own.begin && date.end == own.end &&
            !(date.repaired && own.end - own.begin > 8); // "1210/2012" may be a number and its year
 }
 
@@ -193,8 +192,8 @@ bool registration_find(struct part part, const struct domains *domains, struct i
     return false;
 }
 
-// The tag that begins at `at`, its signs as they are to be; how long it is, 0: none does.
-static size_t long_tag_at(struct part part, size_t at, char *out, bool *repaired) {
+// The tag that begins at `at`, its signs as they are to be.
+static bool long_tag_at(struct part part, size_t at, struct identity *identity) {
     static const struct {
         const char *form;
         size_t lost; // where a dash is to be put in; 0: none
@@ -204,31 +203,26 @@ static size_t long_tag_at(struct part part, size_t at, char *out, bool *repaired
         size_t length = strlen(FORMS[i].form), lost = FORMS[i].lost;
         if (at + length > part.end || !has_form(text, FORMS[i].form, "-.~"))
             continue;
+        *identity = (struct identity){.part = {part.folded, at, at + length}, .digits = 14};
+        identity->repaired = lost || (at + length < part.end && is_digit(text[length]));
+        char *out = identity->text;
         for (size_t k = 0; k < length; k++) {
             *out = is_digit(text[k]) ? text[k] : '-';
-            *repaired |= *out++ != text[k];
+            identity->repaired |= *out++ != text[k];
             if (lost && k + 1 == lost)
                 *out++ = '-';
         }
-        *out = '\0';
-        *repaired |= lost || (at + length < part.end && is_digit(text[length]));
-        return length;
+        return true;
     }
-    return 0;
+    return false;
 }
 
-bool tag_find_long(struct part part, struct identity *identity, bool *repaired) {
+bool tag_find_long(struct part part, struct identity *identity) {
     const char *text = part.folded->text;
-    *repaired = false;
-    for (size_t at = part.begin; at < part.end; at++) {
-        if (!is_digit(text[at]) || (at > part.begin && is_digit(text[at - 1])))
-            continue;
-        *identity = (struct identity){.digits = 14};
-        size_t length = long_tag_at(part, at, identity->text, repaired);
-        identity->part = (struct part){part.folded, at, at + length};
-        if (length > 0)
+    for (size_t at = part.begin; at < part.end; at++)
+        if (is_digit(text[at]) && (at == part.begin || !is_digit(text[at - 1])) &&
+            long_tag_at(part, at, identity))
             return true;
-    }
     return false;
 }
 

@@ -13,7 +13,7 @@ struct identity {
     char text[32]; // without blanks
     size_t letters, digits;
     bool joined;   // over a blank
-    bool repaired; // "592742.5": the dash before the check digit was read as another sign
+    bool repaired; // a dash was put in or in the place of another sign ("592742.5"), or digits left
 };
 
 // The first of a part that can be one, with what belongs to it; no voltages, no date, no CNPJ.
@@ -25,8 +25,8 @@ bool registration_is(const char *text, const struct domains *domains);
 // The first in full, whatever stands around it: "REGS 006146/2013", "E9OETRO018319/2013".
 bool registration_find(struct part part, const struct domains *domains, struct identity *identity);
 // A utility's long number: NNNNNNN-NNNNNN-N, whatever stands around it: "ONO-0566717-652875-0",
-// "0432155-815811-525%". `repaired`: digits follow, or a sign was read as another.
-bool tag_find_long(struct part part, struct identity *identity, bool *repaired);
+// "0432155-815811-525%".
+bool tag_find_long(struct part part, struct identity *identity);
 // Digits and a stroke: a letter there is a look-alike ("OI0770/2013"); of "0118292013" the stroke
 // was not read, of "000937|2013" as another. True when it was changed.
 bool registration_repair(struct identity *identity, const struct domains *domains);

@@ -2,8 +2,8 @@
 #include "rules_private.h"
 
 #include "identity.h"
+#include "voltage.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,12 +17,9 @@ static bool is_tap(const struct rules *rules, const char *text) {
     long volts = strtol(text, NULL, 10);
     if (strlen(text) > 6)
         return false;
-    char whole[8]; // "1380": the last 0 was not read
-    snprintf(whole, sizeof whole, "%s0", text);
-    if (domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
-        domain_has(rules->domains, DOMAIN_TAP, text) ||
-        (strlen(text) == 4 && (domain_has(rules->domains, DOMAIN_PRIMARY, whole) ||
-                               domain_has(rules->domains, DOMAIN_TAP, whole))))
+    bool torn = strlen(text) == 4 && volts_listed(rules->domains, (int)volts * 10); // "1380"
+    if (torn || domain_has(rules->domains, DOMAIN_PRIMARY, text) ||
+        domain_has(rules->domains, DOMAIN_TAP, text))
         return true;
     // "18800" is no tap, but what a tap was read as; of "3200" the first digit was not.
     if ((strlen(text) == 5 && volts > 5000 && volts < 37000 && volts % 100 == 0) ||

@@ -64,7 +64,7 @@ static struct part after_volts(struct part part) {
 }
 
 // Past the letters of a label that stuck to it: "ELON3H".
-static struct part after_letters(struct part part) {
+static struct part after_stuck_label(struct part part) {
     const char *text = part.folded->text;
     size_t at = part.begin;
     while (at < part.end && is_letter(text[at]))
@@ -77,7 +77,7 @@ static struct part after_letters(struct part part) {
 static bool is_worded(const struct rules *rules, struct part part, struct fuse *fuse) {
     return is_fuse(rules, part_trim(part_after_words(part)), fuse) ||
            is_fuse(rules, part_trim(part_last_word(part)), fuse) ||
-           is_fuse(rules, after_volts(part), fuse) || is_fuse(rules, after_letters(part), fuse);
+           is_fuse(rules, after_volts(part), fuse) || is_fuse(rules, after_stuck_label(part), fuse);
 }
 
 // Painted on the tank or beside the plate: "5H", "EF5H" as a line of its own.

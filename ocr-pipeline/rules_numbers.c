@@ -25,9 +25,8 @@ static bool find_serial(struct part part, struct identity *identity) {
            !(identity->joined && identity->digits < 4) && !is_vector_group(identity->text);
 }
 
-static bool find_tag(struct part part, struct identity *identity, bool *repaired) {
-    *repaired = false;
-    return tag_find_long(part, identity, repaired) || identity_find(part, 4, 4, identity);
+static bool find_tag(struct part part, struct identity *identity) {
+    return tag_find_long(part, identity) || identity_find(part, 4, 4, identity);
 }
 
 // INMETRO's: NNNNNN/YYYY, or what may have been one.
@@ -44,9 +43,8 @@ bool serial_fits(const struct domains *domains, enum unit unit, struct part part
 
 bool tag_fits(const struct domains *domains, enum unit unit, struct part part) {
     struct identity identity;
-    bool repaired;
     (void)domains, (void)unit;
-    return find_tag(part, &identity, &repaired);
+    return find_tag(part, &identity);
 }
 
 bool registration_fits(const struct domains *domains, enum unit unit, struct part part) {
@@ -140,15 +138,9 @@ static void read_serials(struct rules *rules) {
 static void read_tags(struct rules *rules) {
     const struct pair *pair;
     struct identity identity;
-    bool repaired;
-    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_TAG, &at));) {
-        if (!find_tag(pair->part, &identity, &repaired))
-            continue;
-        struct candidate *candidate = offer(rules, FIELD_PATRIMONIO, pair, &identity, CONCEPT_TAG);
-        if (repaired)
-            candidate_doubt(candidate, "repaired", "read as \"%s\"",
-                            candidate ? candidate->raw : "");
-    }
+    for (size_t at = 0; (pair = rules_next_value(rules, CONCEPT_TAG, &at));)
+        if (find_tag(pair->part, &identity))
+            offer(rules, FIELD_PATRIMONIO, pair, &identity, CONCEPT_TAG);
 }
 
 static void read_registrations(struct rules *rules) {

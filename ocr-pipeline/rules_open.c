@@ -138,10 +138,9 @@ static bool is_free_or_norms(const struct rules *rules, const struct piece *piec
 // "IITONO-0566717-652875-0": a long one, whatever it follows.
 static void read_long_tag(struct rules *rules) {
     struct identity identity;
-    bool repaired;
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        if (!piece_is_label(piece) && tag_find_long(piece->part, &identity, &repaired) &&
+        if (!piece_is_label(piece) && tag_find_long(piece->part, &identity) &&
             is_free_or_norms(rules, piece, identity.part))
             offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
     }

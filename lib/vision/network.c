@@ -141,22 +141,23 @@ static bool take_edited(struct buf *file, struct buf *edited, bool changed) {
     return changed;
 }
 
+typedef bool edit_fn(struct buf *out, const uint8_t *bytes, size_t length);
+typedef bool blocks_fn(struct buf *out, const uint8_t *bytes, size_t length, int block);
+
 // Changes the file so that it needs less memory or time; false when it stays as it is. What depends
 // on a kind of network comes last, and only one of it.
 static bool edit_file(struct network *network, struct buf *file) {
+    static edit_fn *const PLAIN[] = {onnx_edit_gates, onnx_edit_enlarge, onnx_edit_phases};
+    static blocks_fn *const BLOCKED[] = {onnx_edit_channels, onnx_edit_sums};
     struct buf edited;
     buf_init(&edited, EDITED_MOST);
-    bool changed =
-        take_edited(file, &edited, onnx_edit_gates(&edited, (uint8_t *)file->data, file->length));
-    changed |=
-        take_edited(file, &edited, onnx_edit_enlarge(&edited, (uint8_t *)file->data, file->length));
-    changed |=
-        take_edited(file, &edited, onnx_edit_phases(&edited, (uint8_t *)file->data, file->length));
-    changed |=
-        take_edited(file, &edited,
-                    onnx_edit_channels(&edited, (uint8_t *)file->data, file->length, onnx_block()));
-    changed |= take_edited(
-        file, &edited, onnx_edit_sums(&edited, (uint8_t *)file->data, file->length, onnx_block()));
+    bool changed = false;
+    for (size_t i = 0; i < sizeof PLAIN / sizeof *PLAIN; i++)
+        changed |=
+            take_edited(file, &edited, PLAIN[i](&edited, (uint8_t *)file->data, file->length));
+    for (size_t i = 0; i < sizeof BLOCKED / sizeof *BLOCKED; i++)
+        changed |= take_edited(
+            file, &edited, BLOCKED[i](&edited, (uint8_t *)file->data, file->length, onnx_block()));
     changed |= onnx_edit_order((uint8_t *)file->data, file->length);
     if (network->wants_bytes) {
         network->takes_bytes = take_edited(
