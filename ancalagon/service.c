@@ -113,6 +113,8 @@ static void on_end(struct engine *engine, const struct err *why, void *arg) {
     struct err text = *why;
     enum lane_state state = lane_state(service->lane);
     timer_stop(&service->watch);
+    if (service->learn.armed) // it ended before it was looked at
+        on_learn(service);
     timer_stop(&service->learn);
     speculation_end(service);
     memory_watch_ended(service->memory, service->server->memory, &service->decision);
