@@ -69,7 +69,7 @@ static bool add_picture(const struct network *network, struct run *run, const vo
 
 static bool make_input(const struct network *network, struct run *run, const float *input,
                        const int64_t *dims, size_t rank, struct err *err) {
-    size_t count;
+    size_t count = 0;
     if (!check_dims(network, dims, rank, &count, err))
         return false;
     if (network->input.type == TENSOR_F32)

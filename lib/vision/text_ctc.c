@@ -7,6 +7,8 @@
 
 enum { LANES = 16 };
 
+#define NOISE 1e-4f // a likelihood that says nothing
+
 // The largest value; kept in lanes of its own, so that the compiler makes vectors of it. There are
 // 18,710 classes a step and some thousand steps a photo.
 static float largest(const float *values, size_t count) {
@@ -17,34 +19,41 @@ static float largest(const float *values, size_t count) {
     for (; i + LANES <= count; i += LANES)
         for (size_t k = 0; k < LANES; k++)
             lanes[k] = values[i + k] > lanes[k] ? values[i + k] : lanes[k];
+    for (; i < count; i++)
+        lanes[0] = values[i] > lanes[0] ? values[i] : lanes[0];
     float best = lanes[0];
     for (size_t k = 1; k < LANES; k++)
         best = fmaxf(best, lanes[k]);
-    for (; i < count; i++)
-        best = fmaxf(best, values[i]);
     return best;
+}
+
+static size_t index_of(float value, const float *values, size_t count) {
+    size_t i = 0;
+    while (i < count - 1 && !(values[i] >= value))
+        i++;
+    return i;
 }
 
 static size_t likeliest(const float *values, size_t count) {
     if (values[0] > .5f) // mostly it is nothing, and likelihoods sum up to 1
         return 0;
-    float best = largest(values, count);
-    size_t i = 0;
-    while (i < count - 1 && !(values[i] >= best))
-        i++;
-    return i;
+    return index_of(largest(values, count), values, count);
 }
 
-// The likeliest class but "nothing" and the one that was read; 0 when none is more than noise.
-static size_t second_likeliest(const float *values, size_t count, size_t first) {
-    size_t best = 0;
-    float most = 1e-4f;
-    for (size_t i = 1; i < count; i++)
-        if (values[i] > most && i != first) {
-            most = values[i];
-            best = i;
-        }
-    return best;
+// What else than the class that was read, or nothing, the step says more surely than `c` knows.
+static void note_second(struct text_char *c, const float *values, size_t class,
+                        const struct dictionary *dictionary) {
+    size_t count = dictionary->count;
+    float below = largest(values + 1, class - 1),
+          above = largest(values + class + 1, count - class - 1);
+    float most = below > above ? below : above;
+    if (!(most > c->second_confidence) || !(most > NOISE))
+        return;
+    size_t second = below == most
+                        ? 1 + index_of(most, values + 1, class - 1)
+                        : class + 1 + index_of(most, values + class + 1, count - class - 1);
+    c->second_confidence = most;
+    memcpy(c->second, dictionary->chars[second], sizeof c->second);
 }
 
 // A character that the steps [from, to) say; `from` is where it began, and its likelihood there is
@@ -56,14 +65,8 @@ static void add_char(struct text_line *line, const float *likelihoods, size_t fr
                             .x0 = fminf(1, (float)from * step_share),
                             .x1 = fminf(1, (float)to * step_share)};
     memcpy(c->text, dictionary->chars[class], sizeof c->text);
-    for (size_t step = from; step < to; step++) {
-        const float *values = likelihoods + step * dictionary->count;
-        size_t second = second_likeliest(values, dictionary->count, class);
-        if (second && values[second] > c->second_confidence) {
-            c->second_confidence = values[second];
-            memcpy(c->second, dictionary->chars[second], sizeof c->second);
-        }
-    }
+    for (size_t step = from; step < to; step++)
+        note_second(c, likelihoods + step * dictionary->count, class, dictionary);
 }
 
 static void finish(struct text_line *line) {

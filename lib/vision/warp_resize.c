@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { WEIGHT_ONE = 2048 };
+enum { WEIGHT_ONE = 2048, SHORTEN = 4 };
 
 struct linear_tap {
     int first, second; // inputs
@@ -35,22 +35,25 @@ static struct linear_tap *linear_taps(int in, int out, bool across) {
     return taps;
 }
 
-static void across_row(int *to, const uint8_t *from, const struct linear_tap *taps, int width) {
+// A row scaled across, shortened to 15 bits: products of halves are what vectors have.
+static void across_row(short *to, const uint8_t *from, const struct linear_tap *taps, int width) {
     for (int x = 0; x < width; x++, to += 3) {
         const uint8_t *a = from + (size_t)taps[x].first * 3;
         const uint8_t *b = from + (size_t)taps[x].second * 3;
         int wa = taps[x].weight[0], wb = taps[x].weight[1];
-        to[0] = a[0] * wa + b[0] * wb;
-        to[1] = a[1] * wa + b[1] * wb;
-        to[2] = a[2] * wa + b[2] * wb;
+        to[0] = (short)((a[0] * wa + b[0] * wb) >> SHORTEN);
+        to[1] = (short)((a[1] * wa + b[1] * wb) >> SHORTEN);
+        to[2] = (short)((a[2] * wa + b[2] * wb) >> SHORTEN);
     }
 }
 
-static void down_row(uint8_t *to, const int *above, const int *below, const short *weight,
-                     size_t count) {
-    int wa = weight[0], wb = weight[1];
-    for (size_t i = 0; i < count; i++)
-        to[i] = (uint8_t)(((wa * (above[i] >> 4) >> 16) + (wb * (below[i] >> 4) >> 16) + 2) >> 2);
+static void down_row(uint8_t *restrict to, const short *restrict above, const short *restrict below,
+                     const short *weight, size_t count) {
+    short wa = weight[0], wb = weight[1];
+    for (size_t i = 0; i < count; i++) {
+        short a = (short)(wa * above[i] >> 16), b = (short)(wb * below[i] >> 16);
+        to[i] = (uint8_t)((short)(a + b + 2) >> 2);
+    }
 }
 
 // Half the size in both directions: OpenCV averages four pixels there.
@@ -68,11 +71,11 @@ static void halve(uint8_t *rows, const struct image *in, int from, int to) {
 // Rows scaled across, by their number in the input; two are enough, as the output goes down.
 struct row_pair {
     int number[2];
-    int *row[2];
+    short *row[2];
 };
 
-static const int *scaled_row(struct row_pair *rows, const struct image *in, int number, int keep,
-                             const struct linear_tap *taps, int width) {
+static const short *scaled_row(struct row_pair *rows, const struct image *in, int number, int keep,
+                               const struct linear_tap *taps, int width) {
     for (int i = 0; i < 2; i++)
         if (rows->number[i] == number)
             return rows->row[i];
@@ -80,7 +83,7 @@ static const int *scaled_row(struct row_pair *rows, const struct image *in, int 
     const uint8_t *pixels = in->pixels + (size_t)number * (size_t)in->width * 3;
     if (width == in->width)
         for (size_t i = 0; i < (size_t)width * 3; i++)
-            rows->row[slot][i] = pixels[i] * WEIGHT_ONE;
+            rows->row[slot][i] = (short)(pixels[i] * (WEIGHT_ONE >> SHORTEN));
     else
         across_row(rows->row[slot], pixels, taps, width);
     rows->number[slot] = number;
@@ -100,11 +103,11 @@ void warp_resize_rows(uint8_t *rows, const struct image *in, int width, int heig
     }
     struct linear_tap *across = linear_taps(in->width, width, true);
     struct linear_tap *down = linear_taps(in->height, height, false);
-    int *room = mem_alloc(2 * row * sizeof *room);
+    short *room = mem_alloc(2 * row * sizeof *room);
     struct row_pair pair = {{-1, -1}, {room, room + row}};
     for (int y = from; y < to; y++, rows += row) {
-        const int *above = scaled_row(&pair, in, down[y].first, down[y].second, across, width);
-        const int *below = scaled_row(&pair, in, down[y].second, down[y].first, across, width);
+        const short *above = scaled_row(&pair, in, down[y].first, down[y].second, across, width);
+        const short *below = scaled_row(&pair, in, down[y].second, down[y].first, across, width);
         down_row(rows, above, below, down[y].weight, row);
     }
     mem_free(room);
