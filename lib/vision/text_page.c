@@ -10,6 +10,7 @@
 #include "vision/text_sheet.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,11 +31,14 @@ struct page_line {
     struct image crop;
     bool faint;
     unsigned quarters; // counter-clockwise, by which the crop is turned
+    unsigned lies;     // by so many it was turned when it was cut
     unsigned way;      // by so many it is to be read
     unsigned doubt;    // by so many more if it is read unsurely that way; 0: no other way
     bool asked;        // which way up; the others are taken to be as those are
     float upside_down;
-    int width; // of the recogniser's input
+    bool read, read_both; // both: the surer reading was kept
+    unsigned read_way;    // the way it was read
+    int width;            // of the recogniser's input
     struct text_line line;
 };
 
@@ -45,7 +49,8 @@ struct page_work {
     struct text_sheet sheet;
     struct page_line *lines;
     size_t count;
-    size_t *order; // of the jobs
+    size_t *order;          // of the jobs
+    atomic_uint overturned; // of the longest lines; then the others wait until it is known
     double network_ms[CREW_MAX];
 };
 
@@ -66,6 +71,7 @@ static bool cut_job(void *context, size_t index, unsigned worker, struct err *er
     warp_quad(&line->crop, work->sheet.picture, &line->quad);
     if (!line->faint && (float)line->crop.height / (float)line->crop.width >= TALL)
         turn_crop(line, 1);
+    line->lies = line->quarters;
     return true;
 }
 
@@ -78,7 +84,8 @@ static bool ask_line(struct page_work *work, struct page_line *line, unsigned wo
 
 static bool ask_job(void *context, size_t index, unsigned worker, struct err *err) {
     struct page_work *work = context;
-    return ask_line(work, &work->lines[work->order[index]], worker, err);
+    struct page_line *line = &work->lines[work->order[index]];
+    return line->asked || ask_line(work, line, worker, err);
 }
 
 static void text_line_fini(struct text_line *line) {
@@ -90,6 +97,27 @@ static bool read_line(struct page_work *work, struct page_line *line, unsigned w
                       struct text_line *out, struct err *err) {
     return text_recognize(work->reader, &line->crop, line->width, out, &work->network_ms[worker],
                           err);
+}
+
+static bool is_surely_down(const struct page_line *line) { return line->upside_down > UPSIDE_DOWN; }
+
+static bool is_surely_up(const struct page_line *line) {
+    return line->upside_down < 1 - UPSIDE_DOWN;
+}
+
+// Like most of the page.
+static bool runs_along(const struct page_work *work, const struct page_line *line) {
+    return line->quarters % 2 == work->quarters % 2;
+}
+
+// Which way a line is read. Where most of the page stands on its head, so do the lines along it
+// that were unsure.
+static void choose_way(const struct page_work *work, struct page_line *line) {
+    bool over = work->quarters >= 2 && runs_along(work, line);
+    bool down = is_surely_down(line), up = is_surely_up(line);
+    bool flip = !line->asked ? over : over ? !up : down;
+    line->way = line->faint ? work->quarters : line->lies + (flip ? 2 : 0);
+    line->doubt = line->asked && (flip != over || (flip && !down)) ? 2 : 0;
 }
 
 // Once more the other way up; what was read more surely stays.
@@ -106,23 +134,52 @@ static bool read_other_way(struct page_work *work, struct page_line *line, unsig
         other = worse;
     }
     text_line_fini(&other);
+    line->read_both = true;
     return true;
+}
+
+static bool recognize(struct page_work *work, struct page_line *line, unsigned worker,
+                      struct err *err) {
+    bool good = true;
+    if (line->read_both)
+        return true;
+    if (!line->read || line->read_way != line->way) {
+        text_line_fini(&line->line);
+        line->line = (struct text_line){0};
+        turn_crop(line, line->way);
+        good = read_line(work, line, worker, &line->line, err);
+    }
+    if (good && line->line.confidence < READ_SURE) {
+        if (!line->asked && !line->faint) {
+            good = ask_line(work, line, worker, err);
+            line->doubt = is_surely_down(line) ? 2 : 0;
+        }
+        good = good && (!line->doubt || read_other_way(work, line, worker, err));
+    }
+    line->read = true;
+    line->read_way = line->way;
+    return good;
 }
 
 static bool recognize_job(void *context, size_t index, unsigned worker, struct err *err) {
     struct page_work *work = context;
+    return recognize(work, &work->lines[work->order[index]], worker, err);
+}
+
+// As if the page were upright, which most are; nobody has to be asked then but what runs across.
+static bool upright_job(void *context, size_t index, unsigned worker, struct err *err) {
+    struct page_work *work = context;
     struct page_line *line = &work->lines[work->order[index]];
-    turn_crop(line, line->way);
-    bool good = read_line(work, line, worker, &line->line, err);
-    if (good && line->line.confidence < READ_SURE) {
-        if (!line->asked && !line->faint) {
-            good = ask_line(work, line, worker, err);
-            line->doubt = line->upside_down > UPSIDE_DOWN ? 2 : 0;
-        }
-        good = good && (!line->doubt || read_other_way(work, line, worker, err));
-    }
-    image_fini(&line->crop);
-    return good;
+    if (index >= JURY && atomic_load(&work->overturned) > 0)
+        return true;
+    if (!line->faint && !runs_along(work, line) && !ask_line(work, line, worker, err))
+        return false;
+    choose_way(work, line);
+    if (!recognize(work, line, worker, err))
+        return false;
+    if (index < JURY && runs_along(work, line) && is_surely_down(line))
+        atomic_fetch_add(&work->overturned, 1);
+    return true;
 }
 
 // qsort has no context, so what is sorted carries what it is sorted by.
@@ -153,12 +210,6 @@ static struct ranked *rank_lines(const struct page_work *work, size_t *count) {
     return ranked;
 }
 
-static bool is_surely_down(const struct page_line *line) { return line->upside_down > UPSIDE_DOWN; }
-
-static bool is_surely_up(const struct page_line *line) {
-    return line->upside_down < 1 - UPSIDE_DOWN;
-}
-
 // Which way up are the lines `from` .. `to` of the order?
 static bool ask_lines(struct page_work *work, size_t from, size_t to, struct err *err) {
     size_t *order = work->order;
@@ -166,11 +217,6 @@ static bool ask_lines(struct page_work *work, size_t from, size_t to, struct err
     bool good = crew_run(work->reader->options.threads, to - from, ask_job, work, err);
     work->order = order;
     return good;
-}
-
-// Like most of the page.
-static bool runs_along(const struct page_work *work, const struct page_line *line) {
-    return line->quarters % 2 == work->quarters % 2;
 }
 
 // Those that run across the page are asked in any case: the others do not speak for them.
@@ -194,16 +240,6 @@ static bool ask_jury(struct page_work *work, struct err *err) {
     return good && (agreed || ask_lines(work, asked, count, err));
 }
 
-// Which way a line is read. Where most of the page stands on its head, so do the lines along it
-// that were unsure.
-static void choose_way(const struct page_work *work, struct page_line *line) {
-    bool over = work->quarters >= 2 && runs_along(work, line);
-    bool down = is_surely_down(line), up = is_surely_up(line);
-    bool flip = !line->asked ? over : over ? !up : down;
-    line->way = line->quarters + (flip ? 2 : 0);
-    line->doubt = line->asked && (flip != over || (flip && !down)) ? 2 : 0;
-}
-
 static void vote_on_ways(struct page_work *work) {
     double down = 0, up = 0;
     for (size_t i = 0; i < work->count; i++) {
@@ -214,13 +250,8 @@ static void vote_on_ways(struct page_work *work) {
             up += ratio_of(line);
     }
     work->quarters += work->count >= 3 && down > up ? 2 : 0;
-    for (size_t i = 0; i < work->count; i++) {
-        struct page_line *line = &work->lines[i];
-        if (line->faint)
-            line->way = work->quarters;
-        else
-            choose_way(work, line);
-    }
+    for (size_t i = 0; i < work->count; i++)
+        choose_way(work, &work->lines[i]);
 }
 
 // The reference has nothing faint, so it is read at its own width, which is quick.
@@ -263,21 +294,55 @@ static double spent_ms(struct page_work *work) {
     return sum / (double)(workers ? workers : 1);
 }
 
-static bool read_lines(struct page_work *work, struct text_page *page, struct err *err) {
-    unsigned threads = work->reader->options.threads;
+// Were the longest lines read surely, or say themselves that they are upright? Who was not asked
+// was sure.
+static bool is_upright(const struct page_work *work) {
+    size_t along = 0;
+    for (size_t i = 0; i < work->count && along < JURY; i++) {
+        const struct page_line *line = &work->lines[work->order[i]];
+        if (line->faint || !runs_along(work, line))
+            continue;
+        along++;
+        if (!line->read || !is_surely_up(line))
+            return false;
+    }
+    return true;
+}
+
+static bool recognize_lines(struct page_work *work, struct text_page *page,
+                            bool (*job)(void *context, size_t index, unsigned worker,
+                                        struct err *err),
+                            struct err *err) {
     double began = text_now_ms();
-    if (!crew_run(threads, work->count, cut_job, work, err) || !ask_jury(work, err))
-        return false;
+    bool good = crew_run(work->reader->options.threads, work->count, job, work, err);
+    page->network_ms += spent_ms(work);
+    page->recognize_ms += text_now_ms() - began;
+    return good;
+}
+
+static bool find_ways(struct page_work *work, struct text_page *page, struct err *err) {
+    double began = text_now_ms();
+    bool good = ask_jury(work, err);
     vote_on_ways(work);
     choose_widths(work);
     page->network_ms += spent_ms(work);
-    page->orient_ms = text_now_ms() - began;
-    began = text_now_ms();
-    if (!crew_run(threads, work->count, recognize_job, work, err))
+    page->orient_ms += text_now_ms() - began;
+    return good;
+}
+
+static bool read_lines(struct page_work *work, struct text_page *page, struct err *err) {
+    double began = text_now_ms();
+    if (!crew_run(work->reader->options.threads, work->count, cut_job, work, err))
         return false;
-    page->network_ms += spent_ms(work);
-    page->recognize_ms = text_now_ms() - began;
-    return true;
+    choose_widths(work);
+    page->orient_ms = text_now_ms() - began;
+    if (work->quarters == 0) {
+        if (!recognize_lines(work, page, upright_job, err))
+            return false;
+        if (is_upright(work))
+            return true;
+    }
+    return find_ways(work, page, err) && recognize_lines(work, page, recognize_job, err);
 }
 
 static struct quad begin_at(const struct quad *quad, size_t corner) {

@@ -49,7 +49,8 @@ struct text_page {
     struct text_line *lines; // in reading order: rows from the top, in a row from the left
     size_t count;
     unsigned turned; // quarter turns counter-clockwise that make the picture upright, 0..3
-    // Where the time went, milliseconds; network_ms: of it, inside the networks.
+    // Where the time went, milliseconds (orient_ms: which way up, for which some lines are read);
+    // network_ms: of it, inside the networks.
     double detect_ms, orient_ms, recognize_ms, network_ms;
 };
 
