@@ -9,12 +9,6 @@
 
 static float distance(struct point a, struct point b) { return hypotf(a.x - b.x, a.y - b.y); }
 
-static float quad_height(const struct quad *quad) {
-    return (distance(quad->corners[0], quad->corners[3]) +
-            distance(quad->corners[1], quad->corners[2])) /
-           2;
-}
-
 static struct point quad_middle(const struct quad *quad) {
     struct point sum = {0, 0};
     for (size_t i = 0; i < 4; i++) {
@@ -219,6 +213,7 @@ void sheet_init(struct sheet *sheet, const struct text_line *lines, size_t count
         fold_line(&sheet->folds[i], lines[i].text);
         cut_line(sheet, i, labels);
     }
+    sheet_join_labels(sheet, labels);
 }
 
 void sheet_fini(struct sheet *sheet) {

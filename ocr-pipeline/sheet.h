@@ -33,6 +33,8 @@ enum { LINES_MAX = 512 };
 void sheet_init(struct sheet *sheet, const struct text_line *lines, size_t count,
                 const struct labels *labels);
 void sheet_fini(struct sheet *sheet);
+// Part of sheet_init: labels whose words stand on two lines.
+void sheet_join_labels(struct sheet *sheet, const struct labels *labels);
 
 bool piece_is_label(const struct piece *piece);
 const struct text_line *sheet_line(const struct sheet *sheet, const struct piece *piece);

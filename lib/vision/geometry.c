@@ -20,6 +20,12 @@ struct box box_pad(struct box box, float share, int width, int height) {
                         fminf((float)width, box.x1 + dx), fminf((float)height, box.y1 + dy)};
 }
 
+float quad_height(const struct quad *quad) {
+    const struct point *p = quad->corners;
+    return (hypotf(p[0].x - p[3].x, p[0].y - p[3].y) + hypotf(p[1].x - p[2].x, p[1].y - p[2].y)) /
+           2;
+}
+
 struct box quad_box(const struct quad *quad) {
     const struct point *p = quad->corners;
     struct box box = {p->x, p->y, p->x, p->y};

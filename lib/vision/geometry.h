@@ -21,6 +21,7 @@ float box_area(struct box box);
 float box_overlap(struct box a, struct box b); // intersection over union, 0..1
 struct box box_pad(struct box box, float share, int width, int height); // of its sides; clipped
 
+float quad_height(const struct quad *quad);   // the mean of its left and right side
 struct box quad_box(const struct quad *quad); // upright box around it
 // Where a region of a width x height picture is after quarter turns counter-clockwise; the corners
 // stay those of the text.

@@ -27,6 +27,19 @@ static const struct example LAYOUTS[] = {
      "data_fabricacao=2021-05; elo_fusivel=5H; tensao_primaria_v=13800; "
      "tensao_secundaria_v=380/220; fases=3; patrimonio=00991234",
      ""},
+    {"labels on two lines in narrow cells",
+     "BALESTRO\n"
+     "POTÊNCIA      15 kVA          CLASSE DE\n"
+     "                              TENSÃO        15 kV\n"
+     "ORDEM DE                      Nº DE SÉRIE   36622/2025\n"
+     "FABRICAÇÃO    4734511\n"
+     "DATA DE                       CÓDIGO DO\n"
+     "FABRICAÇÃO    01/2025         CLIENTE       413633\n"
+     "CORRENTE DE                   FASES         3\n"
+     "EXCITAÇÃO     1,8 %           TENSÃO AT     13800 V\n",
+     "potencia_kva=15; fabricante=BALESTRO; numero_serie=36622/2025; data_fabricacao=2025-01; "
+     "tensao_primaria_v=13800; fases=3; patrimonio=413633",
+     ""},
     {"labels under their values",
      "COMTRAFO\n"
      "150                 20331                  11/2009\n"
