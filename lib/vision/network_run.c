@@ -215,16 +215,14 @@ struct network_line network_line_of(const struct network *network, int own, int 
 
 // What the network wants besides the picture.
 struct line_inputs {
-    float *places[ONNX_LINE_STAGES], *weights[ONNX_LINE_STAGES];
-    int64_t *tokens;
+    float *places[ONNX_LINE_STAGES + 1], *weights[ONNX_LINE_STAGES];
 };
 
 static void line_inputs_fini(struct line_inputs *inputs) {
-    for (size_t i = 0; i < ONNX_LINE_STAGES; i++) {
-        mem_free(inputs->places[i]);
+    for (size_t i = 0; i < ONNX_LINE_STAGES; i++)
         mem_free(inputs->weights[i]);
-    }
-    mem_free(inputs->tokens);
+    for (size_t i = 0; i <= ONNX_LINE_STAGES; i++)
+        mem_free(inputs->places[i]);
 }
 
 // A name that lives as long as the run.
@@ -256,11 +254,13 @@ static float *make_weights(const struct folded *folded) {
     return weights;
 }
 
-static int64_t *make_tokens(const struct folded *last) {
-    int64_t *tokens = mem_alloc(((size_t)last->whole + 1) * sizeof *tokens);
-    for (int i = 0; i < last->whole / 2; i++)
-        tokens[i] = folded_place(last, 2 * i) / 2;
-    return tokens;
+// Of tokens, two columns each.
+static float *make_token_places(const struct folded *last) {
+    int tokens = last->whole / 2;
+    float *places = mem_alloc((size_t)(last->columns / 2 * tokens + 1) * sizeof *places);
+    for (int i = 0; i < tokens; i++)
+        places[folded_place(last, 2 * i) / 2 * tokens + i] = 1;
+    return places;
 }
 
 static bool add_line_inputs(const struct network *network, struct run *run,
@@ -282,10 +282,10 @@ static bool add_line_inputs(const struct network *network, struct run *run,
                 return false;
         }
     }
-    const int64_t tokens = stage.whole / 2;
-    inputs->tokens = make_tokens(&stage);
-    return add_input(network, run, ONNX_LINE_TOKENS, inputs->tokens,
-                     (size_t)tokens * sizeof *inputs->tokens, &tokens, 1, ORT_ELEMENT_I64, err);
+    size_t last = network->line.count;
+    inputs->places[last] = make_token_places(&stage);
+    return add_floats(network, run, line_name(run, ONNX_LINE_PLACES, last), inputs->places[last],
+                      stage.columns / 2, stage.whole / 2, err);
 }
 
 bool network_run_line(struct network *network, const float *planes, int height,

@@ -54,14 +54,13 @@ bool onnx_edit_scales(struct buf *out, const uint8_t *bytes, size_t length);
 // convolution: so the network has stages, between which some more of the two are put between the
 // line and the end; the last one ends at the tokens. Inputs besides the picture:
 //   ONNX_LINE_PLACES n   floats, columns of the stage before x of stage n: 1 where the one stands
-//                        for the other (the runtime multiplies matrices faster than it gathers)
+//                        for the other (the runtime multiplies matrices faster than it gathers);
+//                        behind the last stage tokens, 8 pixels, x tokens of the line
 //   ONNX_LINE_COLUMNS n  floats, columns x 1: what each column of stage n weighs in means over it
-//   ONNX_LINE_TOKENS     whole numbers: which of the tokens (8 pixels) stands at each place
 // Appends the new file. False for a network whose width is not folded so (4 x by convolutions, 2 x
 // by the mean behind them), and for what is not understood.
 #define ONNX_LINE_PLACES "ancalagon.line.places"
 #define ONNX_LINE_COLUMNS "ancalagon.line.columns"
-#define ONNX_LINE_TOKENS "ancalagon.line.tokens"
 enum { ONNX_LINE_COLUMN = 4, ONNX_LINE_TOKEN = 8, ONNX_LINE_STAGES = 12 };
 struct onnx_reach {
     int left, right; // pixels that a column depends on

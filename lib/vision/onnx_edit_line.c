@@ -156,17 +156,8 @@ static void put_renamed(struct buf *graph, const struct onnx_node *old, struct s
     protobuf_put_message(graph, GRAPH_NODE, &node);
 }
 
-// The pool, and behind it the tokens at their places.
-static void put_pool(struct buf *graph, const struct onnx_node *pool, struct span narrow) {
-    struct buf attributes;
-    put_renamed(graph, pool, narrow);
-    buf_init(&attributes, 256);
-    onnx_put_int(&attributes, "axis", 3);
-    onnx_put_node(graph, "Gather", (struct span[]){narrow, span_of(ONNX_LINE_TOKENS)}, 2,
-                  pool->output, &attributes);
-}
-
-// A stage's last node, and behind it its columns at their places in the next one.
+// A stage's last node, and behind it its columns at their places in the next one; of the last
+// stage it is tokens at their places in the line.
 static void put_cut(struct buf *graph, const struct onnx_node *cut, struct span narrow,
                     const char *places) {
     put_renamed(graph, cut, narrow);
@@ -191,10 +182,8 @@ static void put_line_node(struct buf *out, const struct line_net *net, int index
     buf_add(&name, node->output.data, node->output.length);
     buf_adds(&name, ".ancalagon.line");
     struct span inner = {buf_bytes(&name), name.length};
-    bool put = index == net->pool;
-    if (put)
-        put_pool(out, node, inner);
-    for (size_t i = 0; i + 1 < net->line.count && !put; i++)
+    bool put = false;
+    for (size_t i = 0; i < net->line.count && !put; i++)
         if ((put = net->cuts[i] == index))
             put_cut(out, node, inner, onnx_line_name(ONNX_LINE_PLACES, i + 1).text);
     for (size_t i = 0; i < net->mean_count && !put; i++)
@@ -205,14 +194,12 @@ static void put_line_node(struct buf *out, const struct line_net *net, int index
     buf_fini(&name);
 }
 
-static void put_line_input(struct buf *graph, const char *name, int type, size_t rank,
-                           int64_t last) {
+static void put_line_input(struct buf *graph, const char *name, int64_t columns) {
     struct buf shape;
     buf_init(&shape, 256);
     onnx_put_dim(&shape, -1);
-    if (rank == 2)
-        onnx_put_dim(&shape, last);
-    onnx_put_input(graph, name, type, (struct span){buf_bytes(&shape), shape.length});
+    onnx_put_dim(&shape, columns);
+    onnx_put_input(graph, name, ONNX_FLOAT, (struct span){buf_bytes(&shape), shape.length});
     buf_fini(&shape);
 }
 
@@ -225,13 +212,12 @@ static void put_line_graph(struct buf *out, const struct line_net *net, struct s
             put_line_node(out, net, next++);
         else
             buf_add(out, field.whole.data, field.whole.length);
-    for (size_t i = 0; i < net->line.count; i++) {
+    for (size_t i = 0; i <= net->line.count; i++) {
         if (i > 0)
-            put_line_input(out, onnx_line_name(ONNX_LINE_PLACES, i).text, ONNX_FLOAT, 2, -1);
-        if (net->line.stages[i].mean)
-            put_line_input(out, onnx_line_name(ONNX_LINE_COLUMNS, i).text, ONNX_FLOAT, 2, 1);
+            put_line_input(out, onnx_line_name(ONNX_LINE_PLACES, i).text, -1);
+        if (i < net->line.count && net->line.stages[i].mean)
+            put_line_input(out, onnx_line_name(ONNX_LINE_COLUMNS, i).text, 1);
     }
-    put_line_input(out, ONNX_LINE_TOKENS, ONNX_INT64, 1, 0);
 }
 
 static size_t count_inputs(struct span graph) {
