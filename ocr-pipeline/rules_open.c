@@ -10,22 +10,63 @@
 
 enum { TAG_BRIEF = 9 }; // digits of the shorter kind of tags; a CNPJ has more
 
-// "Nº 882341", "E 48480029": past the sign, and past what is left of a label.
-static struct part without_sign(struct part part) {
+// A number that goes on from there to the end: "48480029", "43856-0", "4232/2001".
+static bool is_number_to_end(struct part part, size_t at) {
+    const char *text = part.folded->text;
+    size_t digits = 0;
+    while (at + digits < part.end && is_digit(text[at + digits]))
+        digits++;
+    at += digits;
+    bool more =
+        digits >= 4 && at + 1 < part.end && strchr("/-", text[at]) && is_digit(text[at + 1]);
+    while (at < part.end && (is_digit(text[at]) || strchr("/-", text[at])))
+        at++;
+    return (digits >= 5 || more) && at == part.end;
+}
+
+// "E 48480029", "5E 43856-0": past what is left of a label, but for a norm's.
+static struct part without_word(struct part part) {
     const char *text = part.folded->text;
     size_t at = part.begin, letters = 0, digits = 0;
-    while (is_letter(text[at + letters]))
-        letters++;
-    while (text[at + letters] == ' ' && is_digit(text[at + letters + 1 + digits]))
-        digits++;
-    if (letters >= 1 && letters <= 3 && digits >= 5)
-        part.begin = at += letters + 1;
+    for (; at < part.end && text[at] != ' '; at++) {
+        letters += is_letter(text[at]);
+        digits += is_digit(text[at]);
+    }
+    bool brief = letters >= 1 && letters >= digits && at - part.begin <= 3;
+    bool norm = strstr(text + at, "440/") != NULL;
+    if (brief && !norm && at + 1 < part.end && is_number_to_end(part, at + 1))
+        part.begin = at + 1;
+    return part;
+}
+
+// "Nº 882341": past the sign, and past what is left of a label.
+static struct part without_sign(struct part part) {
+    const char *text = part.folded->text;
+    part = without_word(part);
+    size_t at = part.begin;
     if (at + 3 < part.end && text[at] == 'N' && strchr("oOR.*", text[at + 1]))
         for (at += 2; at < part.end && strchr("o. :=-", text[at]); at++)
             ;
     if (at > part.begin + 1 && is_digit(text[at]))
         part.begin = at;
     return part_trim(part);
+}
+
+// "We2497": letters that stuck to a number are of a label when they are small; of some the small
+// form is the large one's.
+static struct part without_small_letters(const struct rules *rules, const struct piece *piece,
+                                         struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin;
+    char raw[64];
+    while (at < part.end && is_letter(text[at]))
+        at++;
+    if (at < part.begin + 2 || at >= part.end || !is_digit(text[at]))
+        return part;
+    part_raw((struct part){part.folded, part.begin, at}, &rules->sheet.lines[piece->line], raw,
+             sizeof raw);
+    part.begin = strpbrk(raw, "abdefghijlmnqrty") ? at : part.begin;
+    return part;
 }
 
 // "15kVA..3377306": past a value that the next column stuck to.
@@ -46,7 +87,7 @@ static bool is_open_number(const struct rules *rules, const struct piece *piece,
                            struct identity *identity) {
     struct part part = after_taken(rules, piece, part_after_leaders(piece->part));
     if (rules->count > 1) // of anything on a plate
-        part = without_sign(part);
+        part = without_small_letters(rules, piece, without_sign(part));
     return rules_number_form(rules, piece, part, identity) &&
            sheet_is_free(&rules->sheet, piece->line, part);
 }
@@ -188,6 +229,7 @@ static bool begins_small(const struct rules *rules, const struct piece *piece,
 static bool is_lettered_behind(const struct rules *rules, const struct piece *piece,
                                struct identity *identity) {
     struct part part = part_trim(part_after_words(part_after_leaders(piece->part)));
+    part = without_small_letters(rules, piece, part);
     return rules_number_form(rules, piece, part, identity) && is_lettered(identity) &&
            sheet_is_free(&rules->sheet, piece->line, part);
 }

@@ -4,7 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-// "112 5 kVA": a comma that was not read. The parts as one number, when the list knows it.
+static bool is_comma_apart(const char *text, size_t end, size_t next) {
+    end += text[end] == '.' || text[end] == ',';
+    return end + 1 == next && text[end] == ' ';
+}
+
+// "112 5 kVA", "112. 5 kVA": a comma that was not read, or stands apart. The parts as one number,
+// when the list knows it.
 static bool join_fraction(const struct domains *domains, const struct part *part,
                           const struct number *number, struct number *before) {
     size_t at = part->begin;
@@ -14,9 +20,8 @@ static bool join_fraction(const struct domains *domains, const struct part *part
         *before = one;
         found = true;
     }
-    const char *text = part->folded->text;
     if (!found || before->sign || number->sign || strlen(number->whole) != 1 ||
-        before->end + 1 != number->begin || text[before->end] != ' ')
+        !is_comma_apart(part->folded->text, before->end, number->begin))
         return false;
     char joined[48];
     snprintf(joined, sizeof joined, "%s.%s", before->whole, number->whole);

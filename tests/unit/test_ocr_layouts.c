@@ -27,6 +27,32 @@ static const struct example LAYOUTS[] = {
      "data_fabricacao=2021-05; elo_fusivel=5H; tensao_primaria_v=13800; "
      "tensao_secundaria_v=380/220; fases=3; patrimonio=00991234",
      ""},
+    {"a serial number behind two letters of its label",
+     "WEG\n"
+     "TRANSFORMADOR MONOFÁSICO\n"
+     "5E 43856-0             50WVA\n"
+     "TENSÃO AT 7967 V       DATA FAB. 08/2020\n",
+     "potencia_kva=50; fabricante=WEG; numero_serie=43856-0; data_fabricacao=2020-08; "
+     "tensao_primaria_v=7967; fases=1",
+     "numero_serie:unlabelled"},
+    {"a serial number with a year behind one letter of its label",
+     "ITAM\n"
+     "TRANSFORMADOR MONOFÁSICO\n"
+     "POTÊNCIA: 5 kVA\n"
+     "E 4232/2001\n"
+     "FABRICAÇÃO: OUT/01\n"
+     "TNRBAMEMR: 82767924\n",
+     "potencia_kva=5; fabricante=ITAM; numero_serie=4232/2001; data_fabricacao=2001-10; fases=1; "
+     "patrimonio=82767924",
+     "numero_serie:unlabelled; patrimonio:unlabelled"},
+    {"small letters that stuck to a serial number",
+     "TRAFO\n"
+     "TRANSFORMADOR TRIFÁSICO\n"
+     "POTÊNCIA  112. 5 NVA\n"
+     "We2497\n"
+     "TENSÃO AT 13800 V\n",
+     "potencia_kva=112.5; fabricante=TRAFO; numero_serie=2497; tensao_primaria_v=13800; fases=3",
+     "potencia_kva:split_number; numero_serie:unlabelled"},
     {"labels on two lines in narrow cells",
      "BALESTRO\n"
      "POTÊNCIA      15 kVA          CLASSE DE\n"
