@@ -267,6 +267,12 @@ static bool lacks_sign(const struct spelling *spelling, const char *bones, size_
     return length < spelling->length && count == length && !strncmp(bones, rest, length);
 }
 
+// "PATRMNO" is no "PART No", "NºST8E" no "Nº POSTE": of so short a one too little is left.
+static bool is_far_fetched(const struct spelling *spelling) {
+    return spelling->concept == CONCEPT_NUMBER && spelling->length <= 7 &&
+           (spelling->sign || spelling->apart || spelling->whole);
+}
+
 static struct guess nearest(const struct labels *labels, const char *bones, size_t count) {
     struct guess guess = {.best = 1, .other = 1};
     for (size_t i = 0; i < labels->count; i++) {
@@ -274,7 +280,7 @@ static struct guess nearest(const struct labels *labels, const char *bones, size
         unsigned most = (unsigned)(spelling->length * GUESS_SHARE / 100);
         // Self-protection is said by its label alone: there is no value to confirm a guess.
         if (spelling->length < SHORT || most == 0 || spelling->concept == CONCEPT_SELF_PROTECTED ||
-            lacks_sign(spelling, bones, count))
+            lacks_sign(spelling, bones, count) || is_far_fetched(spelling))
             continue;
         unsigned edits = edit_distance(bones, count, spelling->letters, spelling->length, most);
         double share = (double)edits / (double)spelling->length;

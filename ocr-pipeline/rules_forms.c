@@ -12,7 +12,7 @@
 // How far the five taps of a column reach below its heading, in heights of text.
 #define VOLTS_REACH 10
 
-// One of the taps, the first of which is known, or a voltage of the lists.
+// One of the taps, one of which is known, or a voltage of the lists.
 static bool is_tap(const struct rules *rules, const char *text) {
     long volts = strtol(text, NULL, 10);
     if (strlen(text) > 6)
@@ -28,7 +28,7 @@ static bool is_tap(const struct rules *rules, const char *text) {
     for (size_t i = 0; i < rules->count; i++) {
         long primary = strtol(rules->candidates[i].text, NULL, 10);
         if (rules->candidates[i].field == FIELD_TENSAO_PRIMARIA && volts % 10 == 0 &&
-            volts * 10 >= primary * 7 && volts <= primary)
+            volts * 100 >= primary * 70 && volts * 100 <= primary * 106)
             return true;
     }
     return false;

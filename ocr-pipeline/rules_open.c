@@ -24,7 +24,7 @@ static bool is_number_to_end(struct part part, size_t at) {
     return (digits >= 5 || more) && at == part.end;
 }
 
-// "E 48480029", "5E 43856-0": past what is left of a label, but for a norm's.
+// "E 48480029", "5E 43856-0", "NºST8E 96175651": past what is left of a label, but for a norm's.
 static struct part without_word(struct part part) {
     const char *text = part.folded->text;
     size_t at = part.begin, letters = 0, digits = 0;
@@ -32,7 +32,8 @@ static struct part without_word(struct part part) {
         letters += is_letter(text[at]);
         digits += is_digit(text[at]);
     }
-    bool brief = letters >= 1 && letters >= digits && at - part.begin <= 3;
+    bool sign = text[part.begin] == 'N' && text[part.begin + 1] == 'o';
+    bool brief = letters >= 1 && letters >= digits && (sign || at - part.begin <= 3);
     bool norm = strstr(text + at, "440/") != NULL;
     if (brief && !norm && at + 1 < part.end && is_number_to_end(part, at + 1))
         part.begin = at + 1;

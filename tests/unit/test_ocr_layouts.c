@@ -53,6 +53,16 @@ static const struct example LAYOUTS[] = {
      "TENSÃO AT 13800 V\n",
      "potencia_kva=112.5; fabricante=TRAFO; numero_serie=2497; tensao_primaria_v=13800; fases=3",
      "potencia_kva:split_number; numero_serie:unlabelled"},
+    {"a tag's label of which letters are missing, a tap that was not read right",
+     "ROMAGNOLE\n"
+     "TRANSFORMADOR TRIFÁSICO\n"
+     "POT. NOM. 15 kVA\n"
+     "NºST8E 96175651          1   13880\n"
+     "PATRMNO: 76699898        2   13200\n"
+     "TENSÃO BT: 220/127 V     3   12600\n",
+     "potencia_kva=15; fabricante=ROMAGNOLE; numero_serie=96175651; tensao_primaria_v=13200; "
+     "tensao_secundaria_v=220/127; fases=3; patrimonio=76699898",
+     "numero_serie:unlabelled; tensao_primaria_v:repaired"},
     {"labels on two lines in narrow cells",
      "BALESTRO\n"
      "POTÊNCIA      15 kVA          CLASSE DE\n"
