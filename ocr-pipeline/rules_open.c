@@ -40,10 +40,25 @@ static struct part without_word(struct part part) {
     return part;
 }
 
+// "SE5299/2005", "R/5138": past letters of a label that stuck to a number with a year, or that a
+// stroke stands behind.
+static struct part without_stuck(struct part part) {
+    const char *text = part.folded->text;
+    size_t at = part.begin;
+    while (at < part.end && is_letter(text[at]))
+        at++;
+    size_t letters = at - part.begin;
+    bool dated = letters >= 2 && letters <= 4 && strchr(text + at, '/');
+    bool stroke = letters == 1 && text[at] == '/';
+    if ((dated || stroke) && is_number_to_end(part, at + stroke))
+        part.begin = at + stroke;
+    return part;
+}
+
 // "Nº 882341": past the sign, and past what is left of a label.
 static struct part without_sign(struct part part) {
     const char *text = part.folded->text;
-    part = without_word(part);
+    part = without_stuck(without_word(part));
     size_t at = part.begin;
     if (at + 3 < part.end && text[at] == 'N' && strchr("oOR.*", text[at + 1]))
         for (at += 2; at < part.end && strchr("o. :=-", text[at]); at++)

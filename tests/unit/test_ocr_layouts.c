@@ -63,6 +63,13 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=15; fabricante=ROMAGNOLE; numero_serie=96175651; tensao_primaria_v=13200; "
      "tensao_secundaria_v=220/127; fases=3; patrimonio=76699898",
      "numero_serie:unlabelled; tensao_primaria_v:repaired"},
+    {"letters of its label that stuck to a serial number with a year",
+     "TRAFO\n"
+     "TRANSFORMADOR TRIFÁSICO\n"
+     "POTÊNCIA (kVA): 15\n"
+     "SE5299/2005\n",
+     "potencia_kva=15; fabricante=TRAFO; numero_serie=5299/2005; fases=3",
+     "numero_serie:unlabelled"},
     {"labels on two lines in narrow cells",
      "BALESTRO\n"
      "POTÊNCIA      15 kVA          CLASSE DE\n"
