@@ -159,12 +159,6 @@ static void find_core(struct filter *filter) {
     find_hull(filter);
 }
 
-static float line_height(const struct text_line *line) {
-    const struct point *c = line->upright.corners;
-    return (hypotf(c[3].x - c[0].x, c[3].y - c[0].y) + hypotf(c[2].x - c[1].x, c[2].y - c[1].y)) /
-           2;
-}
-
 // In the row of a line of the plate, or below one, in letters of about the same size.
 static bool is_beside(const struct filter *filter, size_t line) {
     const struct sheet *sheet = &filter->sheet;
@@ -174,7 +168,8 @@ static bool is_beside(const struct filter *filter, size_t line) {
             continue;
         const struct text_line *other = &sheet->lines[i];
         struct offset to = sheet_offset(sheet, i, &other->upright, line, &own->upright);
-        float height = fmaxf(1, line_height(other)), ratio = line_height(own) / height;
+        float height = fmaxf(1, quad_height(&other->upright)),
+              ratio = quad_height(&own->upright) / height;
         if (ratio < LIKE_LEAST || ratio > LIKE_MOST)
             continue;
         bool row = to.overlap_y >= .5f && to.right > -height && to.right < ROW_REACH * height &&
@@ -250,7 +245,7 @@ static void add_body(struct filter *filter) {
     for (size_t i = 0; i < filter->sheet.line_count; i++) {
         lines += filter->plate[i];
         if (filter->plate[i])
-            tallest = fmaxf(tallest, line_height(&filter->sheet.lines[i]));
+            tallest = fmaxf(tallest, quad_height(&filter->sheet.lines[i].upright));
     }
     if (!filter->has_hull || lines > HEAD_LINES)
         return;
@@ -258,7 +253,7 @@ static void add_body(struct filter *filter) {
     body.y1 += BODY_REACH * (body.x1 - body.x0);
     for (size_t i = 0; i < filter->sheet.line_count; i++) {
         struct extent extent = extent_of_line(filter, i);
-        float height = line_height(&filter->sheet.lines[i]);
+        float height = quad_height(&filter->sheet.lines[i].upright);
         if (holds_middle(&body, &extent) && height > BODY_LEAST * tallest &&
             height < BODY_MOST * tallest && mark_foreign(&filter->marks[i]) == TEXT_NAMEPLATE &&
             (!has_box(filter) || in_box(filter, i, BOX_SLACK)))

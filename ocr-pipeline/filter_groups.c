@@ -19,9 +19,7 @@ struct edge {
 };
 
 static float line_height(const struct text_line *line) {
-    const struct point *c = line->upright.corners;
-    float height =
-        (hypotf(c[3].x - c[0].x, c[3].y - c[0].y) + hypotf(c[2].x - c[1].x, c[2].y - c[1].y)) / 2;
+    float height = quad_height(&line->upright);
     return height > 1 ? height : 1;
 }
 

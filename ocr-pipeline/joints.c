@@ -40,8 +40,8 @@ static float distance(struct point a, struct point b) { return hypotf(b.x - a.x,
 // `right` goes on where `left` ends: along its line, in letters of its size.
 static bool goes_on(const struct text_line *left, const struct text_line *right) {
     const struct point *a = left->upright.corners, *b = right->upright.corners;
-    float wide = distance(a[0], a[1]), tall = (distance(a[0], a[3]) + distance(a[1], a[2])) / 2;
-    float other = (distance(b[0], b[3]) + distance(b[1], b[2])) / 2;
+    float wide = distance(a[0], a[1]), tall = quad_height(&left->upright);
+    float other = quad_height(&right->upright);
     if (wide <= 0 || tall <= 0 || other < .6f * tall || other > 1.6f * tall)
         return false;
     struct point along = {(a[1].x - a[0].x) / wide, (a[1].y - a[0].y) / wide};

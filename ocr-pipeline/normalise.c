@@ -173,6 +173,13 @@ struct part part_last_word(struct part part) {
 
 bool part_is_empty(struct part part) { return part.begin >= part.end; }
 
+size_t part_letters(struct part part) {
+    size_t at = part.begin;
+    while (at < part.end && is_letter(part.folded->text[at]))
+        at++;
+    return at - part.begin;
+}
+
 bool part_is_cut(struct part part, size_t at) {
     bool stroke = false;
     while (at > 0 && strchr(" /|\\", part.folded->text[at - 1]))

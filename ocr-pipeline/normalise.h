@@ -42,6 +42,7 @@ struct part part_last_word(struct part part);
 // The words of a part one after the other, *at begins with its begin. False: no more.
 bool part_next_word(struct part part, size_t *at, struct part *word);
 bool part_is_empty(struct part part);
+size_t part_letters(struct part part); // how many it begins with
 // "/ 127": the line, or what follows a label, begins with a stroke, so what was before it stands
 // elsewhere or was not read.
 bool part_is_cut(struct part part, size_t at);

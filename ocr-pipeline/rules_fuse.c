@@ -65,11 +65,8 @@ static struct part after_volts(struct part part) {
 
 // Past the letters of a label that stuck to it: "ELON3H".
 static struct part after_stuck_label(struct part part) {
-    const char *text = part.folded->text;
-    size_t at = part.begin;
-    while (at < part.end && is_letter(text[at]))
-        at++;
-    part.begin = at >= part.begin + 3 ? at : part.begin;
+    size_t letters = part_letters(part);
+    part.begin += letters >= 3 ? letters : 0;
     return part;
 }
 

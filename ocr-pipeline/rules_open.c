@@ -40,14 +40,11 @@ static struct part without_word(struct part part) {
     return part;
 }
 
-// "SE5299/2005", "R/5138": past letters of a label that stuck to a number with a year, or that a
+// "SE5299/2005", "R/51380": past letters of a label that stuck to a number with a year, or that a
 // stroke stands behind.
 static struct part without_stuck(struct part part) {
     const char *text = part.folded->text;
-    size_t at = part.begin;
-    while (at < part.end && is_letter(text[at]))
-        at++;
-    size_t letters = at - part.begin;
+    size_t letters = part_letters(part), at = part.begin + letters;
     bool dated = letters >= 2 && letters <= 4 && strchr(text + at, '/');
     bool stroke = letters == 1 && text[at] == '/';
     if ((dated || stroke) && is_number_to_end(part, at + stroke))
@@ -72,12 +69,9 @@ static struct part without_sign(struct part part) {
 // form is the large one's.
 static struct part without_small_letters(const struct rules *rules, const struct piece *piece,
                                          struct part part) {
-    const char *text = part.folded->text;
-    size_t at = part.begin;
+    size_t letters = part_letters(part), at = part.begin + letters;
     char raw[64];
-    while (at < part.end && is_letter(text[at]))
-        at++;
-    if (at < part.begin + 2 || at >= part.end || !is_digit(text[at]))
+    if (letters < 2 || at >= part.end || !is_digit(part.folded->text[at]))
         return part;
     part_raw((struct part){part.folded, part.begin, at}, &rules->sheet.lines[piece->line], raw,
              sizeof raw);

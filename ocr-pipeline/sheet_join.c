@@ -2,20 +2,17 @@
 // alone says nothing, or something else.
 #include "sheet.h"
 
+#include "base/str.h"
+
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 // How far the lines may be apart and how much their letters may differ, in heights of text.
 static const float GAP_MOST = .9f, OVERLAP_MOST = .45f, SHIFT_MOST = .8f, TALLER_MOST = 1.4f;
 
 static bool promises_more(const struct folded *folded) {
-    static const char *const ends[] = {" DE", " DO", " DA"};
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (folded->length > strlen(ends[i]) &&
-            !strcmp(folded->text + folded->length - strlen(ends[i]), ends[i]))
-            return true;
-    return false;
+    const char *text = folded->text;
+    return str_ends(text, " DE") || str_ends(text, " DO") || str_ends(text, " DA");
 }
 
 static bool stands_below(const struct sheet *sheet, size_t above, size_t below) {
@@ -72,13 +69,19 @@ static void join(struct sheet *sheet, size_t above, size_t below, const struct l
     sheet->count = kept;
 }
 
-void sheet_join_labels(struct sheet *sheet, const struct labels *labels) {
+static void join_below(struct sheet *sheet, size_t above, const struct labels *labels) {
     struct label_hit hit;
-    for (size_t a = 0; a < sheet->line_count; a++)
-        for (size_t b = 0; promises_more(&sheet->folds[a]) && b < sheet->line_count; b++)
-            if (a != b && stands_below(sheet, a, b) && joined_label(sheet, a, b, labels, &hit) &&
-                !(says(sheet, a, hit.concept) && says(sheet, b, hit.concept))) {
-                join(sheet, a, b, &hit);
-                break;
-            }
+    for (size_t i = 0; i < sheet->line_count; i++)
+        if (i != above && stands_below(sheet, above, i) &&
+            joined_label(sheet, above, i, labels, &hit) &&
+            !(says(sheet, above, hit.concept) && says(sheet, i, hit.concept))) {
+            join(sheet, above, i, &hit);
+            return;
+        }
+}
+
+void sheet_join_labels(struct sheet *sheet, const struct labels *labels) {
+    for (size_t i = 0; i < sheet->line_count; i++)
+        if (promises_more(&sheet->folds[i]))
+            join_below(sheet, i, labels);
 }

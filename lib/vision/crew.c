@@ -5,7 +5,7 @@
 
 struct crew {
     size_t jobs;
-    bool (*job)(void *context, size_t index, unsigned worker, struct err *err);
+    crew_job *job;
     void *context;
     atomic_size_t next;
     atomic_bool failed;
@@ -40,9 +40,7 @@ static void *work(void *arg) {
     return NULL;
 }
 
-bool crew_run(unsigned threads, size_t jobs,
-              bool (*job)(void *context, size_t index, unsigned worker, struct err *err),
-              void *context, struct err *err) {
+bool crew_run(unsigned threads, size_t jobs, crew_job *job, void *context, struct err *err) {
     struct crew crew = {.jobs = jobs, .job = job, .context = context};
     struct worker workers[CREW_MAX];
     unsigned started = 1;

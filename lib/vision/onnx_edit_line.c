@@ -9,15 +9,14 @@
 enum { MEANS_MAX = 64, REACH_MAX = 4096 };
 enum { STAGE_LEAST = 16 }; // pixels that the reach grows by in a stage: else it saves too little
 
-// What is changed: the means over height and width, the nodes that end a stage, and the pool that
-// makes tokens of columns.
+// What is changed: the means over height and width, and the nodes that end a stage; the last is the
+// pool that makes tokens of columns.
 struct line_net {
     struct onnx_graph graph;
     int means[MEANS_MAX];
     size_t stages[MEANS_MAX]; // of the means
     size_t mean_count;
     int cuts[ONNX_LINE_STAGES]; // a stage's last node
-    int pool;
     struct onnx_line line;
     struct onnx_reach reach; // of a column so far
     int stride;              // of the columns so far, in pixels
@@ -126,7 +125,6 @@ static bool walk_trunk(struct line_net *net) {
     for (int i = 0; i < (int)graph->count; i++) {
         const struct onnx_node *node = &graph->nodes[i];
         if (span_is(node->op, "AveragePool")) {
-            net->pool = i;
             end_stage(net, i);
             return net->stride == ONNX_LINE_COLUMN && node->output_count == 1 && makes_tokens(node);
         }
@@ -232,7 +230,8 @@ bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, struct
     struct span model = {(const char *)bytes, length}, span = onnx_graph_of(model);
     struct line_net net = {.stride = 1};
     bool good = span.length > 0 && count_inputs(span) == 1 && onnx_graph_read(&net.graph, span) &&
-                walk_trunk(&net) && net.mean_count > 0 && is_cut_by(&net.graph, net.pool);
+                walk_trunk(&net) && net.mean_count > 0 &&
+                is_cut_by(&net.graph, net.cuts[net.line.count - 1]);
     if (good) {
         struct buf graph;
         buf_init(&graph, length + (1 << 20));

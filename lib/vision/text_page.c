@@ -309,9 +309,7 @@ static bool is_upright(const struct page_work *work) {
     return true;
 }
 
-static bool recognize_lines(struct page_work *work, struct text_page *page,
-                            bool (*job)(void *context, size_t index, unsigned worker,
-                                        struct err *err),
+static bool recognize_lines(struct page_work *work, struct text_page *page, crew_job *job,
                             struct err *err) {
     double began = text_now_ms();
     bool good = crew_run(work->reader->options.threads, work->count, job, work, err);
