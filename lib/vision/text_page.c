@@ -21,7 +21,8 @@ enum { GROUP = 6, WIDTH_MIN = 320, WIDTH_MAX = 3200, FAINT_WIDTH = 64 };
 
 #define UPSIDE_DOWN 0.9f // surely; below that a line is left as it is
 #define READ_SURE 0.9f   // a line that was read so surely was the right way up
-enum { JURY = 4 }; // so many lines are asked which way up, the longest; the rest if they differ
+enum { JURY = 4 };  // so many lines are asked which way up, the longest; the rest if they differ
+enum { FIRST = 2 }; // so many before anything is read
 
 #define TALL 1.5f       // height to width of a region that is turned to be read
 #define FAINT_SURE 0.7f // what is faint and read less surely is a speck
@@ -172,7 +173,8 @@ static bool upright_job(void *context, size_t index, unsigned worker, struct err
     struct page_line *line = &work->lines[work->order[index]];
     if (index >= JURY && atomic_load(&work->overturned) > 0)
         return true;
-    if (!line->faint && !runs_along(work, line) && !ask_line(work, line, worker, err))
+    bool across = !line->faint && !runs_along(work, line);
+    if (across && !line->asked && !ask_line(work, line, worker, err))
         return false;
     choose_way(work, line);
     if (!recognize(work, line, worker, err))
@@ -309,6 +311,16 @@ static bool is_upright(const struct page_work *work) {
     return true;
 }
 
+// The longest lines stand on their head; reading them as they are would take longer than asking.
+static bool begins_overturned(const struct page_work *work) {
+    bool over = false;
+    for (size_t i = 0; i < work->count && i < FIRST; i++) {
+        const struct page_line *line = &work->lines[work->order[i]];
+        over = over || (runs_along(work, line) && is_surely_down(line));
+    }
+    return over;
+}
+
 static bool recognize_lines(struct page_work *work, struct text_page *page, crew_job *job,
                             struct err *err) {
     double began = text_now_ms();
@@ -333,8 +345,11 @@ static bool read_lines(struct page_work *work, struct text_page *page, struct er
     if (!crew_run(work->reader->options.threads, work->count, cut_job, work, err))
         return false;
     choose_widths(work);
+    if (!ask_lines(work, 0, work->count < FIRST ? work->count : FIRST, err))
+        return false;
+    page->network_ms += spent_ms(work);
     page->orient_ms = text_now_ms() - began;
-    if (work->quarters == 0) {
+    if (work->quarters == 0 && !begins_overturned(work)) {
         if (!recognize_lines(work, page, upright_job, err))
             return false;
         if (is_upright(work))
