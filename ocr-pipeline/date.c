@@ -105,17 +105,23 @@ static size_t month_at(struct part part, size_t at, int *month) {
     return 0;
 }
 
+// "TABJUL/1997": letters of a label stuck to the month; a stroke and a year in full bear it out.
+static bool is_month_stuck(struct part part, size_t at, size_t taken) {
+    struct run run;
+    return taken == 3 && at + 8 <= part.end && part.folded->text[at + 3] == '/' &&
+           run_at(part, at + 4, 4, &run) && is_year(&run) && run.swaps == 0;
+}
+
 // [day] month year, the month by name. Its left border is a digit, a sign or nothing: "FABR. 08"
 // is no April.
 static bool named_at(struct part part, size_t at, int this_year, struct date *date) {
     const char *text = part.folded->text;
     struct run run;
     bool sign;
-    if (at > part.begin && is_letter(text[at - 1]))
-        return false;
     int month = 0;
     size_t taken = month_at(part, at, &month);
-    if (!taken || !is_letter(text[at]))
+    bool inside = at > part.begin && is_letter(text[at - 1]);
+    if (!taken || !is_letter(text[at]) || (inside && !is_month_stuck(part, at, taken)))
         return false;
     size_t next = at + taken;
     size_t of = skip_sign(part, next, &sign);

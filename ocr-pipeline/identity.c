@@ -181,11 +181,12 @@ bool registration_find(struct part part, const struct domains *domains, struct i
     const char *text = part.folded->text;
     for (size_t at = part.begin; at + length <= part.end; at++) {
         struct part own = {part.folded, at, at + length};
-        if (!has_form(text + at, FORM, "/") || (at > part.begin && is_digit(text[at - 1])) ||
+        if (!has_form(text + at, FORM, "/|") || (at > part.begin && is_digit(text[at - 1])) ||
             (own.end < part.end && is_digit(text[own.end])))
             continue;
         *identity = (struct identity){.digits = length - 1};
         copy_token(own, identity);
+        *strpbrk(identity->text, "/|") = '/';
         if (registration_is(identity->text, domains))
             return true;
     }

@@ -105,10 +105,8 @@ static const struct {
     enum unit unit;
 } UNITS[] = {
     {"KVA", UNIT_KVA},    {"KUA", UNIT_KVA},      {"KYA", UNIT_KVA},    {"K VA", UNIT_KVA},
-    {"KV A", UNIT_KVA},   {"XVA", UNIT_KVA},      {"KV4", UNIT_KVA},    {"MVA", UNIT_OTHER},
-    {"KWA", UNIT_KVA},    {"RVA", UNIT_KVA},      {"WA", UNIT_KVA},     {"VA", UNIT_KVA},
-    {"IVA", UNIT_KVA},    {"LVA", UNIT_KVA},      {"HVA", UNIT_KVA},    {"KVVA", UNIT_KVA},
-    {"AVA", UNIT_KVA},    {"WVA", UNIT_KVA},      {"NVA", UNIT_KVA},    {"KVAR", UNIT_OTHER},
+    {"KV A", UNIT_KVA},   {"KV4", UNIT_KVA},      {"MVA", UNIT_OTHER},  {"KWA", UNIT_KVA},
+    {"WA", UNIT_KVA},     {"VA", UNIT_KVA},       {"KVVA", UNIT_KVA},   {"KVAR", UNIT_OTHER},
     {"KWH", UNIT_OTHER},  {"KV", UNIT_KV},        {"KW", UNIT_WATT},    {"KGS", UNIT_KG},
     {"KG", UNIT_KG},      {"VOLTS", UNIT_V},      {"VCA", UNIT_V},      {"V", UNIT_V},
     {"AMP", UNIT_A},      {"A", UNIT_A},          {"HZ", UNIT_HZ},      {"H2", UNIT_HZ},
@@ -120,8 +118,19 @@ static const struct {
     {"J", UNIT_OTHER},    {"S", UNIT_OTHER},      {"ANOS", UNIT_OTHER}, {"MESES", UNIT_OTHER},
 };
 
+// "EVA", "NVA", "XVA": a K that was read as any letter; "MVA" is another unit.
+static bool is_torn_kva(const char *text, size_t at, size_t stop) {
+    return at + 3 <= stop && is_letter(text[at]) && text[at] != 'M' && text[at] != 'o' &&
+           !strncmp(text + at + 1, "VA", 2) &&
+           (at + 3 == stop || !(is_letter(text[at + 3]) || is_digit(text[at + 3])));
+}
+
 enum unit unit_at(const char *text, size_t at, size_t stop, size_t *end) {
     at = skip_blanks(text, at, stop);
+    if (is_torn_kva(text, at, stop)) {
+        *end = at + 3;
+        return UNIT_KVA;
+    }
     for (size_t i = 0; i < sizeof UNITS / sizeof *UNITS; i++) {
         size_t length = strlen(UNITS[i].text);
         if (at + length > stop || strncmp(text + at, UNITS[i].text, length) != 0)

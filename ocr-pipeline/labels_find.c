@@ -189,7 +189,8 @@ static bool is_other_date(const struct folded *folded, const struct label_hit *h
     if (hit->concept != CONCEPT_DATE || letters < 4 || hit->letters > 4)
         return false;
     snprintf(word, sizeof word, "%.3s", folded->text + at);
-    return !is_month(word) && !is_making(folded->text + at, letters);
+    bool stuck = folded->text[at + letters] == '/' && is_month(folded->text + at + letters - 3);
+    return !is_month(word) && !stuck && !is_making(folded->text + at, letters);
 }
 
 static size_t join_qualifiers(const struct folded *folded, struct label_hit *hits, size_t count) {

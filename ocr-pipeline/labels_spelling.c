@@ -41,7 +41,8 @@ static bool may_stick(const struct spelling *spelling) {
                                      concept == CONCEPT_DATE || concept == CONCEPT_INSULATION);
 }
 
-// "AT13.800V", "BT220/127": a voltage follows at once; "N/S5512": no number begins like that.
+// "AT13.800V", "BT220/127", "T.S11900/11400": a voltage follows at once; "N/S5512": no number
+// begins like that.
 static bool sticks_to(const struct spelling *spelling, const struct folded *folded, size_t at,
                       bool stroke) {
     size_t digits = 0;
@@ -52,6 +53,7 @@ static bool sticks_to(const struct spelling *spelling, const struct folded *fold
     case CONCEPT_SERIAL: return stroke && digits > 2;
     case CONCEPT_PRIMARY: return digits == 4 || digits == 5 || (digits < 3 && strchr(".,", next));
     case CONCEPT_SECONDARY: return digits == 3 && strchr("/-V", next);
+    case CONCEPT_VOLTAGES: return digits == 4 || digits == 5;
     default: return false;
     }
 }
@@ -125,11 +127,17 @@ static bool is_values(const char *text, size_t before, size_t last) {
     return parted && is_digit(text[last + 1]);
 }
 
+// "112,5 KVASÉRIE: 24109": the next column's label stuck to a unit.
+static bool is_behind_unit(const char *text, size_t at) {
+    return at > 3 && !strncmp(text + at - 3, "KVA", 3) &&
+           (is_digit(text[at - 4]) || text[at - 4] == ' ');
+}
+
 static bool long_at(const struct spelling *spelling, const struct skeleton *skeleton, size_t start,
                     size_t *end, unsigned *edits) {
     const char *text = skeleton->folded->text;
     size_t first = skeleton->at[start], taken = 0;
-    bool word = first == 0 || !is_letter(text[first - 1]);
+    bool word = first == 0 || !is_letter(text[first - 1]) || is_behind_unit(text, first);
     bool long_enough = spelling->length > SHORT;
     unsigned most = word ? most_edits(spelling->length) : 0;
     if (!word && !long_enough)

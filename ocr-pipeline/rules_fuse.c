@@ -23,14 +23,24 @@ static bool fuse_value(const struct domains *domains, struct part part, char *ou
 
 static const struct listed FUSE = {FIELD_ELO_FUSIVEL, DOMAIN_FUSE, fuse_value};
 
-static struct candidate *offer(struct rules *rules, size_t line, const struct fuse *fuse,
-                               float weight) {
+// "L8H": of a letter that was taken for a 1 nothing is left when only the rest is a fuse.
+static bool drop_stroke(const struct domains *domains, struct fuse *fuse) {
+    if (!fuse->swaps || !is_digit(fuse->text[0]) || !is_digit(fuse->text[1]) ||
+        domain_has(domains, DOMAIN_FUSE, fuse->text) ||
+        !domain_has(domains, DOMAIN_FUSE, fuse->text + 1))
+        return false;
+    memmove(fuse->text, fuse->text + 1, strlen(fuse->text));
+    return true;
+}
+
+static struct candidate *offer(struct rules *rules, size_t line, struct fuse *fuse, float weight) {
     struct part at = {rules->sheet.folds + line, fuse->begin, fuse->end};
+    bool stroke = drop_stroke(rules->domains, fuse);
     if (fuse->swaps)
         weight *= WEIGHT_SWAPPED;
     sheet_take(&rules->sheet, line, at, CONCEPT_FUSE);
     struct candidate *candidate = rules_offer_listed(rules, &FUSE, fuse->text, line, at, weight);
-    if (fuse->guessed)
+    if (fuse->guessed || stroke)
         candidate_doubt(candidate, "repaired", "read as \"%s\"", candidate ? candidate->raw : "");
     return candidate;
 }
@@ -47,8 +57,10 @@ static bool fits_power(const struct rules *rules, const char *fuse) {
     return false;
 }
 
-// A fuse of the list that fills a part.
+// A fuse of the list that fills a part; "0,5H°": but for a speck.
 static bool is_fuse(const struct rules *rules, struct part part, struct fuse *fuse) {
+    if (part.end > part.begin + 2 && part.folded->text[part.end - 1] == 'o')
+        part.end--;
     bool brief = part.end - part.begin <= 3; // "SH"
     return fuse_find(part, brief, fuse) && !fuse->guessed && fuse->begin == part.begin &&
            fuse->end == part.end && domain_has(rules->domains, DOMAIN_FUSE, fuse->text);

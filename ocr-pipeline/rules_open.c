@@ -24,7 +24,8 @@ static bool is_number_to_end(struct part part, size_t at) {
     return (digits >= 5 || more) && at == part.end;
 }
 
-// "E 48480029", "5E 43856-0", "NºST8E 96175651": past what is left of a label, but for a norm's.
+// "E 48480029", "5E 43856-0", "FAR. 5668544", "NºST8E 96175651": past what is left of a label, but
+// for a norm's.
 static struct part without_word(struct part part) {
     const char *text = part.folded->text;
     size_t at = part.begin, letters = 0, digits = 0;
@@ -33,7 +34,7 @@ static struct part without_word(struct part part) {
         digits += is_digit(text[at]);
     }
     bool sign = text[part.begin] == 'N' && text[part.begin + 1] == 'o';
-    bool brief = letters >= 1 && letters >= digits && (sign || at - part.begin <= 3);
+    bool brief = letters >= 1 && letters >= digits && (sign || letters + digits <= 3);
     bool norm = strstr(text + at, "440/") != NULL;
     if (brief && !norm && at + 1 < part.end && is_number_to_end(part, at + 1))
         part.begin = at + 1;
@@ -235,11 +236,20 @@ static bool begins_small(const struct rules *rules, const struct piece *piece,
     return raw[0] >= 'a' && raw[0] <= 'z';
 }
 
+// "RT-88404 A": but for a lone letter behind it.
+static struct part without_last_letter(struct part part) {
+    struct part last = part_last_word(part);
+    bool lone = last.begin > part.begin + 4 && last.end == last.begin + 1 &&
+                is_letter(part.folded->text[last.begin]);
+    part.end = lone ? last.begin : part.end;
+    return part_trim(part);
+}
+
 // A lettered one behind words: "T RT-87821".
 static bool is_lettered_behind(const struct rules *rules, const struct piece *piece,
                                struct identity *identity) {
     struct part part = part_trim(part_after_words(part_after_leaders(piece->part)));
-    part = without_small_letters(rules, piece, part);
+    part = without_last_letter(without_small_letters(rules, piece, part));
     return rules_number_form(rules, piece, part, identity) && is_lettered(identity) &&
            sheet_is_free(&rules->sheet, piece->line, part);
 }
@@ -304,25 +314,28 @@ static void read_worded(struct rules *rules) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = after_letters(part_trim(piece->part));
         if (!rules_number_form(rules, piece, part, &identity) || identity.text[0] == '0' ||
-            identity.digits > 10 ||
+            identity.digits > 10 || is_registration_behind(&identity) ||
             !(sheet_is_free(&rules->sheet, piece->line, part) || is_guess_taken(rules, i)))
             continue;
         offer_open(rules, FIELD_NUMERO_SERIE, piece, &identity);
     }
 }
 
-// Of plain digits that are left the longest: tags are, and orders and links are not.
+// Of plain digits that are left the longest: tags are, and orders and links are not. Of "27303-8"
+// what is before the dash: a drawing's letter may be read as a digit.
 static void read_longest(struct rules *rules) {
     const struct piece *best = NULL;
     struct identity identity, longest = {0};
+    size_t most = 4;
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (!is_open_number(rules, piece, &identity) || identity.letters > 0 ||
-            identity.digits < 5 || identity.digits > 10 || identity.digits <= longest.digits ||
-            identity.text[0] == '0' || strchr(identity.text, '/'))
+            identity.digits > 10 || identity.text[0] == '0' || strchr(identity.text, '/') ||
+            strspn(identity.text, "0123456789") <= most)
             continue;
         best = piece;
         longest = identity;
+        most = strspn(identity.text, "0123456789");
     }
     if (best)
         offer_open(rules, FIELD_PATRIMONIO, best, &longest);

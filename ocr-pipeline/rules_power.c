@@ -77,6 +77,18 @@ static void power_text(const struct number *number, char *out, size_t size) {
     number_text(number_value(number), out, size);
 }
 
+// "1.0 KVA": a speck that was read as a stop, of a power that the list has without.
+static bool has_speck(const struct domains *domains, const struct number *number, char *text,
+                      size_t size) {
+    char whole[32];
+    snprintf(whole, sizeof whole, "%.15s%.15s", number->whole, number->fraction);
+    if (number->sign != '.' || domain_has(domains, DOMAIN_KVA, text) ||
+        !domain_has(domains, DOMAIN_KVA, whole))
+        return false;
+    snprintf(text, size, "%s", whole);
+    return true;
+}
+
 // "(50 KVA": a bracket that nothing closes may be a 1.
 static bool is_after_bracket(const struct folded *folded, size_t at) {
     return at > 0 && folded->text[at - 1] == '(' && !strchr(folded->text + at, ')');
@@ -114,6 +126,7 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
         return NULL;
     struct part at = {part.folded, number.begin, number.end};
     power_text(&number, text, sizeof text);
+    bool speck = has_speck(rules->domains, &number, text, sizeof text);
     if (number.swaps)
         weight *= WEIGHT_SWAPPED;
     struct candidate *candidate = rules_offer_listed(rules, &POWER, text, line, at, weight);
@@ -123,6 +136,9 @@ static struct candidate *offer(struct rules *rules, size_t line, struct part par
         candidate_doubt(candidate, "ambiguous", "60 without kVA may be the frequency");
     if (is_after_bracket(part.folded, number.begin))
         candidate_doubt(candidate, "repaired", "the bracket before \"%s\" may be a digit", text);
+    if (speck)
+        candidate_doubt(candidate, "repaired", "the stop in \"%s\" was taken for a speck",
+                        candidate ? candidate->raw : "");
     if (joined)
         candidate_doubt(candidate, "split_number", "\"%s\" was taken for one number",
                         candidate ? candidate->raw : "");

@@ -388,7 +388,7 @@ static void read_hidden_pairs(struct rules *rules) {
 static void read_open_singles(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = part_trim(piece->part);
+        struct part part = part_trim(part_after_leaders(piece->part));
         struct number number;
         struct low low;
         if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||

@@ -55,13 +55,29 @@ static bool split_taps(const struct domains *domains, const struct number *numbe
     return true;
 }
 
+// "34 5 kV": a comma that was not read; 0: none.
+static int volts_of_two(const struct domains *domains, struct part part,
+                        const struct number *before, const struct number *number) {
+    bool apart = number->begin == before->end + 1 && part.folded->text[before->end] == ' ';
+    if (!apart || number->unit != UNIT_KV || number->sign || before->sign ||
+        strlen(before->whole) > 2 || strlen(number->whole) != 1)
+        return 0;
+    int volts = digits_value(before->whole, 2) * 1000 + digits_value(number->whole, 1) * 100;
+    return volts_listed(domains, volts) ? volts : 0;
+}
+
 // The taps of a part, as they stand.
 void taps_find(const struct domains *domains, struct part part, struct taps *taps) {
-    struct number number;
+    struct number number, before = {0};
     taps->count = 0;
-    for (size_t at = part.begin; number_next(&part, &at, &number);) {
+    for (size_t at = part.begin; number_next(&part, &at, &number); before = number) {
         struct part own = {part.folded, number.begin, number.end};
-        int volts = primary_volts(&number);
+        int volts = primary_volts(&number), both = volts_of_two(domains, part, &before, &number);
+        if (both) {
+            own.begin = before.begin;
+            taps_add(taps, (struct tap){both, own, number.swaps + before.swaps, true, true});
+            continue;
+        }
         bool foreign = number.unit != UNIT_NONE && number.unit != UNIT_V &&
                        number.unit != UNIT_KV && number.unit != UNIT_OTHER;
         if (volts >= PRIMARY_LEAST && volts <= PRIMARY_MOST && !foreign)
