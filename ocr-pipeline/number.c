@@ -91,7 +91,9 @@ bool number_at(const struct part *part, size_t at, bool typed, struct number *nu
     number->end = end;
     take_fraction(text, part->end, number);
     number->unit_end = number->end;
-    number->unit = unit_at(text, number->end, part->end, &number->unit_end);
+    bool speck = number->end + 1 < part->end && text[number->end] == '.' && // "225.KVA"
+                 is_letter(text[number->end + 1]);
+    number->unit = unit_at(text, number->end + speck, part->end, &number->unit_end);
     return true;
 }
 
