@@ -109,9 +109,9 @@ static bool has_power(const struct part *part) {
 
 // Values that stand on plates of transformers and on little else.
 static unsigned value_points(const struct folded *folded, const struct domains *domains) {
-    static const char *const WORDS[] = {"ONAN",      "ONAF",     "DYN1",
-                                        "DYN11",     "DY1",      "MONOFASICO",
-                                        "TRIFASICO", "BIFASICO", "AUTOPROTEGIDO"};
+    static const char *const WORDS[] = {"ONAN",       "ONAF",       "DYN1",         "DYN11",
+                                        "DY1",        "MONOFASICO", "TRIFASICO",    "BIFASICO",
+                                        "SUBTRATIVA", "ADITIVA",    "AUTOPROTEGIDO"};
     struct part part = part_all(folded);
     struct number number, before = {0};
     unsigned points = 0;
@@ -122,6 +122,8 @@ static unsigned value_points(const struct folded *folded, const struct domains *
         snprintf(text, sizeof text, "%s/%s", before.whole, number.whole);
         if (domain_has(domains, DOMAIN_SECONDARY, text))
             points += 2;
+        points += number.unit == UNIT_WATT && before.end + 1 == number.begin && // "83/381 W"
+                  folded->text[before.end] == '/';
         points += number.unit == UNIT_KV || number.unit == UNIT_KG || number.unit == UNIT_LITRE ||
                   domain_has(domains, DOMAIN_TAP, number.whole);
         points += domain_has(domains, DOMAIN_PRIMARY, number.whole) ? 2 : 0;

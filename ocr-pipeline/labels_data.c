@@ -77,6 +77,8 @@ const struct label_data LABEL_DATA[] = {
     {"DATA", CONCEPT_DATE},
     {"DATA FABR.", CONCEPT_DATE},
     {"DATA FAB.", CONCEPT_DATE},
+    {"DATA FA.", CONCEPT_DATE},
+    {"DATA F.", CONCEPT_DATE},
     {"DATA DE FABR.", CONCEPT_DATE},
     {"DATA DE FAB.", CONCEPT_DATE},
     {"DATA DE FABRIC.", CONCEPT_DATE},

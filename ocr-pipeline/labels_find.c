@@ -66,8 +66,9 @@ struct search {
     size_t maybes;
 };
 
-// "75 kVA", "60Hz": a unit after a number is no label.
+// "75 kVA", "60Hz", "225.KVA": a unit after a number is no label.
 static bool follows_number(const struct folded *folded, size_t at) {
+    at -= at > 0 && folded->text[at - 1] == '.';
     while (at > 0 && folded->text[at - 1] == ' ')
         at--;
     return at > 0 && is_digit(folded->text[at - 1]);
@@ -107,6 +108,8 @@ static void look_at(struct search *search, const struct labels *labels, size_t s
             (unit_at(folded->text, first, hit.end, &unit_end) != UNIT_NONE &&
              follows_number(folded, first)))
             continue;
+        if (folded->text[hit.end] == 'I' && folded->text[hit.end + 1] == ' ' && hit.edits == 0)
+            hit.end++; // "FASESI 3": a colon
         if (is_number_concept(hit.concept))
             take_number_sign(&hit, folded->text, folded->length);
         take_unit(&hit, folded->text, folded->length);
@@ -169,14 +172,14 @@ static size_t next_word(const struct folded *folded, size_t at) {
     return at;
 }
 
-// "FABR.", "FABRICAÇÃO", "FANRICACAOY", "MÊS", "ANO": the date of making.
+// "FABR.", "PABL", "FABRICAÇÃO", "FANRICACAOY", "MÊS", "ANO": the date of making.
 static bool is_making(const char *word, size_t letters) {
     char bones[32];
     bool shorter = letters <= 5;
     size_t count = skeleton_of(word, letters, bones, NULL, sizeof bones);
     return !strncmp(word, "FAB", 3) || !strncmp(word, "FAR", 3) || !strncmp(word, "MES", 3) ||
            !strncmp(word, "ANO", 3) ||
-           (shorter ? edit_distance(bones, count, "FABR", 4, 1) <= 1
+           (shorter ? edit_distance(bones, count, "FABR", 4, 1) <= 1 || !strncmp(word + 1, "AB", 2)
                     : edit_distance(bones, count, "FABRICACAO", 10, 3) <= 3);
 }
 

@@ -42,10 +42,13 @@ static struct part without_word(struct part part) {
 }
 
 // "SE5299/2005", "R/51380": past letters of a label that stuck to a number with a year, or that a
-// stroke stands behind.
+// stroke stands behind. "STD-32233": a transformer's number has two letters, one of them a T.
 static struct part without_stuck(struct part part) {
     const char *text = part.folded->text;
     size_t letters = part_letters(part), at = part.begin + letters;
+    bool prefix = letters >= 3 && text[at] == '-' && (text[at - 1] == 'T' || text[at - 2] == 'T');
+    if (prefix && is_number_to_end(part, at + 1))
+        part.begin = at - 2;
     bool dated = letters >= 2 && letters <= 4 && strchr(text + at, '/');
     bool stroke = letters == 1 && text[at] == '/';
     if ((dated || stroke) && is_number_to_end(part, at + stroke))
@@ -215,6 +218,12 @@ static void read_tags(struct rules *rules) {
     }
 }
 
+// "FA042015": what is left of "DATA FAB. 04/2015".
+static bool is_month_and_year(const char *text) {
+    long value = strtol(text, NULL, 10), year = value % 10000, month = value / 10000;
+    return strlen(text) == 6 && month >= 1 && month <= 12 && year >= 1950 && year <= 2099;
+}
+
 // "N99751", "TR-41420": a letter or two before a number is how serial numbers go; types have fewer
 // digits ("TBA-13"), drawings their letter behind.
 static bool is_lettered(const struct identity *identity) {
@@ -223,8 +232,9 @@ static bool is_lettered(const struct identity *identity) {
     while (is_letter(text[letters]))
         letters++;
     bool order = letters == 2 && text[0] == 'O' && strchr("CFPS", text[1]); // "OF445497"
+    bool date = !strncmp(text, "FA", 2) && is_month_and_year(text + letters);
     text += letters + (text[letters] == '-');
-    return !order && letters >= 1 && letters <= 2 && strlen(text) >= 4 &&
+    return !order && !date && letters >= 1 && letters <= 2 && strlen(text) >= 4 &&
            strspn(text, "0123456789") == strlen(text);
 }
 

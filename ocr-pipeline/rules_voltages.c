@@ -384,15 +384,24 @@ static void read_hidden_pairs(struct rules *rules) {
     }
 }
 
-// "220 V" as a line of its own, when nothing else says a secondary.
+// "220 V", "220y": a low voltage that fills the part.
+static bool find_only(struct part part, struct low *low) {
+    struct number number;
+    if (!number_at(&part, part.begin, false, &number))
+        return false;
+    bool misread = number.end + 1 == part.end && part.folded->text[number.end] == 'Y';
+    part.end -= misread;
+    return (misread || (number.unit == UNIT_V && number.unit_end == part.end)) &&
+           low_find_single(part, low);
+}
+
+// The same as a line of its own, when nothing else says a secondary.
 static void read_open_singles(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = part_trim(part_after_leaders(piece->part));
-        struct number number;
         struct low low;
-        if (piece_is_label(piece) || !number_at(&part, part.begin, false, &number) ||
-            number.unit != UNIT_V || number.unit_end != part.end || !low_find_single(part, &low) ||
+        if (piece_is_label(piece) || !find_only(part, &low) ||
             !domain_has(rules->domains, DOMAIN_SECONDARY, low.text) ||
             !sheet_is_free(&rules->sheet, piece->line, low.part))
             continue;

@@ -614,8 +614,7 @@ static const struct example LAYOUTS[] = {
      "TENSÃO AT 23,1 kV\n",
      "potencia_kva=225; fabricante=SIEMENS; numero_serie=7932-1; elo_fusivel=3H; "
      "tensao_primaria_v=23100; tensao_secundaria_v=220/127; fases=3; registro=000937/2013",
-     "potencia_kva:unlabelled; elo_fusivel:unlabelled; fases:unlabelled; "
-     "registro:split_number"},
+     "potencia_kva:unlabelled; elo_fusivel:unlabelled; fases:unlabelled"},
     {"a table of taps without its first, only its terminals are there",
      "ITB\n"
      "POT. NOM. 150 kVA     Nº SÉRIE 5404     BT 440/254 V\n"
@@ -925,6 +924,58 @@ static const struct example LAYOUTS[] = {
      "112,5 kV              m1369977\n"
      "sdrum N: 7887         D201-00397-B\n",
      "potencia_kva=112.5; fabricante=ITAIPU; numero_serie=7887", "numero_serie:unlabelled"},
+    {"a label that stuck to the unit before it, a month that stuck to the label before it",
+     "TRAEL\n"
+     "POTÊNCIA NOMINAL: 112,5 KVASÉRIE: 24109\n"
+     "DATA TABJUL/1997     N° DE FASESI 3\n"
+     "T.S11900/11400/10800V\n",
+     "potencia_kva=112.5; fabricante=TRAEL; numero_serie=24109; data_fabricacao=1997-07; "
+     "tensao_primaria_v=11900; fases=3",
+     ""},
+    {"what is left of a label before its stop, a speck behind a fuse, a stroke of a registration",
+     "UNIÃO\n"
+     "TRANSFORMADOR TRIFÁSICO\n"
+     "15 kVA               FAR. 5668544\n"
+     "hores: 0,5H°         002417|2018\n",
+     "potencia_kva=15; fabricante=UNIÃO; numero_serie=5668544; elo_fusivel=0,5H; fases=3; "
+     "registro=002417/2018",
+     "numero_serie:unlabelled; registro:unlabelled"},
+    {"a speck in the power, a letter taken for a digit of the fuse, the comma of the kilovolts lost",
+     "ROMAGNOLE\n"
+     "TRANSFORMADOR BIFÁSICO\n"
+     "POTÊNCIA 1.0 kVA     SÉRIE Nº 5524\n"
+     "ELO FUSÍVEL: L8H     TENSÃO AT: 34 5 kV\n",
+     "potencia_kva=10; fabricante=ROMAGNOLE; numero_serie=5524; elo_fusivel=8H; "
+     "tensao_primaria_v=34500; fases=2",
+     "potencia_kva:repaired; elo_fusivel:repaired"},
+    {"a lone letter behind a serial number, any letter for the K of kVA, drawings are no tags",
+     "ABB\n"
+     "TRANSFORMADOR MONOFÁSICO\n"
+     "M . 150 EVA          ..RT-88404 A\n"
+     "T1......220V         27303-8\n"
+     "                     881226\n",
+     "potencia_kva=150; fabricante=ABB; numero_serie=RT-88404; tensao_secundaria_v=220; fases=1; "
+     "patrimonio=881226",
+     "numero_serie:unlabelled; tensao_secundaria_v:unlabelled; patrimonio:unlabelled"},
+    {"a letter of its label before a serial number with two, a date behind a norm, a V read as Y",
+     "MINUZZI\n"
+     "TRANSFORMADOR TRIFÁSICO\n"
+     "225.KVA              STD-32233\n"
+     "220y                 NBR 5440/2014 09/01/2004\n",
+     "potencia_kva=225; fabricante=MINUZZI; numero_serie=TD-32233; data_fabricacao=2004-01; "
+     "tensao_secundaria_v=220; fases=3",
+     "numero_serie:unlabelled; data_fabricacao:unlabelled; tensao_secundaria_v:unlabelled"},
+    {"what is left of a date's label",
+     "UNIÃO\n"
+     "50 kVA               SÉRIE Nº K2725       FASES 1\n"
+     "DATAF01/03\n",
+     "potencia_kva=50; fabricante=UNIÃO; numero_serie=K2725; data_fabricacao=2003-01; fases=1", ""},
+    {"a date's label of which little is left, a date that is no serial number",
+     "ITAM\n"
+     "50 kVA               4608238              FASES 1\n"
+     "DATA PABL. MAR/17    FA032017\n",
+     "potencia_kva=50; fabricante=ITAM; numero_serie=4608238; data_fabricacao=2017-03; fases=1",
+     "numero_serie:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {
