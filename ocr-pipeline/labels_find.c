@@ -59,6 +59,14 @@ static void take_number_sign(struct label_hit *hit, const char *text, size_t len
              is_letter(text[at + 2]) && is_digit(text[at + 3])) // "SÉRIENoR70649"
         hit->end = at + 2;
 }
+
+// "FASESI 3", "SÉRIE I 7058": a colon that was read as a letter.
+static void take_colon(struct label_hit *hit, const char *text, size_t length) {
+    size_t at = skip_blanks(text, hit->end, length);
+    if (hit->edits == 0 && at + 2 < length && text[at] == 'I' && text[at + 1] == ' ')
+        hit->end = at + 1;
+}
+
 // A line while its labels are looked for.
 struct search {
     struct skeleton skeleton;
@@ -108,8 +116,7 @@ static void look_at(struct search *search, const struct labels *labels, size_t s
             (unit_at(folded->text, first, hit.end, &unit_end) != UNIT_NONE &&
              follows_number(folded, first)))
             continue;
-        if (folded->text[hit.end] == 'I' && folded->text[hit.end + 1] == ' ' && hit.edits == 0)
-            hit.end++; // "FASESI 3": a colon
+        take_colon(&hit, folded->text, folded->length);
         if (is_number_concept(hit.concept))
             take_number_sign(&hit, folded->text, folded->length);
         take_unit(&hit, folded->text, folded->length);

@@ -41,17 +41,27 @@ static struct part without_word(struct part part) {
     return part;
 }
 
-// "SE5299/2005", "R/51380": past letters of a label that stuck to a number with a year, or that a
-// stroke stands behind. "STD-32233": a transformer's number has two letters, one of them a T.
+// The letters stand in the word one behind another: "ERE" of "SÉRIE".
+static bool is_rest_of(const char *letters, size_t count, const char *word) {
+    size_t found = 0;
+    for (; *word && found < count; word++)
+        found += *word == letters[found];
+    return found == count;
+}
+
+// "SE5299/2005", "R/51380", "ERE3918190": past letters of a label that stuck to a number with a
+// year, or that a stroke stands behind, or that are of one word. "STD-32233": a transformer's
+// number has two letters, one of them a T.
 static struct part without_stuck(struct part part) {
     const char *text = part.folded->text;
     size_t letters = part_letters(part), at = part.begin + letters;
+    bool rest = letters >= 3 && is_rest_of(text + part.begin, letters, "NoSERIE");
     bool prefix = letters >= 3 && text[at] == '-' && (text[at - 1] == 'T' || text[at - 2] == 'T');
     if (prefix && is_number_to_end(part, at + 1))
         part.begin = at - 2;
     bool dated = letters >= 2 && letters <= 4 && strchr(text + at, '/');
     bool stroke = letters == 1 && text[at] == '/';
-    if ((dated || stroke) && is_number_to_end(part, at + stroke))
+    if ((rest || dated || stroke) && is_number_to_end(part, at + stroke))
         part.begin = at + stroke;
     return part;
 }

@@ -970,6 +970,17 @@ static const struct example LAYOUTS[] = {
      "50 kVA               SÉRIE Nº K2725       FASES 1\n"
      "DATAF01/03\n",
      "potencia_kva=50; fabricante=UNIÃO; numero_serie=K2725; data_fabricacao=2003-01; fases=1", ""},
+    {"a colon read as a letter, apart from its label",
+     "ITAM\n"
+     "POTÊNCIA (kVA): 30   SÉRIE I 7058         FASES: 3\n",
+     "potencia_kva=30; fabricante=ITAM; numero_serie=7058; fases=3", ""},
+    {"letters of its label before a serial number, an order's number below it",
+     "ITAM\n"
+     "300 kVA              FASES 3\n"
+     "ERE3918190\n"
+     "1245705\n",
+     "potencia_kva=300; fabricante=ITAM; numero_serie=3918190; fases=3; patrimonio=1245705",
+     "numero_serie:unlabelled; patrimonio:unlabelled"},
     {"a date's label of which little is left, a date that is no serial number",
      "ITAM\n"
      "50 kVA               4608238              FASES 1\n"
