@@ -218,12 +218,22 @@ static bool long_tag_at(struct part part, size_t at, struct identity *identity) 
     return false;
 }
 
+// "10566770-134973-4": a stroke before it, or its label's colon, was read as a 1.
+static bool is_behind_stroke(struct part part, size_t at) {
+    const char *text = part.folded->text;
+    return text[at - 1] == '1' && (at - 1 == part.begin || !is_digit(text[at - 2]));
+}
+
 bool tag_find_long(struct part part, struct identity *identity) {
     const char *text = part.folded->text;
-    for (size_t at = part.begin; at < part.end; at++)
-        if (is_digit(text[at]) && (at == part.begin || !is_digit(text[at - 1])) &&
-            long_tag_at(part, at, identity))
-            return true;
+    for (size_t at = part.begin; at < part.end; at++) {
+        bool begins = at == part.begin || !is_digit(text[at - 1]);
+        if (!is_digit(text[at]) || !(begins || is_behind_stroke(part, at)) ||
+            !long_tag_at(part, at, identity))
+            continue;
+        identity->repaired |= !begins;
+        return true;
+    }
     return false;
 }
 

@@ -104,18 +104,19 @@ static const struct {
     const char *text;
     enum unit unit;
 } UNITS[] = {
-    {"KVA", UNIT_KVA},    {"KUA", UNIT_KVA},      {"KYA", UNIT_KVA},    {"K VA", UNIT_KVA},
-    {"KV A", UNIT_KVA},   {"KV4", UNIT_KVA},      {"MVA", UNIT_OTHER},  {"KWA", UNIT_KVA},
-    {"WA", UNIT_KVA},     {"VA", UNIT_KVA},       {"KVVA", UNIT_KVA},   {"KVAR", UNIT_OTHER},
-    {"KWH", UNIT_OTHER},  {"KV", UNIT_KV},        {"KW", UNIT_WATT},    {"KGS", UNIT_KG},
-    {"KG", UNIT_KG},      {"VOLTS", UNIT_V},      {"VCA", UNIT_V},      {"V", UNIT_V},
-    {"AMP", UNIT_A},      {"A", UNIT_A},          {"HZ", UNIT_HZ},      {"H2", UNIT_HZ},
-    {"%", UNIT_PERCENT},  {"LITROS", UNIT_LITRE}, {"LTS", UNIT_LITRE},  {"LT", UNIT_LITRE},
-    {"L", UNIT_LITRE},    {"WATTS", UNIT_WATT},   {"W", UNIT_WATT},     {"oC", UNIT_CELSIUS},
-    {"OC", UNIT_CELSIUS}, {"o C", UNIT_CELSIUS},  {"C", UNIT_CELSIUS},  {"o", UNIT_CELSIUS},
-    {"DB", UNIT_OTHER},   {"MM", UNIT_OTHER},     {"CM", UNIT_OTHER},   {"M", UNIT_OTHER},
-    {"OHM", UNIT_OTHER},  {"DAN", UNIT_OTHER},    {"KA", UNIT_OTHER},   {"MA", UNIT_OTHER},
-    {"J", UNIT_OTHER},    {"S", UNIT_OTHER},      {"ANOS", UNIT_OTHER}, {"MESES", UNIT_OTHER},
+    {"KVA", UNIT_KVA},     {"KUA", UNIT_KVA},    {"KYA", UNIT_KVA},      {"K VA", UNIT_KVA},
+    {"KV A", UNIT_KVA},    {"oKVA", UNIT_KVA},   {"KV4", UNIT_KVA},      {"MVA", UNIT_OTHER},
+    {"KWA", UNIT_KVA},     {"WA", UNIT_KVA},     {"VA", UNIT_KVA},       {"KVVA", UNIT_KVA},
+    {"KVAR", UNIT_OTHER},  {"KWH", UNIT_OTHER},  {"KV", UNIT_KV},        {"KW", UNIT_WATT},
+    {"KGS", UNIT_KG},      {"KG", UNIT_KG},      {"VOLTS", UNIT_V},      {"VCA", UNIT_V},
+    {"V", UNIT_V},         {"AMP", UNIT_A},      {"A", UNIT_A},          {"HZ", UNIT_HZ},
+    {"H2", UNIT_HZ},       {"%", UNIT_PERCENT},  {"LITROS", UNIT_LITRE}, {"LTS", UNIT_LITRE},
+    {"LT", UNIT_LITRE},    {"L", UNIT_LITRE},    {"WATTS", UNIT_WATT},   {"W", UNIT_WATT},
+    {"oC", UNIT_CELSIUS},  {"OC", UNIT_CELSIUS}, {"o C", UNIT_CELSIUS},  {"C", UNIT_CELSIUS},
+    {"o", UNIT_CELSIUS},   {"DB", UNIT_OTHER},   {"MM", UNIT_OTHER},     {"CM", UNIT_OTHER},
+    {"M", UNIT_OTHER},     {"OHM", UNIT_OTHER},  {"DAN", UNIT_OTHER},    {"KA", UNIT_OTHER},
+    {"MA", UNIT_OTHER},    {"J", UNIT_OTHER},    {"S", UNIT_OTHER},      {"ANOS", UNIT_OTHER},
+    {"MESES", UNIT_OTHER},
 };
 
 // "EVA", "NVA", "XVA": a K that was read as any letter; "MVA" is another unit.

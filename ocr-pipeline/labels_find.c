@@ -74,9 +74,9 @@ struct search {
     size_t maybes;
 };
 
-// "75 kVA", "60Hz", "225.KVA": a unit after a number is no label.
+// "75 kVA", "60Hz", "225.KVA", "37,5 °kVA": a unit after a number is no label.
 static bool follows_number(const struct folded *folded, size_t at) {
-    at -= at > 0 && folded->text[at - 1] == '.';
+    at -= at > 0 && strchr(".o", folded->text[at - 1]) != NULL;
     while (at > 0 && folded->text[at - 1] == ' ')
         at--;
     return at > 0 && is_digit(folded->text[at - 1]);

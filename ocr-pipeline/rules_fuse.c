@@ -75,10 +75,14 @@ static struct part after_volts(struct part part) {
     return part;
 }
 
-// Past the letters of a label that stuck to it: "ELON3H".
+// Past the letters of a label that stuck to it: "ELON3H", "8AMA.0.5H".
 static struct part after_stuck_label(struct part part) {
+    const char *text = part.folded->text;
     size_t letters = part_letters(part);
     part.begin += letters >= 3 ? letters : 0;
+    for (size_t at = part.begin + 1; at + 1 < part.end; at++)
+        if (text[at] == '.' && is_letter(text[at - 1]) && is_digit(text[at + 1]))
+            part.begin = at + 1;
     return part;
 }
 

@@ -196,18 +196,22 @@ static void read_open(struct rules *rules, bool worded) {
     }
 }
 
-// "POTEICARWA: 1125": a comma that was not read, of a number that nothing else on a plate is.
+// "POTEICARWA: 1125", "375": a comma that was not read, of a number that little else on a plate is.
 static void read_without_comma(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count && !rules_has(rules, FIELD_POTENCIA_KVA); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         struct part part = part_after_leaders(piece->part);
-        bool large =
-            part.end == part.begin + 4 && strncmp(part.folded->text + part.begin, "1125", 4) == 0;
-        if (piece_is_label(piece) || !large || !sheet_is_free(&rules->sheet, piece->line, part))
+        const char *text = part.folded->text + part.begin;
+        size_t length = part.end - part.begin;
+        bool large = length == 4 && !strncmp(text, "1125", 4);
+        bool small = length == 3 && !strncmp(text, "375", 3);
+        if (piece_is_label(piece) || (!large && !small) ||
+            !sheet_is_free(&rules->sheet, piece->line, part))
             continue;
         struct candidate *candidate =
-            rules_offer(rules, FIELD_POTENCIA_KVA, "112.5", piece->line, part, WEIGHT_SUGGESTED);
-        candidate_doubt(candidate, "repaired", "read as \"1125\"");
+            rules_offer(rules, FIELD_POTENCIA_KVA, large ? "112.5" : "37.5", piece->line, part,
+                        WEIGHT_SUGGESTED);
+        candidate_doubt(candidate, "repaired", "read as \"%s\"", candidate ? candidate->raw : "");
         sheet_take(&rules->sheet, piece->line, part, CONCEPT_POWER);
     }
 }

@@ -384,24 +384,28 @@ static void read_hidden_pairs(struct rules *rules) {
     }
 }
 
-// "220 V", "220y": a low voltage that fills the part.
-static bool find_only(struct part part, struct low *low) {
+// "220 V", "220y", "220 V NBA....95 kV": a low voltage that a part begins with.
+static bool find_first(struct part part, struct low *low) {
+    const char *text = part.folded->text;
     struct number number;
     if (!number_at(&part, part.begin, false, &number))
         return false;
-    bool misread = number.end + 1 == part.end && part.folded->text[number.end] == 'Y';
-    part.end -= misread;
-    return (misread || (number.unit == UNIT_V && number.unit_end == part.end)) &&
-           low_find_single(part, low);
+    bool misread = number.end + 1 == part.end && text[number.end] == 'Y';
+    bool whole = number.unit == UNIT_V &&
+                 (number.unit_end == part.end ||
+                  (text[number.unit_end] == ' ' && is_letter(text[number.unit_end + 1])));
+    part.end = misread ? number.end : number.unit_end;
+    return (misread || whole) && low_find_single(part, low);
 }
 
 // The same as a line of its own, when nothing else says a secondary.
 static void read_open_singles(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
-        struct part part = part_trim(part_after_leaders(piece->part));
+        struct part part = part_trim(piece->part);
+        struct part behind = part_trim(part_after_leaders(part));
         struct low low;
-        if (piece_is_label(piece) || !find_only(part, &low) ||
+        if (piece_is_label(piece) || !(find_first(part, &low) || find_first(behind, &low)) ||
             !domain_has(rules->domains, DOMAIN_SECONDARY, low.text) ||
             !sheet_is_free(&rules->sheet, piece->line, low.part))
             continue;

@@ -981,6 +981,20 @@ static const struct example LAYOUTS[] = {
      "1245705\n",
      "potencia_kva=300; fabricante=ITAM; numero_serie=3918190; fases=3; patrimonio=1245705",
      "numero_serie:unlabelled; patrimonio:unlabelled"},
+    {"specks before a unit, before a tag, and a label's rest before a fuse",
+     "UNIÃO\n"
+     "POTÊNCIA: 37, 5 °kVA     SÉRIE Nº 83280-0     FASES: 1\n"
+     "PATRIM.  10566770-134973-4\n"
+     "8ama.0.5H                220 V NBA....95 kV\n",
+     "potencia_kva=37.5; fabricante=UNIÃO; numero_serie=83280-0; elo_fusivel=0,5H; "
+     "tensao_secundaria_v=220; fases=1; patrimonio=0566770-134973-4",
+     "elo_fusivel:unlabelled; tensao_secundaria_v:unlabelled; patrimonio:repaired"},
+    {"a comma that was not read, of 37,5",
+     "ITAIPU\n"
+     "TRANSFORMADOR MONOFÁSICO\n"
+     "375                      SÉRIE Nº T785956\n",
+     "potencia_kva=37.5; fabricante=ITAIPU; numero_serie=T785956; fases=1",
+     "potencia_kva:repaired"},
     {"a date's label of which little is left, a date that is no serial number",
      "ITAM\n"
      "50 kVA               4608238              FASES 1\n"
