@@ -310,14 +310,17 @@ static struct guess nearest(const struct labels *labels, const char *bones, size
     return guess;
 }
 
-// "NSERI U4144", "SERE RT-60488": the word that the digits go on from is a serial number's.
+// "NSERI U4144", "SERE RT-60488", "SERE: TR 61462": the word that the digits go on from is a serial
+// number's.
 static size_t before_prefix(struct part part, size_t end) {
     const char *text = part.folded->text;
     size_t at = end;
-    at -= at > part.begin && text[at - 1] == '-';
+    at -= at > part.begin && strchr("- ", text[at - 1]) != NULL;
+    bool apart = at < end && text[at] == ' ';
     while (at > part.begin && is_letter(text[at - 1]))
         at--;
     bool word = end < part.end && is_digit(text[end]) && end > at && end - at <= 3 &&
+                !(apart && end - at < 3) && // of "M 1377" the letter is the label's
                 at > part.begin && !is_letter(text[at - 1]) && text[at - 1] != 'o';
     return word ? at : end;
 }

@@ -119,6 +119,12 @@ static bool is_others_form(const struct domains *domains, const char *text) {
            domain_has(domains, DOMAIN_PRIMARY, text) || domain_has(domains, DOMAIN_TAP, text);
 }
 
+// "SÉRIE NV97768": of "Nº" only its N may have been read.
+static bool may_have_sign(const struct identity *identity) {
+    const char *text = identity->text;
+    return text[0] == 'N' && is_letter(text[1]) && is_digit(text[2]);
+}
+
 static void read_serials(struct rules *rules) {
     const struct pair *pair;
     struct identity identity;
@@ -129,6 +135,9 @@ static void read_serials(struct rules *rules) {
             offer(rules, FIELD_NUMERO_SERIE, pair, &identity, CONCEPT_SERIAL);
         if (identity.digits < 4) // "TR-93": of a longer one
             candidate_doubt(candidate, "repaired", "\"%s\" is short for a serial number",
+                            identity.text);
+        if (may_have_sign(&identity))
+            candidate_doubt(candidate, "doubtful_letter", "the N of \"%s\" may be its label's",
                             identity.text);
         if (is_others_form(rules->domains, identity.text))
             candidate_doubt(candidate, "ambiguous", "\"%s\" may be another field's", identity.text);

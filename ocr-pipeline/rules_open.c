@@ -49,19 +49,30 @@ static bool is_rest_of(const char *letters, size_t count, const char *word) {
     return found == count;
 }
 
-// "SE5299/2005", "R/51380", "ERE3918190": past letters of a label that stuck to a number with a
-// year, or that a stroke stands behind, or that are of one word. "STD-32233": a transformer's
-// number has two letters, one of them a T.
+// How many letters of "SÉRIE" are left before a number: "ERE3918190", and "SRER3930", whose last
+// one is the number's own.
+static size_t rest_of_serial(const char *text, size_t letters) {
+    static const char LABEL[] = "NoSERIE";
+    if (letters >= 3 && is_rest_of(text, letters, LABEL))
+        return letters;
+    return letters >= 4 && is_rest_of(text, letters - 1, LABEL) ? letters - 1 : 0;
+}
+
+// "SE5299/2005", "R/51380": past letters of a label that stuck to a number with a year, or that a
+// stroke stands behind. "STD-32233": a transformer's number has two letters, one of them a T.
 static struct part without_stuck(struct part part) {
     const char *text = part.folded->text;
     size_t letters = part_letters(part), at = part.begin + letters;
-    bool rest = letters >= 3 && is_rest_of(text + part.begin, letters, "NoSERIE");
+    size_t rest = rest_of_serial(text + part.begin, letters);
+    size_t digits = strspn(text + at, "0123456789");
     bool prefix = letters >= 3 && text[at] == '-' && (text[at - 1] == 'T' || text[at - 2] == 'T');
-    if (prefix && is_number_to_end(part, at + 1))
-        part.begin = at - 2;
     bool dated = letters >= 2 && letters <= 4 && strchr(text + at, '/');
     bool stroke = letters == 1 && text[at] == '/';
-    if ((rest || dated || stroke) && is_number_to_end(part, at + stroke))
+    if (prefix && is_number_to_end(part, at + 1))
+        part.begin = at - 2;
+    else if (rest && digits >= 4 && at + digits == part.end)
+        part.begin += rest;
+    else if ((dated || stroke) && is_number_to_end(part, at + stroke))
         part.begin = at + stroke;
     return part;
 }

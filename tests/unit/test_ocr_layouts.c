@@ -989,6 +989,21 @@ static const struct example LAYOUTS[] = {
      "potencia_kva=37.5; fabricante=UNIÃO; numero_serie=83280-0; elo_fusivel=0,5H; "
      "tensao_secundaria_v=220; fases=1; patrimonio=0566770-134973-4",
      "elo_fusivel:unlabelled; tensao_secundaria_v:unlabelled; patrimonio:repaired"},
+    {"a serial number's own letter behind letters of its label",
+     "ITB\n"
+     "POT NOM: 225 kVA     NF FASES. 3\n"
+     "SRER3930\n",
+     "potencia_kva=225; fabricante=ITB; numero_serie=R3930; fases=3", "numero_serie:unlabelled"},
+    {"an N that may be the label's",
+     "SIEMENS\n"
+     "POTÊNCIA: 25 kVA     SÉRIE NV97768     FASES: 2\n",
+     "potencia_kva=25; fabricante=SIEMENS; numero_serie=NV97768; fases=2",
+     "numero_serie:doubtful_letter"},
+    {"two letters of a serial number whose dash was not read",
+     "SIEMENS\n"
+     "POTÊNCIA: 25 kVA     SERE: TR 61462     FASES: 2\n",
+     "potencia_kva=25; fabricante=SIEMENS; numero_serie=TR61462; fases=2",
+     "numero_serie:split_number"},
     {"a comma that was not read, of 37,5",
      "ITAIPU\n"
      "TRANSFORMADOR MONOFÁSICO\n"
