@@ -169,6 +169,9 @@ static bool edit_file(struct network *network, struct buf *file) {
             file, &edited,
             onnx_edit_line(&edited, (uint8_t *)file->data, file->length, &network->line));
     }
+    if (network->wants_classes)
+        changed |= take_edited(file, &edited,
+                               onnx_edit_classes(&edited, (uint8_t *)file->data, file->length));
     buf_fini(&edited);
     return changed || network->takes_bytes || network->folds_lines;
 }
@@ -213,6 +216,7 @@ struct network *network_load(struct onnx *onnx, const char *path,
     network->onnx = onnx;
     network->path = path_expand(path);
     network->wants_lines = options && options->lines;
+    network->wants_classes = options && options->classes;
     if (options && options->pixels) {
         network->wants_bytes = true;
         network->pixels = *options->pixels;

@@ -31,9 +31,10 @@ struct network_pixels {
 struct network_options {
     unsigned threads; // of one run; 0: 1
     const struct network_pixels
-        *pixels; // for network_run_pixels; NULL: network_run is what is used
-    bool lines;  // for network_run_line
-    bool as_is;  // without the changes of onnx_edit.h: for comparisons
+        *pixels;  // for network_run_pixels; NULL: network_run is what is used
+    bool lines;   // for network_run_line
+    bool classes; // only those of steps that say something (onnx_edit_classes), if it can be so
+    bool as_is;   // without the changes of onnx_edit.h: for comparisons
 };
 
 // The file is read whole by the runtime. Errors name the file.

@@ -78,3 +78,12 @@ struct onnx_line_name {
 };
 struct onnx_line_name onnx_line_name(const char *input, size_t stage);
 bool onnx_edit_line(struct buf *out, const uint8_t *bytes, size_t length, struct onnx_line *line);
+
+// Recognisers say "nothing", their first class, at most steps. The changed network gives the
+// classes of the others only, 1 x kept x classes, and one more output ONNX_CLASSES_KEPT: for each
+// step 1 when its classes are among them, in turn, and 0 when the first class is surely the
+// likeliest. What is given is what the network gave before. Appends the new file; false for a
+// network that does not end so (a product with constants, a constant bias, Softmax), and for less
+// than 512 classes.
+#define ONNX_CLASSES_KEPT "ancalagon.classes.kept"
+bool onnx_edit_classes(struct buf *out, const uint8_t *bytes, size_t length);

@@ -138,16 +138,25 @@ void onnx_put_ints(struct buf *attributes, const char *name, const int64_t *valu
     put_attribute(attributes, name, ATTRIBUTE_INTS, IS_INTS, values, count);
 }
 
+static void put_names(struct buf *node, unsigned field, const struct span *names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        protobuf_put_bytes(node, field, names[i].data, names[i].length);
+}
+
+static size_t names_length(const struct span *names, size_t count) {
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++)
+        length += names[i].length + 16; // with its tag
+    return length;
+}
+
 static void put_node(struct buf *graph, struct span op, const struct span *inputs, size_t count,
-                     struct span output, struct span attributes) {
+                     const struct span *outputs, size_t output_count, struct span attributes) {
     struct buf node;
-    size_t names = op.length + output.length;
-    for (size_t i = 0; i < count; i++)
-        names += inputs[i].length;
-    buf_init(&node, names + attributes.length + 256);
-    for (size_t i = 0; i < count; i++)
-        protobuf_put_bytes(&node, NODE_INPUT, inputs[i].data, inputs[i].length);
-    protobuf_put_bytes(&node, NODE_OUTPUT, output.data, output.length);
+    buf_init(&node, op.length + names_length(inputs, count) + names_length(outputs, output_count) +
+                        attributes.length + 64);
+    put_names(&node, NODE_INPUT, inputs, count);
+    put_names(&node, NODE_OUTPUT, outputs, output_count);
     protobuf_put_bytes(&node, NODE_OP, op.data, op.length);
     buf_add(&node, attributes.data, attributes.length);
     protobuf_put_message(graph, GRAPH_NODE, &node);
@@ -158,9 +167,14 @@ void onnx_put_node(struct buf *graph, const char *op, const struct span *inputs,
     struct span fields = {0};
     if (attributes)
         fields = (struct span){buf_bytes(attributes), attributes->length};
-    put_node(graph, span_of(op), inputs, count, output, fields);
+    put_node(graph, span_of(op), inputs, count, &output, 1, fields);
     if (attributes)
         buf_fini(attributes);
+}
+
+void onnx_put_node_of_many(struct buf *graph, const char *op, const struct span *inputs,
+                           size_t count, const struct span *outputs, size_t output_count) {
+    put_node(graph, span_of(op), inputs, count, outputs, output_count, (struct span){0});
 }
 
 void onnx_put_like(struct buf *graph, const struct onnx_node *like, const struct span *inputs,
@@ -172,7 +186,7 @@ void onnx_put_like(struct buf *graph, const struct onnx_node *like, const struct
     while (protobuf_take(&rest, &field))
         if (field.number == NODE_ATTRIBUTE)
             buf_add(&attributes, field.whole.data, field.whole.length);
-    put_node(graph, like->op, inputs, count, output,
+    put_node(graph, like->op, inputs, count, &output, 1,
              (struct span){buf_bytes(&attributes), attributes.length});
     buf_fini(&attributes);
 }
@@ -185,7 +199,8 @@ void onnx_put_dim(struct buf *shape, int64_t size) {
     protobuf_put_message(shape, SHAPE_DIM, &dim);
 }
 
-void onnx_put_input(struct buf *graph, const char *name, int type, struct span shape) {
+static void put_value(struct buf *graph, unsigned field, const char *name, int type,
+                      struct span shape) {
     struct buf tensor, kind, value;
     buf_init(&tensor, shape.length + 64);
     buf_init(&kind, shape.length + 128);
@@ -195,7 +210,15 @@ void onnx_put_input(struct buf *graph, const char *name, int type, struct span s
     protobuf_put_message(&kind, TYPE_TENSOR, &tensor);
     protobuf_put_text(&value, VALUE_NAME, name);
     protobuf_put_message(&value, VALUE_TYPE, &kind);
-    protobuf_put_message(graph, GRAPH_INPUT, &value);
+    protobuf_put_message(graph, field, &value);
+}
+
+void onnx_put_input(struct buf *graph, const char *name, int type, struct span shape) {
+    put_value(graph, GRAPH_INPUT, name, type, shape);
+}
+
+void onnx_put_output(struct buf *graph, const char *name, int type, struct span shape) {
+    put_value(graph, GRAPH_OUTPUT, name, type, shape);
 }
 
 void onnx_put_model(struct buf *out, struct span model, struct buf *graph) {

@@ -16,7 +16,7 @@ enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_OP = 4, NODE_ATTRIBUTE = 5 };
 enum { VALUE_NAME = 1, VALUE_TYPE = 2, TYPE_TENSOR = 1, TENSOR_ELEMENT = 1, TENSOR_SHAPE = 2 };
 enum { SHAPE_DIM = 1, DIM_VALUE = 1 };
 enum { DATA_DIMS = 1, DATA_TYPE = 2, DATA_NAME = 8, DATA_RAW = 9 };
-enum { ONNX_FLOAT = 1, ONNX_UINT8 = 2, ONNX_INT64 = 7 };
+enum { ONNX_FLOAT = 1, ONNX_UINT8 = 2, ONNX_INT8 = 3, ONNX_INT64 = 7 };
 enum { ONNX_NONE = -1 };
 
 struct onnx_node {
@@ -55,10 +55,14 @@ void onnx_put_int(struct buf *attributes, const char *name, int64_t value);
 void onnx_put_ints(struct buf *attributes, const char *name, const int64_t *values, size_t count);
 void onnx_put_node(struct buf *graph, const char *op, const struct span *inputs, size_t count,
                    struct span output, struct buf *attributes);
+// A node without attributes that makes several values.
+void onnx_put_node_of_many(struct buf *graph, const char *op, const struct span *inputs,
+                           size_t count, const struct span *outputs, size_t output_count);
 // A node of the same kind and attributes as another.
 void onnx_put_like(struct buf *graph, const struct onnx_node *like, const struct span *inputs,
                    size_t count, struct span output);
 void onnx_put_dim(struct buf *shape, int64_t size); // -1: open
 void onnx_put_input(struct buf *graph, const char *name, int type, struct span shape);
+void onnx_put_output(struct buf *graph, const char *name, int type, struct span shape);
 // The model with another graph, which is freed.
 void onnx_put_model(struct buf *out, struct span model, struct buf *graph);

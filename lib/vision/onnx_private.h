@@ -35,6 +35,7 @@ struct network {
     struct network_pixels pixels; // with these
     bool takes_bytes;             // and was changed to take them, onnx_edit.h
     bool wants_lines;             // was loaded for network_run_line
+    bool wants_classes;           // only of steps that say something
     bool folds_lines;             // and was changed for it, onnx_edit_line
     struct onnx_line line;        // then
     size_t outputs;

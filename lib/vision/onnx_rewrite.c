@@ -14,6 +14,7 @@ bool onnx_rewrite_begin(struct onnx_rewrite *rewrite, const char *edit, const ui
     *rewrite = (struct onnx_rewrite){.model = {(const char *)bytes, length}, .edit = edit};
     rewrite->bytes = onnx_graph_of(rewrite->model);
     buf_init(&rewrite->weights, ROOM_LEAST + ROOM_TIMES * length);
+    buf_init(&rewrite->outputs, 4096);
     if (!rewrite->bytes.length || !onnx_graph_read(&rewrite->graph, rewrite->bytes) ||
         rewrite->graph.count > NODES_MOST)
         return false;
@@ -224,6 +225,20 @@ struct onnx_name onnx_rewrite_new_indices(struct onnx_rewrite *rewrite, const in
     return put_constant(rewrite, &count, 1, ONNX_INT64, values, sizeof *values);
 }
 
+struct onnx_name onnx_rewrite_new_bytes(struct onnx_rewrite *rewrite, const int64_t *dims,
+                                        size_t rank, const int8_t *values) {
+    return put_constant(rewrite, dims, rank, ONNX_INT8, values, sizeof *values);
+}
+
+void onnx_rewrite_new_output(struct onnx_rewrite *rewrite, const char *name) {
+    struct buf shape;
+    buf_init(&shape, 64);
+    onnx_put_dim(&shape, -1);
+    onnx_put_output(&rewrite->outputs, name, ONNX_FLOAT,
+                    (struct span){buf_bytes(&shape), shape.length});
+    buf_fini(&shape);
+}
+
 // --- The new graph
 
 static bool node_makes(const struct onnx_node *node, struct span name) {
@@ -292,6 +307,7 @@ static void put_all(const struct onnx_rewrite *rewrite, struct buf *out) {
         else if (field.number != VALUE_INFO)
             buf_add(out, field.whole.data, field.whole.length);
     }
+    buf_add(out, buf_bytes(&rewrite->outputs), rewrite->outputs.length);
 }
 
 static void put_live(struct buf *out, const struct onnx_graph *graph, const bool *live,
@@ -328,7 +344,7 @@ static bool put_wanted(struct buf *out, struct span bytes) {
 
 static bool put_model(const struct onnx_rewrite *rewrite, struct buf *out) {
     struct buf all, wanted;
-    size_t room = rewrite->bytes.length + rewrite->weights.length + 64;
+    size_t room = rewrite->bytes.length + rewrite->weights.length + rewrite->outputs.length + 64;
     for (size_t i = 0; i < rewrite->graph.count; i++)
         room += rewrite->places[i].length;
     buf_init(&all, room);
@@ -351,6 +367,7 @@ bool onnx_rewrite_end(struct onnx_rewrite *rewrite, struct buf *out) {
     mem_free(rewrite->places);
     mem_free(rewrite->replaced);
     buf_fini(&rewrite->weights);
+    buf_fini(&rewrite->outputs);
     onnx_graph_fini(&rewrite->graph);
     return good;
 }

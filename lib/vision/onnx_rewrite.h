@@ -19,6 +19,7 @@ struct onnx_rewrite {
     struct buf *places;       // a node's new nodes
     bool *replaced;           // by what its place holds
     struct buf weights;       // new ones
+    struct buf outputs;       // further ones
     const char *edit;         // whose names these are
     unsigned names;           // so many were made
     bool changed, full;       // full: more was written than an edit may
@@ -63,3 +64,7 @@ struct onnx_name onnx_rewrite_new_weights(struct onnx_rewrite *rewrite, const in
                                           size_t rank, const float *values);
 struct onnx_name onnx_rewrite_new_indices(struct onnx_rewrite *rewrite, const int64_t *values,
                                           int64_t count);
+struct onnx_name onnx_rewrite_new_bytes(struct onnx_rewrite *rewrite, const int64_t *dims,
+                                        size_t rank, const int8_t *values);
+// One more output of the graph behind its own: floats in one row of any length.
+void onnx_rewrite_new_output(struct onnx_rewrite *rewrite, const char *name);

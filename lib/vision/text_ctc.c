@@ -35,7 +35,7 @@ static size_t index_of(float value, const float *values, size_t count) {
 }
 
 static size_t likeliest(const float *values, size_t count) {
-    if (values[0] > .5f) // mostly it is nothing, and likelihoods sum up to 1
+    if (!values || values[0] > .5f) // mostly it is nothing, and likelihoods sum up to 1
         return 0;
     return index_of(largest(values, count), values, count);
 }
@@ -58,15 +58,15 @@ static void note_second(struct text_char *c, const float *values, size_t class,
 
 // A character that the steps [from, to) say; `from` is where it began, and its likelihood there is
 // the reference's. What else it could have been is asked of the step that says so most.
-static void add_char(struct text_line *line, const float *likelihoods, size_t from, size_t to,
+static void add_char(struct text_line *line, const float *const *rows, size_t from, size_t to,
                      size_t class, const struct dictionary *dictionary, float step_share) {
     struct text_char *c = &line->chars[line->char_count++];
-    *c = (struct text_char){.confidence = likelihoods[from * dictionary->count + class],
+    *c = (struct text_char){.confidence = rows[from][class],
                             .x0 = fminf(1, (float)from * step_share),
                             .x1 = fminf(1, (float)to * step_share)};
     memcpy(c->text, dictionary->chars[class], sizeof c->text);
     for (size_t step = from; step < to; step++)
-        note_second(c, likelihoods + step * dictionary->count, class, dictionary);
+        note_second(c, rows[step], class, dictionary);
 }
 
 static void finish(struct text_line *line) {
@@ -85,20 +85,32 @@ static void finish(struct text_line *line) {
     }
 }
 
-void text_ctc_read(struct text_line *line, const float *likelihoods, size_t steps,
+// Where each step's likelihoods are; NULL for one that says nothing. The caller frees.
+static const float **find_rows(const struct text_steps *steps, size_t classes) {
+    const float **rows = mem_alloc((steps->count + 1) * sizeof *rows), *next = steps->likelihoods;
+    for (size_t step = 0; step < steps->count; step++)
+        if (!steps->kept || steps->kept[step] > 0) {
+            rows[step] = next;
+            next += classes;
+        }
+    return rows;
+}
+
+void text_ctc_read(struct text_line *line, const struct text_steps *steps,
                    const struct dictionary *dictionary, float step_share) {
-    line->chars = mem_alloc((steps + 1) * sizeof *line->chars);
+    const float **rows = find_rows(steps, dictionary->count);
+    line->chars = mem_alloc((steps->count + 1) * sizeof *line->chars);
     line->char_count = 0;
     size_t from = 0, said = 0;
-    for (size_t step = 0; step <= steps; step++) {
-        size_t class =
-            step < steps ? likeliest(likelihoods + step * dictionary->count, dictionary->count) : 0;
-        if (step > 0 && class == said && step < steps)
+    for (size_t step = 0; step <= steps->count; step++) {
+        size_t class = step < steps->count ? likeliest(rows[step], dictionary->count) : 0;
+        if (step > 0 && class == said && step < steps->count)
             continue;
         if (said)
-            add_char(line, likelihoods, from, step, said, dictionary, step_share);
+            add_char(line, rows, from, step, said, dictionary, step_share);
         from = step;
         said = class;
     }
+    mem_free(rows);
     finish(line);
 }

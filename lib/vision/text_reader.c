@@ -109,7 +109,7 @@ static bool read_dictionary(struct text_reader *reader, const char *path, struct
 
 static bool load_recogniser(struct text_reader *reader, struct onnx *onnx,
                             const struct text_reader_options *options, struct err *err) {
-    const struct network_options line = {.threads = 1, .lines = true};
+    const struct network_options line = {.threads = 1, .lines = true, .classes = true};
     reader->recognize = load(onnx, options->recognize, &line, err);
     if (!reader->recognize)
         return false;

@@ -1,9 +1,11 @@
 #include "vision/text_recognize.h"
 
 #include "base/mem.h"
+#include "vision/onnx_edit.h"
 #include "vision/text_ctc.h"
 
 #include <math.h>
+#include <string.h>
 
 static const struct warp_norm line_norm = {{.5f, .5f, .5f}, {.5f, .5f, .5f}, .bgr = true};
 
@@ -21,6 +23,24 @@ float *text_line_planes(const struct image *line, int height, int width) {
     return planes;
 }
 
+// False where the network gave something else than steps of classes.
+static bool take_steps(const struct text_reader *reader, const struct tensors *tensors,
+                       struct text_steps *steps) {
+    const struct tensor_shape *shape = &tensors->shapes[0], *kept = &tensors->shapes[1];
+    const char *further =
+        tensors->count == 2 ? network_output_name(reader->recognize, 1) : "no further one";
+    if (shape->rank != 3 || shape->dims[0] != 1 ||
+        shape->dims[2] != (int64_t)reader->dictionary.count ||
+        (!tensors->values[0] && shape->dims[1] > 0))
+        return false;
+    *steps = (struct text_steps){tensors->values[0], NULL, (size_t)shape->dims[1]};
+    if (strcmp(further, ONNX_CLASSES_KEPT) == 0 && kept->rank == 1) {
+        steps->kept = tensors->values[1];
+        steps->count = (size_t)kept->dims[0];
+    }
+    return true;
+}
+
 bool text_recognize(struct text_reader *reader, const struct image *picture, int width,
                     struct text_line *line, double *network_ms, struct err *err) {
     int height = reader->line_height;
@@ -34,16 +54,14 @@ bool text_recognize(struct text_reader *reader, const struct image *picture, int
     mem_free(planes);
     if (!good)
         return false;
-    const struct tensor_shape *shape = &tensors.shapes[0];
-    if (!tensors.values[0] || shape->rank != 3 || shape->dims[0] != 1 ||
-        shape->dims[2] != (int64_t)reader->dictionary.count)
+    struct text_steps steps;
+    if (!take_steps(reader, &tensors, &steps))
         good = err_set(err, ERR_INVALID, "%s does not give steps of %zu classes",
                        network_path(reader->recognize), reader->dictionary.count);
     else {
-        size_t steps = (size_t)shape->dims[1];
         float share = (float)width / (float)plan.own;
-        text_ctc_read(line, tensors.values[0], steps, &reader->dictionary,
-                      steps ? share / (float)steps : 0);
+        text_ctc_read(line, &steps, &reader->dictionary,
+                      steps.count ? share / (float)steps.count : 0);
     }
     tensors_fini(&tensors);
     return good;

@@ -290,7 +290,7 @@ static void test_ctc(void **state) {
         {1, 0, 0, 0, 0},       {.4f, 0, 0, 0, .6f},   {1, 0, 0, 0, 0},
     };
     struct text_line line = {0};
-    text_ctc_read(&line, likelihoods[0], STEPS, &dictionary, .125f);
+    text_ctc_read(&line, &(struct text_steps){likelihoods[0], NULL, STEPS}, &dictionary, .125f);
     assert_string_equal(line.text, "AABç ");
     assert_int_equal(line.char_count, 5);
     assert_true(fabsf(line.confidence - (.8f + .6f + .7f + .7f + .6f) / 5) < 1e-6f);
@@ -306,15 +306,38 @@ static void test_ctc(void **state) {
     mem_free(line.text);
     mem_free(line.chars);
     struct text_line empty = {0};
-    text_ctc_read(&empty, likelihoods[2], 1, &dictionary, 1);
+    text_ctc_read(&empty, &(struct text_steps){likelihoods[2], NULL, 1}, &dictionary, 1);
     assert_string_equal(empty.text, "");
     assert_true(empty.confidence == 0);
     mem_free(empty.text);
     mem_free(empty.chars);
-    text_ctc_read(&empty, likelihoods[0], 0, &dictionary, 1);
+    text_ctc_read(&empty, &(struct text_steps){likelihoods[0], NULL, 0}, &dictionary, 1);
     assert_string_equal(empty.text, "");
     mem_free(empty.text);
     mem_free(empty.chars);
+    dictionary_fini(&dictionary);
+}
+
+// Only some of the steps have likelihoods: the others say nothing.
+static void test_ctc_kept(void **state) {
+    struct dictionary dictionary;
+    enum { CLASSES = 5, STEPS = 6 };
+    assert_true(dictionary_parse(&dictionary, "A\nB\nç\n", 7, CLASSES, "it", NULL));
+    static const float likelihoods[][CLASSES] = {
+        {.1f, .8f, .1f, 0, 0}, {.3f, .6f, .1f, 0, 0}, {.1f, .2f, .7f, 0, 0}};
+    static const float kept[STEPS] = {0, 1, 0, 1, 1, 0}, none[STEPS];
+    struct text_line line = {0};
+    text_ctc_read(&line, &(struct text_steps){likelihoods[0], kept, STEPS}, &dictionary, .125f);
+    assert_string_equal(line.text, "AAB");
+    assert_true(fabsf(line.chars[1].confidence - .6f) < 1e-6f);
+    assert_true(line.chars[0].x0 == .125f && line.chars[0].x1 == .25f);
+    assert_true(line.chars[2].x0 == .5f && line.chars[2].x1 == .625f);
+    mem_free(line.text);
+    mem_free(line.chars);
+    text_ctc_read(&line, &(struct text_steps){NULL, none, STEPS}, &dictionary, .125f);
+    assert_string_equal(line.text, "");
+    mem_free(line.text);
+    mem_free(line.chars);
     dictionary_fini(&dictionary);
 }
 
@@ -336,7 +359,7 @@ static void test_ctc_wide(void **state) {
         if (best + 1 < CLASSES)
             likelihoods[best + 1] = .5f;
         struct text_line line = {0};
-        text_ctc_read(&line, likelihoods, 1, &dictionary, 1);
+        text_ctc_read(&line, &(struct text_steps){likelihoods, NULL, 1}, &dictionary, 1);
         assert_int_equal(line.char_count, 1);
         assert_string_equal(line.chars[0].text, dictionary.chars[best]);
         mem_free(line.text);
@@ -461,13 +484,13 @@ static void test_crew(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blobs),       cmocka_unit_test(test_hostile_maps),
-        cmocka_unit_test(test_regions),     cmocka_unit_test(test_region_thresholds),
-        cmocka_unit_test(test_faint),       cmocka_unit_test(test_regions_at_the_edge),
-        cmocka_unit_test(test_detect_size), cmocka_unit_test(test_ctc),
-        cmocka_unit_test(test_ctc_wide),    cmocka_unit_test(test_dictionaries),
-        cmocka_unit_test(test_order),       cmocka_unit_test(test_sheet),
-        cmocka_unit_test(test_crew),
+        cmocka_unit_test(test_blobs),        cmocka_unit_test(test_hostile_maps),
+        cmocka_unit_test(test_regions),      cmocka_unit_test(test_region_thresholds),
+        cmocka_unit_test(test_faint),        cmocka_unit_test(test_regions_at_the_edge),
+        cmocka_unit_test(test_detect_size),  cmocka_unit_test(test_ctc),
+        cmocka_unit_test(test_ctc_kept),     cmocka_unit_test(test_ctc_wide),
+        cmocka_unit_test(test_dictionaries), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_sheet),        cmocka_unit_test(test_crew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
