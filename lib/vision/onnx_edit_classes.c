@@ -151,7 +151,7 @@ static struct span put_bound(struct onnx_rewrite *rewrite, struct buf *place,
                      unit = put_number(rewrite, whole->scale),
                      length = put_number(rewrite, whole->length),
                      lost = put_number(rewrite, whole->lost + rounding),
-                     bias = put_number(rewrite, whole->bias), n[12];
+                     bias = put_number(rewrite, whole->bias), n[13];
     struct onnx_name q = onnx_rewrite_new_name(rewrite), scale = onnx_rewrite_new_name(rewrite),
                      zero = onnx_rewrite_new_name(rewrite);
     const struct span made[] = {span_of(q.text), span_of(scale.text), span_of(zero.text)};
@@ -169,7 +169,7 @@ static struct span put_bound(struct onnx_rewrite *rewrite, struct buf *place,
     sum = put_two(rewrite, place, &n[9], "Add", sum, rest);
     rest = put_reduced(rewrite, place, &n[10], "ReduceL2", head->h);
     rest = put_two(rewrite, place, &n[11], "Mul", rest, span_of(lost.text));
-    sum = put_two(rewrite, place, &n[6], "Add", sum, rest);
+    sum = put_two(rewrite, place, &n[12], "Add", sum, rest);
     return put_two(rewrite, place, out, "Add", sum, span_of(bias.text));
 }
 
