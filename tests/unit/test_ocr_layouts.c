@@ -994,6 +994,10 @@ static const struct example LAYOUTS[] = {
      "POT NOM: 225 kVA     NF FASES. 3\n"
      "SRER3930\n",
      "potencia_kva=225; fabricante=ITB; numero_serie=R3930; fases=3", "numero_serie:unlabelled"},
+    {"a number sign of which a letter and its stop were read",
+     "ITB\n"
+     "POTÊNCIA: 50 kVA     SERIE P.20975-5     FASES: 1\n",
+     "potencia_kva=50; fabricante=ITB; numero_serie=20975-5; fases=1", ""},
     {"an N that may be the label's",
      "SIEMENS\n"
      "POTÊNCIA: 25 kVA     SÉRIE NV97768     FASES: 2\n",
