@@ -35,8 +35,11 @@ static void take_unit(struct label_hit *hit, const char *text, size_t length) {
     hit->end = end;
 }
 
-// "SÉRIE Ne 9268": a ring that was read as any letter.
+// "SÉRIE Ne 9268": a ring that was read as any letter; "SERIE P.20975-5": an N that was, and a
+// stop.
 static bool is_misread_sign(const char *text, size_t at, size_t length) {
+    if (at + 2 < length && is_letter(text[at]) && text[at + 1] == '.' && is_digit(text[at + 2]))
+        return true;
     size_t next = at + 2;
     while (next < length && strchr(" .:-", text[next]))
         next++;

@@ -86,11 +86,10 @@ static bool is_plain(struct part part) {
     return false;
 }
 
-// "NBR 5440/2014 09/01/2004": the norm's label took the day, month and year behind it as well.
-static bool is_free_or_norms(const struct rules *rules, size_t line, struct part at) {
-    return sheet_is_free(&rules->sheet, line, at) ||
-           (at.end - at.begin == 10 &&
-            sheet_taken(&rules->sheet, line, at.begin) == CONCEPT_NUMBER);
+// "NBR 5440/2014 09/01/2004": day, month and year may stand behind a norm's number.
+static bool is_free(const struct rules *rules, size_t line, struct part at) {
+    return at.end - at.begin == 10 ? rules_is_free_or_norms(rules, line, at)
+                                   : sheet_is_free(&rules->sheet, line, at);
 }
 
 // A date that nobody's label took, with a month: one only, and a person looks at it.
@@ -104,7 +103,7 @@ static void read_open(struct rules *rules) {
             date.repaired || !date_is_past(&date, year, month))
             continue;
         struct part at = {piece->part.folded, date.begin, date.end};
-        if (!is_plain(at) || !is_free_or_norms(rules, piece->line, at))
+        if (!is_plain(at) || !is_free(rules, piece->line, at))
             continue;
         bool cut = at.end - at.begin < 7; // "5/2014": a part of something longer, perhaps
         candidate_doubt(offer(rules, piece->line, at, WEIGHT_PATTERN * (cut ? WEIGHT_BRIEF : 1)),

@@ -84,3 +84,8 @@ bool rules_number_form(const struct rules *rules, const struct piece *piece, str
     return !brief && !strchr(identity->text, '.') && !is_tap(rules, identity->text) &&
            !is_drawing(identity->text) && !is_norm(identity->text) && !is_rise(identity->text);
 }
+
+bool rules_is_free_or_norms(const struct rules *rules, size_t line, struct part part) {
+    return sheet_is_free(&rules->sheet, line, part) ||
+           sheet_taken(&rules->sheet, line, part.begin) == CONCEPT_NUMBER;
+}

@@ -20,18 +20,7 @@ static bool is_vector_group(const char *text) {
            strtol(text, NULL, 10) <= 11;
 }
 
-// "P.20975-5": of the number sign, which the label ends with.
-static struct part without_sign(struct part part) {
-    const char *text = part.folded->text;
-    part = part_trim(part);
-    bool sign = part.end > part.begin + 4 && is_letter(text[part.begin]) &&
-                text[part.begin + 1] == '.' && is_digit(text[part.begin + 2]);
-    part.begin += sign ? 2 : 0;
-    return part;
-}
-
 static bool find_serial(struct part part, struct identity *identity) {
-    part = without_sign(part);
     return identity_find(part, 2, 6, identity) && identity->digits + 1 >= identity->letters &&
            !(identity->joined && identity->digits < 4) && !is_vector_group(identity->text);
 }

@@ -204,20 +204,13 @@ static bool is_guess_taken(const struct rules *rules, size_t piece) {
     return taken;
 }
 
-// "ABNT NBR 5356 015797/2013": the norm's label took what stands behind its number as well.
-static bool is_free_or_norms(const struct rules *rules, const struct piece *piece,
-                             struct part part) {
-    return sheet_is_free(&rules->sheet, piece->line, part) ||
-           sheet_taken(&rules->sheet, piece->line, part.begin) == CONCEPT_NUMBER;
-}
-
 // "IITONO-0566717-652875-0": a long one, whatever it follows.
 static void read_long_tag(struct rules *rules) {
     struct identity identity;
     for (size_t i = 0; i < rules->sheet.count; i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (!piece_is_label(piece) && tag_find_long(piece->part, &identity) &&
-            is_free_or_norms(rules, piece, identity.part))
+            rules_is_free_or_norms(rules, piece->line, identity.part))
             offer_open(rules, FIELD_PATRIMONIO, piece, &identity);
     }
 }
@@ -330,7 +323,7 @@ static void read_full_registration(struct rules *rules) {
     for (size_t i = 0; i < rules->sheet.count && !has_registration(rules); i++) {
         const struct piece *piece = &rules->sheet.pieces[i];
         if (piece_is_label(piece) || !registration_find(piece->part, rules->domains, &identity) ||
-            identity.text[0] != '0' || !is_free_or_norms(rules, piece, identity.part))
+            identity.text[0] != '0' || !rules_is_free_or_norms(rules, piece->line, identity.part))
             continue;
         drop_candidates(rules, FIELD_REGISTRO);
         offer_open(rules, FIELD_REGISTRO, piece, &identity);

@@ -90,6 +90,8 @@ void rules_open_numbers(struct rules *rules); // the same without labels; after 
 struct identity;
 bool rules_number_form(const struct rules *rules, const struct piece *piece, struct part part,
                        struct identity *identity);
+// Nobody's, or behind a norm's number, whose label takes all there is: "ABNT NBR 5356 015797/2013".
+bool rules_is_free_or_norms(const struct rules *rules, size_t line, struct part part);
 void rules_maker(struct rules *rules);
 void rules_phases(struct rules *rules);      // and self-protection; after the voltages
 void rules_open_phases(struct rules *rules); // where neither label nor word was read; last

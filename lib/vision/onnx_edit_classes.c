@@ -15,8 +15,8 @@ enum { CLASSES_LEAST = 512, CHANNELS_MOST = 4096, LARGEST = 63 };
 
 // What ends the network: logits of a step are h w + bias.
 struct head {
-    int product, sum, softmax; // nodes
-    struct span h, w, bias;    // names
+    int product;      // the node
+    struct span h, w; // names of its factors
     struct onnx_weights weights, biases;
     size_t channels, classes;
 };
@@ -26,32 +26,39 @@ static void head_fini(struct head *head) {
     mem_free(head->biases.values);
 }
 
+// The node of a kind that makes the value for one reader alone.
+static int maker_for(const struct onnx_rewrite *rewrite, struct span value, int reader,
+                     const char *op) {
+    int maker = onnx_graph_origin(&rewrite->graph, value, reader);
+    return maker != ONNX_NONE && span_is(rewrite->graph.nodes[maker].op, op) &&
+                   onnx_rewrite_reader(rewrite, maker) == reader
+               ? maker
+               : ONNX_NONE;
+}
+
 // product -> + bias -> Softmax over classes -> out
 static bool find_head(const struct onnx_rewrite *rewrite, int softmax, struct head *head) {
     const struct onnx_graph *graph = &rewrite->graph;
     const struct onnx_node *last = &graph->nodes[softmax];
     int64_t axis = 0;
-    *head = (struct head){.softmax = softmax};
+    *head = (struct head){0};
     if (!span_is(last->op, "Softmax") || !onnx_rewrite_is_output(rewrite, softmax) ||
         onnx_node_ints(last, "axis", &axis, 1) != 1 || (axis != 2 && axis != -1))
         return false;
-    head->sum = onnx_graph_origin(graph, last->inputs[0], softmax);
-    if (head->sum == ONNX_NONE || !span_is(graph->nodes[head->sum].op, "Add") ||
-        onnx_rewrite_reader(rewrite, head->sum) != softmax)
+    int sum = maker_for(rewrite, last->inputs[0], softmax, "Add");
+    if (sum == ONNX_NONE)
         return false;
-    const struct onnx_node *sum = &graph->nodes[head->sum];
-    head->product = onnx_graph_origin(graph, sum->inputs[0], head->sum);
-    if (head->product == ONNX_NONE || !span_is(graph->nodes[head->product].op, "MatMul") ||
-        onnx_rewrite_reader(rewrite, head->product) != head->sum)
+    struct span bias = graph->nodes[sum].inputs[1];
+    head->product = maker_for(rewrite, graph->nodes[sum].inputs[0], sum, "MatMul");
+    if (head->product == ONNX_NONE)
         return false;
     head->h = graph->nodes[head->product].inputs[0];
     head->w = graph->nodes[head->product].inputs[1];
-    head->bias = sum->inputs[1];
     int maker = onnx_graph_origin(graph, head->h, head->product);
     if (maker != ONNX_NONE && span_is(graph->nodes[maker].op, "Compress")) // done already
         return false;
     if (!onnx_rewrite_weights(rewrite, head->w, &head->weights) ||
-        !onnx_rewrite_weights(rewrite, head->bias, &head->biases) || head->weights.rank != 2 ||
+        !onnx_rewrite_weights(rewrite, bias, &head->biases) || head->weights.rank != 2 ||
         head->biases.rank != 1 || head->biases.dims[0] != head->weights.dims[1])
         return false;
     head->channels = (size_t)head->weights.dims[0];

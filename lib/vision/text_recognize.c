@@ -27,17 +27,15 @@ float *text_line_planes(const struct image *line, int height, int width) {
 static bool take_steps(const struct text_reader *reader, const struct tensors *tensors,
                        struct text_steps *steps) {
     const struct tensor_shape *shape = &tensors->shapes[0], *kept = &tensors->shapes[1];
-    const char *further =
-        tensors->count == 2 ? network_output_name(reader->recognize, 1) : "no further one";
+    bool some = tensors->count == 2 && kept->rank == 1 &&
+                !strcmp(network_output_name(reader->recognize, 1), ONNX_CLASSES_KEPT);
     if (shape->rank != 3 || shape->dims[0] != 1 ||
         shape->dims[2] != (int64_t)reader->dictionary.count ||
         (!tensors->values[0] && shape->dims[1] > 0))
         return false;
-    *steps = (struct text_steps){tensors->values[0], NULL, (size_t)shape->dims[1]};
-    if (strcmp(further, ONNX_CLASSES_KEPT) == 0 && kept->rank == 1) {
-        steps->kept = tensors->values[1];
-        steps->count = (size_t)kept->dims[0];
-    }
+    *steps = (struct text_steps){.likelihoods = tensors->values[0],
+                                 .kept = some ? tensors->values[1] : NULL,
+                                 .count = (size_t)(some ? kept->dims[0] : shape->dims[1])};
     return true;
 }
 

@@ -44,20 +44,11 @@ static char *edited(const char *path) {
     struct buf out;
     char *bytes = path_read_file(path, FILE_MAX, &length, NULL), *file = NULL;
     buf_init(&out, 8 * FILE_MAX);
-    if (edit(&out, bytes, length)) {
-        file = mem_strdup("/tmp/edited-onnx-XXXXXX");
-        int fd = mkstemp(file);
-        assert_int_equal(write(fd, buf_bytes(&out), out.length), out.length);
-        close(fd);
-    }
+    if (edit(&out, bytes, length))
+        file = tiny_file(&out);
     buf_fini(&out);
     mem_free(bytes);
     return file;
-}
-
-static void forget(char *path) {
-    unlink(path);
-    mem_free(path);
 }
 
 static struct tensors run(struct onnx *onnx, const char *path,
@@ -121,8 +112,8 @@ static size_t kept_of(struct shape shape, float loud, size_t *nothing) {
     tensors_fini(&whole);
     tensors_fini(&kept);
     mem_free(input);
-    forget(file);
-    forget(path);
+    tiny_forget(file);
+    tiny_forget(path);
     onnx_close(onnx);
     return count;
 }
@@ -178,7 +169,7 @@ static void test_real(void **state) {
 static void expect_alone(struct shape shape) {
     char *path = recogniser(shape);
     assert_null(edited(path));
-    forget(path);
+    tiny_forget(path);
 }
 
 static void test_alone(void **state) {
@@ -189,8 +180,8 @@ static void test_alone(void **state) {
     char *path = recogniser(USUAL), *once = edited(path);
     assert_non_null(once);
     assert_null(edited(once)); // there is nothing left to gain
-    forget(once);
-    forget(path);
+    tiny_forget(once);
+    tiny_forget(path);
 }
 
 static void test_torn(void **state) {
@@ -210,7 +201,7 @@ static void test_torn(void **state) {
         bytes[place] = kept;
     }
     mem_free(bytes);
-    forget(path);
+    tiny_forget(path);
 }
 
 int main(void) {

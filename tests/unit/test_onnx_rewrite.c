@@ -27,22 +27,13 @@ static char *edited_file(enum edit edit, char *path) {
     char *bytes = path_read_file(path, 64 << 20, &length, NULL), *edited = NULL;
     assert_non_null(bytes);
     buf_init(&out, 128 << 20);
-    if (apply(edit, &out, bytes, length)) {
-        edited = mem_strdup("/tmp/edited-onnx-XXXXXX");
-        int fd = mkstemp(edited);
-        assert_int_equal(write(fd, buf_bytes(&out), out.length), out.length);
-        close(fd);
-    } else {
+    if (apply(edit, &out, bytes, length))
+        edited = tiny_file(&out);
+    else
         assert_int_equal(out.length, 0);
-    }
     buf_fini(&out);
     mem_free(bytes);
     return edited;
-}
-
-static void forget(char *path) {
-    unlink(path);
-    mem_free(path);
 }
 
 static struct tensors run_file(struct onnx *onnx, const char *path, const float *planes,
@@ -100,14 +91,14 @@ static void expect_same(enum edit edit, struct tiny_onnx tiny) {
     assert_non_null(edited);
     expect_equal(path, edited);
     assert_null(edited_file(edit, edited)); // there is nothing left to gain
-    forget(edited);
-    forget(path);
+    tiny_forget(edited);
+    tiny_forget(path);
 }
 
 static void expect_alone(enum edit edit, struct tiny_onnx tiny) {
     char *path = tiny_onnx_write(&tiny);
     assert_null(edited_file(edit, path));
-    forget(path);
+    tiny_forget(path);
 }
 
 static struct tiny_onnx net(int64_t channels) {
@@ -204,8 +195,8 @@ static void test_channels(void **state) {
     assert_int_equal(count_ops(edited, "Concat"), 0);
     assert_int_equal(count_ops(path, "Conv"), 3);
     assert_int_equal(count_ops(edited, "Conv"), 4);
-    forget(path);
-    forget(edited);
+    tiny_forget(path);
+    tiny_forget(edited);
 }
 
 // A Concat of one thing hands its channels on.
@@ -228,9 +219,9 @@ static void test_channels_of_others(void **state) {
         if (edited) {
             assert_int_equal(count_ops(edited, "Concat"), 1);
             expect_equal(path, edited);
-            forget(edited);
+            tiny_forget(edited);
         }
-        forget(path);
+        tiny_forget(path);
     }
 }
 
@@ -279,8 +270,8 @@ static void test_gates(void **state) {
     char *path = tiny_onnx_write(&tiny), *edited = edited_file(GATES, path);
     assert_int_equal(count_ops(path, "Identity"), 2);
     assert_int_equal(count_ops(edited, "Identity"), 1); // whose value nobody wants is gone
-    forget(path);
-    forget(edited);
+    tiny_forget(path);
+    tiny_forget(edited);
 }
 
 static void test_gates_alone(void **state) {
@@ -314,8 +305,8 @@ static void test_enlarge(void **state) {
     char *path = tiny_onnx_write(&tiny), *edited = edited_file(ENLARGE, path);
     assert_int_equal(count_ops(edited, "ConvTranspose"), 0);
     assert_int_equal(count_ops(edited, "DepthToSpace"), 1);
-    forget(path);
-    forget(edited);
+    tiny_forget(path);
+    tiny_forget(edited);
 }
 
 // Windows that overlap or are cut stay as they are; the other one of the two is changed.
@@ -329,8 +320,8 @@ static void test_enlarge_one(void **state) {
             assert_non_null(edited);
             assert_int_equal(count_ops(edited, "ConvTranspose"), 1);
             expect_equal(path, edited);
-            forget(path);
-            forget(edited);
+            tiny_forget(path);
+            tiny_forget(edited);
         }
     expect_alone(ENLARGE, enlarged(others[0], others[1]));
 }
@@ -343,8 +334,8 @@ static void test_enlarge_read_between(void **state) {
     assert_non_null(edited);
     assert_int_equal(count_ops(edited, "DepthToSpace"), 2);
     expect_equal(path, edited);
-    forget(path);
-    forget(edited);
+    tiny_forget(path);
+    tiny_forget(edited);
 }
 
 // --- Phases
@@ -457,8 +448,8 @@ static void test_phases(void **state) {
     assert_int_equal(count_ops(path, "Resize"), 2);
     assert_int_equal(count_ops(edited, "Resize"), 1); // twice is by the phases, 4 x is twice
     assert_int_equal(count_ops(edited, "Conv"), 3 + 4 * 3);
-    forget(path);
-    forget(edited);
+    tiny_forget(path);
+    tiny_forget(edited);
 }
 
 static void test_phases_alone(void **state) {
@@ -564,11 +555,11 @@ static void test_real(void **state) {
     float *planes = strokes(96, 160);
     expect_equal_for(path, whole, planes, 96, 160, 1e-4f);
     mem_free(planes);
-    forget(gates);
-    forget(large);
-    forget(phases);
-    forget(sums);
-    forget(whole);
+    tiny_forget(gates);
+    tiny_forget(large);
+    tiny_forget(phases);
+    tiny_forget(sums);
+    tiny_forget(whole);
     mem_free(path);
 }
 
@@ -605,7 +596,7 @@ static void expect_torn(struct tiny_onnx tiny) {
             bytes[places[k]] = kept[k];
     }
     mem_free(bytes);
-    forget(path);
+    tiny_forget(path);
 }
 
 static void test_torn(void **state) {

@@ -126,7 +126,22 @@ static inline void tiny_metadata(struct tiny_onnx *t, const char *key, const cha
     tiny_message(&t->metadata, 14, &entry);
 }
 
-// Writes the file and forgets the rest. The path is the caller's; unlink it.
+// Writes bytes to a file. The path is the caller's; tiny_forget it.
+static inline char *tiny_file(const struct buf *bytes) {
+    char *path = mem_strdup("/tmp/tiny-onnx-XXXXXX");
+    int fd = mkstemp(path);
+    if (fd < 0 || write(fd, buf_bytes(bytes), bytes->length) != (ssize_t)bytes->length)
+        abort();
+    close(fd);
+    return path;
+}
+
+static inline void tiny_forget(char *path) {
+    unlink(path);
+    mem_free(path);
+}
+
+// Writes the file and forgets the rest. The path is the caller's; tiny_forget it.
 static inline char *tiny_onnx_write(struct tiny_onnx *t) {
     struct buf model = tiny_buf(), opset = tiny_buf();
     tiny_int(&model, 1, 8); // IR version
@@ -136,11 +151,7 @@ static inline char *tiny_onnx_write(struct tiny_onnx *t) {
     tiny_message(&model, 7, &t->graph);
     buf_add(&model, buf_bytes(&t->metadata), t->metadata.length);
     buf_fini(&t->metadata);
-    char *path = mem_strdup("/tmp/tiny-onnx-XXXXXX");
-    int fd = mkstemp(path);
-    if (fd < 0 || write(fd, buf_bytes(&model), model.length) != (ssize_t)model.length)
-        abort();
-    close(fd);
+    char *path = tiny_file(&model);
     buf_fini(&model);
     return path;
 }
