@@ -30,16 +30,22 @@ static size_t plain(const char *text, char out[FOLDED_MAX + 1]) {
     return count;
 }
 
+static bool says(const json_t *text, const char *wanted) {
+    char said[FOLDED_MAX + 1];
+    plain(json_get_text(text, "text", ""), said);
+    return strstr(said, wanted) != NULL;
+}
+
 // What is as short as "3" stands in many texts.
 static bool find_text(const json_t *report, const char *truth, struct box *box) {
     const json_t *texts = json_object_get(report, "texts");
-    char wanted[FOLDED_MAX + 1], said[FOLDED_MAX + 1];
+    char wanted[FOLDED_MAX + 1];
     if (plain(truth, wanted) < TRUTH_LEAST)
         return false;
     for (size_t i = 0; i < json_array_size(texts); i++) {
         const json_t *text = json_array_get(texts, i);
-        plain(json_get_text(text, "text", ""), said);
-        if (strstr(said, wanted) && box_of(json_object_get(text, "box"), box))
+        if ((says(text, wanted) || says(json_object_get(text, "turned"), wanted)) &&
+            box_of(json_object_get(text, "box"), box))
             return true;
     }
     return false;

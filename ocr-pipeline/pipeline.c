@@ -53,6 +53,7 @@ static bool open_reader(struct pipeline *pipeline, struct err *err) {
     options.recognize = config->recognize;
     options.dictionary = config->dictionary;
     options.threads = config->threads;
+    options.follow_page = true;
     options.box_threshold = config->box_confidence;
     options.line_confidence = config->line_confidence;
     if (!is_there(config->detect, "text detector", err) ||

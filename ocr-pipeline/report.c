@@ -8,12 +8,23 @@
 
 // --- JSON
 
+static json_t *score_json(float confidence) { return plate_rounded((double)confidence, 1000); }
+
+// What is told is what the reference reads. A line that it leaves on its head tells besides what it
+// says turned as the photo is, which is what fields are taken from.
 json_t *report_text_json(const struct reading *reading, size_t index) {
     const struct text_line *line = &reading->page.lines[index];
     struct box box = quad_box(&line->quad);
-    return json_build("{s:s, s:o, s:o, s:s}", "text", line->text, "score",
-                      plate_rounded((double)line->confidence, 1000), "box", plate_box_json(&box),
-                      "class", text_class_name(reading->classes[index]));
+    bool over = line->own_text != NULL;
+    json_t *text =
+        json_build("{s:s, s:o, s:o, s:s}", "text", over ? line->own_text : line->text, "score",
+                   score_json(over ? line->own_confidence : line->confidence), "box",
+                   plate_box_json(&box), "class", text_class_name(reading->classes[index]));
+    if (over)
+        json_set(
+            text, "turned",
+            json_build("{s:s, s:o}", "text", line->text, "score", score_json(line->confidence)));
+    return text;
 }
 
 static json_t *plate_seen_json(const struct reading *reading) {

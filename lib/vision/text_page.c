@@ -34,13 +34,14 @@ struct page_line {
     unsigned quarters; // counter-clockwise, by which the crop is turned
     unsigned lies;     // by so many it was turned when it was cut
     unsigned way;      // by so many it is to be read
-    unsigned doubt;    // by so many more if it is read unsurely that way; 0: no other way
+    bool doubt;        // is read the other way up as well if it is read unsurely that way
     bool asked;        // which way up; the others are taken to be as those are
     float upside_down;
-    bool read, read_both; // both: the surer reading was kept
-    unsigned read_way;    // the way it was read
-    int width;            // of the recogniser's input
+    bool read, read_both;
+    unsigned read_way; // the way it was read
+    int width;         // of the recogniser's input
     struct text_line line;
+    struct text_line other; // the other way up, if it was read both ways
 };
 
 struct page_work {
@@ -91,6 +92,7 @@ static bool ask_job(void *context, size_t index, unsigned worker, struct err *er
 
 static void text_line_fini(struct text_line *line) {
     mem_free(line->text);
+    mem_free(line->own_text);
     mem_free(line->chars);
 }
 
@@ -111,52 +113,75 @@ static bool runs_along(const struct page_work *work, const struct page_line *lin
     return line->quarters % 2 == work->quarters % 2;
 }
 
+// The way in which the reference reads a line that was asked.
+static unsigned own_way(const struct page_line *line) {
+    return line->lies + (is_surely_down(line) ? 2 : 0);
+}
+
 // Which way a line is read. Where most of the page stands on its head, so do the lines along it
-// that were unsure.
+// that were unsure, if they follow it.
 static void choose_way(const struct page_work *work, struct page_line *line) {
-    bool over = work->quarters >= 2 && runs_along(work, line);
+    bool follow = work->reader->options.follow_page;
+    bool over = follow && work->quarters >= 2 && runs_along(work, line);
     bool down = is_surely_down(line), up = is_surely_up(line);
     bool flip = !line->asked ? over : over ? !up : down;
     line->way = line->faint ? work->quarters : line->lies + (flip ? 2 : 0);
-    line->doubt = line->asked && (flip != over || (flip && !down)) ? 2 : 0;
+    line->doubt = follow && line->asked && (flip != over || (flip && !down));
 }
 
-// Once more the other way up; what was read more surely stays.
+// From the reference, which knows nothing of the page.
+static bool differs(const struct page_line *line) {
+    return line->asked && !line->faint && line->way != own_way(line);
+}
+
 static bool read_other_way(struct page_work *work, struct page_line *line, unsigned worker,
                            struct err *err) {
-    struct text_line other = {0};
-    turn_crop(line, (line->way + line->doubt) % 4);
-    if (!read_line(work, line, worker, &other, err))
-        return false;
-    if (other.confidence > line->line.confidence) {
-        struct text_line worse = line->line;
-        line->line = other;
-        line->way = line->quarters;
-        other = worse;
-    }
-    text_line_fini(&other);
+    turn_crop(line, (line->way + 2) % 4);
     line->read_both = true;
+    return read_line(work, line, worker, &line->other, err);
+}
+
+static void prefer_other_way(struct page_line *line) {
+    struct text_line other = line->other;
+    line->other = line->line;
+    line->line = other;
+    line->way = (line->way + 2) % 4;
+}
+
+// Read unsurely; the other way up it may say more.
+static bool recognize_unsure(struct page_work *work, struct page_line *line, unsigned worker,
+                             struct err *err) {
+    if (!line->asked && !line->faint) {
+        if (!ask_line(work, line, worker, err))
+            return false;
+        line->doubt = is_surely_down(line);
+    }
+    if (!line->doubt)
+        return true;
+    if (!read_other_way(work, line, worker, err))
+        return false;
+    if (!work->reader->options.follow_page || line->other.confidence > line->line.confidence)
+        prefer_other_way(line);
     return true;
 }
 
 static bool recognize(struct page_work *work, struct page_line *line, unsigned worker,
                       struct err *err) {
     bool good = true;
-    if (line->read_both)
+    if (line->read_both) {
+        line->way = line->read_way;
         return true;
+    }
     if (!line->read || line->read_way != line->way) {
         text_line_fini(&line->line);
         line->line = (struct text_line){0};
         turn_crop(line, line->way);
         good = read_line(work, line, worker, &line->line, err);
     }
-    if (good && line->line.confidence < READ_SURE) {
-        if (!line->asked && !line->faint) {
-            good = ask_line(work, line, worker, err);
-            line->doubt = is_surely_down(line) ? 2 : 0;
-        }
-        good = good && (!line->doubt || read_other_way(work, line, worker, err));
-    }
+    if (good && line->line.confidence < READ_SURE)
+        good = recognize_unsure(work, line, worker, err);
+    if (good && differs(line) && !line->read_both)
+        good = read_other_way(work, line, worker, err);
     line->read = true;
     line->read_way = line->way;
     return good;
@@ -223,7 +248,7 @@ static bool ask_lines(struct page_work *work, size_t from, size_t to, struct err
 
 // Those that run across the page are asked in any case: the others do not speak for them.
 static bool ask_jury(struct page_work *work, struct err *err) {
-    size_t count, across = 0, up = 0, down = 0, next = 0;
+    size_t count, across = 0, up = 0, next = 0;
     struct ranked *ranked = rank_lines(work, &count);
     for (size_t i = count; i-- > 0;)
         if (!runs_along(work, &work->lines[ranked[i].index]))
@@ -234,12 +259,9 @@ static bool ask_jury(struct page_work *work, struct err *err) {
     mem_free(ranked);
     size_t asked = next < JURY ? count : across + JURY;
     bool good = ask_lines(work, 0, asked, err);
-    for (size_t i = across; i < asked; i++) {
+    for (size_t i = across; i < asked; i++)
         up += is_surely_up(&work->lines[work->order[i]]);
-        down += is_surely_down(&work->lines[work->order[i]]);
-    }
-    bool agreed = up == asked - across || down == asked - across;
-    return good && (agreed || ask_lines(work, asked, count, err));
+    return good && (up == asked - across || ask_lines(work, asked, count, err));
 }
 
 static void vote_on_ways(struct page_work *work) {
@@ -374,6 +396,11 @@ static bool is_short_value(const struct text_line *line) {
            strpbrk(line->text, "0123456789");
 }
 
+static bool says_something(const struct page_work *work, const struct text_line *line) {
+    return line->text && !is_blank(line->text) &&
+           line->confidence >= work->reader->options.line_confidence;
+}
+
 // Moves the lines that say something to the page.
 static void keep_lines(struct page_work *work, struct text_page *page) {
     int width = work->picture->width, height = work->picture->height;
@@ -382,8 +409,7 @@ static void keep_lines(struct page_work *work, struct text_page *page) {
     for (size_t i = 0; i < work->count; i++) {
         struct page_line *found = &work->lines[i];
         struct text_line *line = &found->line;
-        if (is_blank(line->text) || line->confidence < work->reader->options.line_confidence ||
-            (found->faint && !is_short_value(line)))
+        if (!says_something(work, line) || (found->faint && !is_short_value(line)))
             continue;
         struct quad quad = text_sheet_quad(&work->sheet, &found->quad, work->picture);
         quad = begin_at(&quad, found->way);
@@ -391,6 +417,12 @@ static void keep_lines(struct page_work *work, struct text_page *page) {
         line->upright = quad_turn(&quad, page->turned, width, height);
         line->faint = found->faint;
         line->turned = found->way != work->quarters;
+        if (differs(found) && says_something(work, &found->other) &&
+            strcmp(found->other.text, line->text) != 0) {
+            line->own_text = found->other.text;
+            line->own_confidence = found->other.confidence;
+            found->other.text = NULL;
+        }
         page->lines[page->count++] = *line;
         *line = (struct text_line){0};
     }
@@ -401,6 +433,7 @@ static void forget_lines(struct page_work *work) {
     for (size_t i = 0; i < work->count; i++) {
         image_fini(&work->lines[i].crop);
         text_line_fini(&work->lines[i].line);
+        text_line_fini(&work->lines[i].other);
     }
     mem_free(work->lines);
     mem_free(work->order);

@@ -26,6 +26,9 @@ struct text_reader_options {
     // Also look for lone digits and short values, which the detector mostly misses:
     // text_line.faint. Only on a page that does not lie on its side.
     bool faint;
+    // A line that is unsure which way up goes as most of the page goes, and what is read unsurely
+    // is read both ways. The reference leaves such lines as they lie: text_line.own_text.
+    bool follow_page;
 };
 extern const struct text_reader_options text_reader_defaults; // no files
 
@@ -44,6 +47,10 @@ struct text_line {
     size_t char_count;
     bool faint;  // a lone digit or a short value that the detector hardly saw
     bool turned; // other than the page: was read upside down or sideways
+    // What the reference reads, which turns a line by nothing but what the line itself shows, where
+    // that is another text; else NULL.
+    char *own_text;
+    float own_confidence;
 };
 struct text_page {
     struct text_line *lines; // in reading order: rows from the top, in a row from the left

@@ -63,6 +63,10 @@ class Read(OcrWorld):
             for field in report["fields"].values():
                 box = field["box"] or report["plate"]["box"]
                 self.assertTrue(x0 <= box[0] < box[2] <= x1 and y0 <= box[1] < box[3] <= y1, (field, report["plate"]))
+        # Short lines do not show which way up they are: told as RapidOCR reads them, read as the photo stands.
+        turned = {text["text"]: text["turned"] for report in reports for text in report["texts"] if "turned" in text}
+        self.assertTrue(any("INMETRO" in other["text"] and "INMETRO" not in text for text, other in turned.items()), turned)
+        self.assertTrue(all(other["text"] != text and 0 < other["score"] <= 1 for text, other in turned.items()))
 
     def test_as_csv(self):
         out, _ = self.ocr("read", PLATE, "--csv")

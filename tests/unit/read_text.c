@@ -1,9 +1,10 @@
 // read_text [OPTION VALUE]... PHOTO... : what the text reader reads, a line of JSON a photo, for
 // comparisons with the reference (tests/clients/rapidocr_lines.py). Options: --threads --side
-// --repeat --confidence (percent) --faint 1 --chars 1 (all that read_plate takes: what each
-// character could have been, where it stands) --fast 1 (the tiny networks) --memory 1. PHOTO `-`:
-// the paths come on stdin, after a first line `{}` has said that all is loaded. Models and library
-// as tools/get-ocr lays them down.
+// --repeat --confidence (percent) --faint 1 --follow 1 (a line that does not show which way
+// up it is goes as the page goes) --chars 1 (all that read_plate takes: what each character could
+// have been, where it stands) --fast 1 (the tiny networks) --memory 1. PHOTO `-`: the paths come on
+// stdin, after a first line `{}` has said that all is loaded. Models and library as tools/get-ocr
+// lays them down.
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
@@ -17,7 +18,7 @@
 struct job {
     unsigned threads;
     int side, repeat, confidence;
-    bool memory, faint, chars, fast;
+    bool memory, faint, follow, chars, fast;
 };
 
 static json_t *chars_json(const struct text_line *line) {
@@ -54,6 +55,8 @@ static json_t *line_json(const struct text_line *line, bool chars) {
         json_object_set_new(out, "upright", quad_json(&line->upright));
     }
     json_object_set_new(out, "faint", json_boolean(line->faint));
+    if (line->own_text)
+        json_object_set_new(out, "own_text", json_text(line->own_text));
     json_object_set_new(out, "quad", quad_json(&line->quad));
     return out;
 }
@@ -120,6 +123,7 @@ static struct text_reader *open_reader(struct onnx *onnx, const struct job *job,
     options.dictionary = dictionary;
     options.threads = job->threads;
     options.faint = job->faint;
+    options.follow_page = job->follow;
     options.line_confidence = (float)job->confidence / 100;
     struct text_reader *reader = text_reader_create(onnx, &options, err);
     mem_free(detect);
@@ -147,6 +151,8 @@ int main(int argc, char **argv) {
             job.chars = value;
         else if (!strcmp(argv[first], "--faint"))
             job.faint = value;
+        else if (!strcmp(argv[first], "--follow"))
+            job.follow = value;
         else if (!strcmp(argv[first], "--memory"))
             job.memory = value;
         else if (!strcmp(argv[first], "--fast"))

@@ -27,10 +27,7 @@ static int start(void **state) {
     return image_system_init(1, &err) ? 0 : -1;
 }
 
-// One reader serves all tests, which is how it is used.
-static struct text_reader *reader_or_skip(void) {
-    if (reader)
-        return reader;
+static struct text_reader *open_reader_or_skip(bool follow_page) {
     char *detect = fetched_or_skip("ocr/det.onnx"), *orient = fetched_or_skip("ocr/cls.onnx");
     char *recognize = fetched_or_skip("ocr/rec.onnx");
     struct err err = {0};
@@ -41,12 +38,20 @@ static struct text_reader *reader_or_skip(void) {
     options.orient = orient;
     options.recognize = recognize;
     options.faint = true;
-    reader = text_reader_create(onnx, &options, &err);
-    if (!reader)
+    options.follow_page = follow_page;
+    struct text_reader *opened = text_reader_create(onnx, &options, &err);
+    if (!opened)
         fail_msg("%s", err.text);
     mem_free(detect);
     mem_free(orient);
     mem_free(recognize);
+    return opened;
+}
+
+// One reader serves all tests, which is how it is used.
+static struct text_reader *reader_or_skip(void) {
+    if (!reader)
+        reader = open_reader_or_skip(false);
     return reader;
 }
 
@@ -61,31 +66,26 @@ static const struct word plate[] = {
 enum { WORDS = sizeof plate / sizeof *plate };
 
 // Black on white, 800 x 500.
-static bool draw_plate(struct image *out) {
+static void draw_words_or_skip(struct image *out, const struct word *words, size_t count) {
     image_init(out, 800, 500);
     memset(out->pixels, 235, 800 * 500 * 3);
-    for (size_t i = 0; i < WORDS; i++) {
+    for (size_t i = 0; i < count; i++) {
         VipsImage *text = NULL;
-        if (vips_text(&text, plate[i].text, "font", "DejaVu Sans 44", NULL) != 0)
-            return false;
+        if (vips_text(&text, words[i].text, "font", "DejaVu Sans 44", NULL) != 0)
+            lack("libvips draws no text here");
         size_t length;
         uint8_t *mask = vips_image_write_to_memory(text, &length);
-        for (int y = 0; y < text->Ysize && plate[i].y + y < 500; y++)
-            for (int x = 0; x < text->Xsize && plate[i].x + x < 800; x++) {
+        for (int y = 0; y < text->Ysize && words[i].y + y < 500; y++)
+            for (int x = 0; x < text->Xsize && words[i].x + x < 800; x++) {
                 uint32_t grey = 235 - mask[y * text->Xsize + x] * 215u / 255;
-                set_pixel(out, plate[i].x + x, plate[i].y + y, grey * 0x10101);
+                set_pixel(out, words[i].x + x, words[i].y + y, grey * 0x10101);
             }
         g_free(mask);
         g_object_unref(text);
     }
-    return true;
 }
 
-static void plate_or_skip(struct image *out) {
-    if (!draw_plate(out)) {
-        lack("libvips draws no text here");
-    }
-}
+static void plate_or_skip(struct image *out) { draw_words_or_skip(out, plate, WORDS); }
 
 static const struct text_line *line_with(const struct text_page *page, const char *text) {
     for (size_t i = 0; i < page->count; i++)
@@ -94,6 +94,18 @@ static const struct text_line *line_with(const struct text_page *page, const cha
     for (size_t i = 0; i < page->count; i++)
         print_message("line %zu: %s\n", i, page->lines[i].text);
     fail_msg("no line has %s", text);
+    return NULL;
+}
+
+// Which way up a line was read does not matter.
+static const struct text_line *line_at(const struct text_page *page, const struct quad *quad) {
+    struct box wanted = quad_box(quad);
+    for (size_t i = 0; i < page->count; i++) {
+        struct box box = quad_box(&page->lines[i].quad);
+        if (memcmp(&box, &wanted, sizeof box) == 0)
+            return &page->lines[i];
+    }
+    fail_msg("no line is at %.0f, %.0f", (double)wanted.x0, (double)wanted.y0);
     return NULL;
 }
 
@@ -167,6 +179,45 @@ static void test_turned(void **state) {
         text_page_fini(&page);
         image_fini(&turned);
     }
+    image_fini(&image);
+}
+
+// On a page on its head a short line does not show which way up it is. Who follows the page reads
+// it as it is meant, and is told what the reference reads.
+static void test_follows_page(void **state) {
+    static const struct word words[] = {
+        {"TRANSFORMADOR", 60, 40}, {"POTÊNCIA", 60, 160}, {"BAIXA TENSÃO", 300, 160},
+        {"H1", 60, 280},           {"0080", 420, 280},    {"60 Hz", 60, 400},
+        {"H3", 420, 400},
+    };
+    struct text_reader *r = reader_or_skip(), *follower = open_reader_or_skip(true);
+    struct image image, turned;
+    struct text_page alone, page;
+    struct err err = {0};
+    size_t own = 0;
+    draw_words_or_skip(&image, words, sizeof words / sizeof *words);
+    warp_turn(&turned, &image, 2);
+    assert_true(text_reader_read(r, &turned, &alone, &err));
+    assert_true(text_reader_read(follower, &turned, &page, &err));
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        line_with(&page, words[i].text);
+    assert_int_equal(page.count, alone.count);
+    for (size_t i = 0; i < page.count; i++) {
+        const struct text_line *line = &page.lines[i];
+        const struct text_line *reference = line_at(&alone, &line->quad);
+        own += line->own_text != NULL;
+        assert_null(reference->own_text);
+        assert_string_equal(line->own_text ? line->own_text : line->text, reference->text);
+        if (line->own_text) {
+            assert_string_not_equal(line->own_text, line->text);
+            assert_true(line->own_confidence == reference->confidence);
+        }
+    }
+    assert_true(own > 0 && own < page.count);
+    text_page_fini(&page);
+    text_page_fini(&alone);
+    text_reader_destroy(follower);
+    image_fini(&turned);
     image_fini(&image);
 }
 
@@ -317,9 +368,9 @@ static void test_wrong_models(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_page),         cmocka_unit_test(test_turned),
-        cmocka_unit_test(test_turned_first), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_odd_pictures), cmocka_unit_test(test_single_line),
-        cmocka_unit_test(test_wrong_models),
+        cmocka_unit_test(test_follows_page), cmocka_unit_test(test_turned_first),
+        cmocka_unit_test(test_threads),      cmocka_unit_test(test_odd_pictures),
+        cmocka_unit_test(test_single_line),  cmocka_unit_test(test_wrong_models),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
