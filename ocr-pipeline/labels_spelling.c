@@ -6,34 +6,6 @@
 // A long spelling may be read with faults; "MARCO" is no "MARCA".
 static unsigned most_edits(size_t length) { return length <= SHORT ? 0 : length < 12 ? 1 : 2; }
 
-// The prefix of `text` that is nearest to a spelling: how many edits away, how long it is.
-static unsigned nearest_prefix(const struct spelling *spelling, const char *text, size_t length,
-                               unsigned most, size_t *taken) {
-    unsigned row[SPELLING_MAX + 4];
-    size_t wide = spelling->length + most < length ? spelling->length + most : length;
-    for (size_t j = 0; j <= wide; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= spelling->length; i++) {
-        unsigned corner = row[0], least;
-        row[0] = least = (unsigned)i;
-        for (size_t j = 1; j <= wide; j++) {
-            unsigned replace = corner + (spelling->letters[i - 1] != text[j - 1]);
-            corner = row[j];
-            unsigned shift = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            row[j] = replace < shift ? replace : shift;
-            least = row[j] < least ? row[j] : least;
-        }
-        if (least > most)
-            return most + 1;
-    }
-    unsigned best = most + 1;
-    for (size_t j = 1; j <= wide; j++)
-        if (row[j] < best || (row[j] == best && j == spelling->length)) {
-            best = row[j];
-            *taken = j;
-        }
-    return best;
-}
 // "ELO0,5H", "ANO2005": three letters that no serial number begins with.
 static bool may_stick(const struct spelling *spelling) {
     enum concept concept = spelling->concept;
@@ -149,8 +121,8 @@ static bool long_at(const struct spelling *spelling, const struct skeleton *skel
     // Without its "Nº" it is another one: "TRAFO" is a maker, "DE FABRICACAO" a date's.
     if (spelling->sign && skeleton->bones[start] == spelling->letters[spelling->sign])
         return false;
-    *edits =
-        nearest_prefix(spelling, skeleton->bones + start, skeleton->count - start, most, &taken);
+    *edits = edit_prefix(spelling->letters, spelling->length, skeleton->bones + start,
+                         skeleton->count - start, most, &taken);
     if (*edits > most || taken == 0)
         return false;
     if (spelling->apart && skeleton->bones[start + taken - 1] != 'N') // "TRAFO" is a maker

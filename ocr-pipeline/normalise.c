@@ -299,23 +299,60 @@ size_t skeleton_of(const char *text, size_t length, char *out, uint16_t *at, siz
     return count;
 }
 
-unsigned edit_distance(const char *a, size_t a_length, const char *b, size_t b_length,
-                       unsigned most) {
-    unsigned row[64];
-    size_t apart = a_length > b_length ? a_length - b_length : b_length - a_length;
-    if (apart > most || b_length >= 64)
-        return most + 1;
-    for (size_t j = 0; j <= b_length; j++)
+enum { EDIT_ROW = 64 };
+
+// The last row of the table of edits: cell j, how far `a` is from the first j letters of `b`. Only
+// cells `from` .. `to` can be `most` at most, in every row those beside the diagonal. False when
+// none of them is.
+static bool edit_band(const char *a, size_t a_length, const char *b, size_t b_length, unsigned most,
+                      unsigned row[EDIT_ROW + 1], size_t *from, size_t *to) {
+    bool near = true;
+    *from = 0;
+    *to = most < b_length ? most : b_length;
+    for (size_t j = 0; j <= *to; j++)
         row[j] = (unsigned)j;
-    for (size_t i = 1; i <= a_length; i++) {
-        unsigned corner = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_length; j++) {
+    for (size_t i = 1; i <= a_length && near; i++) {
+        unsigned corner = row[*from], left = most;
+        near = false;
+        if (*to < b_length)
+            row[++*to] = most + 1;
+        if (i > most) {
+            ++*from;
+        } else {
+            row[0] = left = (unsigned)i;
+            near = true;
+        }
+        for (size_t j = *from > 0 ? *from : 1; j <= *to; j++) {
             unsigned replace = corner + (a[i - 1] != b[j - 1]);
             corner = row[j];
-            unsigned shift = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            row[j] = replace < shift ? replace : shift;
+            unsigned shift = (corner < left ? corner : left) + 1;
+            row[j] = left = replace < shift ? replace : shift;
+            near |= left <= most;
         }
     }
+    return near;
+}
+
+unsigned edit_distance(const char *a, size_t a_length, const char *b, size_t b_length,
+                       unsigned most) {
+    unsigned row[EDIT_ROW + 1];
+    size_t from, to, apart = a_length > b_length ? a_length - b_length : b_length - a_length;
+    if (apart > most || b_length > EDIT_ROW ||
+        !edit_band(a, a_length, b, b_length, most, row, &from, &to))
+        return most + 1;
     return row[b_length] > most ? most + 1 : row[b_length];
+}
+
+unsigned edit_prefix(const char *a, size_t a_length, const char *text, size_t length, unsigned most,
+                     size_t *taken) {
+    unsigned row[EDIT_ROW + 1], best = most + 1;
+    size_t from, to, wide = a_length + most < length ? a_length + most : length;
+    if (wide > EDIT_ROW || !edit_band(a, a_length, text, wide, most, row, &from, &to))
+        return best;
+    for (size_t j = from > 0 ? from : 1; j <= to; j++)
+        if (row[j] < best || (row[j] == best && j == a_length)) {
+            best = row[j];
+            *taken = j;
+        }
+    return best;
 }

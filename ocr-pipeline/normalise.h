@@ -66,3 +66,7 @@ bool is_digit(char c);
 // Edit distance (insert, drop, replace), `most` + 1 when it is more than `most` (at most 3).
 unsigned edit_distance(const char *a, size_t a_length, const char *b, size_t b_length,
                        unsigned most);
+// The same to the nearest prefix of `text`, of at least one letter and of `taken`; among equals the
+// one as long as `a`, or else the shortest.
+unsigned edit_prefix(const char *a, size_t a_length, const char *text, size_t length, unsigned most,
+                     size_t *taken);

@@ -298,21 +298,59 @@ static void configuration_is_checked(void **state) {
     }
 }
 
+// By the definition: the last letter of either is left out, or the one stands for the other.
+static unsigned far(const char *a, size_t a_length, const char *b, size_t b_length) {
+    if (a_length == 0 || b_length == 0)
+        return (unsigned)(a_length + b_length);
+    unsigned drop = far(a, a_length - 1, b, b_length) + 1;
+    unsigned add = far(a, a_length, b, b_length - 1) + 1;
+    unsigned swap = far(a, a_length - 1, b, b_length - 1) + (a[a_length - 1] != b[b_length - 1]);
+    unsigned least = drop < add ? drop : add;
+    return swap < least ? swap : least;
+}
+
+static size_t random_word(uint32_t *seed, char out[8]) {
+    size_t length = (*seed = *seed * 1664525 + 1013904223) >> 29;
+    for (size_t i = 0; i < length; i++)
+        out[i] = (char)('A' + ((*seed = *seed * 1664525 + 1013904223) >> 30));
+    return length;
+}
+
+static void edits_are_counted(void **state) {
+    (void)state;
+    uint32_t seed = 1;
+    size_t taken = 0;
+    assert_int_equal(edit_distance("SERIE", 5, "SERTE", 5, 1), 1);
+    assert_int_equal(edit_distance("", 0, "", 0, 0), 0);
+    assert_int_equal(edit_prefix("SERIE", 5, "SERE123", 7, 2, &taken), 1);
+    assert_int_equal(taken, 4);
+    for (int round = 0; round < 3000; round++) {
+        char a[8], b[8];
+        size_t a_length = random_word(&seed, a), b_length = random_word(&seed, b);
+        for (unsigned most = 0; most <= 3; most++) {
+            unsigned wanted = far(a, a_length, b, b_length), best = most + 1;
+            assert_int_equal(edit_distance(a, a_length, b, b_length, most),
+                             wanted > most ? most + 1 : wanted);
+            for (size_t j = 1; j <= b_length; j++)
+                best = far(a, a_length, b, j) < best ? far(a, a_length, b, j) : best;
+            assert_int_equal(edit_prefix(a, a_length, b, b_length, most, &taken), best);
+            if (best <= most) {
+                assert_in_range(taken, 1, b_length);
+                assert_int_equal(far(a, a_length, b, taken), best);
+            }
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_folded),
-        cmocka_unit_test(raw_text_is_kept),
-        cmocka_unit_test(numbers_on_plates),
-        cmocka_unit_test(words_are_no_numbers),
-        cmocka_unit_test(number_texts),
-        cmocka_unit_test(dates_on_plates),
-        cmocka_unit_test(no_dates),
-        cmocka_unit_test(dates_to_come_are_none),
-        cmocka_unit_test(fuses_on_plates),
-        cmocka_unit_test(labels_in_lines),
-        cmocka_unit_test(domains_are_closed),
-        cmocka_unit_test(configuration_adds),
-        cmocka_unit_test(configuration_is_checked),
+        cmocka_unit_test(lines_are_folded),   cmocka_unit_test(raw_text_is_kept),
+        cmocka_unit_test(numbers_on_plates),  cmocka_unit_test(words_are_no_numbers),
+        cmocka_unit_test(number_texts),       cmocka_unit_test(dates_on_plates),
+        cmocka_unit_test(no_dates),           cmocka_unit_test(dates_to_come_are_none),
+        cmocka_unit_test(edits_are_counted),  cmocka_unit_test(fuses_on_plates),
+        cmocka_unit_test(labels_in_lines),    cmocka_unit_test(domains_are_closed),
+        cmocka_unit_test(configuration_adds), cmocka_unit_test(configuration_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
