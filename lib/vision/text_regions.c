@@ -31,92 +31,127 @@ static uint8_t *mark_likely(const float *map, int width, int height, float thres
     return marks;
 }
 
-// Widens [*from, *to] by where the edge a-b passes through the row, y - 0.5 .. y + 0.5.
-static void widen(struct point a, struct point b, float y, float *from, float *to) {
-    float low = fmaxf(y - .5f, fminf(a.y, b.y)), high = fminf(y + .5f, fmaxf(a.y, b.y));
-    if (low > high)
-        return;
-    float x0 = a.x, x1 = b.x;
-    if (a.y != b.y) {
-        float slope = (b.x - a.x) / (b.y - a.y);
-        x0 = a.x + (low - a.y) * slope;
-        x1 = a.x + (high - a.y) * slope;
+struct span {
+    int from, to;
+};
+
+// Widens the rows' spans by a line between whole pixels: Bresenham's, from the left, as the
+// reference draws it.
+static void widen(struct span *rows, int first, int last, struct point a, struct point b) {
+    struct point from = a.x <= b.x ? a : b, to = a.x <= b.x ? b : a;
+    int x = (int)from.x, y = (int)from.y, down = to.y >= from.y ? 1 : -1;
+    int along = (int)(to.x - from.x), across = (int)fabsf(to.y - from.y);
+    bool steep = across > along;
+    int major = steep ? across : along, minor = steep ? along : across;
+    int left = major - 2 * minor; // until the next step of the minor side
+    for (int i = 0; i <= major; i++) {
+        if (y >= first && y <= last) {
+            struct span *row = &rows[y - first];
+            row->from = x < row->from ? x : row->from;
+            row->to = x > row->to ? x : row->to;
+        }
+        bool both = left < 0;
+        left += (both ? 2 * major : 0) - 2 * minor;
+        x += !steep || both;
+        y += steep || both ? down : 0;
     }
-    *from = fminf(*from, fminf(x0, x1));
-    *to = fmaxf(*to, fmaxf(x0, x1));
 }
 
 // The mean of the map inside the quad, edges included; corners at whole pixels.
 static float mean_inside(const float *map, int width, int height, const struct quad *quad) {
     struct quad whole;
     for (size_t i = 0; i < 4; i++)
-        whole.corners[i] = (struct point){floorf(quad->corners[i].x), floorf(quad->corners[i].y)};
+        whole.corners[i] = (struct point){truncf(quad->corners[i].x), truncf(quad->corners[i].y)};
     struct box box = quad_box(&whole);
     int y0 = (int)fmaxf(0, box.y0), y1 = (int)fminf((float)height - 1, box.y1);
+    if (y1 < y0)
+        return 0;
+    struct span *rows = mem_alloc((size_t)(y1 - y0 + 1) * sizeof *rows);
+    for (int y = y0; y <= y1; y++)
+        rows[y - y0] = (struct span){width, -1};
+    for (size_t i = 0; i < 4; i++)
+        widen(rows, y0, y1, whole.corners[i], whole.corners[(i + 1) % 4]);
     double sum = 0;
     size_t count = 0;
     for (int y = y0; y <= y1; y++) {
-        float from = INFINITY, to = -INFINITY;
-        for (size_t i = 0; i < 4; i++)
-            widen(whole.corners[i], whole.corners[(i + 1) % 4], (float)y, &from, &to);
-        int x0 = (int)fmaxf(0, ceilf(from - .5f)),
-            x1 = (int)fminf((float)width - 1, floorf(to + .5f));
+        struct span span = rows[y - y0];
         const float *row = map + (size_t)y * (size_t)width;
-        for (int x = x0; x <= x1; x++, count++)
+        for (int x = span.from > 0 ? span.from : 0; x <= span.to && x < width; x++, count++)
             sum += (double)row[x];
     }
+    mem_free(rows);
     return count ? (float)(sum / (double)count) : 0;
 }
 
-static float side(const struct quad *quad, size_t i) {
+static double side(const struct quad *quad, size_t i) {
     struct point a = quad->corners[i], b = quad->corners[(i + 1) % 4];
-    return hypotf(b.x - a.x, b.y - a.y);
+    return hypot((double)b.x - (double)a.x, (double)b.y - (double)a.y);
 }
 
 // How far a region grows: area x ratio / perimeter (DB's formula 10).
-static float growth(const struct quad *quad, float ratio) {
+static double growth(const struct quad *quad, double ratio) {
     const struct point *p = quad->corners;
-    float twice = 0, around = 0;
+    double twice = 0, around = 0;
     for (size_t i = 0; i < 4; i++) {
-        twice += p[i].x * p[(i + 1) % 4].y - p[(i + 1) % 4].x * p[i].y;
+        size_t next = (i + 1) % 4;
+        twice += (double)p[i].x * (double)p[next].y - (double)p[next].x * (double)p[i].y;
         around += side(quad, i);
     }
-    return around > 0 ? fabsf(twice) / 2 * ratio / around : 0;
+    return around > 0 ? fabs(twice) / 2 * ratio / around : 0;
 }
 
 enum { ARC_POINTS_MAX = 256 };
 
-// Points on the circle around a corner, from one outward normal to the next, at whole pixels.
-static size_t add_arc(struct point *out, struct point corner, float distance, float from,
-                      float to) {
-    while (to < from)
-        to += 2 * (float)M_PI;
-    // Chords that leave the circle by a quarter of a pixel at most, as Clipper does.
-    float step = distance > .25f ? 2 * acosf(1 - .25f / distance) : (float)M_PI / 2;
-    size_t steps = (size_t)ceilf((to - from) / step);
-    if (steps > ARC_POINTS_MAX - 1)
-        steps = ARC_POINTS_MAX - 1;
-    for (size_t i = 0; i <= steps; i++) {
-        float angle = steps ? from + (to - from) * (float)i / (float)steps : from;
-        out[i] = (struct point){rintf(corner.x + cosf(angle) * distance),
-                                rintf(corner.y + sinf(angle) * distance)};
+struct normal {
+    double x, y;
+};
+
+// Outward from the side from a to b of a quad whose corners run clockwise.
+static struct normal normal_of(struct point a, struct point b) {
+    double dx = (double)b.x - (double)a.x, dy = (double)b.y - (double)a.y;
+    double inverse = dx != 0 || dy != 0 ? 1 / sqrt(dx * dx + dy * dy) : 0;
+    return (struct normal){dy * inverse, -dx * inverse};
+}
+
+static size_t add_point(struct point *out, size_t count, struct point corner, struct normal normal,
+                        double distance) {
+    if (count < ARC_POINTS_MAX)
+        out[count++] = (struct point){(float)round((double)corner.x + normal.x * distance),
+                                      (float)round((double)corner.y + normal.y * distance)};
+    return count;
+}
+
+// Points on the circle around a corner, from one outward normal to the next, at whole pixels. As
+// Clipper does: chords leave the circle by a quarter of a pixel at most, the last one is shorter.
+static size_t add_arc(struct point *out, struct point corner, double distance, struct normal from,
+                      struct normal to) {
+    double sine = from.x * to.y - to.x * from.y, cosine = from.x * to.x + from.y * to.y;
+    if (fabs(sine * distance) < 1 && cosine > 0)
+        return add_point(out, 0, corner, from, distance);
+    double whole = M_PI / acos(1 - fmin(.25, distance * .25) / distance);
+    whole = fmin(whole, distance * M_PI);
+    double turn = 2 * M_PI / whole, turn_sine = sin(turn), turn_cosine = cos(turn);
+    int steps = (int)round(fabs(atan2(sine, cosine)) / turn);
+    size_t count = 0;
+    for (int i = 0; i < (steps > 1 ? steps : 1); i++) {
+        count = add_point(out, count, corner, from, distance);
+        from = (struct normal){from.x * turn_cosine - from.y * turn_sine,
+                               from.x * turn_sine + from.y * turn_cosine};
     }
-    return steps + 1;
+    return add_point(out, count, corner, to, distance);
 }
 
 // The smallest rectangle around the quad with everything within `distance`. Corners lose their
 // fractions first, because Clipper, which the reference uses, counts in whole numbers.
-static struct quad grow(const struct quad *quad, float distance, float *width, float *height) {
+static struct quad grow(const struct quad *quad, double distance, float *width, float *height) {
     struct point points[4 * ARC_POINTS_MAX], room[4 * ARC_POINTS_MAX + 1];
     struct quad whole;
-    float normals[4];
+    struct normal normals[4];
     size_t count = 0;
     for (size_t i = 0; i < 4; i++)
         whole.corners[i] = (struct point){truncf(quad->corners[i].x), truncf(quad->corners[i].y)};
-    for (size_t i = 0; i < 4; i++) {
-        struct point a = whole.corners[i], b = whole.corners[(i + 1) % 4];
-        normals[i] = atan2f(a.x - b.x, b.y - a.y);
-    }
+    for (size_t i = 0; i < 4; i++)
+        normals[i] = normal_of(whole.corners[i], whole.corners[(i + 1) % 4]);
     for (size_t i = 0; i < 4; i++)
         count +=
             add_arc(points + count, whole.corners[i], distance, normals[(i + 3) % 4], normals[i]);
@@ -126,11 +161,11 @@ static struct quad grow(const struct quad *quad, float distance, float *width, f
 static float clip(float value, int max) { return fmaxf(0, fminf((float)max, value)); }
 
 // From the map to the picture, rounded to whole pixels inside it.
-static bool to_picture(struct quad *quad, float scale_x, float scale_y, int width, int height) {
+static bool to_picture(struct quad *quad, int map_width, int map_height, int width, int height) {
     for (size_t i = 0; i < 4; i++) {
         struct point *p = &quad->corners[i];
-        p->x = clip(clip(rintf(p->x * scale_x), width), width - 1);
-        p->y = clip(clip(rintf(p->y * scale_y), height), height - 1);
+        p->x = clip(rintf(p->x / (float)map_width * (float)width), width - 1);
+        p->y = clip(rintf(p->y / (float)map_height * (float)height), height - 1);
     }
     *quad = quad_in_order(quad);
     return (int)side(quad, 0) > SIDE_MIN && (int)side(quad, 3) > SIDE_MIN;
@@ -161,8 +196,7 @@ void text_regions_find(struct text_regions *out, const float *map, int width, in
             continue;
         quad = grow(&quad, growth(&quad, options->unclip), &w, &h);
         if (fminf(w, h) >= SIDE_MIN + 2 &&
-            to_picture(&quad, (float)picture_width / (float)width,
-                       (float)picture_height / (float)height, picture_width, picture_height))
+            to_picture(&quad, width, height, picture_width, picture_height))
             out->items[out->count++] = (struct text_region){quad, score, false};
     }
     mem_free(room);

@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 // Drawn with # on anything else; all rows as long as the first.
@@ -160,6 +161,53 @@ static void test_regions(void **state) {
         text_regions_fini(&regions);
         mem_free(map);
     }
+}
+
+// What RapidOCR 3.10.0 (DBPostProcess, with OpenCV 5.0.0 and pyclipper 1.4.0) makes of a map of
+// leaning rectangles with weak rims, two of them at the map's edge: the same corners, the same
+// means.
+static void test_regions_of_the_reference(void **state) {
+    static const struct {
+        int cx, cy, w, h, c, s; // half the sides; c, s: the direction, times 25
+    } drawn[] = {
+        {60, 40, 40, 9, 25, 0},     {200, 50, 60, 12, 24, 7},  {70, 120, 50, 7, 20, -15},
+        {190, 140, 36, 10, 15, 20}, {290, 150, 9, 40, 24, -7}, {120, 200, 70, 6, 24, 1},
+        {270, 50, 8, 5, 7, 24}, // within the second one
+    };
+    static const struct {
+        float score, corners[8];
+    } wanted[] = {
+        {.52323f, {69, 359, 383, 373, 381, 441, 67, 427}},
+        {.59575f, {475, 210, 556, 185, 599, 390, 531, 415}},
+        {.61571f, {337, 169, 450, 332, 376, 391, 262, 228}},
+        {.56317f, {18, 284, 203, 136, 245, 196, 60, 344}},
+        {.67262f, {15, 38, 212, 38, 212, 124, 15, 124}},
+        {.68460f, {250, 0, 530, 87, 500, 200, 220, 113}},
+    };
+    enum { WIDTH = 320, HEIGHT = 224, COUNT = sizeof wanted / sizeof *wanted };
+    float *map = mem_alloc((size_t)WIDTH * HEIGHT * sizeof *map);
+    for (size_t i = 0; i < sizeof drawn / sizeof *drawn; i++)
+        for (int at = 0; at < WIDTH * HEIGHT; at++) {
+            int dx = at % WIDTH - drawn[i].cx, dy = at / WIDTH - drawn[i].cy;
+            int along = abs(dx * drawn[i].c + dy * drawn[i].s);
+            int across = abs(dy * drawn[i].c - dx * drawn[i].s);
+            if (along <= drawn[i].w * 25 && across <= drawn[i].h * 25 && map[at] < .9f)
+                map[at] =
+                    along <= (drawn[i].w - 3) * 25 && across <= (drawn[i].h - 3) * 25 ? .9f : .4f;
+        }
+    struct text_regions regions;
+    text_regions_find(&regions, map, WIDTH, HEIGHT, 600, 448, &text_reader_defaults);
+    assert_int_equal(regions.count, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t k = 0;
+        while (k < COUNT && memcmp(&regions.items[k].quad, wanted[i].corners, sizeof(struct quad)))
+            k++;
+        if (k == COUNT)
+            fail_msg("region %zu is not there", i);
+        assert_true(fabsf(regions.items[k].score - wanted[i].score) < 1e-4f);
+    }
+    text_regions_fini(&regions);
+    mem_free(map);
 }
 
 static void test_region_thresholds(void **state) {
@@ -484,13 +532,21 @@ static void test_crew(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blobs),        cmocka_unit_test(test_hostile_maps),
-        cmocka_unit_test(test_regions),      cmocka_unit_test(test_region_thresholds),
-        cmocka_unit_test(test_faint),        cmocka_unit_test(test_regions_at_the_edge),
-        cmocka_unit_test(test_detect_size),  cmocka_unit_test(test_ctc),
-        cmocka_unit_test(test_ctc_kept),     cmocka_unit_test(test_ctc_wide),
-        cmocka_unit_test(test_dictionaries), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_sheet),        cmocka_unit_test(test_crew),
+        cmocka_unit_test(test_blobs),
+        cmocka_unit_test(test_hostile_maps),
+        cmocka_unit_test(test_regions),
+        cmocka_unit_test(test_regions_of_the_reference),
+        cmocka_unit_test(test_region_thresholds),
+        cmocka_unit_test(test_faint),
+        cmocka_unit_test(test_regions_at_the_edge),
+        cmocka_unit_test(test_detect_size),
+        cmocka_unit_test(test_ctc),
+        cmocka_unit_test(test_ctc_kept),
+        cmocka_unit_test(test_ctc_wide),
+        cmocka_unit_test(test_dictionaries),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_sheet),
+        cmocka_unit_test(test_crew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
