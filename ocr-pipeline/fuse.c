@@ -37,11 +37,16 @@ static size_t skip_joint(struct part part, size_t at) {
     return at;
 }
 
-static const char *curve_at(struct part part, size_t at) {
+// "8HH": of a blurred letter a second one is left.
+static const char *curve_at(struct part part, size_t at, bool typed, size_t *end) {
+    const char *text = part.folded->text;
     for (size_t i = 0; i < sizeof CURVES / sizeof *CURVES; i++) {
         size_t length = strlen(CURVES[i]);
-        if (at + length <= part.end && !strncmp(part.folded->text + at, CURVES[i], length) &&
-            is_word_end(part, at + length))
+        if (at + length > part.end || strncmp(text + at, CURVES[i], length) != 0)
+            continue;
+        bool twice = typed && length == 1 && at + 1 < part.end && text[at + 1] == text[at];
+        *end = at + length + twice;
+        if (is_word_end(part, *end))
             return CURVES[i];
     }
     return NULL;
@@ -65,11 +70,10 @@ static bool number_and_curve(struct part part, size_t at, bool typed, struct fus
     struct number number;
     if (!number_at(&part, at, typed, &number) || strlen(number.whole) > 3)
         return false;
-    size_t next = skip_joint(part, number.end);
-    const char *curve = curve_at(part, next);
     *fuse = (struct fuse){.begin = at, .swaps = number.swaps};
+    size_t next = skip_joint(part, number.end);
+    const char *curve = curve_at(part, next, typed, &fuse->end);
     if (curve) {
-        fuse->end = next + strlen(curve);
         write_fuse(&number, curve, fuse);
         return true;
     }

@@ -101,8 +101,8 @@ static void read_open(struct rules *rules) {
         struct part part = part_after_leaders(piece->part);
         if (piece_is_label(piece) ||
             !(is_fuse(rules, part, &fuse) || is_worded(rules, part, &fuse)) ||
-            !sheet_is_free(&rules->sheet, piece->line,
-                           (struct part){part.folded, fuse.begin, fuse.end}))
+            !rules_is_free_or_norms(rules, piece->line,
+                                    (struct part){part.folded, fuse.begin, fuse.end}))
             continue;
         bool worded = fuse.begin > part.begin;
         struct candidate *candidate = offer(rules, piece->line, &fuse, WEIGHT_PATTERN);

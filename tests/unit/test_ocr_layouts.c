@@ -1020,6 +1020,14 @@ static const struct example LAYOUTS[] = {
      "DATA PABL. MAR/17    FA032017\n",
      "potencia_kva=50; fabricante=ITAM; numero_serie=4608238; data_fabricacao=2017-03; fases=1",
      "numero_serie:unlabelled"},
+    {"a fuse's letter that is read twice",
+     "TRAFO\n"
+     "POTÊNCIA: 225 kVA    FUSIVEL.....8HH      FASES: 3\n",
+     "potencia_kva=225; fabricante=TRAFO; elo_fusivel=8H; fases=3", ""},
+    {"a fuse behind a norm's number",
+     "ITB\n"
+     "POTÊNCIA: 30 kVA     ABNT NBR 5356 0.5H   FASES: 3\n",
+     "potencia_kva=30; fabricante=ITB; elo_fusivel=0,5H; fases=3", "elo_fusivel:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {

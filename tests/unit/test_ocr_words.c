@@ -185,7 +185,8 @@ static void fuses_on_plates(void **state) {
         {"40EF", false, "40EF"}, {"LAM", false, "LAM"},    {"SH", true, "5H"},
         {"IH", true, "1H"},      {"5 h", true, "5H"},      {"15K", false, "15K"},
         {"SH", false, NULL},     {"H", true, NULL},        {"220", true, NULL},
-        {"75 kVA", false, NULL}, {"LAMPADA", true, NULL},
+        {"75 kVA", false, NULL}, {"LAMPADA", true, NULL},  {"8HH", true, "8H"},
+        {"8HH", false, NULL},    {"8HHH", true, NULL},
     };
     for (size_t i = 0; i < COUNT(CASES); i++) {
         struct folded folded;
