@@ -102,7 +102,8 @@ static const struct text_line *line_at(const struct text_page *page, const struc
     struct box wanted = quad_box(quad);
     for (size_t i = 0; i < page->count; i++) {
         struct box box = quad_box(&page->lines[i].quad);
-        if (memcmp(&box, &wanted, sizeof box) == 0)
+        if (box.x0 == wanted.x0 && box.y0 == wanted.y0 && box.x1 == wanted.x1 &&
+            box.y1 == wanted.y1)
             return &page->lines[i];
     }
     fail_msg("no line is at %.0f, %.0f", (double)wanted.x0, (double)wanted.y0);
