@@ -55,7 +55,7 @@ static bool is_fuse(const struct domains *domains, struct part part) {
            domain_has(domains, DOMAIN_FUSE, fuse.text);
 }
 
-// "07/2012": no quantity.
+// "07/2012": no quantity, no material.
 static bool is_month_and_year(struct part part) {
     struct date date;
     return date_find(part, 2099, &date) && date.month && !date.repaired &&
@@ -77,10 +77,10 @@ bool others_fits(const struct domains *domains, enum concept concept, struct par
     if ((concept == CONCEPT_NUMBER && is_bare_year(part)) ||
         (concept == CONCEPT_CONNECTION && is_no_quantity(part)))
         return false;
-    if (is_voltages(domains, part) || (MAY[concept] && is_month_and_year(part)))
-        return false;
     // A heading "LIGAÇÃO" has links below it; voltages beside it are another column's.
     bool words = concept == CONCEPT_CONNECTION || concept == CONCEPT_WORDS;
+    if (is_voltages(domains, part) || ((MAY[concept] || words) && is_month_and_year(part)))
+        return false;
     if (words && is_fuse(domains, part))
         return false;
     if (words && (voltages_fits(domains, UNIT_NONE, part) ||

@@ -1028,6 +1028,13 @@ static const struct example LAYOUTS[] = {
      "ITB\n"
      "POTÊNCIA: 30 kVA     ABNT NBR 5356 0.5H   FASES: 3\n",
      "potencia_kva=30; fabricante=ITB; elo_fusivel=0,5H; fases=3", "elo_fusivel:unlabelled"},
+    {"a date below a material, which is a label without a value",
+     "ITAM\n"
+     "POTÊNCIA: 30 kVA     SÉRIE: 135722        FASES: 3\n"
+     "BT ALUMINIO\n"
+     "AGO/2022\n",
+     "potencia_kva=30; fabricante=ITAM; numero_serie=135722; data_fabricacao=2022-08; fases=3",
+     "data_fabricacao:unlabelled"},
 };
 
 static void layouts_of_many_makers(void **state) {
