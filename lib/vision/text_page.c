@@ -77,8 +77,10 @@ static bool cut_job(void *context, size_t index, unsigned worker, struct err *er
     return true;
 }
 
+// As it lies, whichever way it was read meanwhile.
 static bool ask_line(struct page_work *work, struct page_line *line, unsigned worker,
                      struct err *err) {
+    turn_crop(line, line->lies);
     line->asked = true;
     return text_orient(work->reader, &line->crop, &line->upside_down, &work->network_ms[worker],
                        err);
@@ -154,7 +156,7 @@ static bool recognize_unsure(struct page_work *work, struct page_line *line, uns
     if (!line->asked && !line->faint) {
         if (!ask_line(work, line, worker, err))
             return false;
-        line->doubt = is_surely_down(line);
+        line->doubt = line->way == line->lies ? is_surely_down(line) : is_surely_up(line);
     }
     if (!line->doubt)
         return true;
@@ -246,22 +248,23 @@ static bool ask_lines(struct page_work *work, size_t from, size_t to, struct err
     return good;
 }
 
-// Those that run across the page are asked in any case: the others do not speak for them.
-static bool ask_jury(struct page_work *work, struct err *err) {
-    size_t count, across = 0, up = 0, next = 0;
-    struct ranked *ranked = rank_lines(work, &count);
-    for (size_t i = count; i-- > 0;)
+// Those that run across the page are asked in any case: the others do not speak for them. `count`:
+// how many lines the order holds then.
+static bool ask_jury(struct page_work *work, size_t *count, struct err *err) {
+    size_t across = 0, up = 0, next = 0;
+    struct ranked *ranked = rank_lines(work, count);
+    for (size_t i = *count; i-- > 0;)
         if (!runs_along(work, &work->lines[ranked[i].index]))
             work->order[across++] = ranked[i].index;
-    for (size_t i = count; i-- > 0;)
+    for (size_t i = *count; i-- > 0;)
         if (runs_along(work, &work->lines[ranked[i].index]))
             work->order[across + next++] = ranked[i].index;
     mem_free(ranked);
-    size_t asked = next < JURY ? count : across + JURY;
+    size_t asked = next < JURY ? *count : across + JURY;
     bool good = ask_lines(work, 0, asked, err);
     for (size_t i = across; i < asked; i++)
         up += is_surely_up(&work->lines[work->order[i]]);
-    return good && (up == asked - across || ask_lines(work, asked, count, err));
+    return good && (up == asked - across || ask_lines(work, asked, *count, err));
 }
 
 static void vote_on_ways(struct page_work *work) {
@@ -274,8 +277,6 @@ static void vote_on_ways(struct page_work *work) {
             up += ratio_of(line);
     }
     work->quarters += work->count >= 3 && down > up ? 2 : 0;
-    for (size_t i = 0; i < work->count; i++)
-        choose_way(work, &work->lines[i]);
 }
 
 // The reference has nothing faint, so it is read at its own width, which is quick.
@@ -354,8 +355,13 @@ static bool recognize_lines(struct page_work *work, struct text_page *page, crew
 
 static bool find_ways(struct page_work *work, struct text_page *page, struct err *err) {
     double began = text_now_ms();
-    bool good = ask_jury(work, err);
+    size_t count;
+    bool good = ask_jury(work, &count, err);
     vote_on_ways(work);
+    if (good && work->quarters >= 2) // each for itself: the page does not say it for all
+        good = ask_lines(work, 0, count, err);
+    for (size_t i = 0; i < work->count; i++)
+        choose_way(work, &work->lines[i]);
     choose_widths(work);
     page->network_ms += spent_ms(work);
     page->orient_ms += text_now_ms() - began;
