@@ -57,11 +57,17 @@ static void widen(struct span *rows, int first, int last, struct point a, struct
     }
 }
 
-// The mean of the map inside the quad, edges included; corners at whole pixels.
-static float mean_inside(const float *map, int width, int height, const struct quad *quad) {
+// Drawing and Clipper, which the reference uses, count in whole numbers.
+static struct quad without_fractions(const struct quad *quad) {
     struct quad whole;
     for (size_t i = 0; i < 4; i++)
         whole.corners[i] = (struct point){truncf(quad->corners[i].x), truncf(quad->corners[i].y)};
+    return whole;
+}
+
+// The mean of the map inside the quad, edges included; corners at whole pixels.
+static float mean_inside(const float *map, int width, int height, const struct quad *quad) {
+    struct quad whole = without_fractions(quad);
     struct box box = quad_box(&whole);
     int y0 = (int)fmaxf(0, box.y0), y1 = (int)fminf((float)height - 1, box.y1);
     if (y1 < y0)
@@ -141,15 +147,13 @@ static size_t add_arc(struct point *out, struct point corner, double distance, s
     return add_point(out, count, corner, to, distance);
 }
 
-// The smallest rectangle around the quad with everything within `distance`. Corners lose their
-// fractions first, because Clipper, which the reference uses, counts in whole numbers.
+// The smallest rectangle around the quad, corners at whole pixels, with everything within
+// `distance`.
 static struct quad grow(const struct quad *quad, double distance, float *width, float *height) {
     struct point points[4 * ARC_POINTS_MAX], room[4 * ARC_POINTS_MAX + 1];
-    struct quad whole;
+    struct quad whole = without_fractions(quad);
     struct normal normals[4];
     size_t count = 0;
-    for (size_t i = 0; i < 4; i++)
-        whole.corners[i] = (struct point){truncf(quad->corners[i].x), truncf(quad->corners[i].y)};
     for (size_t i = 0; i < 4; i++)
         normals[i] = normal_of(whole.corners[i], whole.corners[(i + 1) % 4]);
     for (size_t i = 0; i < 4; i++)
